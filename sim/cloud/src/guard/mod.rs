@@ -1,0 +1,5 @@
+//! What a client does to protect itself: pure state machines that know no event queue.
+
+mod retry;
+
+pub(crate) use retry::pause_before;

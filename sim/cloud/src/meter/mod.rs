@@ -1,0 +1,161 @@
+//! Counting what happens: meters consume a closed set of observations and become a
+//! [`Record`](crate::record::Record) at the end. They never decide anything.
+//!
+//! Only what starts at or after the warm-up's end counts. Sums are exact integers, so the
+//! audit at the end of a run can demand equality.
+
+mod calls;
+mod stations;
+mod traffic;
+mod views;
+
+use crate::record::{
+    CallKey, CallRecord, Reason, TrafficRecord, ViewKind, ViewRecord, WorkloadRecord,
+};
+use crate::scenario::{ClusterId, TrafficId, WorkloadId};
+use engine::{Duration, Time};
+
+/// When to measure and how finely.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MeasurePlan {
+    /// What starts earlier does not count.
+    pub(crate) from: Time,
+    /// End of the run.
+    pub(crate) until: Time,
+    /// Width of a step of time series.
+    pub(crate) step: Duration,
+    /// Failures closer than this belong to one stretch.
+    pub(crate) quiet: Duration,
+}
+
+/// Everything that is worth counting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Observation {
+    /// A user's request was meant to start now.
+    RequestStarted(TrafficId),
+    /// A user's request ended.
+    RequestEnded {
+        traffic: TrafficId,
+        intended: Time,
+        attempts: u32,
+        outcome: Result<(), Reason>,
+    },
+    /// An attempt of any hop ended.
+    AttemptEnded {
+        key: CallKey,
+        started: Time,
+        outcome: Result<(), Reason>,
+    },
+    /// A request reached a pod.
+    Arrived(WorkloadId),
+    /// A request was turned away by a full queue.
+    Rejected(WorkloadId),
+    /// A request began service; `busy_milli` is what it occupies.
+    Started { workload: WorkloadId, arrived: Time },
+    /// A request left its pod.
+    Finished {
+        workload: WorkloadId,
+        arrived: Time,
+        lost: bool,
+    },
+    /// The busy capacity of a workload changed by this many thousandths.
+    Busy(WorkloadId, i64),
+    /// The capacity of a workload changed by this many thousandths.
+    Capacity(WorkloadId, i64),
+    /// A view was brought up to date with a change made at `changed`.
+    ViewApplied { kind: ViewKind, changed: Time },
+}
+
+/// All meters of one partition.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    plan: MeasurePlan,
+    traffic: Vec<traffic::TrafficMeter>,
+    stations: Vec<stations::StationMeter>,
+    calls: calls::CallMeter,
+    views: views::ViewMeter,
+}
+
+impl Meters {
+    /// Meters for `traffic` sources of the scenario and `workloads` of this partition.
+    pub(crate) fn new(plan: MeasurePlan, traffic: usize, workloads: usize) -> Self {
+        Meters {
+            plan,
+            traffic: (0..traffic).map(|_| traffic::TrafficMeter::new()).collect(),
+            stations: (0..workloads)
+                .map(|_| stations::StationMeter::new(plan))
+                .collect(),
+            calls: calls::CallMeter::default(),
+            views: views::ViewMeter::default(),
+        }
+    }
+
+    pub(crate) fn observe(&mut self, now: Time, observation: Observation) {
+        let plan = self.plan;
+        match observation {
+            Observation::RequestStarted(id) => self.traffic[id.index()].started(&plan, now),
+            Observation::RequestEnded {
+                traffic,
+                intended,
+                attempts,
+                outcome,
+            } => self.traffic[traffic.index()].ended(&plan, now, intended, attempts, outcome),
+            Observation::AttemptEnded {
+                key,
+                started,
+                outcome,
+            } => self.calls.ended(&plan, now, key, started, outcome),
+            Observation::Arrived(id) => self.stations[id.index()].arrived(now),
+            Observation::Rejected(id) => self.stations[id.index()].rejected(now),
+            Observation::Started { workload, arrived } => {
+                self.stations[workload.index()].started(now, arrived);
+            }
+            Observation::Finished {
+                workload,
+                arrived,
+                lost,
+            } => self.stations[workload.index()].finished(now, arrived, lost),
+            Observation::Busy(id, change) => self.stations[id.index()].busy(now, change),
+            Observation::Capacity(id, change) => self.stations[id.index()].capacity(now, change),
+            Observation::ViewApplied { kind, changed } => {
+                self.views.applied(&plan, now, kind, changed)
+            }
+        }
+    }
+
+    /// Closes the books of a workload: `residual` are the arrival times of requests still
+    /// in its pods. Asserts Little's law and the bound on busy time.
+    pub(crate) fn close_station(
+        &mut self,
+        cluster: ClusterId,
+        workload: WorkloadId,
+        residual: impl Iterator<Item = Time>,
+    ) -> WorkloadRecord {
+        self.stations[workload.index()].close(cluster, workload, residual)
+    }
+
+    /// What the traffic source left behind; requests without an end are in flight.
+    pub(crate) fn traffic_record(&mut self, id: TrafficId) -> TrafficRecord {
+        self.traffic[id.index()].record(&self.plan)
+    }
+
+    /// Hops, in ascending order of keys.
+    pub(crate) fn call_records(&mut self) -> Vec<CallRecord> {
+        self.calls.records()
+    }
+
+    /// Views held in this partition.
+    pub(crate) fn view_records(&mut self, partition: u32) -> Vec<ViewRecord> {
+        self.views.records(partition)
+    }
+}
+
+/// The position of an instant in a time series.
+fn step_of(plan: &MeasurePlan, at: Time) -> usize {
+    (at.as_nanos() / plan.step.as_nanos()) as usize
+}
+
+/// An empty histogram of nanoseconds with three significant digits.
+fn histogram() -> hdrhistogram::Histogram<u64> {
+    hdrhistogram::Histogram::new(3).expect("three digits are within the histogram's range")
+}

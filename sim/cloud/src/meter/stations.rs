@@ -1,0 +1,221 @@
+//! What stations do: waits, times in the station, busy capacity, numbers in the system.
+//!
+//! Integrals run over the measured time only; at the end the integral of the number in the
+//! system must equal the sum of the times that requests spent inside it (Little's law as an
+//! identity), to the nanosecond.
+
+use super::{MeasurePlan, histogram, step_of};
+use crate::record::WorkloadRecord;
+use crate::scenario::{ClusterId, WorkloadId};
+use engine::{Duration, Time};
+use hdrhistogram::Histogram;
+
+/// A level that changes at instants and is integrated over time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    value: i64,
+    measured: u128,
+}
+
+#[derive(Debug)]
+pub(super) struct StationMeter {
+    plan: MeasurePlan,
+    advanced: Time,
+    in_system: Level,
+    busy_milli: Level,
+    capacity_milli: Level,
+    busy_steps: Vec<u128>,
+    capacity_steps: Vec<u128>,
+    /// Time spent inside the measured time by requests that have left.
+    inside_ns: u128,
+    arrived: u64,
+    finished: u64,
+    rejected: u64,
+    lost: u64,
+    started: u64,
+    waited: u64,
+    wait: Histogram<u64>,
+    wait_sum_ns: u128,
+    sojourn: Histogram<u64>,
+    sojourn_sum_ns: u128,
+    sojourn_square_sum_us2: u128,
+}
+
+/// Records a duration; one beyond the histogram's range would be a model error.
+pub(super) fn record(histogram: &mut Histogram<u64>, value: Duration) {
+    histogram
+        .record(value.as_nanos())
+        .expect("the histogram grows to any duration of a run");
+}
+
+impl StationMeter {
+    pub(super) fn new(plan: MeasurePlan) -> Self {
+        StationMeter {
+            plan,
+            advanced: Time::ZERO,
+            in_system: Level::default(),
+            busy_milli: Level::default(),
+            capacity_milli: Level::default(),
+            busy_steps: Vec::new(),
+            capacity_steps: Vec::new(),
+            inside_ns: 0,
+            arrived: 0,
+            finished: 0,
+            rejected: 0,
+            lost: 0,
+            started: 0,
+            waited: 0,
+            wait: histogram(),
+            wait_sum_ns: 0,
+            sojourn: histogram(),
+            sojourn_sum_ns: 0,
+            sojourn_square_sum_us2: 0,
+        }
+    }
+
+    /// Adds the levels' areas since the last call, split at step boundaries.
+    fn advance(&mut self, now: Time) {
+        if now == self.advanced {
+            return;
+        }
+        let measured_from = self.advanced.max(self.plan.from);
+        if now > measured_from {
+            let width = u128::from(now.since(measured_from).as_nanos());
+            for level in [
+                &mut self.in_system,
+                &mut self.busy_milli,
+                &mut self.capacity_milli,
+            ] {
+                level.measured += level.value as u128 * width;
+            }
+        }
+        let step_ns = self.plan.step.as_nanos();
+        let mut at = self.advanced.as_nanos();
+        while at < now.as_nanos() {
+            let position = (at / step_ns) as usize;
+            let end = ((position as u64 + 1) * step_ns).min(now.as_nanos());
+            if position >= self.busy_steps.len() {
+                self.busy_steps.resize(position + 1, 0);
+                self.capacity_steps.resize(position + 1, 0);
+            }
+            let width = u128::from(end - at);
+            self.busy_steps[position] += self.busy_milli.value as u128 * width;
+            self.capacity_steps[position] += self.capacity_milli.value as u128 * width;
+            at = end;
+        }
+        self.advanced = now;
+    }
+
+    fn counts(&self, at: Time) -> bool {
+        at >= self.plan.from
+    }
+
+    pub(super) fn arrived(&mut self, now: Time) {
+        self.advance(now);
+        self.in_system.value += 1;
+        self.arrived += u64::from(self.counts(now));
+    }
+
+    pub(super) fn rejected(&mut self, now: Time) {
+        self.arrived += u64::from(self.counts(now));
+        self.rejected += u64::from(self.counts(now));
+    }
+
+    pub(super) fn started(&mut self, now: Time, arrived: Time) {
+        if !self.counts(arrived) {
+            return;
+        }
+        let wait = now.since(arrived);
+        self.started += 1;
+        self.waited += u64::from(!wait.is_zero());
+        self.wait_sum_ns += u128::from(wait.as_nanos());
+        record(&mut self.wait, wait);
+    }
+
+    pub(super) fn finished(&mut self, now: Time, arrived: Time, lost: bool) {
+        self.advance(now);
+        self.in_system.value -= 1;
+        let inside_from = arrived.max(self.plan.from);
+        if now > inside_from {
+            self.inside_ns += u128::from(now.since(inside_from).as_nanos());
+        }
+        if !self.counts(arrived) {
+            return;
+        }
+        if lost {
+            self.lost += 1;
+            return;
+        }
+        let sojourn = now.since(arrived);
+        self.finished += 1;
+        self.sojourn_sum_ns += u128::from(sojourn.as_nanos());
+        let microseconds = u128::from(sojourn.as_nanos() / 1_000);
+        self.sojourn_square_sum_us2 += microseconds * microseconds;
+        record(&mut self.sojourn, sojourn);
+    }
+
+    pub(super) fn busy(&mut self, now: Time, change: i64) {
+        self.advance(now);
+        self.busy_milli.value += change;
+        debug_assert!(self.busy_milli.value >= 0, "busy capacity below zero");
+    }
+
+    pub(super) fn capacity(&mut self, now: Time, change: i64) {
+        self.advance(now);
+        self.capacity_milli.value += change;
+        debug_assert!(self.capacity_milli.value >= 0, "capacity below zero");
+    }
+
+    pub(super) fn close(
+        &mut self,
+        cluster: ClusterId,
+        workload: WorkloadId,
+        residual: impl Iterator<Item = Time>,
+    ) -> WorkloadRecord {
+        let until = self.plan.until;
+        self.advance(until);
+        let mut present = 0;
+        for arrived in residual {
+            present += 1;
+            let inside_from = arrived.max(self.plan.from);
+            self.inside_ns += u128::from(until.since(inside_from).as_nanos());
+        }
+        assert_eq!(
+            self.in_system.value, present,
+            "requests in the pods of workload {workload:?} do not add up"
+        );
+        assert_eq!(
+            self.in_system.measured, self.inside_ns,
+            "Little's law does not hold for workload {workload:?}"
+        );
+        let unlimited = self.capacity_milli.measured == 0;
+        assert!(
+            unlimited || self.busy_milli.measured <= self.capacity_milli.measured,
+            "workload {workload:?} was busier than it has workers"
+        );
+        let thousandth = |values: &[u128]| values.iter().map(|value| value / 1_000).collect();
+        self.busy_steps.truncate(step_of(&self.plan, until).max(1));
+        self.capacity_steps
+            .truncate(step_of(&self.plan, until).max(1));
+        WorkloadRecord {
+            cluster,
+            workload,
+            arrived: self.arrived,
+            finished: self.finished,
+            rejected: self.rejected,
+            lost: self.lost,
+            started: self.started,
+            waited: self.waited,
+            wait: std::mem::replace(&mut self.wait, histogram()),
+            wait_sum_ns: self.wait_sum_ns,
+            sojourn: std::mem::replace(&mut self.sojourn, histogram()),
+            sojourn_sum_ns: self.sojourn_sum_ns,
+            sojourn_square_sum_us2: self.sojourn_square_sum_us2,
+            in_system_ns: self.in_system.measured,
+            busy_ns: self.busy_milli.measured / 1_000,
+            capacity_ns: self.capacity_milli.measured / 1_000,
+            busy_steps_ns: thousandth(&self.busy_steps),
+            capacity_steps_ns: thousandth(&self.capacity_steps),
+        }
+    }
+}
