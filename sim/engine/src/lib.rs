@@ -7,6 +7,7 @@
 //! depends neither on the [`QueueKind`] nor on the [`Execution`].
 
 mod distribution;
+mod float;
 mod order;
 mod partition;
 mod queue;
@@ -16,6 +17,7 @@ mod simulation;
 mod threads;
 mod time;
 mod timers;
+mod ziggurat;
 
 pub use distribution::{Distribution, DistributionError};
 pub use order::{Entry, Key};

@@ -122,10 +122,6 @@ impl<P: Partition> Core<P> {
         }
     }
 
-    pub(crate) fn id(&self) -> PartitionId {
-        self.id
-    }
-
     pub(crate) fn events(&self) -> u64 {
         self.events
     }

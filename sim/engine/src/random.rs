@@ -109,17 +109,14 @@ impl Draw {
     /// Uniform in [0, 1), a multiple of 2^-53.
     #[inline]
     pub fn uniform(&mut self) -> f64 {
-        const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
-        (self.word() >> 11) as f64 * UNIT
+        unit(self.word())
     }
 
-    /// Uniform in (0, 1): the middles of 2^53 equal intervals, so that a logarithm is finite and
+    /// Uniform in (0, 1): the middles of 2^52 equal intervals, so that a logarithm is finite and
     /// the two tails are alike.
     #[inline]
     pub fn open_uniform(&mut self) -> f64 {
-        const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
-        // Beyond 2^52 a half is rounded away, so the middle is taken in units of 2^-52.
-        ((self.word() >> 12) as f64 + 0.5) * (2.0 * UNIT)
+        open_unit(self.word())
     }
 
     /// Uniform in 0..`n`, without bias.
@@ -150,13 +147,29 @@ impl Draw {
     }
 }
 
+/// The upper 53 bits as a number in [0, 1).
+#[inline]
+pub(crate) fn unit(word: u64) -> f64 {
+    const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
+    (word >> 11) as f64 * UNIT
+}
+
+/// The upper 52 bits as the middle of one of 2^52 equal intervals of (0, 1).
+#[inline]
+pub(crate) fn open_unit(word: u64) -> f64 {
+    const UNIT: f64 = 1.0 / (1u64 << 52) as f64;
+    ((word >> 12) as f64 + 0.5) * UNIT
+}
+
 impl TryRng for Draw {
     type Error = Infallible;
 
+    #[inline]
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
         Ok((self.word() >> 32) as u32)
     }
 
+    #[inline]
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
         Ok(self.word())
     }

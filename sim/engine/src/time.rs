@@ -133,6 +133,13 @@ impl Duration {
         Duration(round_half_even(seconds * NANOS_PER_SECOND as f64))
     }
 
+    /// A real number of nanoseconds that is not negative, rounded half to even; saturates.
+    #[inline]
+    pub(crate) fn from_nanos_f64(nanos: f64) -> Duration {
+        debug_assert!(nanos >= 0.0, "{nanos} ns is not a duration");
+        Duration(round_half_even(nanos))
+    }
+
     /// Nanoseconds.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
@@ -185,14 +192,16 @@ impl Duration {
 
 /// Rounds a non-negative number to the nearest integer, ties to even.
 ///
-/// Floor and fraction are exact, so no platform's rounding mode or library is involved; beyond
-/// 2^53 every float is an integer already, and beyond 2^64 the cast saturates.
+/// Adding 2^52 to a lesser number leaves no place for a fraction, so the sum is rounded to an
+/// integer as IEEE 754 rounds every sum: half to even. From 2^52 on a float is an integer already,
+/// and from 2^64 on the cast saturates.
 #[inline]
 fn round_half_even(value: f64) -> u64 {
-    let floor = value as u64;
-    let fraction = value - floor as f64;
-    let round_up = fraction > 0.5 || (fraction == 0.5 && floor % 2 == 1);
-    floor.saturating_add(u64::from(round_up))
+    const NO_FRACTION: f64 = (1u64 << 52) as f64;
+    if value < NO_FRACTION {
+        return (value + NO_FRACTION).to_bits() - NO_FRACTION.to_bits();
+    }
+    value as u64
 }
 
 impl Add<Duration> for Time {
@@ -302,7 +311,14 @@ mod tests {
 
     #[test]
     fn seconds_round_half_to_even() {
-        for (nanos, expected) in [(0.5, 0), (1.5, 2), (2.5, 2), (2.500_001, 3), (3.49, 3)] {
+        for (nanos, expected) in [
+            (0.5, 0),
+            (1.5, 2),
+            (2.5, 2),
+            (2.500_001, 3),
+            (3.49, 3),
+            (4_503_599_627_370_495.5, 1 << 52),
+        ] {
             assert_eq!(round_half_even(nanos), expected, "{nanos}");
         }
         assert_eq!(Duration::from_secs_f64(1.5e-3), Duration::from_micros(1500));

@@ -84,7 +84,7 @@ impl<E: Copy> Auto<E> {
         }
         self.array.push(entry);
         if self.array.len() > AUTO_ARRAY_MAX {
-            self.to_wheel();
+            self.enter_wheel();
         }
     }
 
@@ -95,19 +95,19 @@ impl<E: Copy> Auto<E> {
         }
         let entry = self.wheel.pop_before(limit);
         if self.wheel.len() < AUTO_WHEEL_MIN {
-            self.to_array();
+            self.leave_wheel();
         }
         entry
     }
 
     #[cold]
-    fn to_wheel(&mut self) {
+    fn enter_wheel(&mut self) {
         self.wheel.restart(self.array.drain());
         self.in_wheel = true;
     }
 
     #[cold]
-    fn to_array(&mut self) {
+    fn leave_wheel(&mut self) {
         while let Some(entry) = self.wheel.pop_before(Key::MAX) {
             self.array.push(entry);
         }
