@@ -9,4 +9,5 @@ pub mod record;
 pub mod scenario;
 mod slab;
 pub mod summary;
+mod topology;
 mod view;

@@ -121,19 +121,19 @@ facts! {
     SCHEDULER_MEMORY_BYTES_UNSET: u64 = 200 << 20, "bytes",
         "kubernetes.scheduler.memory-unset", "kube-scheduler", "all", Source, KUBERNETES_1_20;
     /// Weight of preferring nodes with much left (NodeResourcesFit, LeastAllocated).
-    SCHEDULER_WEIGHT_LEAST_ALLOCATED: f64 = 1.0, "", "kubernetes.scheduler.weight.least-allocated",
+    SCHEDULER_WEIGHT_LEAST_ALLOCATED: u64 = 1, "", "kubernetes.scheduler.weight.least-allocated",
         "kube-scheduler", "1.23 and later", Source,
         "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
     /// Weight of balancing CPU against memory (NodeResourcesBalancedAllocation).
-    SCHEDULER_WEIGHT_BALANCED_ALLOCATION: f64 = 1.0, "", "kubernetes.scheduler.weight.balanced-allocation",
+    SCHEDULER_WEIGHT_BALANCED_ALLOCATION: u64 = 1, "", "kubernetes.scheduler.weight.balanced-allocation",
         "kube-scheduler", "1.23 and later", Source,
         "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
     /// Weight of staying away from PreferNoSchedule taints (TaintToleration).
-    SCHEDULER_WEIGHT_TAINT_TOLERATION: f64 = 3.0, "", "kubernetes.scheduler.weight.taint-toleration",
+    SCHEDULER_WEIGHT_TAINT_TOLERATION: u64 = 3, "", "kubernetes.scheduler.weight.taint-toleration",
         "kube-scheduler", "1.23 and later", Source,
         "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
     /// Weight of spreading over domains (PodTopologySpread).
-    SCHEDULER_WEIGHT_TOPOLOGY_SPREAD: f64 = 2.0, "", "kubernetes.scheduler.weight.topology-spread",
+    SCHEDULER_WEIGHT_TOPOLOGY_SPREAD: u64 = 2, "", "kubernetes.scheduler.weight.topology-spread",
         "kube-scheduler", "1.23 and later", Source,
         "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
     /// Skew over nodes of the constraint for pods without constraints of their own.

@@ -98,7 +98,8 @@ pub fn find(id: &str) -> Option<FactRow> {
 }
 
 /// What a fact may hold: something that can be shown in its unit.
-trait FactValue {
+pub trait FactValue {
+    /// The value as text, with its unit.
     fn show(&self, unit: &str) -> String;
 }
 
@@ -183,9 +184,9 @@ mod tests {
 
     #[test]
     fn identifiers_are_unique_and_ascending() {
-        let rows = all();
-        assert!(rows.len() > 70, "{} facts", rows.len());
-        for pair in rows.windows(2) {
+        let listed = all();
+        assert!(listed.len() > 70, "{} facts", listed.len());
+        for pair in listed.windows(2) {
             assert!(pair[0].id < pair[1].id, "{} twice", pair[0].id);
         }
     }

@@ -178,6 +178,11 @@ pub fn region_round_trip(one: &str, other: &str) -> (Duration, &'static str) {
     (REGION_RTT_UNKNOWN.value, REGION_RTT_UNKNOWN.id)
 }
 
+/// Whether two names mean the same region, if one of them leaves out its provider.
+pub fn same_region(one: &str, other: &str) -> bool {
+    names(one, other) || names(other, one)
+}
+
 /// Whether `name`, with or without its provider, means the region `full`.
 fn names(full: &str, name: &str) -> bool {
     full == name

@@ -1,0 +1,133 @@
+//! Labels, selectors, affinity terms, taints and tolerations: what matches what.
+
+use crate::scenario::{
+    Cluster, LabelOperator, LabelRequirement, Node, Resources, Taint, TaintEffect, Toleration,
+};
+use std::collections::BTreeMap;
+
+/// Label with the name of the node itself.
+pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
+/// Label with the zone of the node.
+pub(super) const ZONE: &str = "topology.kubernetes.io/zone";
+/// Label with the region of the node.
+const REGION: &str = "topology.kubernetes.io/region";
+
+/// What rules may ask of a node. Kubelets and cloud providers label every node with its
+/// name, zone and region, so these labels exist even if nobody wrote them.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LabelledNode {
+    pub(super) name: String,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) taints: Vec<Taint>,
+    pub(super) unschedulable: bool,
+    pub(super) allocatable: Resources,
+    pub(super) pods_max: u32,
+}
+
+impl LabelledNode {
+    pub(super) fn new(cluster: &Cluster, node: &Node) -> Self {
+        let region = match cluster.region.split_once('/') {
+            Some((_provider, region)) => region,
+            None => &cluster.region,
+        };
+        let mut labels = node.labels.clone();
+        for (key, value) in [
+            (HOSTNAME, node.name.as_str()),
+            (ZONE, &cluster.zones[node.zone.index()]),
+            (REGION, region),
+        ] {
+            labels
+                .entry(key.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+        LabelledNode {
+            name: node.name.clone(),
+            labels,
+            taints: node.taints.clone(),
+            unschedulable: node.unschedulable,
+            allocatable: node.allocatable,
+            pods_max: node.pods_max,
+        }
+    }
+}
+
+/// Whether `labels` hold every pair of `selector`.
+pub(super) fn selects(
+    selector: &BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    selector
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Whether one of the terms holds; a term without requirements never does.
+pub(super) fn one_term_holds(
+    terms: &[Vec<LabelRequirement>],
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    terms
+        .iter()
+        .any(|term| !term.is_empty() && term.iter().all(|requirement| holds(requirement, labels)))
+}
+
+fn holds(requirement: &LabelRequirement, labels: &BTreeMap<String, String>) -> bool {
+    let value = labels.get(&requirement.key);
+    let among = value.is_some_and(|value| requirement.values.contains(value));
+    let compared = || {
+        let bound: i64 = requirement.values.first()?.parse().ok()?;
+        Some(value?.parse::<i64>().ok()?.cmp(&bound))
+    };
+    match requirement.operator {
+        LabelOperator::In => among,
+        LabelOperator::NotIn => !among,
+        LabelOperator::Exists => value.is_some(),
+        LabelOperator::DoesNotExist => value.is_none(),
+        LabelOperator::Gt => compared().is_some_and(|order| order.is_gt()),
+        LabelOperator::Lt => compared().is_some_and(|order| order.is_lt()),
+    }
+}
+
+/// Whether one of the tolerations covers the taint.
+pub(super) fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
+    tolerations.iter().any(|toleration| {
+        let effect = toleration
+            .effect
+            .is_none_or(|effect| effect == taint.effect);
+        let key = toleration.key.as_ref().is_none_or(|key| *key == taint.key);
+        let value = toleration
+            .value
+            .as_ref()
+            .is_none_or(|value| *value == taint.value);
+        effect && key && value
+    })
+}
+
+/// What a cordoned node amounts to for pods that tolerate it.
+pub(super) fn cordon() -> Taint {
+    Taint {
+        key: "node.kubernetes.io/unschedulable".to_owned(),
+        value: String::new(),
+        effect: TaintEffect::NoSchedule,
+    }
+}
+
+/// What the DaemonSet controller lets its pods tolerate.
+pub(super) fn daemon_tolerations() -> impl Iterator<Item = Toleration> {
+    let executing = ["not-ready", "unreachable"].map(|name| (name, TaintEffect::NoExecute));
+    let scheduling = [
+        "disk-pressure",
+        "memory-pressure",
+        "pid-pressure",
+        "unschedulable",
+    ]
+    .map(|name| (name, TaintEffect::NoSchedule));
+    executing
+        .into_iter()
+        .chain(scheduling)
+        .map(|(name, effect)| Toleration {
+            key: Some(format!("node.kubernetes.io/{name}")),
+            value: None,
+            effect: Some(effect),
+        })
+}
