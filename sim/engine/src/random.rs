@@ -273,6 +273,54 @@ mod tests {
         }
     }
 
+    /// How many standard errors the share of equal bits is from a half.
+    fn agreement(pairs: impl Iterator<Item = (u64, u64)>) -> f64 {
+        let (mut equal, mut bits) = (0u32, 0u32);
+        for (first, second) in pairs {
+            equal += (first ^ second).count_zeros();
+            bits += 64;
+        }
+        (f64::from(equal) - 0.5 * f64::from(bits)) / libm::sqrt(0.25 * f64::from(bits))
+    }
+
+    #[test]
+    fn streams_and_neighbouring_addresses_are_independent() {
+        let (first, second) = (stream("reviews"), stream("reviewt"));
+        let word = |stream: Stream, a, b| stream.draw(a, b).word();
+        let next = |stream: Stream, a| {
+            let mut draw = stream.draw(a, 0);
+            (draw.word(), draw.word())
+        };
+        let addresses = 0..20_000u64;
+        let agreements = [
+            agreement(
+                addresses
+                    .clone()
+                    .map(|a| (word(first, a, 0), word(second, a, 0))),
+            ),
+            agreement(
+                addresses
+                    .clone()
+                    .map(|a| (word(first, a, 0), word(first, a + 1, 0))),
+            ),
+            agreement(
+                addresses
+                    .clone()
+                    .map(|a| (word(first, a, 0), word(first, a, 1))),
+            ),
+            agreement(
+                addresses
+                    .clone()
+                    .map(|a| (word(first, a, 1), word(first, 1, a))),
+            ),
+            agreement(addresses.map(|a| next(first, a))),
+        ];
+        for (index, z) in agreements.into_iter().enumerate() {
+            // The address (1, 1) is compared with itself: that alone shifts z by 0.06.
+            assert!(z.abs() < 4.65, "pair {index}: {z}");
+        }
+    }
+
     #[test]
     fn uniform_and_below_are_uniform() {
         let mut draw = stream("uniform").draw(0, 0);

@@ -174,13 +174,14 @@ impl<P: Partition> Simulation<P> {
             // Nothing else comes before `bound` unless this partition sends it.
             let cell = &mut self.cells[least];
             cell.run_until_mail(bound.min(limit));
-            let mail = core::mem::take(&mut cell.core.outbox);
+            let mut mail = core::mem::take(&mut cell.core.outbox);
             next[least] = cell.core.next_key();
-            for Letter { to, key, message } in mail {
+            for Letter { to, key, message } in mail.drain(..) {
                 let to = usize::from(to.0);
                 self.cells[to].core.deliver(key, message);
                 next[to] = next[to].min(key);
             }
+            self.cells[least].core.outbox = mail;
         }
     }
 

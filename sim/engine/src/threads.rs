@@ -53,7 +53,7 @@ pub(crate) fn run<P: Partition>(
         panic: Mutex::new(None),
         barrier: Barrier::new(threads),
     };
-    floor.prepare();
+    floor.turn();
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(|| floor.work());
@@ -76,7 +76,7 @@ impl<P: Partition> Floor<'_, P> {
         while !self.finished.load(Ordering::Acquire) {
             self.guard(|| self.run_claimed());
             if self.barrier.wait().is_leader() {
-                self.guard(|| self.prepare());
+                self.turn();
             }
             self.barrier.wait();
         }
@@ -85,6 +85,14 @@ impl<P: Partition> Floor<'_, P> {
     fn guard(&self, action: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(action)) {
             lock(&self.panic).get_or_insert(payload);
+        }
+    }
+
+    /// Alone, between two windows, so that all threads see the end at the same place: one that
+    /// left a window earlier than the others would be missing at the barrier.
+    fn turn(&self) {
+        self.guard(|| self.prepare());
+        if lock(&self.panic).is_some() {
             self.finished.store(true, Ordering::Release);
         }
     }
@@ -100,7 +108,7 @@ impl<P: Partition> Floor<'_, P> {
         }
     }
 
-    /// Moves the mail and sets the bounds of the next window; alone.
+    /// Moves the mail and sets the bounds of the next window.
     fn prepare(&self) {
         let mut places: Vec<MutexGuard<'_, Place<'_, P>>> = self.places.iter().map(lock).collect();
         let mut cells: Vec<&mut Cell<P>> =
