@@ -3,7 +3,7 @@
 //! What it models: normal, Student's t, chi-square, gamma (Erlang), beta, binomial, Poisson and
 //! Kolmogorov laws. Leaves out: non-central laws. Sources: their definitions through the
 //! regularised incomplete beta and gamma functions (NIST Digital Library of Mathematical
-//! Functions, chapter 8). Validated against published tables in `tests/oracles.rs`, and
+//! Functions, chapter 8). Validated against published tables in `tests/promises/oracles.rs`, and
 //! against the `statrs` crate over a grid.
 
 use crate::special::{

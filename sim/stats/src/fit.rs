@@ -3,7 +3,7 @@
 //! What it models: exponential, lognormal and Weibull. Leaves out: censored data, and tests of
 //! fit with fitted parameters (Kolmogorov-Smirnov p-values do not hold there). Sources: the
 //! likelihood equations; Akaike's information criterion 2k − 2 ln L. Validated in
-//! `tests/oracles.rs`.
+//! `tests/promises/oracles.rs`.
 
 use crate::sample::mean;
 use crate::special::bisect_upwards;

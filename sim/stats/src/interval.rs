@@ -4,7 +4,7 @@
 //! differences. Leaves out: single long runs (batch means): their coverage is worse than
 //! that of twenty replications. Sources: Student's t; the classical ratio estimator with the
 //! delta method; Clopper and Pearson 1934 where failures are too few for a t. Validated by
-//! coverage on M/M/1 in `tests/coverage.rs` and by properties in `tests/properties.rs`.
+//! coverage on M/M/1 in `tests/promises/coverage.rs` and by properties in `tests/promises/properties.rs`.
 
 use crate::distribution::student_t_quantile;
 use crate::estimate::{Estimate, Method};

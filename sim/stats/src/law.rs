@@ -2,7 +2,7 @@
 //!
 //! What it models: lognormal from two of (median, mean, p99), hyperexponential with balanced
 //! means, bounded Pareto moments. Leaves out: laws that need no computation. Sources: the
-//! laws' definitions. Validated in `tests/oracles.rs`.
+//! laws' definitions. Validated in `tests/promises/oracles.rs`.
 
 use crate::distribution::normal_quantile;
 

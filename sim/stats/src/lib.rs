@@ -14,6 +14,7 @@
 //!
 //! All mathematics goes through `libm`, so that results are the same bits on every platform.
 
+pub mod closed_forms;
 mod distribution;
 mod estimate;
 pub mod fit;

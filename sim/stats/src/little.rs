@@ -4,7 +4,7 @@
 //! visits spend inside the window, those included that began before it or end after it.
 //! Both sides are integers of nanoseconds, so the difference is zero or something is lost.
 //! Leaves out: nothing. Source: Little 1961; the finite-window form is elementary (exchange
-//! the integral and the sum). Validated by a property test in `tests/properties.rs`.
+//! the integral and the sum). Validated by a property test in `tests/promises/properties.rs`.
 
 /// A stay: from its arrival to its departure, or still present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! and the constants of a fully sequential selection. Leaves out: several quantities at once
 //! (ask for each and take the greatest answer). Sources: Law, Simulation Modeling and
 //! Analysis (γ/(1 + γ)); Hoad, Robinson and Davies 2010 (look-ahead); Kim and Nelson 2001.
-//! Validated by unit tests and rows in `tests/oracles.rs`.
+//! Validated by unit tests and rows in `tests/promises/oracles.rs`.
 
 use crate::interval::mean_interval;
 
@@ -44,7 +44,8 @@ pub enum Verdict {
         /// Replications in total to have before asking again.
         until: u32,
     },
-    /// The precision was first reached with this many, and held through the look-ahead.
+    /// The precision was first reached with this many, and held through the look-ahead or to
+    /// the cap.
     Reached {
         /// Replications at which it was first reached.
         at: u32,
@@ -98,7 +99,12 @@ impl SequentialRule {
             checked += 1;
         }
         if have >= self.maximum {
-            return Verdict::NotReached;
+            // No replication is left to look ahead with: what holds at the cap counts.
+            return if first < checked {
+                Verdict::Reached { at: first }
+            } else {
+                Verdict::NotReached
+            };
         }
         let until = first.saturating_add(self.look_ahead(first));
         Verdict::Continue {
@@ -171,6 +177,17 @@ mod tests {
     #[test]
     fn the_cap_is_told() {
         assert_eq!(RULE.judge(&alternating(100, 0.9)), Verdict::NotReached);
+        let tight = SequentialRule {
+            maximum: 12,
+            ..RULE
+        };
+        assert_eq!(
+            tight.judge(&alternating(12, 0.01)),
+            Verdict::Reached { at: 10 }
+        );
+        let mut late = alternating(11, 0.01);
+        late.push(9.0);
+        assert_eq!(tight.judge(&late), Verdict::NotReached);
     }
 
     #[test]

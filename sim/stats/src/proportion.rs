@@ -3,7 +3,7 @@
 //! What it models: binomial counts. Leaves out: dependence between trials; failures of one
 //! run come in clusters, so prefer [`crate::share_interval`] where there are replications.
 //! Sources: Clopper and Pearson 1934; Wilson 1927; the rule of three; Fleiss' normal
-//! approximation for two arms. Validated in `tests/oracles.rs`.
+//! approximation for two arms. Validated in `tests/promises/oracles.rs`.
 
 use crate::distribution::{beta_quantile, normal_quantile};
 

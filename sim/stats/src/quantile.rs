@@ -7,7 +7,7 @@
 //! spread over replications allows for waiting times that depend on each other; an interval
 //! that takes requests for independent draws covers a true p99 only one time in five.
 //! Leaves out: sequential procedures. Sources: sectioning as in Asmussen and Glynn,
-//! Stochastic Simulation, 2007, III.5. Validated by coverage on M/M/1 in `tests/coverage.rs`.
+//! Stochastic Simulation, 2007, III.5. Validated by coverage on M/M/1 in `tests/promises/coverage.rs`.
 
 use crate::estimate::{Estimate, Method};
 use crate::interval::student_t_factor;

@@ -4,7 +4,7 @@
 //! intervals for quantiles of independent draws, and the Kolmogorov-Smirnov distance. Leaves
 //! out: weights. The rank intervals hold for **independent** observations only: requests of
 //! one run are not (see [`crate::quantile_interval`]). Sources: Hyndman and Fan 1996 for the
-//! types of quantiles; ranks from the binomial law. Validated in `tests/oracles.rs`.
+//! types of quantiles; ranks from the binomial law. Validated in `tests/promises/oracles.rs`.
 
 use crate::distribution::binomial_cdf;
 

@@ -7,7 +7,7 @@
 //! Loader's deviance form ("Fast and accurate computation of binomial probabilities", 2000),
 //! because differences of large log-gammas lose six digits at a million trials. Everything
 //! goes through `libm`, so that results are the same bits everywhere.
-//! Validated against published rows and the `statrs` crate in `tests/oracles.rs`.
+//! Validated against published rows and the `statrs` crate in `tests/promises/oracles.rs`.
 
 use core::f64::consts::PI;
 

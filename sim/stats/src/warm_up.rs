@@ -6,7 +6,7 @@
 //! Leaves out: Welch's graphical method (a plot's business). Sources: White 1997; White,
 //! Cobb and Spratt 2000; Hoad and Robinson 2011. It can fail on transients that look like a
 //! fluid limit (Wang and Glynn 2016). Validated against exact rational vectors in
-//! `tests/oracles.rs`.
+//! `tests/promises/oracles.rs`.
 
 /// Observations per batch, the 5 of MSER-5.
 const BATCH: usize = 5;
