@@ -7,10 +7,13 @@ use engine::Duration;
 const KUBERNETES_1_20: &str =
     "kubernetes/kubernetes v1.20.2, pkg/controller, pkg/kubelet, pkg/scheduler";
 
+/// Where the scheduler's plugins get their weights.
+const SCHEDULER_WEIGHTS: &str = "kubernetes/kubernetes pkg/scheduler/apis/config/v1/default_plugins.go, the same in 1.23 and 1.35";
+
 facts! {
     /// Minor version of a cluster that does not say its own.
     KUBERNETES_MINOR: u32 = 33, "", "kubernetes.minor-version", "hybridsim", "0.1",
-        Assumption, "a release under support whose proxies and controllers are covered by the facts";
+        Assumption, "every default of this list holds for it; the last of them to change did so in 1.32";
 
     // kube-proxy
     /// Least time between the end of one sync of a node's rules and the start of the next.
@@ -123,19 +126,19 @@ facts! {
     /// Weight of preferring nodes with much left (NodeResourcesFit, LeastAllocated).
     SCHEDULER_WEIGHT_LEAST_ALLOCATED: u64 = 1, "", "kubernetes.scheduler.weight.least-allocated",
         "kube-scheduler", "1.23 and later", Source,
-        "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
+        SCHEDULER_WEIGHTS;
     /// Weight of balancing CPU against memory (NodeResourcesBalancedAllocation).
     SCHEDULER_WEIGHT_BALANCED_ALLOCATION: u64 = 1, "", "kubernetes.scheduler.weight.balanced-allocation",
         "kube-scheduler", "1.23 and later", Source,
-        "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
+        SCHEDULER_WEIGHTS;
     /// Weight of staying away from PreferNoSchedule taints (TaintToleration).
     SCHEDULER_WEIGHT_TAINT_TOLERATION: u64 = 3, "", "kubernetes.scheduler.weight.taint-toleration",
         "kube-scheduler", "1.23 and later", Source,
-        "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
+        SCHEDULER_WEIGHTS;
     /// Weight of spreading over domains (PodTopologySpread).
     SCHEDULER_WEIGHT_TOPOLOGY_SPREAD: u64 = 2, "", "kubernetes.scheduler.weight.topology-spread",
         "kube-scheduler", "1.23 and later", Source,
-        "default plugin weights as of 1.32, kubernetes-sigs/kube-scheduler-simulator plugins_test.go";
+        SCHEDULER_WEIGHTS;
     /// Skew over nodes of the constraint for pods without constraints of their own.
     SCHEDULER_DEFAULT_SKEW_NODE: u32 = 3, "", "kubernetes.scheduler.default-skew.node",
         "kube-scheduler", "1.20 and later", Source, KUBERNETES_1_20;

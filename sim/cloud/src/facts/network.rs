@@ -45,7 +45,7 @@ facts! {
         Measurement, "skyplane-project/skyplane latency data, 8010 rows: standard deviation of the round trip, median 0.38 ms, which two exponential one-way trips of mean 0.38/sqrt(2) give";
     /// Bits per second between two partitions.
     WIDE_AREA_BANDWIDTH: u64 = 5_000_000_000, "bit/s", "network.wide-area.bandwidth", "AWS, Google Cloud", "2022",
-        Measurement, "skyplane-project/skyplane throughput data: 64 connections between two virtual machines in different regions reach about 5 Gbit/s; a cluster with many machines reaches more";
+        Measurement, "skyplane-project/skyplane throughput data: 64 connections between two virtual machines in different regions reach 3.6 (AWS) and 5.0 Gbit/s (Google Cloud) at the median; a cluster with many machines reaches more";
     /// Round trip to the global DNS's nearest server, and from its checkers to a cluster.
     GLOBAL_DNS_RTT: Duration = Duration::from_millis(20), "ms", "network.global-dns.rtt", "anycast DNS", "2020s",
         Assumption, "anycast servers and checkers of large providers stand in most metropolitan areas";
@@ -54,12 +54,14 @@ facts! {
     /// First wait for the answer to a SYN.
     TCP_SYN_TIMEOUT: Duration = Duration::from_secs(1), "s", "tcp.syn-timeout", "Linux", "3.1 and later",
         Source, "torvalds/linux include/net/tcp.h TCP_TIMEOUT_INIT; RFC 6298 section 2.1";
-    /// How many SYNs are sent after the first.
+    /// How many SYNs are sent again at doubling waits, after those of
+    /// [`TCP_SYN_LINEAR_TIMEOUTS`]: at 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 s after the first
+    /// SYN in all. The connection is given up 131 s after it.
     TCP_SYN_RETRIES: u32 = 6, "", "tcp.syn-retries", "Linux", "3.7 and later",
         Documentation, "torvalds/linux Documentation/networking/ip-sysctl.rst, tcp_syn_retries";
-    /// How many of these waits do not double. The last wait ends 131 s after the first SYN.
+    /// How many SYNs are sent again before that, each after the first wait.
     TCP_SYN_LINEAR_TIMEOUTS: u32 = 4, "", "tcp.syn-linear-timeouts", "Linux", "6.5 and later",
-        Documentation, "torvalds/linux Documentation/networking/ip-sysctl.rst, tcp_syn_linear_timeouts";
+        Source, "torvalds/linux net/ipv4/tcp_timer.c, tcp_write_timeout adds tcp_syn_linear_timeouts to tcp_syn_retries; Documentation/networking/ip-sysctl.rst";
     /// Least wait for an acknowledgement before data are sent again.
     TCP_RETRANSMISSION_TIMEOUT_MIN: Duration = Duration::from_millis(200), "ms", "tcp.retransmission-timeout-min", "Linux", "all",
         Source, "torvalds/linux include/net/tcp.h TCP_RTO_MIN (HZ/5)";
@@ -99,7 +101,7 @@ facts! {
     // DNS
     /// How long resolvers keep an answer of a global name.
     DNS_TTL: Duration = Duration::from_secs(60), "s", "dns.ttl", "Amazon Route 53", "2025",
-        Documentation, "AWS Route 53 developer guide: 60 s or less for records with health checks";
+        Documentation, "AWS Route 53 developer guide, values specific for failover records: 60 s or less for records with health checks";
     /// Time between two checks of a candidate.
     DNS_CHECK_INTERVAL: Duration = Duration::from_secs(30), "s", "dns.check-interval", "Amazon Route 53", "2025",
         Documentation, "AWS Route 53 developer guide, values of health checks: standard 30 s, fast 10 s";

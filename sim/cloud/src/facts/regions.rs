@@ -3,179 +3,98 @@
 //! Models: the mean round trip between virtual machines of two regions, the same in both
 //! directions. Leaves out: routes that change, times of day, private backbones. Pairs that
 //! are in no table get one assumed distance.
-//! Validated against itself only: symmetry and uniqueness.
+//! Validated by symmetry, and by the distances of neighbours and antipodes.
+
+mod table;
 
 use super::{FactValue, facts};
 use engine::Duration;
 
-/// Round trips between pairs of regions.
+/// Round trips between all pairs of some regions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RegionTable(
-    /// `provider/region` of both ends and milliseconds.
-    pub &'static [(&'static str, &'static str, f64)],
-);
+pub struct RegionTable {
+    /// The regions as `provider/region`.
+    pub regions: &'static [&'static str],
+    /// Row `i` holds tenths of a millisecond from region `i` to each region before it.
+    pub round_trips: &'static [&'static [u16]],
+}
+
+impl RegionTable {
+    fn round_trip(&self, one: &str, other: &str) -> Option<Duration> {
+        let position = |name| self.regions.iter().position(|region| names(region, name));
+        let (one, other) = (position(one)?, position(other)?);
+        let tenths = self.round_trips[one.max(other)].get(one.min(other))?;
+        Some(Duration::from_micros(u64::from(*tenths) * 100))
+    }
+}
 
 impl FactValue for RegionTable {
     fn show(&self, unit: &str) -> String {
-        let times = self.0.iter().map(|&(.., milliseconds)| milliseconds);
-        let least = times.clone().fold(f64::INFINITY, f64::min);
-        let greatest = times.fold(0.0, f64::max);
-        format!("{} pairs, {least} to {greatest} {unit}", self.0.len())
+        let tenths = || self.round_trips.iter().copied().flatten().copied();
+        let bound = |tenths: Option<u16>| f64::from(tenths.unwrap_or(0)) / 10.0;
+        let (least, greatest) = (bound(tenths().min()), bound(tenths().max()));
+        format!(
+            "{} regions, {least} to {greatest} {unit}",
+            self.regions.len()
+        )
+    }
+}
+
+/// Round trips between some pairs of regions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RegionPairs(
+    /// `provider/region` of both ends and milliseconds.
+    pub &'static [(&'static str, &'static str, u64)],
+);
+
+impl RegionPairs {
+    fn round_trip(&self, one: &str, other: &str) -> Option<Duration> {
+        let row = self.0.iter().find(|(from, to, _)| {
+            (names(from, one) && names(to, other)) || (names(from, other) && names(to, one))
+        });
+        row.map(|&(.., milliseconds)| Duration::from_millis(milliseconds))
+    }
+}
+
+impl FactValue for RegionPairs {
+    fn show(&self, unit: &str) -> String {
+        let shown = |(from, to, value)| format!("{from} to {to} {value} {unit}");
+        let pairs: Vec<_> = self.0.iter().copied().map(shown).collect();
+        pairs.join(", ")
     }
 }
 
 facts! {
-    /// Round trips between AWS regions.
-    REGION_RTT_AWS: RegionTable = RegionTable(AWS), "ms", "network.region-rtt.aws", "AWS", "April 2022",
-        Measurement, "skyplane-project/skyplane latency.csv (Apache-2.0): averages between virtual machines";
-    /// Round trips between Azure regions.
-    REGION_RTT_AZURE: RegionTable = RegionTable(AZURE), "ms", "network.region-rtt.azure", "Azure", "2026",
-        Documentation, "learn.microsoft.com, Azure network round-trip latency statistics: 95 % quantiles, which is a little more than the mean";
-    /// Round trips between Google Cloud regions.
-    REGION_RTT_GOOGLE: RegionTable = RegionTable(GOOGLE), "ms", "network.region-rtt.gcp", "Google Cloud", "April 2022",
-        Measurement, "skyplane-project/skyplane latency.csv (Apache-2.0): least of the network tiers; some pairs are noisy";
-    /// Round trips between regions of different clouds in one metropolitan area.
-    REGION_RTT_INTER_CLOUD: RegionTable = RegionTable(INTER_CLOUD), "ms", "network.region-rtt.inter-cloud", "AWS, Azure, Google Cloud", "April 2022",
-        Measurement, "skyplane-project/skyplane latency.csv (Apache-2.0): averages between virtual machines";
+    /// Round trips between regions of AWS, Azure and Google Cloud, within and between them.
+    REGION_RTT: RegionTable = RegionTable { regions: &table::REGIONS, round_trips: &table::ROUND_TRIPS },
+        "ms", "network.region-rtt", "AWS, Azure, Google Cloud", "April 2022", Measurement,
+        "skyplane-project/skyplane profiles/latency.csv at commit 945dca27 (Apache-2.0): average between virtual machines, least over directions and network tiers";
+    /// Round trips of Azure regions that are not in that table.
+    REGION_RTT_AZURE: RegionPairs = RegionPairs(AZURE), "ms", "network.region-rtt.azure", "Azure", "2026",
+        Documentation, "learn.microsoft.com, Azure network round-trip latency statistics: high quantiles of a month, a few percent more than the mean";
     /// Round trip between two regions that stand in no table.
     REGION_RTT_UNKNOWN: Duration = Duration::from_millis(80), "ms", "network.region-rtt.unknown", "the Internet", "2020s",
         Assumption, "about the width of the Atlantic or of North America; set `links` for anything else";
 }
 
-const AWS: &[(&str, &str, f64)] = &[
-    ("aws/us-east-1", "aws/us-east-2", 11.0),
-    ("aws/us-east-1", "aws/us-west-2", 68.0),
-    ("aws/us-east-1", "aws/ca-central-1", 14.0),
-    ("aws/us-east-1", "aws/sa-east-1", 115.0),
-    ("aws/us-east-1", "aws/eu-west-1", 85.0),
-    ("aws/us-east-1", "aws/eu-west-2", 77.0),
-    ("aws/us-east-1", "aws/eu-central-1", 90.0),
-    ("aws/us-east-1", "aws/ap-south-1", 188.0),
-    ("aws/us-east-1", "aws/ap-southeast-1", 237.0),
-    ("aws/us-east-1", "aws/ap-southeast-2", 197.0),
-    ("aws/us-east-1", "aws/ap-northeast-1", 168.0),
-    ("aws/us-east-2", "aws/us-west-2", 54.0),
-    ("aws/us-east-2", "aws/ca-central-1", 24.0),
-    ("aws/us-east-2", "aws/sa-east-1", 125.0),
-    ("aws/us-east-2", "aws/eu-west-1", 76.0),
-    ("aws/us-east-2", "aws/eu-west-2", 86.0),
-    ("aws/us-east-2", "aws/eu-central-1", 99.0),
-    ("aws/us-east-2", "aws/ap-south-1", 194.0),
-    ("aws/us-east-2", "aws/ap-southeast-1", 215.0),
-    ("aws/us-east-2", "aws/ap-southeast-2", 185.0),
-    ("aws/us-east-2", "aws/ap-northeast-1", 145.0),
-    ("aws/us-west-2", "aws/ca-central-1", 67.0),
-    ("aws/us-west-2", "aws/sa-east-1", 187.0),
-    ("aws/us-west-2", "aws/eu-west-1", 122.0),
-    ("aws/us-west-2", "aws/eu-west-2", 130.0),
-    ("aws/us-west-2", "aws/eu-central-1", 147.0),
-    ("aws/us-west-2", "aws/ap-south-1", 211.0),
-    ("aws/us-west-2", "aws/ap-southeast-1", 164.0),
-    ("aws/us-west-2", "aws/ap-southeast-2", 139.0),
-    ("aws/us-west-2", "aws/ap-northeast-1", 98.0),
-    ("aws/ca-central-1", "aws/sa-east-1", 125.0),
-    ("aws/ca-central-1", "aws/eu-west-1", 69.0),
-    ("aws/ca-central-1", "aws/eu-west-2", 77.0),
-    ("aws/ca-central-1", "aws/eu-central-1", 88.0),
-    ("aws/ca-central-1", "aws/ap-south-1", 187.0),
-    ("aws/ca-central-1", "aws/ap-southeast-1", 222.0),
-    ("aws/ca-central-1", "aws/ap-southeast-2", 196.0),
-    ("aws/ca-central-1", "aws/ap-northeast-1", 158.0),
-    ("aws/sa-east-1", "aws/eu-west-1", 180.0),
-    ("aws/sa-east-1", "aws/eu-west-2", 188.0),
-    ("aws/sa-east-1", "aws/eu-central-1", 203.0),
-    ("aws/sa-east-1", "aws/ap-south-1", 298.0),
-    ("aws/sa-east-1", "aws/ap-southeast-1", 358.0),
-    ("aws/sa-east-1", "aws/ap-southeast-2", 308.0),
-    ("aws/sa-east-1", "aws/ap-northeast-1", 282.0),
-    ("aws/eu-west-1", "aws/eu-west-2", 11.0),
-    ("aws/eu-west-1", "aws/eu-central-1", 22.0),
-    ("aws/eu-west-1", "aws/ap-south-1", 120.0),
-    ("aws/eu-west-1", "aws/ap-southeast-1", 178.0),
-    ("aws/eu-west-1", "aws/ap-southeast-2", 254.0),
-    ("aws/eu-west-1", "aws/ap-northeast-1", 214.0),
-    ("aws/eu-west-2", "aws/eu-central-1", 13.0),
-    ("aws/eu-west-2", "aws/ap-south-1", 110.0),
-    ("aws/eu-west-2", "aws/ap-southeast-1", 170.0),
-    ("aws/eu-west-2", "aws/ap-southeast-2", 264.0),
-    ("aws/eu-west-2", "aws/ap-northeast-1", 224.0),
-    ("aws/eu-central-1", "aws/ap-south-1", 114.0),
-    ("aws/eu-central-1", "aws/ap-southeast-1", 155.0),
-    ("aws/eu-central-1", "aws/ap-southeast-2", 246.0),
-    ("aws/eu-central-1", "aws/ap-northeast-1", 223.0),
-    ("aws/ap-south-1", "aws/ap-southeast-1", 59.0),
-    ("aws/ap-south-1", "aws/ap-southeast-2", 138.0),
-    ("aws/ap-south-1", "aws/ap-northeast-1", 130.0),
-    ("aws/ap-southeast-1", "aws/ap-southeast-2", 93.0),
-    ("aws/ap-southeast-1", "aws/ap-northeast-1", 72.0),
-    ("aws/ap-southeast-2", "aws/ap-northeast-1", 115.0),
-    // us-west-1 is not in that data; from acomputerscientistlearnsaws.blogspot.com, April 2017.
-    ("aws/us-east-1", "aws/us-west-1", 73.0),
-    ("aws/us-west-1", "aws/us-west-2", 19.0),
-];
-
-const AZURE: &[(&str, &str, f64)] = &[
-    ("azure/eastus", "azure/eastus2", 11.0),
-    ("azure/eastus", "azure/westus", 72.0),
-    ("azure/eastus", "azure/westus2", 76.0),
-    ("azure/eastus", "azure/centralus", 35.0),
-    ("azure/eastus", "azure/northeurope", 76.0),
-    ("azure/eastus", "azure/westeurope", 91.0),
-    ("azure/eastus", "azure/uksouth", 80.0),
-    ("azure/eastus", "azure/japaneast", 165.0),
-    ("azure/eastus", "azure/southeastasia", 229.0),
-    ("azure/eastus", "azure/brazilsouth", 121.0),
-    ("azure/eastus", "azure/centralindia", 218.0),
-    ("azure/eastus", "azure/australiaeast", 206.0),
-    ("azure/westeurope", "azure/northeurope", 20.0),
-    ("azure/westeurope", "azure/uksouth", 13.0),
-    ("azure/westeurope", "azure/germanywestcentral", 14.0),
-    ("azure/westeurope", "azure/southeastasia", 181.0),
-    ("azure/westeurope", "azure/japaneast", 242.0),
-];
-
-const GOOGLE: &[(&str, &str, f64)] = &[
-    ("gcp/us-east4", "gcp/us-central1", 22.0),
-    ("gcp/us-east4", "gcp/us-west1", 49.0),
-    ("gcp/us-central1", "gcp/us-west1", 33.0),
-    ("gcp/us-east4", "gcp/europe-west2", 77.0),
-    ("gcp/us-east4", "gcp/europe-west4", 85.0),
-    ("gcp/europe-west2", "gcp/europe-west3", 14.0),
-    ("gcp/europe-west2", "gcp/europe-west4", 10.0),
-    ("gcp/us-east4", "gcp/asia-northeast1", 144.0),
-    ("gcp/us-west1", "gcp/asia-northeast1", 92.0),
-    ("gcp/asia-southeast1", "gcp/asia-northeast1", 70.0),
-];
-
-const INTER_CLOUD: &[(&str, &str, f64)] = &[
-    ("aws/us-east-1", "azure/eastus", 1.9),
-    ("aws/us-east-1", "gcp/us-east4", 2.8),
-    ("azure/eastus", "gcp/us-east4", 2.3),
-    ("aws/eu-central-1", "azure/germanywestcentral", 2.4),
-    ("aws/eu-central-1", "gcp/europe-west3", 1.8),
-    ("aws/eu-west-2", "azure/uksouth", 3.9),
-    ("aws/ap-southeast-1", "gcp/asia-southeast1", 2.5),
-    ("azure/westeurope", "gcp/europe-west4", 5.6),
-    ("aws/us-west-2", "gcp/us-west1", 14.0),
+const AZURE: &[(&str, &str, u64)] = &[
+    ("azure/eastus", "azure/eastus2", 11),
+    ("azure/eastus", "azure/westus2", 76),
+    ("azure/eastus", "azure/centralus", 35),
+    ("azure/eastus", "azure/southeastasia", 229),
+    ("azure/westeurope", "azure/southeastasia", 181),
 ];
 
 /// Round trip between two different regions and the identifier of the fact it rests on.
 /// A name may leave out its provider.
 pub fn region_round_trip(one: &str, other: &str) -> (Duration, &'static str) {
-    for table in [
-        &REGION_RTT_AWS,
-        &REGION_RTT_AZURE,
-        &REGION_RTT_GOOGLE,
-        &REGION_RTT_INTER_CLOUD,
-    ] {
-        let row = table.value.0.iter().find(|(from, to, _)| {
-            (names(from, one) && names(to, other)) || (names(from, other) && names(to, one))
-        });
-        if let Some(&(.., milliseconds)) = row {
-            return (Duration::from_secs_f64(milliseconds / 1e3), table.id);
-        }
+    if let Some(round_trip) = REGION_RTT.value.round_trip(one, other) {
+        (round_trip, REGION_RTT.id)
+    } else if let Some(round_trip) = REGION_RTT_AZURE.value.round_trip(one, other) {
+        (round_trip, REGION_RTT_AZURE.id)
+    } else {
+        (REGION_RTT_UNKNOWN.value, REGION_RTT_UNKNOWN.id)
     }
-    (REGION_RTT_UNKNOWN.value, REGION_RTT_UNKNOWN.id)
 }
 
 /// Whether two names mean the same region, if one of them leaves out its provider.
@@ -197,12 +116,16 @@ mod tests {
 
     #[test]
     fn the_table_is_read_in_both_directions_with_and_without_provider() {
-        let expected = (Duration::from_millis(68), "network.region-rtt.aws");
+        let expected = (Duration::from_micros(68_300), "network.region-rtt");
         assert_eq!(
             region_round_trip("aws/us-east-1", "aws/us-west-2"),
             expected
         );
         assert_eq!(region_round_trip("us-west-2", "us-east-1"), expected);
+        assert_eq!(
+            region_round_trip("azure/westus2", "eastus"),
+            (Duration::from_millis(76), "network.region-rtt.azure")
+        );
         assert_eq!(
             region_round_trip("gcp/us-east-1", "aws/us-west-2"),
             (REGION_RTT_UNKNOWN.value, REGION_RTT_UNKNOWN.id)
@@ -210,14 +133,34 @@ mod tests {
     }
 
     #[test]
-    fn no_pair_stands_twice_and_none_is_a_region_with_itself() {
-        let mut pairs: Vec<_> = [AWS, AZURE, GOOGLE, INTER_CLOUD]
-            .concat()
-            .iter()
-            .map(|&(from, to, _)| (from.min(to), from.max(to)))
-            .collect();
-        pairs.sort_unstable();
-        assert!(pairs.iter().all(|(from, to)| from != to));
-        assert!(pairs.windows(2).all(|pair| pair[0] != pair[1]));
+    fn clouds_of_one_city_are_near_and_antipodes_are_far() {
+        let milliseconds = |one, other| region_round_trip(one, other).0.as_secs_f64() * 1e3;
+        for (one, other) in [
+            ("aws/us-east-1", "azure/eastus"),
+            ("aws/eu-central-1", "gcp/europe-west3"),
+            ("aws/ap-southeast-1", "gcp/asia-southeast1"),
+        ] {
+            assert!(milliseconds(one, other) < 4.0, "{one} to {other}");
+        }
+        assert!(milliseconds("aws/sa-east-1", "aws/ap-southeast-1") > 300.0);
+    }
+
+    #[test]
+    fn a_name_means_one_region_with_or_without_its_provider() {
+        for (index, region) in table::REGIONS.iter().enumerate() {
+            let (_, short) = region.split_once('/').expect("a provider and a region");
+            for name in [region, short] {
+                let meant = table::REGIONS.iter().filter(|other| names(other, name));
+                assert_eq!(meant.count(), 1, "{name}");
+            }
+            assert_eq!(table::ROUND_TRIPS[index].len(), index);
+        }
+    }
+
+    #[test]
+    fn no_pair_of_the_short_table_is_in_the_long_one() {
+        for (one, other, _) in AZURE {
+            assert_eq!(REGION_RTT.value.round_trip(one, other), None);
+        }
     }
 }

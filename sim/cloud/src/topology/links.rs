@@ -305,21 +305,21 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_rtt(links: Vec<LinkOverride>, one: End, other: End, milliseconds: u64) {
+    fn check_rtt(links: Vec<LinkOverride>, one: End, other: End, milliseconds: f64) {
         let table = LinkTable::new(&scenario(links));
-        let expected = Duration::from_millis(milliseconds);
+        let expected = Duration::from_secs_f64(milliseconds / 1e3);
         assert_eq!(table.between(one, other).one_way * 2, expected);
         assert_eq!(table.between(other, one), table.between(one, other));
     }
 
     #[test]
     fn distances_come_from_the_tables_and_users_come_through_their_access() {
-        check_rtt(vec![], WEST, EAST, 68);
-        check_rtt(vec![], SEATTLE, EAST, 68 + 10);
-        check_rtt(vec![], SEATTLE, WEST, 10);
-        check_rtt(vec![], EAST, TWIN, 1);
-        check_rtt(vec![], MOON, WEST, 80 + 10);
-        check_rtt(vec![], SEATTLE, MOON, 80 + 2 * 10);
+        check_rtt(vec![], WEST, EAST, 68.3);
+        check_rtt(vec![], SEATTLE, EAST, 68.3 + 10.0);
+        check_rtt(vec![], SEATTLE, WEST, 10.0);
+        check_rtt(vec![], EAST, TWIN, 1.0);
+        check_rtt(vec![], MOON, WEST, 80.0 + 10.0);
+        check_rtt(vec![], SEATTLE, MOON, 80.0 + 2.0 * 10.0);
     }
 
     #[test]
@@ -331,22 +331,22 @@ mod tests {
             Place::Cluster(ClusterId(0)),
             20,
         );
-        check_rtt(vec![regions.clone()], WEST, EAST, 40);
-        check_rtt(vec![half.clone(), regions.clone()], WEST, EAST, 30);
+        check_rtt(vec![regions.clone()], WEST, EAST, 40.0);
+        check_rtt(vec![half.clone(), regions.clone()], WEST, EAST, 30.0);
         let all = vec![exact, half, regions];
-        check_rtt(all.clone(), WEST, EAST, 20);
-        check_rtt(all.clone(), WEST, TWIN, 30);
+        check_rtt(all.clone(), WEST, EAST, 20.0);
+        check_rtt(all.clone(), WEST, TWIN, 30.0);
         // Between regions the distance is that of machines; users still come to their region.
-        check_rtt(all, SEATTLE, EAST, 40 + 10);
+        check_rtt(all, SEATTLE, EAST, 40.0 + 10.0);
         let users = rtt(Place::Users(UserNetworkId(0)), region("us-east-1"), 25);
-        check_rtt(vec![users], SEATTLE, EAST, 25);
+        check_rtt(vec![users], SEATTLE, EAST, 25.0);
     }
 
     #[test]
     fn of_two_equally_exact_overrides_the_later_one_wins() {
         let first = rtt(region("us-east-1"), region("us-west-2"), 40);
         let second = rtt(region("us-west-2"), region("us-east-1"), 50);
-        check_rtt(vec![first, second], WEST, EAST, 50);
+        check_rtt(vec![first, second], WEST, EAST, 50.0);
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(
             link,
             Link {
-                one_way: Duration::from_millis(34),
+                one_way: Duration::from_micros(34_150),
                 jitter_mean: facts::WIDE_AREA_JITTER.value,
                 bandwidth_bits: 1_000_000,
                 loss: 0.01,
