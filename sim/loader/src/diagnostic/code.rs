@@ -1,0 +1,146 @@
+//! Every kind of problem, in one place: identifier, severity, title, explanation.
+//!
+//! HS00xx: YAML and fields. HS01xx: Kubernetes objects. HS02xx: the Scenario. HS09xx: the rest.
+//! An identifier is never given to anything else later.
+
+use super::Severity::{self, Error, Note, Warning};
+
+macro_rules! codes {
+    ($($name:ident = $id:literal, $severity:ident, $title:literal, $explanation:literal;)*) => {
+        /// Kind of a problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Code {
+            /// All kinds, in the order of their identifiers.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            /// Stable identifier, as `HS0001`.
+            pub fn id(self) -> &'static str {
+                match self { $(Code::$name => $id),* }
+            }
+
+            /// How bad it is unless a diagnostic says otherwise.
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$name => $severity),* }
+            }
+
+            /// What it is, in a few words.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => $title),* }
+            }
+
+            /// What it means and what to do about it, in some sentences.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Code::$name => $explanation),* }
+            }
+        }
+    };
+}
+
+impl Code {
+    /// The kind of an identifier, in capitals or not.
+    pub fn from_id(id: &str) -> Option<Code> {
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|code| code.id().eq_ignore_ascii_case(id))
+    }
+}
+
+codes! {
+    Syntax = "HS0001", Error, "The text is not valid YAML",
+        "The document around this place cannot be parsed and is left out; the other documents of the file are still checked. The usual reasons are a tab in the indentation, a bracket or quote that is not closed, and a value with `: ` or `#` in it that needs quotes.";
+    OverBudget = "HS0002", Error, "The input is too big or too deep",
+        "Files, documents, values and nesting are limited so that no input can exhaust time or memory. Aliases count with all that they stand for. Split the file, or write out what the aliases repeat.";
+    DuplicateKey = "HS0003", Error, "A key is given twice in one map",
+        "YAML forbids it; the API server rejects it under strict validation, and other tools silently keep the last one. Remove the one that is not meant.";
+    KeyNotString = "HS0004", Error, "A key is a list or a map",
+        "Keys of Kubernetes objects and of scenarios are strings. A template marker such as `{{ name }}` that was not filled in reads as a map: render the template first.";
+    NotAnObject = "HS0005", Error, "A document is no object",
+        "Every document must be a map with `apiVersion` and `kind`, as Kubernetes and the Scenario write it.";
+
+    WrongType = "HS0010", Error, "A value has the wrong type",
+        "The field takes another type of value. Beware of what YAML makes of unquoted text: `yes`, `no`, `on`, `off`, `y` and `n` are booleans to Kubernetes, `1.10` is a number and `0644` an octal one. Put quotes around what is meant as a string.";
+    UnknownField = "HS0011", Warning, "The kind has no such field",
+        "The field is not part of this kind and has no effect; the nearest known name is suggested. The API server drops it with a warning too.";
+    MissingField = "HS0012", Error, "A required field is missing",
+        "The object is not valid without this field.";
+    WrongValue = "HS0013", Error, "A value is not one of those allowed",
+        "The field takes one of a few values, or text of a certain form such as a quantity (`500m`, `2Gi`) or a duration (`250ms`, `1h30m`).";
+    OutOfRange = "HS0014", Error, "A number is outside of its range",
+        "The value is too small or too great for the field.";
+    NotExactlyOne = "HS0015", Error, "Exactly one of several fields must be given",
+        "The map chooses one of several forms by its only key. Give one of them and remove the others.";
+
+    WrongApiVersion = "HS0101", Error, "The kind is not served under this apiVersion",
+        "Kubernetes knows the kind, but in another group or version. The message names the right one.";
+    RemovedApiVersion = "HS0102", Error, "The apiVersion is served no longer",
+        "Older releases of Kubernetes served the kind under this apiVersion, whose fields differ. Convert the manifest with `kubectl convert`, or by hand, to the version that the message names.";
+    DuplicateObject = "HS0103", Error, "Two documents describe one object",
+        "Two documents have the same kind, namespace and name. Applied in turn the later one would replace the earlier one, which would make the outcome depend on the order of files. Remove one.";
+    SelectorMismatch = "HS0104", Error, "A selector does not select its own template",
+        "The `selector` of a workload must match the labels of its pod template; the API server rejects it otherwise.";
+    SelectsNothing = "HS0105", Warning, "A selector matches no workload",
+        "No workload of the namespace has pods with all of these labels, so the service has no endpoints and every call to it is refused. Check labels and namespace; selectors must match every one of their labels.";
+    PortNotFound = "HS0106", Error, "A named port does not exist",
+        "A `targetPort` by name stands for the container port of that name in each pod, and a port of a service by name for one of its ports. No such name was found.";
+    NoEndpoints = "HS0107", Warning, "A service has no endpoints",
+        "The service has no selector, and no EndpointSlice or Endpoints object gives it addresses; calls to it are refused. An EndpointSlice belongs to the service named by its label `kubernetes.io/service-name`.";
+    BackendNotFound = "HS0108", Warning, "A route leads to a service or port that does not exist",
+        "The share of requests that the route sends there is answered with an error (500). Check name, namespace and port of the backend.";
+    GatewayNotFound = "HS0109", Warning, "A route belongs to no gateway",
+        "No gateway among the manifests has the name, namespace and listener that `parentRefs` asks for, so the route takes no requests.";
+    GatewayWithoutRoutes = "HS0110", Warning, "A gateway or listener has no routes",
+        "Nothing attaches to it, so every request that arrives is answered with 404.";
+    NoRequests = "HS0111", Note, "A workload requests no CPU or memory",
+        "The scheduler then counts the pods as needing nothing when it checks whether they fit on a node. Set `resources.requests` to see what does not fit.";
+    PortNotDeclared = "HS0112", Note, "No container declares a port that a service sends to",
+        "Kubernetes does not demand the declaration; the request arrives if a process listens there. It may also be a typing error.";
+    KindIgnored = "HS0113", Note, "A kind is read over",
+        "The kind is accounted for in the ledger and has no influence on the simulation in this release.";
+    InvalidName = "HS0114", Error, "A name is not allowed",
+        "Names of objects are lower-case letters, digits, `-` and (for most kinds) `.`, begin and end with a letter or digit, and hold at most 253 characters (63 for services and namespaces).";
+    UnsupportedValue = "HS0115", Note, "A value is valid but treated like another",
+        "The simulation does not tell this value from the one named in the message.";
+    IngressClassNotFound = "HS0116", Warning, "An ingress names a class that no manifest defines",
+        "A proxy of this class is assumed to run in the cluster all the same. Add the IngressClass to be told about typing errors.";
+    NamespaceNotFound = "HS0117", Note, "A namespace is used but not defined",
+        "Manifests usually contain their namespaces. It is assumed to exist.";
+    NodeNotFound = "HS0118", Warning, "A pod is bound to a node that does not exist",
+        "`nodeName` binds the pod without the scheduler. With no such node it never runs.";
+    PartOfWorkload = "HS0119", Note, "An object belongs to a workload that is there too",
+        "A ReplicaSet or Pod with a controlling owner among the manifests, as `kubectl get` prints them, is counted with its owner, not on its own.";
+    Conflict = "HS0120", Error, "Fields exclude one another",
+        "The API server rejects the combination.";
+
+    TooManyProblems = "HS0900", Note, "More problems than are shown",
+        "Only the first some thousand problems are kept.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_unique_and_ascending_and_texts_are_whole() {
+        for pair in Code::ALL.windows(2) {
+            assert!(
+                pair[0].id() < pair[1].id(),
+                "{} before {}",
+                pair[0].id(),
+                pair[1].id()
+            );
+        }
+        for &code in Code::ALL {
+            assert_eq!(Code::from_id(&code.id().to_lowercase()), Some(code));
+            assert!(
+                code.explanation().ends_with('.') && !code.title().ends_with('.'),
+                "{}",
+                code.id()
+            );
+        }
+    }
+}

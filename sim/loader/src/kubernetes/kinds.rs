@@ -1,0 +1,334 @@
+//! Which kinds there are, under which `apiVersion`, and what becomes of them.
+
+use crate::diagnostic::{Code, Diagnostics};
+use crate::shape::{Shape, nearest};
+use crate::source::Span;
+
+/// A kind that is read.
+#[derive(Debug)]
+pub struct KnownKind {
+    /// Its name.
+    pub kind: &'static str,
+    /// What `apiVersion` may be; the first is the one to use.
+    pub api_versions: &'static [&'static str],
+    /// What older releases served, with other fields.
+    pub removed: &'static [&'static str],
+    /// Its fields.
+    pub shape: &'static Shape,
+    /// Whether its objects belong to a namespace.
+    pub namespaced: bool,
+}
+
+/// Kinds that are read, sorted by name.
+pub static KNOWN: &[KnownKind] = &[KnownKind {
+    kind: "Namespace",
+    api_versions: &["v1"],
+    removed: &[],
+    shape: &super::namespace::NAMESPACE,
+    namespaced: false,
+}];
+
+/// Kinds that are read over: API group, kind (`*` for all of the group), reason.
+static IGNORED: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "ServiceAccount",
+        "identities do not change where requests go",
+    ),
+    (
+        "",
+        "ConfigMap",
+        "what programs read does not show in their manifests' behavior",
+    ),
+    (
+        "",
+        "Secret",
+        "what programs read does not show in their manifests' behavior",
+    ),
+    ("", "PersistentVolume", "storage is not modelled"),
+    ("", "PersistentVolumeClaim", "storage is not modelled"),
+    ("", "LimitRange", "defaults of requests are not filled in"),
+    ("", "ResourceQuota", "quotas are not enforced"),
+    (
+        "",
+        "ReplicationController",
+        "use a Deployment; bare replication controllers are not modelled",
+    ),
+    ("", "Event", "a record of the past"),
+    (
+        "",
+        "PodTemplate",
+        "has no influence until something uses it",
+    ),
+    ("", "Binding", "an operation, not a state"),
+    ("", "ComponentStatus", "a record of the past"),
+    ("apps", "ControllerRevision", "a record of the past"),
+    ("batch", "*", "batch work is not modelled"),
+    ("storage.k8s.io", "*", "storage is not modelled"),
+    (
+        "rbac.authorization.k8s.io",
+        "*",
+        "access rights do not change where requests go",
+    ),
+    (
+        "apiextensions.k8s.io",
+        "*",
+        "definitions of kinds have no influence by themselves",
+    ),
+    (
+        "apiregistration.k8s.io",
+        "*",
+        "extensions of the API server are not modelled",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "*",
+        "admission is not modelled: manifests count as they are written",
+    ),
+    (
+        "coordination.k8s.io",
+        "*",
+        "leases are kept by the model of the nodes themselves",
+    ),
+    ("scheduling.k8s.io", "*", "pods do not preempt one another"),
+    ("node.k8s.io", "*", "runtimes are not told apart"),
+    (
+        "networking.k8s.io",
+        "NetworkPolicy",
+        "network policies are not enforced",
+    ),
+    (
+        "networking.k8s.io",
+        "*",
+        "addresses are not modelled one by one",
+    ),
+    (
+        "policy",
+        "*",
+        "security policies do not change where requests go",
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "*",
+        "the API server is not modelled request by request",
+    ),
+    ("resource.k8s.io", "*", "devices are not modelled"),
+    (
+        "certificates.k8s.io",
+        "*",
+        "certificates do not change where requests go",
+    ),
+    (
+        "internal.apiserver.k8s.io",
+        "*",
+        "the API server is not modelled request by request",
+    ),
+    ("metrics.k8s.io", "*", "a record of the past"),
+    (
+        "gateway.networking.k8s.io",
+        "GRPCRoute",
+        "only HTTPRoutes are modelled in this release",
+    ),
+    (
+        "gateway.networking.k8s.io",
+        "TLSRoute",
+        "only HTTPRoutes are modelled in this release",
+    ),
+    (
+        "gateway.networking.k8s.io",
+        "TCPRoute",
+        "only HTTPRoutes are modelled in this release",
+    ),
+    (
+        "gateway.networking.k8s.io",
+        "UDPRoute",
+        "only HTTPRoutes are modelled in this release",
+    ),
+    (
+        "gateway.networking.k8s.io",
+        "ReferenceGrant",
+        "references between namespaces are always granted",
+    ),
+    (
+        "gateway.networking.k8s.io",
+        "*",
+        "policies of the Gateway API are not modelled in this release",
+    ),
+    (
+        "gateway.networking.x-k8s.io",
+        "*",
+        "experimental kinds of the Gateway API are not modelled",
+    ),
+    (
+        "networking.istio.io",
+        "*",
+        "a later release models service meshes: Istio's routes, subsets and policies",
+    ),
+    (
+        "security.istio.io",
+        "*",
+        "a later release models service meshes: mutual TLS costs time at the proxies",
+    ),
+    (
+        "telemetry.istio.io",
+        "*",
+        "telemetry does not change where requests go",
+    ),
+    (
+        "extensions.istio.io",
+        "*",
+        "filters inside proxies are not modelled",
+    ),
+    (
+        "install.istio.io",
+        "*",
+        "a later release models service meshes",
+    ),
+    (
+        "sailoperator.io",
+        "*",
+        "a later release models service meshes",
+    ),
+    ("linkerd.io", "*", "a later release models service meshes"),
+    (
+        "policy.linkerd.io",
+        "*",
+        "a later release models service meshes",
+    ),
+    (
+        "split.smi-spec.io",
+        "*",
+        "a later release models service meshes",
+    ),
+    (
+        "chaos-mesh.org",
+        "*",
+        "a later release reads Chaos Mesh experiments; write `timeline` in the Scenario for now",
+    ),
+    (
+        "core.kubefed.io",
+        "*",
+        "a later release models federation across clusters",
+    ),
+    (
+        "types.kubefed.io",
+        "*",
+        "a later release models federation across clusters",
+    ),
+    (
+        "multiclusterdns.kubefed.io",
+        "*",
+        "a later release models federation across clusters",
+    ),
+    (
+        "multicluster.x-k8s.io",
+        "*",
+        "a later release models services across clusters",
+    ),
+    (
+        "tsb.tetrate.io",
+        "*",
+        "a later release models management planes",
+    ),
+    ("keda.sh", "*", "a later release models autoscalers"),
+    (
+        "autoscaling.k8s.io",
+        "*",
+        "a later release models autoscalers",
+    ),
+    (
+        "karpenter.sh",
+        "*",
+        "a later release models autoscalers of nodes",
+    ),
+    (
+        "cert-manager.io",
+        "*",
+        "certificates do not change where requests go",
+    ),
+    (
+        "monitoring.coreos.com",
+        "*",
+        "monitoring does not change where requests go",
+    ),
+];
+
+/// What becomes of a document.
+#[derive(Clone, Copy, Debug)]
+pub enum Treatment {
+    /// It is checked against its shape and used.
+    Read(&'static KnownKind),
+    /// It is entered into the ledger as a whole.
+    ReadOver(&'static str),
+    /// Its `apiVersion` is wrong; the problem is reported.
+    Refused,
+}
+
+/// Decides about a document, and reports an `apiVersion` that does not fit its kind.
+pub fn classify(
+    api_version: &str,
+    kind: &str,
+    span: Span,
+    diagnostics: &mut Diagnostics,
+) -> Treatment {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let Some(known) = KNOWN
+        .iter()
+        .find(|known| known.kind == kind && meant(known, api_version, group))
+    else {
+        return Treatment::ReadOver(unknown(api_version, group, kind, span, diagnostics));
+    };
+    if known.api_versions.contains(&api_version) {
+        return Treatment::Read(known);
+    }
+    let right = known.api_versions[0];
+    if known.removed.contains(&api_version) {
+        let message = format!("{kind} is no longer served as `{api_version}`");
+        diagnostics
+            .report(Code::RemovedApiVersion, span, message)
+            .help(format!("use `{right}`, and mind that its fields differ"));
+    } else {
+        let message = format!("{kind} is not served as `{api_version}`");
+        diagnostics
+            .report(Code::WrongApiVersion, span, message)
+            .help(format!("use `{right}`"));
+    }
+    Treatment::Refused
+}
+
+/// Whether a document of a known kind's name means that kind, although its `apiVersion` may be
+/// wrong, and not another group's kind of the same name.
+fn meant(known: &KnownKind, api_version: &str, group: &str) -> bool {
+    let group_of = |version: &str| {
+        version
+            .split_once('/')
+            .map_or(String::new(), |(group, _)| group.to_owned())
+    };
+    let served = known.api_versions.iter().chain(known.removed);
+    let another = group.contains('.') && !served.clone().any(|version| group_of(version) == group);
+    known.api_versions.contains(&api_version) || !another || group.ends_with(".k8s.io")
+}
+
+/// The reason for reading over a kind that is not known.
+fn unknown(
+    api_version: &str,
+    group: &str,
+    kind: &str,
+    span: Span,
+    diagnostics: &mut Diagnostics,
+) -> &'static str {
+    let belongs =
+        |(of, name, _): &&(&str, &str, &str)| *of == group && (*name == kind || *name == "*");
+    if let Some((.., reason)) = IGNORED.iter().find(belongs) {
+        return reason;
+    }
+    let message = format!("{kind} (`{api_version}`) is read over");
+    let found = diagnostics.report(Code::KindIgnored, span, message);
+    // A group of its own has kinds of its own; only Kubernetes' names can be misspelt.
+    if !group.contains('.') || group.ends_with(".k8s.io") || group == "hybridsim.dev" {
+        if let Some(known) = nearest(kind, KNOWN.iter().map(|known| known.kind)) {
+            found.help(format!("did you mean `{known}`?"));
+        }
+    }
+    "the kind is not known to this release"
+}
