@@ -48,13 +48,13 @@ impl Lognormal {
         }
     }
 
-    /// E[X] = exp(μ + σ²/2).
+    /// `E[X]` = exp(μ + σ²/2).
     #[must_use]
     pub fn mean(&self) -> f64 {
         libm::exp(self.mu + self.sigma * self.sigma / 2.0)
     }
 
-    /// E[X²] = exp(2μ + 2σ²).
+    /// `E[X²]` = exp(2μ + 2σ²).
     #[must_use]
     pub fn second_moment(&self) -> f64 {
         libm::exp(2.0 * (self.mu + self.sigma * self.sigma))
@@ -99,20 +99,20 @@ impl Hyperexponential {
         }
     }
 
-    /// E[X].
+    /// `E[X]`.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.probability / self.first + (1.0 - self.probability) / self.second
     }
 
-    /// E[X²].
+    /// `E[X²]`.
     #[must_use]
     pub fn second_moment(&self) -> f64 {
         2.0 * self.probability / (self.first * self.first)
             + 2.0 * (1.0 - self.probability) / (self.second * self.second)
     }
 
-    /// E[e^(−sX)].
+    /// `E[e^(−sX)]`.
     #[must_use]
     pub fn transform(&self, s: f64) -> f64 {
         self.probability * self.first / (self.first + s)
@@ -120,7 +120,7 @@ impl Hyperexponential {
     }
 }
 
-/// E[Xⁿ] of the Pareto law with exponent `alpha` bounded to [`low`, `high`], for
+/// `E[Xⁿ]` of the Pareto law with exponent `alpha` bounded to [`low`, `high`], for
 /// `order` ≠ `alpha`.
 #[must_use]
 pub fn bounded_pareto_moment(alpha: f64, low: f64, high: f64, order: f64) -> f64 {
@@ -129,7 +129,7 @@ pub fn bounded_pareto_moment(alpha: f64, low: f64, high: f64, order: f64) -> f64
     scale * (libm::pow(high, power) - libm::pow(low, power)) / power
 }
 
-/// E[Xⁿ] of the Weibull law: scaleⁿ Γ(1 + n/shape).
+/// `E[Xⁿ]` of the Weibull law: scaleⁿ Γ(1 + n/shape).
 #[must_use]
 pub fn weibull_moment(shape: f64, scale: f64, order: f64) -> f64 {
     libm::pow(scale, order) * libm::exp(libm::lgamma(1.0 + order / shape))

@@ -7,7 +7,7 @@
 
 use crate::special::bisect_upwards;
 
-/// Blocking probability of M/G/c/c with offered load `load` = λE[S] (Erlang B), by the
+/// Blocking probability of M/G/c/c with offered load `load` = `λE[S]` (Erlang B), by the
 /// recursion from no server up.
 #[must_use]
 pub fn erlang_b(servers: u32, load: f64) -> f64 {

@@ -117,7 +117,7 @@ fn fourth(value: f64) -> f64 {
     value * value * (value * value)
 }
 
-/// Mean wait of M/G/1, first come first served: λE[S²]/(2(1 − ρ)) (Pollaczek and Khinchine).
+/// Mean wait of M/G/1, first come first served: `λE[S²]/(2(1 − ρ))` (Pollaczek and Khinchine).
 #[must_use]
 pub fn pollaczek_khinchine_wait(arrival_rate: f64, mean: f64, second_moment: f64) -> f64 {
     arrival_rate * second_moment / (2.0 * (1.0 - arrival_rate * mean))
@@ -294,7 +294,7 @@ impl Gg1 {
         self.arrival_rate * (gaps + services) / (2.0 * (1.0 - self.load()))
     }
 
-    /// Kingman's approximation of the mean wait: ρ/(1 − ρ) · (c_a² + c_s²)/2 · E[S].
+    /// Kingman's approximation of the mean wait: `ρ/(1 − ρ) · (c_a² + c_s²)/2 · E[S]`.
     #[must_use]
     pub fn wait_kingman(&self) -> f64 {
         let load = self.load();
