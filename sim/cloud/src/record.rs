@@ -143,6 +143,8 @@ pub struct StepRecord {
     pub succeeded: u64,
     /// Of these, failed.
     pub failed: u64,
+    /// Attempts made for those that ended.
+    pub attempts: u64,
     /// Sum of the latencies of those answered, exact.
     pub latency_sum_ns: u128,
     /// Latencies of those answered.
@@ -176,8 +178,8 @@ pub struct WorkloadRecord {
     pub sojourn: Histogram<u64>,
     /// Sum of the same, exact.
     pub sojourn_sum_ns: u128,
-    /// Sum of the squares in square microseconds, for the variance.
-    pub sojourn_square_sum_us2: u128,
+    /// Sum of the squares in square nanoseconds, exact, for the variance.
+    pub sojourn_square_sum_ns2: u128,
     /// Integral over time of the number of requests in its pods.
     pub in_system_ns: u128,
     /// Integral over time of busy workers (of used CPU, in cores, under processor sharing).

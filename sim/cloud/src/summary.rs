@@ -17,6 +17,8 @@ pub struct Summary {
     pub seed: u64,
     /// Replications that count.
     pub replications: u32,
+    /// Whether the study was stopped before it had all its replications.
+    pub interrupted: bool,
     /// Whether the asked precision was reached; `None` where none was asked.
     pub precision_reached: Option<bool>,
     /// `terminating` or `steady-state`.
@@ -78,8 +80,19 @@ pub struct TrafficSummary {
     pub latency: Latency,
     /// Over time, a point per step.
     pub series: Vec<SeriesPoint>,
-    /// Quantiles for the percentile curve: (probability, seconds, low, high).
-    pub percentile_curve: Vec<(f64, f64, f64, f64)>,
+    /// Latency by ascending probability, denser towards one.
+    pub percentile_curve: Vec<CurvePoint>,
+}
+
+/// A point of a percentile curve.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CurvePoint {
+    /// Probability, inside (0, 1).
+    pub probability: f64,
+    /// Latency not exceeded with it, seconds.
+    pub latency: f64,
+    /// Lower and upper end of its interval; `None` if none can be given.
+    pub interval: Option<(f64, f64)>,
 }
 
 /// A reason to fail and how often it was met.
@@ -121,7 +134,7 @@ pub struct SeriesPoint {
     pub rate: f64,
     /// Share answered without error of the requests started in the step; `None` if none started.
     pub availability: Option<f64>,
-    /// Least and greatest availability over replications.
+    /// Least and greatest availability over replications in which some started.
     pub availability_range: Option<(f64, f64)>,
     /// Median latency of those answered, pooled.
     pub p50: Option<f64>,
@@ -288,7 +301,8 @@ pub struct ClusterSummary {
     pub region: String,
     /// Nodes.
     pub nodes: Vec<NodeSummary>,
-    /// Pods without a node, and why.
+    /// Pods without a node at the start, one entry each: the workload as `namespace/name`, and
+    /// why.
     pub pending: Vec<(String, String)>,
 }
 
@@ -299,7 +313,7 @@ pub struct NodeSummary {
     pub name: String,
     /// Zone.
     pub zone: String,
-    /// Pods on it at the start: names of workloads, one per pod.
+    /// Pods on it at the start: workloads as `namespace/name`, one per pod.
     pub pods: Vec<String>,
     /// Requested share of its CPU.
     pub cpu_requested: f64,

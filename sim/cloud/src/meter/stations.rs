@@ -38,7 +38,7 @@ pub(super) struct StationMeter {
     wait_sum_ns: u128,
     sojourn: Histogram<u64>,
     sojourn_sum_ns: u128,
-    sojourn_square_sum_us2: u128,
+    sojourn_square_sum_ns2: u128,
 }
 
 /// Records a duration; one beyond the histogram's range would be a model error.
@@ -69,7 +69,7 @@ impl StationMeter {
             wait_sum_ns: 0,
             sojourn: histogram(),
             sojourn_sum_ns: 0,
-            sojourn_square_sum_us2: 0,
+            sojourn_square_sum_ns2: 0,
         }
     }
 
@@ -149,8 +149,8 @@ impl StationMeter {
         let sojourn = now.since(arrived);
         self.finished += 1;
         self.sojourn_sum_ns += u128::from(sojourn.as_nanos());
-        let microseconds = u128::from(sojourn.as_nanos() / 1_000);
-        self.sojourn_square_sum_us2 += microseconds * microseconds;
+        let nanoseconds = u128::from(sojourn.as_nanos());
+        self.sojourn_square_sum_ns2 += nanoseconds * nanoseconds;
         record(&mut self.sojourn, sojourn);
     }
 
@@ -210,7 +210,7 @@ impl StationMeter {
             wait_sum_ns: self.wait_sum_ns,
             sojourn: std::mem::replace(&mut self.sojourn, histogram()),
             sojourn_sum_ns: self.sojourn_sum_ns,
-            sojourn_square_sum_us2: self.sojourn_square_sum_us2,
+            sojourn_square_sum_ns2: self.sojourn_square_sum_ns2,
             in_system_ns: self.in_system.measured,
             busy_ns: self.busy_milli.measured / 1_000,
             capacity_ns: self.capacity_milli.measured / 1_000,

@@ -57,6 +57,7 @@ impl TrafficMeter {
     ) {
         let latency = now.since(intended);
         let step = self.step(plan, intended);
+        step.attempts += u64::from(attempts);
         match outcome {
             Ok(()) => {
                 step.succeeded += 1;
