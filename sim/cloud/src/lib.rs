@@ -1,13 +1,24 @@
 //! The cloud model: what exists and what happens.
 #![allow(dead_code)]
+mod audit;
 mod balance;
+mod domain;
 pub mod facts;
+mod fault;
 mod guard;
 mod load;
 mod meter;
+mod path;
 pub mod record;
 pub mod scenario;
+mod simulate;
 mod slab;
 pub mod summary;
 mod topology;
 mod view;
+
+pub use simulate::{Options, simulate};
+pub use topology::{PartitionKind, Topology, compile};
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,6 @@ macro_rules! ids {
         }
     )*};
 }
-pub(crate) use ids;
 
 ids! {
     /// A cluster: index into [`Scenario::clusters`].

@@ -86,6 +86,21 @@ impl<T> Slab<T> {
     }
 }
 
+impl<T> core::ops::Index<Key> for Slab<T> {
+    type Output = T;
+    fn index(&self, key: Key) -> &T {
+        self.get(key)
+            .expect("the key of something that is still here")
+    }
+}
+
+impl<T> core::ops::IndexMut<Key> for Slab<T> {
+    fn index_mut(&mut self, key: Key) -> &mut T {
+        self.get_mut(key)
+            .expect("the key of something that is still here")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

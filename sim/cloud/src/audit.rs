@@ -1,0 +1,144 @@
+//! The books at the end of a replication: what was sent was answered, failed, or is still on
+//! its way; what happened is folded into one digest.
+//!
+//! Checked in release builds too. Little's law and the bound on busy time are asserted where
+//! the stations' meters close.
+
+use crate::domain::Domain;
+use crate::path::Owner;
+use crate::record::{CallRecord, Record};
+use crate::scenario::{TrafficId, WorkloadId};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+
+/// Takes everything out of the partitions' meters into the record and balances it.
+pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
+    let topology = domains[0].topology;
+    for index in 0..topology.scenario.traffic.len() {
+        let traffic = TrafficId::from(index);
+        let domain = domains
+            .iter_mut()
+            .find(|domain| domain.source_of_traffic[index] != u32::MAX)
+            .expect("every source sits in a partition");
+        let open = open_requests(domain, traffic, record.from);
+        let told = domain.meters.traffic_record(traffic);
+        let seed = domain.seed;
+        assert_eq!(
+            told.in_flight, open,
+            "requests of traffic source {:?} do not add up (seed {}, replication {})",
+            topology.scenario.traffic[index].name, seed.master, seed.replication
+        );
+        record.traffic.push(told);
+    }
+    for domain in domains.iter_mut() {
+        if let Some(cluster) = domain.cluster {
+            for index in 0..topology.cluster(cluster).workloads.len() {
+                let workload = WorkloadId::from(index);
+                let residual = domain
+                    .tasks
+                    .iter()
+                    .filter(|(_, task)| domain.pods[task.pod as usize].workload == workload)
+                    .map(|(_, task)| task.arrived);
+                record
+                    .workloads
+                    .push(domain.meters.close_station(cluster, workload, residual));
+            }
+        }
+        record.calls.extend(domain.meters.call_records());
+        let partition = u32::from(domain.id);
+        record.views.extend(domain.meters.view_records(partition));
+    }
+    record.calls.sort_by_key(|call| call.key);
+}
+
+/// Requests of a source that count and have not ended.
+fn open_requests(domain: &Domain<'_>, traffic: TrafficId, from: engine::Time) -> u64 {
+    let open = domain.calls.iter().filter(|(_, call)| match call.owner {
+        Owner::User(source, intended) => source == traffic && intended >= from,
+        Owner::Task(_) => false,
+    });
+    open.count() as u64
+}
+
+/// Words folded into a digest that does not depend on the platform.
+struct Fold(SipHasher13);
+
+impl Fold {
+    fn word(&mut self, word: u64) {
+        self.0.write(&word.to_le_bytes());
+    }
+
+    fn wide(&mut self, word: u128) {
+        self.0.write(&word.to_le_bytes());
+    }
+}
+
+/// The digest of a record whose `digest` holds that of the order of events.
+pub(crate) fn digest(record: &Record) -> u64 {
+    let mut fold = Fold(SipHasher13::new_with_keys(0, 0));
+    fold.word(record.digest);
+    fold.word(record.events);
+    for traffic in &record.traffic {
+        fold.word(traffic.sent);
+        fold.word(traffic.succeeded);
+        traffic.failures.iter().for_each(|&count| fold.word(count));
+        fold.word(traffic.attempts);
+        fold.wide(traffic.latency_sum_ns);
+        for value in traffic.latency.iter_recorded() {
+            fold.word(value.value_iterated_to());
+            fold.word(value.count_since_last_iteration());
+        }
+        for step in &traffic.steps {
+            fold.word(step.sent);
+            fold.word(step.succeeded);
+            fold.wide(step.latency_sum_ns);
+            step.latency.digest(|word| fold.word(word));
+        }
+        for &(first, last) in &traffic.failing {
+            fold.word(first.as_nanos());
+            fold.word(last.as_nanos());
+        }
+    }
+    for workload in &record.workloads {
+        for count in [
+            workload.arrived,
+            workload.finished,
+            workload.rejected,
+            workload.lost,
+            workload.started,
+            workload.waited,
+        ] {
+            fold.word(count);
+        }
+        for sum in [
+            workload.wait_sum_ns,
+            workload.sojourn_sum_ns,
+            workload.sojourn_square_sum_us2,
+            workload.in_system_ns,
+            workload.busy_ns,
+            workload.capacity_ns,
+        ] {
+            fold.wide(sum);
+        }
+    }
+    record
+        .calls
+        .iter()
+        .for_each(|call| fold_call(&mut fold, call));
+    for view in &record.views {
+        fold.word(view.kind as u64);
+        fold.word(u64::from(view.partition));
+        fold.word(view.updates);
+        fold.wide(view.staleness_sum_ns);
+        fold.word(view.staleness_max.as_nanos());
+    }
+    fold.0.finish()
+}
+
+fn fold_call(fold: &mut Fold, call: &CallRecord) {
+    fold.word(call.attempts);
+    fold.word(call.succeeded);
+    call.failures.iter().for_each(|&count| fold.word(count));
+    fold.wide(call.latency_sum_ns);
+    call.latency.digest(|word| fold.word(word));
+}

@@ -1,0 +1,208 @@
+//! Calls: attempts, patience and retries of a client.
+//!
+//! Models: a timeout per attempt, retries with a doubling pause, repetition. An attempt that
+//! its caller has given up goes on at the callee; its answer finds nobody.
+//! Leaves out: retry budgets, hedging, deadlines that travel with a request.
+//! Validated by: latencies computed by hand, hop by hop, in the crate's tests.
+
+use super::{Call, CallRef, Endpoint, Identity, Outcome, Owner, Target};
+use crate::balance;
+use crate::domain::{Clock, Domain, Event};
+use crate::guard;
+use crate::meter::Observation;
+use crate::record::{CallKey, Reason};
+use crate::scenario::{NetworkModel, OnFailure};
+use crate::slab::Key;
+
+/// What a call is doing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// Between attempts.
+    Paused,
+    /// Awaiting an answer from this endpoint.
+    Waiting(Endpoint),
+}
+
+impl Domain<'_> {
+    /// Makes a call; its end is told to its owner.
+    pub(crate) fn make_call(
+        &mut self,
+        owner: Owner,
+        plan: u32,
+        client: u32,
+        identity: Identity,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let key = self.calls.insert(Call {
+            owner,
+            plan,
+            client,
+            identity,
+            attempts: 0,
+            attempt: 0,
+            repeats_left: self.plans[plan as usize].repeat - 1,
+            started: context.now(),
+            stage: Stage::Paused,
+        });
+        self.attempt(key, context);
+    }
+
+    /// Begins the next attempt.
+    pub(crate) fn attempt(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return; // Its client died during the pause.
+        };
+        call.attempts += 1;
+        call.attempt = call.attempt.wrapping_add(1);
+        call.started = context.now();
+        let attempt = call.attempt;
+        let plan = &self.plans[call.plan as usize];
+        if let Some(timeout) = plan.timeout {
+            let class = context.timer_class(timeout);
+            context.arm(class, Event::TimedOut { attempt, call: key });
+        }
+        match self.topology.scenario.network {
+            NetworkModel::Ideal => self.attempt_at_no_distance(key, context),
+            NetworkModel::Modelled => panic!("the modelled network comes next"),
+        }
+    }
+
+    /// The ideal network: the service itself balances each request over its ready pods.
+    fn attempt_at_no_distance(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
+            panic!("the ideal network knows services of its cluster only");
+        };
+        let identity = call.work();
+        let reply = CallRef {
+            partition: self.id,
+            attempt: call.attempt,
+            call: key,
+        };
+        let state = &mut self.services[service.index()];
+        let count = state.ready.len() as u32;
+        if count == 0 {
+            return self.attempt_ended(key, Err(Reason::NoEndpoints), context);
+        }
+        let chosen = if count == 1 {
+            0
+        } else {
+            let mut draw = state.stream.draw(identity.request, identity.branch);
+            let described = &self.topology.cluster(cluster).services[service.index()];
+            balance::choose(described.balance, count, &mut state.turn, &mut draw, |at| {
+                self.pods[state.ready[at as usize] as usize].station.present
+            })
+        };
+        let pod = state.ready[chosen as usize];
+        let state = &self.pods[pod as usize];
+        let endpoint = Endpoint {
+            cluster,
+            service,
+            workload: state.workload,
+            zone: state.zone,
+            pod,
+            restarts: state.restarts,
+            entry: None,
+        };
+        self.calls[key].stage = Stage::Waiting(endpoint);
+        if let Err(reason) = self.arrive(pod, reply, identity, context) {
+            self.attempt_ended(key, Err(reason), context);
+        }
+    }
+
+    /// A caller's patience is at an end.
+    pub(crate) fn timed_out(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
+        let Some(call) = self.calls.get(key) else {
+            return;
+        };
+        if call.attempt == attempt && call.stage != Stage::Paused {
+            self.attempt_ended(key, Err(Reason::Timeout), context);
+        }
+    }
+
+    /// An answer reaches the caller, if it still waits for it.
+    pub(crate) fn answered(
+        &mut self,
+        reference: CallRef,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let Some(call) = self.calls.get(reference.call) else {
+            return;
+        };
+        if call.attempt == reference.attempt && call.stage != Stage::Paused {
+            self.attempt_ended(reference.call, outcome, context);
+        }
+    }
+
+    /// An attempt is over: the caller tries again, goes on, or tells its owner.
+    pub(crate) fn attempt_ended(
+        &mut self,
+        key: Key,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) {
+        self.meter_attempt(key, outcome, context);
+        let call = &mut self.calls[key];
+        call.stage = Stage::Paused;
+        let plan = &self.plans[call.plan as usize];
+        if outcome.is_err() {
+            if let Some(pause) = guard::pause_before(&plan.retry, u32::from(call.attempts)) {
+                context.after(pause, Event::Retry(key));
+                return;
+            }
+        }
+        let goes_on = outcome.is_ok() || plan.on_failure == OnFailure::Ignore;
+        if goes_on && call.repeats_left > 0 {
+            call.repeats_left -= 1;
+            call.attempts = 0;
+            // By an event, so that instant answers do not pile up on the stack.
+            context.after(engine::Duration::ZERO, Event::Retry(key));
+            return;
+        }
+        let call = self.calls.remove(key).expect("a call ends once");
+        match call.owner {
+            Owner::User(traffic, intended) => {
+                self.request_ended(&call, traffic, intended, outcome, context);
+            }
+            Owner::Task(task) => self.call_ended(task, &call, outcome, context),
+        }
+    }
+
+    fn meter_attempt(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        let plan = &self.plans[call.plan as usize];
+        let endpoint = match call.stage {
+            Stage::Waiting(endpoint) => Some(endpoint),
+            Stage::Paused => None,
+        };
+        let asked = match plan.target {
+            Target::Service(cluster, service) => Some((cluster, service.0)),
+            Target::Backend(service) => self.cluster.map(|cluster| (cluster, service.0)),
+            Target::Global(_) => None,
+        };
+        let observation = Observation::AttemptEnded {
+            key: CallKey {
+                caller: plan.caller,
+                caller_zone: plan.from_pod.then(|| self.pods[call.client as usize].zone),
+                service: endpoint
+                    .map(|endpoint| (endpoint.cluster, endpoint.service.0))
+                    .or(asked),
+                answered: endpoint.map(|endpoint| (endpoint.workload, endpoint.zone)),
+            },
+            started: call.started,
+            outcome,
+        };
+        self.meters.observe(context.now(), observation);
+    }
+}
+
+impl Call {
+    /// Address of what is drawn for the present attempt.
+    pub(crate) fn work(&self) -> Identity {
+        match self.attempt {
+            1 => self.identity,
+            attempt => self.identity.part(u64::from(attempt)),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The data plane: requests, calls and their attempts, stations, connections, links.
+//!
+//! A *call* is the client's side of one hop: its attempts, its connection, its patience. A
+//! *task* is the server's side of one attempt: its place at a pod, its own work, the calls it
+//! makes. Everything a call or a task acts on is a view; nothing here knows a control plane.
+//!
+//! Leaves out: TLS handshakes, HTTP/2 flow control, message fragmentation.
+
+pub(crate) mod call;
+pub(crate) mod request;
+pub(crate) mod sharing;
+pub(crate) mod station;
+
+use crate::record::Caller;
+use crate::record::Reason;
+use crate::scenario::{
+    ClusterId, GlobalNameId, OnFailure, Protocol, Retry, ServiceId, Traffic, TrafficId,
+    TrafficSource, TrafficTarget, WorkloadId,
+};
+use crate::slab::Key;
+use engine::{Duration, Time};
+
+/// What became of an attempt, a call or a request.
+pub(crate) type Outcome = Result<(), Reason>;
+
+/// The address of everything that is drawn for one piece of work: the request it belongs to
+/// and the branch of that request's tree of calls. It depends on names and counts only, never
+/// on the order of events, so the same work meets the same draws in every architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Which request, of all sources.
+    pub(crate) request: u64,
+    /// Which branch of it.
+    pub(crate) branch: u64,
+}
+
+impl Identity {
+    /// The part of this work that `part` numbers.
+    pub(crate) fn part(self, part: u64) -> Identity {
+        Identity {
+            request: self.request,
+            branch: mix(self.branch ^ part.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+        }
+    }
+}
+
+/// A bijection under which neighbours part: the finaliser of SplitMix64 (Steele, Lea and
+/// Flood 2014).
+fn mix(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
+}
+
+/// Whom a call asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// A service of a cluster by its name.
+    Service(ClusterId, ServiceId),
+    /// A global name.
+    Global(GlobalNameId),
+    /// An endpoint of a service of the own cluster, past its virtual address, as proxies do.
+    Backend(ServiceId),
+}
+
+/// Everything about a call that is known before it is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Who calls, for the meters.
+    pub(crate) caller: Caller,
+    /// Whether the client is a pod of this partition.
+    pub(crate) from_pod: bool,
+    /// Whose attributes routes match on.
+    pub(crate) traffic: Option<TrafficId>,
+    pub(crate) target: Target,
+    pub(crate) probability: f64,
+    pub(crate) repeat: u32,
+    pub(crate) request_bytes: u64,
+    pub(crate) protocol: Protocol,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) on_failure: OnFailure,
+}
+
+/// Where the call that an attempt belongs to is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallRef {
+    /// Partition of the caller.
+    pub(crate) partition: u16,
+    /// Number of the attempt: answers to earlier ones come too late.
+    pub(crate) attempt: u16,
+    /// The call.
+    pub(crate) call: Key,
+}
+
+/// Who waits for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A user since the instant at which the request was meant to start.
+    User(TrafficId, Time),
+    /// A task of this partition.
+    Task(Key),
+}
+
+/// The client's side of a hop.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) owner: Owner,
+    /// Position among the partition's plans.
+    pub(crate) plan: u32,
+    /// Address of the client within its partition: its pod, or which of the source's clients.
+    pub(crate) client: u32,
+    pub(crate) identity: Identity,
+    /// Attempts begun in the present repetition.
+    pub(crate) attempts: u16,
+    /// Attempts begun in all; numbers the present one.
+    pub(crate) attempt: u16,
+    /// Repetitions to come.
+    pub(crate) repeats_left: u32,
+    /// Start of the present attempt.
+    pub(crate) started: Time,
+    pub(crate) stage: call::Stage,
+}
+
+/// The server's side of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    /// Whom to answer.
+    pub(crate) reply: CallRef,
+    pub(crate) identity: Identity,
+    pub(crate) pod: u32,
+    /// Position among the partition's behaviours.
+    pub(crate) behavior: u32,
+    pub(crate) arrived: Time,
+    /// Whether its own work ends in an error; known when it starts.
+    pub(crate) fails: bool,
+    pub(crate) holds_worker: bool,
+    /// The step whose calls are out.
+    pub(crate) step: u16,
+    /// Calls of that step that are out.
+    pub(crate) open: u16,
+    /// Why it will fail, once a call it needs has failed.
+    pub(crate) failed: Option<Reason>,
+}
+
+/// A workload as an endpoint was known when it was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) cluster: ClusterId,
+    pub(crate) service: ServiceId,
+    pub(crate) workload: WorkloadId,
+    /// Position in its cluster.
+    pub(crate) zone: u32,
+    pub(crate) pod: u32,
+    /// How often that pod had been restarted.
+    pub(crate) restarts: u32,
+    /// The node through which the connection entered the cluster.
+    pub(crate) entry: Option<u32>,
+}
+
+impl Plan {
+    /// What a traffic source asks.
+    pub(crate) fn of_traffic(id: TrafficId, traffic: &Traffic) -> Plan {
+        Plan {
+            caller: Caller::Traffic(id),
+            from_pod: matches!(traffic.source, TrafficSource::Workload(..)),
+            traffic: Some(id),
+            target: match traffic.target {
+                TrafficTarget::Global(name) => Target::Global(name),
+                TrafficTarget::Service {
+                    cluster, service, ..
+                } => Target::Service(cluster, service),
+            },
+            probability: 1.0,
+            repeat: 1,
+            request_bytes: traffic.request_bytes,
+            protocol: traffic.protocol,
+            timeout: traffic.timeout,
+            retry: traffic.retry,
+            on_failure: OnFailure::Fail,
+        }
+    }
+
+    /// What a workload asks another.
+    pub(crate) fn of_call(
+        cluster: ClusterId,
+        workload: WorkloadId,
+        call: &crate::scenario::Call,
+    ) -> Plan {
+        Plan {
+            caller: Caller::Workload(cluster, workload),
+            from_pod: true,
+            traffic: None,
+            target: Target::Service(cluster, call.service),
+            probability: call.probability,
+            repeat: call.repeat,
+            request_bytes: call.request_bytes,
+            protocol: call.protocol,
+            timeout: call.timeout,
+            retry: call.retry,
+            on_failure: call.on_failure,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Requests: what users send, from the intended start to the last answer; and what a pod does
+//! with one after its own work.
+//!
+//! Models: open sources, whose requests start whether or not earlier ones were answered, and
+//! closed populations, whose users think between an answer and the next request. Latency
+//! counts from the intended start. Steps of calls run one after the other, the calls of a
+//! step together.
+//! Leaves out: sessions of several different requests.
+//! Validated by: closed forms of open and closed networks.
+
+use super::{Call, Identity, Outcome, Owner, Task};
+use crate::domain::{Clock, Domain, Event};
+use crate::load::ArrivalProcess;
+use crate::meter::Observation;
+use crate::record::Reason;
+use crate::scenario::{Arrivals, OnFailure, Traffic, TrafficId, TrafficSource};
+use crate::slab::Key;
+use engine::{Seed, Stream, Time};
+
+/// A traffic source at work.
+#[derive(Clone, Debug)]
+pub(crate) struct Source<'t> {
+    pub(crate) id: TrafficId,
+    pub(crate) described: &'t Traffic,
+    /// Position of its call among the partition's plans.
+    pub(crate) plan: u32,
+    arrivals: ArrivalProcess<'t>,
+    /// Draws that are not arrivals: clients and thinking.
+    people: Stream,
+    /// Added to a request's number so that no two sources share an address.
+    salt: u64,
+    /// Requests begun.
+    begun: u64,
+    /// Requests begun by each user of a closed population.
+    turns: Vec<u64>,
+    /// Whose turn it is among the pods it starts at.
+    next_pod: u32,
+}
+
+/// Second address words of a source's own draws.
+const CLIENT: u64 = 0;
+const THINK: u64 = 1;
+
+impl<'t> Source<'t> {
+    pub(crate) fn new(id: TrafficId, described: &'t Traffic, plan: u32, seed: Seed) -> Self {
+        let stream = |what: &str| Stream::new(seed, &format!("{what} of {}", described.name));
+        let users = match &described.arrivals {
+            Arrivals::Closed { users, .. } => *users as usize,
+            _ => 0,
+        };
+        Source {
+            id,
+            described,
+            plan,
+            arrivals: ArrivalProcess::new(&described.arrivals, stream("arrivals")),
+            people: stream("people"),
+            // From the name alone: the same request has the same address under every seed.
+            salt: Stream::new(Seed::default(), &described.name)
+                .draw(0, 0)
+                .word(),
+            begun: 0,
+            turns: vec![0; users],
+            next_pod: 0,
+        }
+    }
+}
+
+impl Domain<'_> {
+    /// Sets all sources going.
+    pub(crate) fn start_sources(&mut self, context: &mut Clock<'_, Self>) {
+        for source in 0..self.sources.len() as u32 {
+            match self.sources[source as usize].described.arrivals {
+                Arrivals::Closed { users, .. } => {
+                    for user in 0..users {
+                        self.think(source, user, context);
+                    }
+                }
+                _ => self.await_arrival(source, context),
+            }
+        }
+    }
+
+    fn await_arrival(&mut self, source: u32, context: &mut Clock<'_, Self>) {
+        if let Some(at) = self.sources[source as usize].arrivals.next() {
+            context.schedule(at, Event::Arrival(source));
+        }
+    }
+
+    /// A request of an open source starts.
+    pub(crate) fn arrival(&mut self, source: u32, context: &mut Clock<'_, Self>) {
+        self.await_arrival(source, context);
+        let number = self.sources[source as usize].begun;
+        self.begin_request(source, number, None, context);
+    }
+
+    /// A user of a closed population thinks before asking (again).
+    fn think(&mut self, source: u32, user: u32, context: &mut Clock<'_, Self>) {
+        let state = &mut self.sources[source as usize];
+        let Arrivals::Closed { think, .. } = &state.described.arrivals else {
+            return;
+        };
+        let turn = state.turns[user as usize];
+        let number = turn * state.turns.len() as u64 + u64::from(user);
+        let pause = think.sample(&mut state.people.draw(number, THINK));
+        context.after(pause, Event::Thought { source, user });
+    }
+
+    /// A user of a closed population asks.
+    pub(crate) fn thought(&mut self, source: u32, user: u32, context: &mut Clock<'_, Self>) {
+        let state = &mut self.sources[source as usize];
+        let number = state.turns[user as usize] * state.turns.len() as u64 + u64::from(user);
+        state.turns[user as usize] += 1;
+        self.begin_request(source, number, Some(user), context);
+    }
+
+    fn begin_request(
+        &mut self,
+        source: u32,
+        number: u64,
+        user: Option<u32>,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let now = context.now();
+        let state = &mut self.sources[source as usize];
+        state.begun += 1;
+        let (traffic, plan) = (state.id, state.plan);
+        let identity = Identity {
+            request: state.salt.wrapping_add(number),
+            branch: 0,
+        };
+        self.meters
+            .observe(now, Observation::RequestStarted(traffic));
+        let clients = state.described.clients;
+        let client = match (state.described.source, user) {
+            (TrafficSource::Workload(_, workload), _) => {
+                let turn = state.next_pod;
+                state.next_pod = turn.wrapping_add(1);
+                self.running_pod(workload, turn)
+            }
+            (_, Some(user)) => Some(user),
+            (TrafficSource::Inside(_), None) => Some(u32::MAX),
+            (TrafficSource::Users(_), None) => {
+                Some(state.people.draw(number, CLIENT).below(clients))
+            }
+        };
+        let owner = Owner::User(traffic, now);
+        match client {
+            Some(client) => self.make_call(owner, plan, client, identity, context),
+            None => {
+                // There is no pod that could send it.
+                let observation = Observation::RequestEnded {
+                    traffic,
+                    intended: now,
+                    attempts: 0,
+                    outcome: Err(Reason::Unavailable),
+                };
+                self.meters.observe(now, observation);
+            }
+        }
+    }
+
+    /// A user has an answer, or none for good.
+    pub(crate) fn request_ended(
+        &mut self,
+        call: &Call,
+        traffic: TrafficId,
+        intended: Time,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let observation = Observation::RequestEnded {
+            traffic,
+            intended,
+            attempts: u32::from(call.attempt),
+            outcome,
+        };
+        self.meters.observe(context.now(), observation);
+        let source = self.source_of_traffic[traffic.index()];
+        if !self.sources[source as usize].turns.is_empty() {
+            self.think(source, call.client, context);
+        }
+    }
+
+    /// The calls of a task's present step go out; without one the task is done.
+    pub(crate) fn take_step(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        loop {
+            let task = &self.tasks[key];
+            if let Some(reason) = task.failed {
+                return self.finish(key, Err(reason), context);
+            }
+            let steps = &self.behaviors[task.behavior as usize].steps;
+            let Some(plans) = steps.get(usize::from(task.step)).cloned() else {
+                return self.finish(key, Ok(()), context);
+            };
+            let (pod, step, identity) = (task.pod, u64::from(task.step), task.identity);
+            let part = |plan: u32| identity.part((step << 32) + u64::from(plan - plans.start) + 1);
+            let made = |domain: &Self, plan: u32| domain.is_made(pod, plan, part(plan));
+            let count = plans.clone().filter(|&plan| made(self, plan)).count();
+            self.tasks[key].open = count as u16;
+            for plan in plans.clone() {
+                if made(self, plan) {
+                    self.make_call(Owner::Task(key), plan, pod, part(plan), context);
+                }
+            }
+            if count > 0 {
+                return;
+            }
+            self.tasks[key].step += 1;
+        }
+    }
+
+    /// Whether a call is made at all.
+    fn is_made(&self, pod: u32, plan: u32, part: Identity) -> bool {
+        let probability = self.plans[plan as usize].probability;
+        let workload = self.pods[pod as usize].workload;
+        let calls = &self.workloads[workload.index()].calls;
+        probability >= 1.0 || calls.draw(part.request, part.branch).chance(probability)
+    }
+
+    /// A call of a task has ended.
+    pub(crate) fn call_ended(
+        &mut self,
+        key: Key,
+        call: &Call,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let plan = &self.plans[call.plan as usize];
+        let Some(task) = self.tasks.get_mut(key) else {
+            return;
+        };
+        task.open -= 1;
+        if outcome.is_err() && plan.on_failure == OnFailure::Fail {
+            task.failed = Some(Reason::DependencyFailed);
+        }
+        if task.open == 0 {
+            task.step += 1;
+            self.take_step(key, context);
+        }
+    }
+
+    /// The answer of a finished task goes out.
+    pub(crate) fn answer(&mut self, task: &Task, outcome: Outcome, context: &mut Clock<'_, Self>) {
+        self.answered(task.reply, outcome, context);
+    }
+}

@@ -1,0 +1,55 @@
+//! Runs one replication and gathers what it left behind.
+
+use crate::audit;
+use crate::domain::Domain;
+use crate::facts;
+use crate::meter::MeasurePlan;
+use crate::record::Record;
+use crate::topology::Topology;
+use engine::{Duration, Execution, Lookahead, QueueKind, Seed, Simulation, Time};
+
+/// How to run a replication. Only `warm_up` changes what comes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What holds the pending events.
+    pub queue: QueueKind,
+    /// In which way partitions are run.
+    pub execution: Execution,
+    /// What starts earlier does not count.
+    pub warm_up: Duration,
+}
+
+/// Runs one replication.
+///
+/// # Panics
+/// If the books do not balance at the end; the message names seed and replication.
+pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
+    let run = &topology.scenario.run;
+    let plan = MeasurePlan {
+        from: Time::ZERO + options.warm_up,
+        until: Time::ZERO + run.duration,
+        step: run.series_step,
+        quiet: facts::QUIET_TIME.value,
+    };
+    let domains = (0..topology.partitions.len())
+        .map(|partition| Domain::new(topology, partition as u16, seed, plan))
+        .collect();
+    let lookahead = Lookahead::matrix(topology.lookahead.clone());
+    let mut simulation = Simulation::new(domains, lookahead, options.queue);
+    simulation.run(plan.until, options.execution);
+    let mut record = Record {
+        replication: seed.replication,
+        digest: simulation.digest(),
+        events: simulation.events(),
+        from: plan.from,
+        until: plan.until,
+        traffic: Vec::new(),
+        workloads: Vec::new(),
+        calls: Vec::new(),
+        views: Vec::new(),
+    };
+    let mut domains = simulation.into_partitions();
+    audit::close(&mut domains, &mut record);
+    record.digest = audit::digest(&record);
+    record
+}
