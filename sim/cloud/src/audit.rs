@@ -113,7 +113,7 @@ pub(crate) fn digest(record: &Record) -> u64 {
         for sum in [
             workload.wait_sum_ns,
             workload.sojourn_sum_ns,
-            workload.sojourn_square_sum_us2,
+            workload.sojourn_square_sum_ns2,
             workload.in_system_ns,
             workload.busy_ns,
             workload.capacity_ns,
