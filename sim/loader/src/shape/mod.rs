@@ -35,6 +35,8 @@ pub struct Field {
     pub doc: &'static str,
     /// Whether it must be there.
     pub required: bool,
+    /// What it is if it is not there, for editors and skeletons.
+    pub default: Option<fn() -> serde_json::Value>,
 }
 
 /// What becomes of a field.
@@ -142,6 +144,7 @@ impl Field {
             status: Status::Modelled,
             doc: "",
             required: false,
+            default: None,
         }
     }
 
@@ -153,6 +156,7 @@ impl Field {
             status: Status::Approximated(how),
             doc: "",
             required: false,
+            default: None,
         }
     }
 
@@ -164,6 +168,7 @@ impl Field {
             status: Status::Ignored(why),
             doc: "",
             required: false,
+            default: None,
         }
     }
 
@@ -171,6 +176,14 @@ impl Field {
     pub const fn required(self) -> Field {
         Field {
             required: true,
+            ..self
+        }
+    }
+
+    /// Says what it is if it is not there.
+    pub const fn default(self, default: fn() -> serde_json::Value) -> Field {
+        Field {
+            default: Some(default),
             ..self
         }
     }

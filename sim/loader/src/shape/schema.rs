@@ -66,6 +66,9 @@ impl Writer {
         if !field.doc.is_empty() {
             schema["description"] = json!(field.doc);
         }
+        if let Some(default) = field.default {
+            schema["default"] = default();
+        }
         schema
     }
 
