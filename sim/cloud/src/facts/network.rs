@@ -104,7 +104,7 @@ facts! {
         Documentation, "AWS Route 53 developer guide, values specific for failover records: 60 s or less for records with health checks";
     /// Time between two checks of a candidate.
     DNS_CHECK_INTERVAL: Duration = Duration::from_secs(30), "s", "dns.check-interval", "Amazon Route 53", "2025",
-        Documentation, "AWS Route 53 developer guide, values of health checks: standard 30 s, fast 10 s";
+        Documentation, "AWS Route 53 developer guide, values of health checks: standard 30 s, fast 10 s; counted there from the end of a check, here from its start";
     /// How long a check waits for the connection and the answer.
     DNS_CHECK_TIMEOUT: Duration = Duration::from_secs(4), "s", "dns.check-timeout", "Amazon Route 53", "2025",
         Documentation, "AWS Route 53 developer guide, how Route 53 determines health: four seconds to connect (and two more to answer, which is left out)";

@@ -8,10 +8,11 @@
 //! by spread (PodTopologySpread, with the default constraints for pods that have none).
 //!
 //! Leaves out: preferred affinity and affinity to other pods, images, volumes, host ports,
-//! other resources, `minDomains`, priorities and preemption, and the sampling of nodes in
-//! clusters of 100 nodes and more. Where kube-scheduler draws among nodes of equal score,
-//! the one with the fewest pods is taken, and the first of those in the cluster's order, so
-//! that the same pods always meet the same nodes.
+//! other resources, `minDomains` and other policies of spread than the default ones,
+//! priorities and preemption, and the sampling of nodes in clusters of 100 nodes and more.
+//! Where kube-scheduler draws among nodes of equal score, the one with the fewest pods is
+//! taken, and the first of those in the cluster's order, so that the same pods always meet
+//! the same nodes.
 //!
 //! Sources: kubernetes/kubernetes `pkg/scheduler/framework/plugins` (1.23 to 1.33), and the
 //! weights in [`crate::facts`].

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Why no node takes a pod: how many nodes there are and what is wrong with how many.
-/// Displayed as kube-scheduler's event says it.
+/// Displayed as kube-scheduler's event says it, without its remark on preemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unschedulable {
     nodes: usize,
