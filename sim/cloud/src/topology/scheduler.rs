@@ -16,8 +16,9 @@
 //!
 //! Sources: kubernetes/kubernetes `pkg/scheduler/framework/plugins` (1.23 to 1.33), and the
 //! weights in [`crate::facts`].
-//! Validated by placements computed by hand, and by properties: requests never exceed a
-//! node, no required rule is ever broken, and what is released can be placed again.
+//! Validated by kube-scheduler's own expected scores of spread, by placements computed by hand,
+//! and by properties: requests never exceed a node, no required rule is ever broken, and what
+//! is released can be placed again.
 
 mod class;
 mod filter;

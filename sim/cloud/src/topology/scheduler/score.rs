@@ -73,7 +73,7 @@ impl Scheduler {
 
     /// PodTopologySpread: the fewer matching pods in the candidate's domains, weighted by how
     /// many domains there are, relative to the other candidates.
-    fn spread_scores(&self, class: &Class, candidates: &[usize]) -> Vec<u64> {
+    pub(super) fn spread_scores(&self, class: &Class, candidates: &[usize]) -> Vec<u64> {
         let constraints = &class.spread_preferred;
         if constraints.is_empty() {
             return vec![0; candidates.len()];

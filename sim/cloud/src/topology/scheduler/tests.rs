@@ -357,6 +357,42 @@ fn preferred_spread_gives_way_to_nothing_but_room() {
 }
 
 #[test]
+fn spread_scores_are_those_of_kube_scheduler() {
+    // Expected numbers from kubernetes/kubernetes (Apache-2.0),
+    // pkg/scheduler/framework/plugins/podtopologyspread/scoring_test.go.
+    // Four nodes, two in each zone; pods that run on them; candidates; their scores.
+    let check = |keys: &[&str], skew, pods: [u32; 4], candidates: &[usize], scores: &[u64]| {
+        let mut web = workload("web", resources(0, 0));
+        web.placement.spread = keys
+            .iter()
+            .map(|key| SpreadConstraint {
+                required: false,
+                ..spread(key, skew, "web")
+            })
+            .collect();
+        let nodes = [("a", 0), ("b", 0), ("x", 1), ("y", 1)];
+        let nodes = nodes.map(|(name, zone)| node(name, zone));
+        let mut scheduler = Scheduler::new(&cluster(nodes.to_vec(), vec![web]));
+        for (node, &pods) in pods.iter().enumerate() {
+            (0..pods).for_each(|_| scheduler.bind(node, WorkloadId(0)));
+        }
+        assert_eq!(
+            scheduler.spread_scores(&scheduler.classes[0], candidates),
+            scores,
+            "{keys:?} {skew} {pods:?}"
+        );
+    };
+    let all = &[0, 1, 2, 3];
+    check(&[HOSTNAME], 1, [0, 0, 0, 0], all, &[100; 4]);
+    check(&[HOSTNAME], 1, [2, 1, 0, 3], all, &[20, 60, 100, 0]);
+    check(&[HOSTNAME], 2, [2, 1, 0, 3], all, &[33, 66, 100, 16]);
+    check(&[HOSTNAME], 3, [4, 3, 2, 1], all, &[44, 66, 77, 100]);
+    check(&[HOSTNAME], 1, [4, 2, 1, 3], &[0, 1, 2], &[33, 83, 100]);
+    check(&[ZONE], 1, [4, 2, 1, 3], &[0, 1, 2], &[75, 75, 100]);
+    check(&[ZONE, HOSTNAME], 1, [2, 1, 2, 4], &[0, 2], &[100, 63]);
+}
+
+#[test]
 fn anti_affinity_holds_in_both_directions_and_within_its_namespace() {
     let mut shy = workload("shy", resources(100, GIB));
     shy.placement.anti_affinity = vec![avoid(HOSTNAME, "web")];
