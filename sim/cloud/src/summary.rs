@@ -252,8 +252,24 @@ pub struct Verdict {
     pub because: Option<String>,
     /// What was found; `None` if nothing was measured.
     pub found: Option<Estimate>,
+    /// Unit of what was found.
+    pub unit: Unit,
     /// Judgement.
     pub outcome: Outcome,
+}
+
+/// What a number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// A share between 0 and 1.
+    Share,
+    /// Seconds.
+    Time,
+    /// Per second.
+    Rate,
+    /// A pure number.
+    Count,
 }
 
 /// Judgement on an interval: it may straddle the bound.
