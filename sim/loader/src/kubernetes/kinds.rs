@@ -1,5 +1,6 @@
 //! Which kinds there are, under which `apiVersion`, and what becomes of them.
 
+use super::{gateway, ingress, namespace, node, policy, service, workload};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::shape::{Shape, nearest};
 use crate::source::Span;
@@ -20,13 +21,85 @@ pub struct KnownKind {
 }
 
 /// Kinds that are read, sorted by name.
-pub static KNOWN: &[KnownKind] = &[KnownKind {
-    kind: "Namespace",
-    api_versions: &["v1"],
-    removed: &[],
-    shape: &super::namespace::NAMESPACE,
-    namespaced: false,
-}];
+pub static KNOWN: &[KnownKind] = &[
+    namespaced("DaemonSet", &["apps/v1"], &workload::DAEMON_SET)
+        .removed(&["extensions/v1beta1", "apps/v1beta2"]),
+    namespaced("Deployment", &["apps/v1"], &workload::DEPLOYMENT).removed(&[
+        "extensions/v1beta1",
+        "apps/v1beta1",
+        "apps/v1beta2",
+    ]),
+    namespaced(
+        "EndpointSlice",
+        &["discovery.k8s.io/v1"],
+        &service::ENDPOINT_SLICE,
+    )
+    .removed(&["discovery.k8s.io/v1beta1"]),
+    namespaced("Endpoints", &["v1"], &service::ENDPOINTS),
+    namespaced("Gateway", GATEWAY_API, &gateway::GATEWAY).removed(GATEWAY_API_REMOVED),
+    namespaced("GatewayClass", GATEWAY_API, &gateway::GATEWAY_CLASS)
+        .removed(GATEWAY_API_REMOVED)
+        .of_the_cluster(),
+    namespaced("HTTPRoute", GATEWAY_API, &gateway::HTTP_ROUTE).removed(GATEWAY_API_REMOVED),
+    namespaced(
+        "HorizontalPodAutoscaler",
+        &["autoscaling/v2", "autoscaling/v1"],
+        &policy::AUTOSCALER,
+    )
+    .removed(&["autoscaling/v2beta1", "autoscaling/v2beta2"]),
+    namespaced("Ingress", &["networking.k8s.io/v1"], &ingress::INGRESS)
+        .removed(&["extensions/v1beta1", "networking.k8s.io/v1beta1"]),
+    namespaced(
+        "IngressClass",
+        &["networking.k8s.io/v1"],
+        &ingress::INGRESS_CLASS,
+    )
+    .removed(&["networking.k8s.io/v1beta1"])
+    .of_the_cluster(),
+    namespaced("Namespace", &["v1"], &namespace::NAMESPACE).of_the_cluster(),
+    namespaced("Node", &["v1"], &node::NODE).of_the_cluster(),
+    namespaced("Pod", &["v1"], &workload::POD),
+    namespaced("PodDisruptionBudget", &["policy/v1"], &policy::BUDGET).removed(&["policy/v1beta1"]),
+    namespaced("ReplicaSet", &["apps/v1"], &workload::REPLICA_SET)
+        .removed(&["extensions/v1beta1", "apps/v1beta2"]),
+    namespaced("Service", &["v1"], &service::SERVICE),
+    namespaced("StatefulSet", &["apps/v1"], &workload::STATEFUL_SET)
+        .removed(&["apps/v1beta1", "apps/v1beta2"]),
+];
+
+const GATEWAY_API: &[&str] = &[
+    "gateway.networking.k8s.io/v1",
+    "gateway.networking.k8s.io/v1beta1",
+];
+const GATEWAY_API_REMOVED: &[&str] = &["gateway.networking.k8s.io/v1alpha2"];
+
+/// A kind whose objects belong to a namespace.
+const fn namespaced(
+    kind: &'static str,
+    api_versions: &'static [&'static str],
+    shape: &'static Shape,
+) -> KnownKind {
+    KnownKind {
+        kind,
+        api_versions,
+        removed: &[],
+        shape,
+        namespaced: true,
+    }
+}
+
+impl KnownKind {
+    const fn removed(self, removed: &'static [&'static str]) -> KnownKind {
+        KnownKind { removed, ..self }
+    }
+
+    const fn of_the_cluster(self) -> KnownKind {
+        KnownKind {
+            namespaced: false,
+            ..self
+        }
+    }
+}
 
 /// Kinds that are read over: API group, kind (`*` for all of the group), reason.
 static IGNORED: &[(&str, &str, &str)] = &[
@@ -325,10 +398,10 @@ fn unknown(
     let message = format!("{kind} (`{api_version}`) is read over");
     let found = diagnostics.report(Code::KindIgnored, span, message);
     // A group of its own has kinds of its own; only Kubernetes' names can be misspelt.
-    if !group.contains('.') || group.ends_with(".k8s.io") || group == "hybridsim.dev" {
-        if let Some(known) = nearest(kind, KNOWN.iter().map(|known| known.kind)) {
-            found.help(format!("did you mean `{known}`?"));
-        }
+    let ours = !group.contains('.') || group.ends_with(".k8s.io") || group == "hybridsim.dev";
+    let known = nearest(kind, KNOWN.iter().map(|known| known.kind)).filter(|_| ours);
+    if let Some(known) = known {
+        found.help(format!("did you mean `{known}`?"));
     }
     "the kind is not known to this release"
 }

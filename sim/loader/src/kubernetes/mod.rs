@@ -1,7 +1,19 @@
 //! Kubernetes objects: what each kind looks like, and what is kept of it.
 
+mod container;
+pub mod gateway;
+pub mod ingress;
 pub mod kinds;
 pub mod metadata;
 mod namespace;
+pub mod node;
+mod objects;
+pub mod pod;
+pub mod policy;
+pub mod selector;
+pub mod service;
+pub mod workload;
 
+pub use container::ContainerPort;
 pub use metadata::Metadata;
+pub use objects::Objects;

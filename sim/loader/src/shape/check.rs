@@ -86,8 +86,12 @@ impl Checker<'_> {
             return;
         };
         for entry in entries {
-            match shape.field(&entry.key) {
-                Some(field) => self.below(field.name, |checker| {
+            let (part, field) = match shape.field(&entry.key) {
+                Some(field) => (field.name, Some(field)),
+                None => ("*", shape.rest),
+            };
+            match field {
+                Some(field) => self.below(part, |checker| {
                     checker.value(&entry.value, &field.kind, field.status, entry.key_span);
                 }),
                 None => self.unknown(&entry.key, entry.key_span, shape),

@@ -18,6 +18,8 @@ pub struct Shape {
     pub doc: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
+    /// What any other key is, where the keys are free but some of them mean more.
+    pub rest: Option<&'static Field>,
     /// Whether exactly one of the fields must be there.
     pub exactly_one: bool,
 }
@@ -110,6 +112,7 @@ impl Shape {
             name,
             doc: "",
             fields,
+            rest: None,
             exactly_one: false,
         }
     }
@@ -120,7 +123,16 @@ impl Shape {
             name,
             doc: "",
             fields,
+            rest: None,
             exactly_one: true,
+        }
+    }
+
+    /// Allows any other key, with such a value; the name of the field is not used.
+    pub const fn or_else(self, rest: &'static Field) -> Shape {
+        Shape {
+            rest: Some(rest),
+            ..self
         }
     }
 

@@ -40,7 +40,7 @@ impl Writer {
         let mut schema = json!({
             "type": "object",
             "properties": properties,
-            "additionalProperties": false,
+            "additionalProperties": shape.rest.map_or(json!(false), |rest| self.field(rest)),
         });
         let required: Vec<_> = shape
             .fields

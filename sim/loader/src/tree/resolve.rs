@@ -111,7 +111,7 @@ mod tests {
             ("-9223372036854775808", ScalarKind::Integer(i64::MIN)),
             (
                 "9223372036854775808",
-                ScalarKind::Float(9.223372036854775808e18),
+                ScalarKind::Float(9.223_372_036_854_776e18),
             ),
             ("100m", ScalarKind::String),
         ];

@@ -1,0 +1,202 @@
+//! All objects of a set of documents.
+
+use super::gateway::{Gateway, HttpRoute};
+use super::ingress::{Ingress, IngressClass};
+use super::metadata::Metadata;
+use super::node::Node;
+use super::policy::{Autoscaler, DisruptionBudget};
+use super::service::{Service, Slice};
+use super::workload::Workload;
+use crate::diagnostic::{Code, Diagnostics};
+use crate::document::Document;
+use cloud::scenario::WorkloadKind;
+use std::collections::BTreeMap;
+
+/// Objects by kind, each sorted by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    /// Namespaces.
+    pub namespaces: Vec<Metadata>,
+    /// Machines.
+    pub nodes: Vec<Node>,
+    /// Deployments, ReplicaSets, StatefulSets, DaemonSets and Pods without an owner.
+    pub workloads: Vec<Workload>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// EndpointSlices and Endpoints.
+    pub slices: Vec<Slice>,
+    /// Classes of ingresses.
+    pub ingress_classes: Vec<IngressClass>,
+    /// Ingresses.
+    pub ingresses: Vec<Ingress>,
+    /// Gateways.
+    pub gateways: Vec<Gateway>,
+    /// HTTPRoutes.
+    pub routes: Vec<HttpRoute>,
+    /// Autoscalers.
+    pub autoscalers: Vec<Autoscaler>,
+    /// Disruption budgets.
+    pub budgets: Vec<DisruptionBudget>,
+}
+
+impl Objects {
+    /// Collects the objects of documents that are applied to one cluster together. Whatever is
+    /// wrong with single objects is reported, as are duplicates; documents of other kinds are
+    /// passed over.
+    pub fn collect<'a>(
+        documents: impl IntoIterator<Item = &'a Document>,
+        diagnostics: &mut Diagnostics,
+    ) -> Objects {
+        let mut documents: Vec<_> = documents.into_iter().collect();
+        documents.sort_by_key(|document| {
+            let metadata = &document.metadata;
+            (
+                &metadata.namespace,
+                &metadata.name,
+                document.kind.kind,
+                document.root.span,
+            )
+        });
+        let documents = without_duplicates(documents, diagnostics);
+        let owners: BTreeMap<_, _> = documents
+            .iter()
+            .map(|document| (identity(document), *document))
+            .collect();
+        let mut objects = Objects::default();
+        for document in &documents {
+            check_name(document, diagnostics);
+            if owned(document, &owners, diagnostics) {
+                continue;
+            }
+            objects.add(document, diagnostics);
+        }
+        objects
+    }
+
+    fn add(&mut self, document: &Document, diagnostics: &mut Diagnostics) {
+        let workload = match document.kind.kind {
+            "Deployment" => Some(WorkloadKind::Deployment),
+            "ReplicaSet" => Some(WorkloadKind::ReplicaSet),
+            "StatefulSet" => Some(WorkloadKind::StatefulSet),
+            "DaemonSet" => Some(WorkloadKind::DaemonSet),
+            "Pod" => Some(WorkloadKind::Pod),
+            _ => None,
+        };
+        if let Some(kind) = workload {
+            self.workloads
+                .push(Workload::read(document, kind, diagnostics));
+        }
+        match document.kind.kind {
+            "Namespace" => self.namespaces.push(document.metadata.clone()),
+            "Node" => self.nodes.push(Node::read(document)),
+            "Service" => self.services.push(Service::read(document, diagnostics)),
+            "EndpointSlice" => self.slices.extend(Slice::read(document)),
+            "Endpoints" => self.slices.extend(Slice::read_endpoints(document)),
+            "IngressClass" => self.ingress_classes.push(IngressClass::read(document)),
+            "Ingress" => self.ingresses.push(Ingress::read(document)),
+            "Gateway" => self.gateways.push(Gateway::read(document)),
+            "HTTPRoute" => self.routes.push(HttpRoute::read(document, diagnostics)),
+            "HorizontalPodAutoscaler" => self.autoscalers.push(Autoscaler::read(document)),
+            "PodDisruptionBudget" => self.budgets.push(DisruptionBudget::read(document)),
+            _ => {}
+        }
+    }
+}
+
+/// Kind, namespace and name.
+fn identity(document: &Document) -> (&str, &str, &str) {
+    (
+        document.kind.kind,
+        &document.metadata.namespace,
+        &document.metadata.name,
+    )
+}
+
+/// Keeps the first of several documents that describe one object.
+fn without_duplicates<'a>(
+    documents: Vec<&'a Document>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<&'a Document> {
+    let mut kept: Vec<&Document> = Vec::with_capacity(documents.len());
+    for document in documents {
+        match kept.last() {
+            Some(first)
+                if identity(first) == identity(document) && !document.metadata.name.is_empty() =>
+            {
+                let (kind, namespace, name) = identity(document);
+                let place = if namespace.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{namespace}/{name}")
+                };
+                let line = first.metadata.span.line;
+                diagnostics
+                    .report(Code::DuplicateObject, document.metadata.span, format!("{kind} `{place}` is described twice"))
+                    .help(if first.file == document.file {
+                        format!("the first description is on line {line}; remove one of the two")
+                    } else {
+                        format!("the first description is on line {line} of another file; remove one of the two")
+                    });
+            }
+            _ => kept.push(document),
+        }
+    }
+    kept
+}
+
+/// Whether an object is made by another one that is there too, and so is counted with it.
+fn owned(
+    document: &Document,
+    owners: &BTreeMap<(&str, &str, &str), &Document>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let Some((kind, name)) = &document.metadata.controller else {
+        return false;
+    };
+    let made = matches!(document.kind.kind, "Pod" | "ReplicaSet");
+    if !made
+        || !owners.contains_key(&(
+            kind.as_str(),
+            document.metadata.namespace.as_str(),
+            name.as_str(),
+        ))
+    {
+        return false;
+    }
+    let message = format!(
+        "{} `{}` is counted with {kind} `{name}`",
+        document.kind.kind, document.metadata.name
+    );
+    diagnostics.report(Code::PartOfWorkload, document.metadata.span, message);
+    true
+}
+
+/// Names follow RFC 1123; those of services and namespaces are single labels.
+fn check_name(document: &Document, diagnostics: &mut Diagnostics) {
+    let Metadata { name, span, .. } = &document.metadata;
+    if name.is_empty() {
+        let message = format!("the {} has no name", document.kind.kind);
+        diagnostics
+            .report(Code::InvalidName, *span, message)
+            .help("set `metadata.name`");
+        return;
+    }
+    let single = matches!(document.kind.kind, "Service" | "Namespace");
+    let length_max = if single { 63 } else { 253 };
+    let labels_fit = name.split('.').all(|label| {
+        let letters = label
+            .bytes()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-');
+        letters && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    });
+    // `generateName` ends in a dash.
+    let generated = document.root.at(&["metadata", "name"]).is_none();
+    if !generated && (!labels_fit || name.len() > length_max || (single && name.contains('.'))) {
+        let shown: String = name.chars().take(60).collect();
+        let message = format!("`{shown}` cannot be the name of a {}", document.kind.kind);
+        let help = "use lower-case letters, digits and `-`, with a letter or digit at both ends";
+        diagnostics
+            .report(Code::InvalidName, *span, message)
+            .help(help);
+    }
+}
