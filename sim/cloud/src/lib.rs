@@ -13,11 +13,13 @@ pub mod record;
 pub mod scenario;
 mod simulate;
 mod slab;
+mod summarize;
 pub mod summary;
 mod topology;
 mod view;
 
 pub use simulate::{Options, simulate};
+pub use summarize::{WarmUp, WarmUpMethod, digest, latency_means, summarize};
 pub use topology::{PartitionKind, Topology, compile};
 
 #[cfg(test)]

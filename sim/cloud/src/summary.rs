@@ -304,7 +304,8 @@ pub struct TopologySummary {
     pub user_networks: Vec<(String, String)>,
     /// Traffic sources and where they enter: traffic, user network or workload, cluster names.
     pub entries: Vec<(String, String, Vec<String>)>,
-    /// Call graph per cluster: (cluster, caller workload, callee service, callee workloads).
+    /// Call graph per cluster: (cluster, caller workload, callee service, callee workloads),
+    /// all but the cluster as `namespace/name`; routes of proxies count as calls.
     pub calls: Vec<(String, String, String, Vec<String>)>,
 }
 

@@ -59,6 +59,12 @@ impl Estimate {
         Self::between(value, value, value, samples, Method::Exact)
     }
 
+    /// What is said where nothing was observed: zero from no samples, without an interval.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::point_of(0.0, 0)
+    }
+
     /// Half the width of the interval; `None` without an interval.
     #[must_use]
     pub fn half_width(&self) -> Option<f64> {

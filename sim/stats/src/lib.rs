@@ -44,5 +44,6 @@ pub use proportion::{
 };
 pub use quantile::{
     EXCEEDANCES_MIN, histogram_quantile, pool, quantile_interval, quantile_intervals,
+    section_interval,
 };
 pub use warm_up::{Mser5, average_series, mser5, mser5_unrestricted};

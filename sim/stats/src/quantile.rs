@@ -69,19 +69,22 @@ pub fn quantile_intervals<H: Borrow<Histogram<u64>>>(
         .iter()
         .map(|section| values_at(section, probabilities))
         .collect();
-    let requests_per_section = pooled.len() as f64 / sections.len() as f64;
     probabilities
         .iter()
         .enumerate()
         .map(|(index, &p)| {
-            let values = per_section.iter().map(|section| section[index]);
-            let exceedances = requests_per_section * p.min(1.0 - p);
-            Some(if sections.len() < 2 || exceedances < EXCEEDANCES_MIN {
-                let samples = u32::try_from(sections.len()).unwrap_or(u32::MAX);
-                Estimate::point_of(centres[index] as f64 * unit, samples)
-            } else {
-                sectioning(centres[index], values, confidence, unit)
-            })
+            let values: Vec<f64> = per_section
+                .iter()
+                .map(|section| section[index] as f64 * unit)
+                .collect();
+            let centre = centres[index] as f64 * unit;
+            Some(section_interval(
+                centre,
+                &values,
+                pooled.len(),
+                p,
+                confidence,
+            ))
         })
         .collect()
 }
@@ -129,27 +132,38 @@ fn values_at(histogram: &Histogram<u64>, probabilities: &[f64]) -> Vec<u64> {
     values
 }
 
-fn sectioning(
-    centre: u64,
-    values: impl ExactSizeIterator<Item = u64>,
+/// The sectioning interval around a pooled quantile `p` of `observations` in all, from the same
+/// quantile of each section (replication) that has any. Without an interval from fewer than two
+/// sections or where fewer than [`EXCEEDANCES_MIN`] observations per section are expected beyond
+/// the quantile. For quantities that are not negative: a lower end below zero is moved onto it.
+///
+/// # Panics
+/// If `confidence` is not inside (0, 1).
+#[must_use]
+pub fn section_interval(
+    centre: f64,
+    sections: &[f64],
+    observations: u64,
+    p: f64,
     confidence: f64,
-    unit: f64,
 ) -> Estimate {
-    let sections = values.len();
-    let squares: f64 = values
-        .map(|value| {
-            let distance = value as f64 - centre as f64;
-            distance * distance
-        })
+    let samples = u32::try_from(sections.len()).unwrap_or(u32::MAX);
+    let n = sections.len() as f64;
+    let exceedances = observations as f64 / n * p.min(1.0 - p);
+    if sections.len() < 2 || exceedances < EXCEEDANCES_MIN {
+        return Estimate::point_of(centre, samples);
+    }
+    let squares: f64 = sections
+        .iter()
+        .map(|value| (value - centre) * (value - centre))
         .sum();
-    let n = sections as f64;
-    let half_width = student_t_factor(sections, confidence) * libm::sqrt(squares / (n - 1.0) / n);
-    let centre = centre as f64;
+    let half_width =
+        student_t_factor(sections.len(), confidence) * libm::sqrt(squares / (n - 1.0) / n);
     Estimate::between(
-        centre * unit,
-        (centre - half_width).max(0.0) * unit,
-        (centre + half_width) * unit,
-        u32::try_from(sections).unwrap_or(u32::MAX),
+        centre,
+        (centre - half_width).max(0.0),
+        centre + half_width,
+        samples,
         Method::Sectioning,
     )
 }

@@ -156,6 +156,6 @@ fn step_of(plan: &MeasurePlan, at: Time) -> usize {
 }
 
 /// An empty histogram of nanoseconds with three significant digits.
-fn histogram() -> hdrhistogram::Histogram<u64> {
+pub(crate) fn histogram() -> hdrhistogram::Histogram<u64> {
     hdrhistogram::Histogram::new(3).expect("three digits are within the histogram's range")
 }

@@ -7,7 +7,12 @@ use crate::{Options, compile, simulate};
 use engine::{Distribution, Duration, Seed, Time};
 
 /// A workload of `replicas` pods with `workers` each.
-fn workload(name: &str, replicas: u32, workers: u32, service_time: Distribution) -> Workload {
+pub(crate) fn workload(
+    name: &str,
+    replicas: u32,
+    workers: u32,
+    service_time: Distribution,
+) -> Workload {
     Workload {
         namespace: "default".into(),
         name: name.into(),
@@ -67,7 +72,7 @@ fn call(service: u32) -> Call {
 }
 
 /// A source inside the first cluster that asks its first service.
-fn traffic(arrivals: Arrivals) -> Traffic {
+pub(crate) fn traffic(arrivals: Arrivals) -> Traffic {
     Traffic {
         name: "users".into(),
         source: TrafficSource::Inside(ClusterId(0)),
@@ -109,7 +114,7 @@ fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
 }
 
 /// A scenario of one cluster without a network.
-fn ideal(workloads: Vec<Workload>, arrivals: Arrivals, duration: Duration) -> Scenario {
+pub(crate) fn ideal(workloads: Vec<Workload>, arrivals: Arrivals, duration: Duration) -> Scenario {
     Scenario {
         name: "test".into(),
         question: None,

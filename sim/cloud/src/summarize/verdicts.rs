@@ -1,0 +1,117 @@
+//! Objectives and expectations, judged on estimates with their intervals.
+//!
+//! A verdict is met if the whole interval satisfies the comparison, missed if no part of it
+//! does, and undecided otherwise: also where nothing was measured or no interval can be given.
+//!
+//! A measure in a window is taken from the steps of the time series that lie inside it as a
+//! whole, so its ends are as coarse as `seriesStep`, and its latency quantiles are at most 1.6 %
+//! off. Waits are not kept per step: a wait in a window is undecided.
+
+use super::tally::{Tallies, quantile_of_steps, steps_inside};
+use super::workloads::Across;
+use super::{Study, recovery, words};
+use crate::scenario::{Comparison, Measure, Quantity, TrafficId};
+use crate::summary::{Outcome, RecoverySummary, Verdict};
+use stats::{Estimate, quantile_interval};
+
+/// All objectives, then all expectations.
+pub(super) fn judge_all(study: &Study<'_>, recovery: &[RecoverySummary]) -> Vec<Verdict> {
+    let objectives = study
+        .scenario
+        .objectives
+        .iter()
+        .map(|objective| ("objective", &objective.measure, objective.comparison, None));
+    let expectations = study.scenario.expectations.iter().map(|expectation| {
+        let because = expectation.because.clone();
+        (
+            "expectation",
+            &expectation.measure,
+            expectation.comparison,
+            because,
+        )
+    });
+    objectives
+        .chain(expectations)
+        .map(|(kind, measure, comparison, because)| {
+            let found = measured(study, recovery, measure).filter(|found| found.samples > 0);
+            Verdict {
+                kind,
+                statement: words::statement(study, measure, comparison),
+                because,
+                found,
+                outcome: judge(found.as_ref(), comparison),
+            }
+        })
+        .collect()
+}
+
+/// Judges an estimate, or that there is none.
+pub(super) fn judge(found: Option<&Estimate>, comparison: Comparison) -> Outcome {
+    let interval = found.and_then(|found| found.low.zip(found.high));
+    let Some((low, high)) = interval else {
+        return Outcome::Undecided;
+    };
+    let (least, greatest) = match comparison {
+        Comparison::AtMost(bound) => (f64::NEG_INFINITY, bound),
+        Comparison::AtLeast(bound) => (bound, f64::INFINITY),
+        Comparison::Between(least, greatest) => (least, greatest),
+    };
+    if low >= least && high <= greatest {
+        Outcome::Met
+    } else if high < least || low > greatest {
+        Outcome::Missed
+    } else {
+        Outcome::Undecided
+    }
+}
+
+fn measured(
+    study: &Study<'_>,
+    recovery: &[RecoverySummary],
+    measure: &Measure,
+) -> Option<Estimate> {
+    let steps = measure.window.map(|window| steps_inside(study, window));
+    let tallies = |id: Option<TrafficId>| match &steps {
+        Some(steps) => Tallies::of_steps(study, id, steps.clone()),
+        None => Tallies::whole(&study.traffic(id), study),
+    };
+    match measure.quantity {
+        Quantity::Availability(id) => Some(tallies(id).availability()),
+        Quantity::LatencyMean(id) => Some(tallies(id).latency_mean()),
+        Quantity::Throughput(id) => Some(tallies(id).throughput()),
+        Quantity::Attempts(id) => Some(tallies(id).attempts()),
+        Quantity::LatencyQuantile(id, p) => match steps {
+            Some(steps) => quantile_of_steps(study, id, steps, p),
+            None => whole_quantile(study, id, p),
+        },
+        Quantity::Utilization(cluster, workload) => {
+            let across = Across::of(study, cluster, workload)?;
+            Some(match steps {
+                Some(steps) => across.utilization_of_steps(&steps),
+                None => across.utilization(),
+            })
+        }
+        Quantity::WaitMean(cluster, workload) => match steps {
+            Some(_) => None,
+            None => Some(Across::of(study, cluster, workload)?.wait_mean()),
+        },
+        Quantity::Recovery(traffic, entry) => {
+            let position = recovery::position(study, entry as usize, traffic)?;
+            Some(recovered(study, &recovery[position]))
+        }
+    }
+}
+
+fn whole_quantile(study: &Study<'_>, id: Option<TrafficId>, p: f64) -> Option<Estimate> {
+    let records = study.traffic(id);
+    let histograms: Vec<_> = records.iter().map(|record| &record.latency).collect();
+    quantile_interval(&histograms, p, study.confidence(), 1e-9)
+}
+
+/// A fault that nobody felt in any replication is over at once.
+fn recovered(study: &Study<'_>, recovery: &RecoverySummary) -> Estimate {
+    let replications = u32::try_from(study.records.len()).expect("replications fit 32 bits");
+    recovery
+        .recovery
+        .unwrap_or_else(|| Estimate::exact(0.0, replications))
+}

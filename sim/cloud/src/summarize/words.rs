@@ -1,0 +1,129 @@
+//! Names of things and sentences about measures.
+
+use super::Study;
+use crate::scenario::{
+    ClusterId, Comparison, Measure, Quantity, Scenario, Service, Workload, WorkloadId,
+};
+use engine::Duration;
+
+/// `namespace/name`: how a topology names the workload of a pod.
+pub(super) fn pod_path(workload: &Workload) -> String {
+    format!("{}/{}", workload.namespace, workload.name)
+}
+
+/// `namespace/name` of a service.
+pub(super) fn service_path(service: &Service) -> String {
+    format!("{}/{}", service.namespace, service.name)
+}
+
+/// `cluster/namespace/name`.
+pub(super) fn workload_path(
+    scenario: &Scenario,
+    cluster: ClusterId,
+    workload: WorkloadId,
+) -> String {
+    let cluster = &scenario.clusters[cluster.index()];
+    let workload = &cluster.workloads[workload.index()];
+    format!("{}/{}", cluster.name, pod_path(workload))
+}
+
+/// What a number stands for, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Share,
+    Time,
+    Rate,
+    Count,
+}
+
+/// `p99 of browsers at most 300 ms from 2m to 5m`.
+pub(super) fn statement(study: &Study<'_>, measure: &Measure, comparison: Comparison) -> String {
+    let (quantity, unit) = quantity(study, &measure.quantity);
+    let show = |value| show(value, unit);
+    let comparison = match comparison {
+        Comparison::AtMost(bound) => format!("at most {}", show(bound)),
+        Comparison::AtLeast(bound) => format!("at least {}", show(bound)),
+        Comparison::Between(low, high) => format!("between {} and {}", show(low), show(high)),
+    };
+    let window = measure.window.map(|(start, end)| {
+        let show = |time: engine::Time| Duration::from_nanos(time.as_nanos());
+        format!(" from {} to {}", show(start), show(end))
+    });
+    format!("{quantity} {comparison}{}", window.unwrap_or_default())
+}
+
+fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
+    let traffic = |id| study.traffic_name(id);
+    let path = |cluster, workload| workload_path(study.scenario, cluster, workload);
+    match *quantity {
+        Quantity::Availability(id) => (format!("availability of {}", traffic(id)), Unit::Share),
+        Quantity::LatencyMean(id) => (format!("mean latency of {}", traffic(id)), Unit::Time),
+        Quantity::LatencyQuantile(id, p) => (
+            format!("p{} of {}", number(100.0 * p), traffic(id)),
+            Unit::Time,
+        ),
+        Quantity::Throughput(id) => (format!("throughput of {}", traffic(id)), Unit::Rate),
+        Quantity::Attempts(id) => (
+            format!("attempts per request of {}", traffic(id)),
+            Unit::Count,
+        ),
+        Quantity::Utilization(cluster, workload) => (
+            format!("utilization of {}", path(cluster, workload)),
+            Unit::Share,
+        ),
+        Quantity::WaitMean(cluster, workload) => (
+            format!("mean wait at {}", path(cluster, workload)),
+            Unit::Time,
+        ),
+        Quantity::Recovery(id, entry) => {
+            let label = study
+                .scenario
+                .timeline
+                .get(entry as usize)
+                .map(|entry| &*entry.label);
+            let fault = label.unwrap_or("a fault");
+            (
+                format!("recovery of {} from {fault}", traffic(Some(id))),
+                Unit::Time,
+            )
+        }
+    }
+}
+
+fn show(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Share => format!("{} %", number(100.0 * value)),
+        Unit::Rate => format!("{}/s", number(value)),
+        Unit::Count => number(value),
+        Unit::Time if value == 0.0 || value >= 1.0 => format!("{} s", number(value)),
+        Unit::Time if value >= 1e-3 => format!("{} ms", number(1e3 * value)),
+        Unit::Time => format!("{} µs", number(1e6 * value)),
+    }
+}
+
+/// Up to six decimals, without the zeros that end them.
+fn number(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shown_for_people() {
+        for (value, unit, expected) in [
+            (0.07, Unit::Share, "7 %"),
+            (0.99999, Unit::Share, "99.999 %"),
+            (0.3, Unit::Time, "300 ms"),
+            (0.0, Unit::Time, "0 s"),
+            (120.0, Unit::Time, "120 s"),
+            (250e-6, Unit::Time, "250 µs"),
+            (100.0, Unit::Rate, "100/s"),
+            (1.1, Unit::Count, "1.1"),
+        ] {
+            assert_eq!(show(value, unit), expected);
+        }
+    }
+}
