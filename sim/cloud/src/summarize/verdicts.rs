@@ -34,9 +34,11 @@ pub(super) fn judge_all(study: &Study<'_>, recovery: &[RecoverySummary]) -> Vec<
         .chain(expectations)
         .map(|(kind, measure, comparison, because)| {
             let found = measured(study, recovery, measure).filter(|found| found.samples > 0);
+            let (statement, unit) = words::statement(study, measure, comparison);
             Verdict {
                 kind,
-                statement: words::statement(study, measure, comparison),
+                statement,
+                unit,
                 because,
                 found,
                 outcome: judge(found.as_ref(), comparison),

@@ -4,6 +4,7 @@ use super::Study;
 use crate::scenario::{
     ClusterId, Comparison, Measure, Quantity, Scenario, Service, Workload, WorkloadId,
 };
+use crate::summary::Unit;
 use engine::Duration;
 
 /// `namespace/name`: how a topology names the workload of a pod.
@@ -27,17 +28,12 @@ pub(super) fn workload_path(
     format!("{}/{}", cluster.name, pod_path(workload))
 }
 
-/// What a number stands for, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
-    Share,
-    Time,
-    Rate,
-    Count,
-}
-
-/// `p99 of browsers at most 300 ms from 2m to 5m`.
-pub(super) fn statement(study: &Study<'_>, measure: &Measure, comparison: Comparison) -> String {
+/// `p99 of browsers at most 300 ms from 120s to 300s`, and the unit of the bound.
+pub(super) fn statement(
+    study: &Study<'_>,
+    measure: &Measure,
+    comparison: Comparison,
+) -> (String, Unit) {
     let (quantity, unit) = quantity(study, &measure.quantity);
     let show = |value| show(value, unit);
     let comparison = match comparison {
@@ -49,7 +45,8 @@ pub(super) fn statement(study: &Study<'_>, measure: &Measure, comparison: Compar
         let show = |time: engine::Time| Duration::from_nanos(time.as_nanos());
         format!(" from {} to {}", show(start), show(end))
     });
-    format!("{quantity} {comparison}{}", window.unwrap_or_default())
+    let statement = format!("{quantity} {comparison}{}", window.unwrap_or_default());
+    (statement, unit)
 }
 
 fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
