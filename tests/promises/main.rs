@@ -1,0 +1,3 @@
+//! Promises to the user, a module per kind.
+
+mod statistics;
