@@ -3,19 +3,34 @@
 //! Its parts are spread over the rooms `path`, `control` and `fault`, each of which adds
 //! methods; here is what they share: the closed set of events, and the state.
 
+mod build;
+
 use crate::balance;
+use crate::control::balancer::Balancer;
+use crate::control::dns::NameState;
+use crate::control::kube_proxy::Sync;
 use crate::fault::Levers;
-use crate::meter::{MeasurePlan, Meters, Observation};
+use crate::meter::Meters;
+use crate::path::connection::{Pool, PoolTarget};
+use crate::path::link::{Address, Packet, Parcel, Wire};
+use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
+use crate::path::service::{Affinity, RequestArrival};
 use crate::path::station::Station;
+use crate::path::users::Resolver;
 use crate::path::{Call, Plan, Task};
-use crate::scenario::{Behavior, ClusterId, NetworkModel, TrafficId, TrafficSource, WorkloadId};
+use crate::scenario::{
+    Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
+};
 use crate::slab::{Key, Slab};
-use crate::topology::{PartitionKind, Topology};
+use crate::topology::Topology;
+use crate::topology::scheduler::Scheduler;
+use crate::view::{EndpointLog, View};
 use engine::{Context, PartitionId, Seed, Stream, Time};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The engine as a partition of type `D` sees it.
+/// The engine as a partition sees it.
 pub(crate) type Clock<'c, D> = Context<'c, D>;
 
 /// Everything that can happen inside a partition.
@@ -33,28 +48,89 @@ pub(crate) enum Event {
     TimedOut { attempt: u16, call: Key },
     /// The pause before an attempt is over.
     Retry(Key),
-}
+    /// The cluster's DNS answers a pod.
+    Resolved { attempt: u16, call: Key },
+    /// A SYN has gone unanswered.
+    SynTimedOut { attempt: u16, sent: u8, call: Key },
+    /// A packet arrives.
+    Delivered(Key),
+    /// A parked packet is sent again.
+    Resend(Key),
 
-/// What crosses between partitions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Message {}
+    /// The EndpointSlice controller writes.
+    EndpointsDue(ServiceId),
+    /// A proxy's watch brings news.
+    ProxyInformed(ProxyId),
+    /// A node begins to rewrite its rules.
+    SyncBegins(u32),
+    /// A node's new rules are in force.
+    SyncEnds(u32),
+    /// A load balancer checks a node.
+    NodeChecked { balancer: u32, node: u32 },
+    /// It knows the result.
+    NodeCheckEnds {
+        balancer: u32,
+        node: u32,
+        passed: bool,
+    },
+    /// The global DNS checks a candidate.
+    Check { name: GlobalNameId, answer: u32 },
+    /// A check has gone unanswered.
+    CheckTimedOut { name: u16, answer: u16, number: u64 },
+
+    /// A new pod of a workload is to be bound.
+    PodScheduled(WorkloadId),
+    /// A pod is ready.
+    PodStarted { pod: u32, restarts: u32 },
+    /// A stopping pod is looked at.
+    DrainCheck(u32),
+    /// A silent node counts as lost.
+    NodeLost { node: u32, outage: u32 },
+    /// Its pods are not ready.
+    PodsUnready { node: u32, outage: u32 },
+    /// Its pods are deleted.
+    NodeEvicted { node: u32, outage: u32 },
+    /// A changed object is written.
+    Written(u32),
+    /// Changed routes reach their proxy.
+    RoutesArrive { entry: u32, change: u32 },
+    /// A fault of the timeline begins.
+    FaultBegins(u32),
+    /// It ends.
+    FaultEnds(u32),
+}
 
 /// A pod, from being created on; never forgotten, so that a stale view can point at it.
 #[derive(Clone, Debug)]
 pub(crate) struct Pod {
     pub(crate) workload: WorkloadId,
+    /// `None` for machines outside the cluster's nodes.
+    pub(crate) node: Option<u32>,
     pub(crate) zone: u32,
     pub(crate) station: Station,
     /// How often it was restarted on its node.
     pub(crate) restarts: u32,
+    /// What it does.
     pub(crate) phase: Phase,
+    /// Whether the control plane believes it ready.
+    pub(crate) ready: bool,
+    /// Whether its place on its node was given up.
+    pub(crate) released: bool,
+    /// When it is killed if it stops.
+    pub(crate) kill_at: Time,
 }
 
 /// The life of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// Bound to a node, not serving yet.
+    Starting,
     /// Serving.
     Running,
+    /// Serving, asked to stop.
+    Terminating,
+    /// Gone, or on a node that is down.
+    Dead,
 }
 
 /// What a workload's pods share.
@@ -66,6 +142,12 @@ pub(crate) struct WorkloadState {
     pub(crate) service_times: Stream,
     /// Draws of whether calls are made.
     pub(crate) calls: Stream,
+    /// Pods wanted.
+    pub(crate) replicas: u32,
+    /// Pods about to be bound.
+    pub(crate) coming: u32,
+    /// Pods that found no node.
+    pub(crate) pending: u32,
 }
 
 /// A behaviour with its calls as plans.
@@ -74,15 +156,37 @@ pub(crate) struct BehaviorState<'t> {
     pub(crate) described: &'t Behavior,
     /// Plans of each step.
     pub(crate) steps: Vec<Range<u32>>,
+    /// The proxy that it routes for, instead of steps.
+    pub(crate) proxy: Option<ProxyId>,
 }
 
-/// What the chooser of a service's endpoints remembers when there are no connections.
+/// A service at work.
 #[derive(Clone, Debug)]
-pub(crate) struct ServiceState {
-    /// Ready pods.
-    pub(crate) ready: Vec<u32>,
-    pub(crate) turn: balance::Turn,
+pub(crate) struct ServiceState<'t> {
+    pub(crate) backends: &'t [WorkloadId],
+    /// Draws of endpoints.
     pub(crate) stream: Stream,
+    /// Since when its endpoints have to change.
+    pub(crate) changed: Option<Time>,
+    /// Ready pods, on the ideal network.
+    pub(crate) ready: Vec<u32>,
+    /// Whose turn it is, on the ideal network.
+    pub(crate) turn: balance::Turn,
+}
+
+/// A node at work.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeState {
+    pub(crate) zone: u32,
+    /// What its kube-proxy knows.
+    pub(crate) view: View,
+    pub(crate) sync: Sync,
+    /// Before this no sync begins.
+    pub(crate) next_sync: Time,
+    /// Its way out to other nodes.
+    pub(crate) wire: Wire,
+    /// How often it was down.
+    pub(crate) outages: u32,
 }
 
 /// A partition at work.
@@ -93,6 +197,8 @@ pub(crate) struct Domain<'t> {
     /// The cluster, if it is one.
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) meters: Meters,
+    /// Timeline entries of the faults that hold.
+    pub(crate) faults: Vec<u32>,
     pub(crate) levers: Levers,
 
     pub(crate) sources: Vec<Source<'t>>,
@@ -100,149 +206,108 @@ pub(crate) struct Domain<'t> {
     pub(crate) source_of_traffic: Vec<u32>,
     pub(crate) plans: Vec<Plan>,
     pub(crate) calls: Slab<Call>,
+    pub(crate) pools: BTreeMap<(Address, PoolTarget), Pool>,
+    /// Packets under way in this partition, or waiting to leave it.
+    pub(crate) parcels: Slab<Parcel>,
+    /// The way out to each partition.
+    pub(crate) wires: Vec<Wire>,
+    /// Draws of jitter and loss.
+    pub(crate) jitter: Stream,
+    pub(crate) resolvers: BTreeMap<(GlobalNameId, u32), Resolver>,
 
     pub(crate) behaviors: Vec<BehaviorState<'t>>,
     pub(crate) workloads: Vec<WorkloadState>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: Slab<Task>,
-    pub(crate) services: Vec<ServiceState>,
+    pub(crate) services: Vec<ServiceState<'t>>,
+    pub(crate) endpoint_log: EndpointLog,
+    pub(crate) affinities: BTreeMap<(Option<u32>, ServiceId, Address), Affinity>,
+    /// Until when a pod knows the address of a service.
+    pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,
+    pub(crate) nodes: Vec<NodeState>,
+    /// Draws of heartbeats.
+    pub(crate) node_checks: Stream,
+    pub(crate) scheduler: Option<Scheduler>,
+    pub(crate) balancers: Vec<Balancer>,
+    pub(crate) proxies: Vec<ProxyState<'t>>,
+    /// Requests in flight from a proxy's pod to an endpoint.
+    pub(crate) outstanding: BTreeMap<(u32, u32), u32>,
+
+    pub(crate) names: Vec<NameState>,
 }
 
-impl<'t> Domain<'t> {
-    /// A partition at the start of a replication.
-    pub(crate) fn new(
-        topology: &'t Topology,
-        id: u16,
-        seed: Seed,
-        plan: MeasurePlan,
-    ) -> Domain<'t> {
-        let scenario = &topology.scenario;
-        let kind = topology.partitions[usize::from(id)];
-        let cluster = match kind {
-            PartitionKind::Cluster(cluster) => Some(cluster),
-            _ => None,
-        };
-        let workloads = cluster.map_or(0, |cluster| topology.cluster(cluster).workloads.len());
-        let mut domain = Domain {
-            topology,
-            seed,
-            id,
-            cluster,
-            meters: Meters::new(plan, scenario.traffic.len(), workloads),
-            levers: Levers::at_rest(workloads),
-            sources: Vec::new(),
-            source_of_traffic: vec![u32::MAX; scenario.traffic.len()],
-            plans: Vec::new(),
-            calls: Slab::new(),
-            behaviors: Vec::new(),
-            workloads: Vec::new(),
-            pods: Vec::new(),
-            tasks: Slab::new(),
-            services: Vec::new(),
-        };
-        domain.add_sources(kind);
-        if let Some(cluster) = cluster {
-            domain.add_cluster(cluster);
-        }
-        domain
+impl Domain<'_> {
+    /// Whether hops are free.
+    pub(crate) fn is_ideal(&self) -> bool {
+        self.topology.scenario.network == NetworkModel::Ideal
     }
 
-    /// The traffic sources that sit in this partition.
-    fn add_sources(&mut self, kind: PartitionKind) {
-        let scenario = &self.topology.scenario;
-        for (index, traffic) in scenario.traffic.iter().enumerate() {
-            let home = match traffic.source {
-                TrafficSource::Users(_) if scenario.network == NetworkModel::Ideal => {
-                    PartitionKind::Cluster(ClusterId(0))
-                }
-                TrafficSource::Users(users) => PartitionKind::Users(users),
-                TrafficSource::Workload(cluster, _) | TrafficSource::Inside(cluster) => {
-                    PartitionKind::Cluster(cluster)
-                }
-            };
-            if home != kind {
-                continue;
+    /// What arrives is for the part that it concerns.
+    pub(crate) fn take_in(&mut self, packet: Packet, context: &mut Clock<'_, Self>) {
+        match packet {
+            Packet::Syn {
+                from,
+                address,
+                identity,
+                goal,
+                sent,
+            } => self.take_syn(from, address, identity, goal, sent, context),
+            Packet::Connected { to, endpoint } => self.connected(to, endpoint, context),
+            Packet::Refused { to } => self.refused(to, context),
+            Packet::Request {
+                from,
+                identity,
+                endpoint,
+                traffic,
+                ..
+            } => {
+                let request = RequestArrival {
+                    from,
+                    identity,
+                    endpoint,
+                    traffic,
+                };
+                self.take_request(request, context);
             }
-            let id = TrafficId::from(index);
-            let plan = self.plans.len() as u32;
-            self.plans.push(Plan::of_traffic(id, traffic));
-            self.source_of_traffic[index] = self.sources.len() as u32;
-            self.sources.push(Source::new(id, traffic, plan, self.seed));
+            Packet::Response {
+                to,
+                outcome,
+                bytes,
+                closing,
+            } => self.responded(to, outcome, bytes, closing, context),
+            Packet::Reset { to } => self.reset(to, context),
+            Packet::Closed {
+                cluster,
+                pod,
+                restarts,
+            } => self.forget_connections(cluster, pod, restarts),
+            Packet::Answer {
+                name,
+                resolver,
+                answer,
+                changed,
+            } => self.take_answer(name, resolver, answer, changed, context),
+            Packet::Checked {
+                name,
+                answer,
+                number,
+                healthy,
+            } => self.checked(name, answer, number, healthy, context),
+            Packet::Query { .. } | Packet::Check { .. } => {
+                unreachable!("questions come from other partitions")
+            }
         }
-    }
-
-    fn add_cluster(&mut self, id: ClusterId) {
-        let described = self.topology.cluster(id);
-        for (index, workload) in described.workloads.iter().enumerate() {
-            let name = format!(
-                "{}/{:?}/{}/{}",
-                described.name, workload.kind, workload.namespace, workload.name
-            );
-            let behavior = self.add_behavior(WorkloadId::from(index), &workload.behavior);
-            let stream = |what: &str| Stream::new(self.seed, &format!("{what} of {name}"));
-            self.workloads.push(WorkloadState {
-                behavior,
-                service_times: stream("service times"),
-                calls: stream("calls"),
-            });
-        }
-        for pod in &self.topology.clusters[id.index()].pods {
-            let station = &described.workloads[pod.workload.index()].station;
-            let capacity = Observation::Capacity(pod.workload, Station::capacity_milli(station));
-            self.meters.observe(Time::ZERO, capacity);
-            self.pods.push(Pod {
-                workload: pod.workload,
-                zone: pod.zone,
-                station: Station::new(station),
-                restarts: 0,
-                phase: Phase::Running,
-            });
-        }
-        for service in &described.services {
-            let name = format!("{}/{}/{}", described.name, service.namespace, service.name);
-            let ready = (0..self.pods.len() as u32)
-                .filter(|&pod| service.backends.contains(&self.pods[pod as usize].workload));
-            self.services.push(ServiceState {
-                ready: ready.collect(),
-                turn: balance::Turn::default(),
-                stream: Stream::new(self.seed, &format!("endpoints of {name}")),
-            });
-        }
-    }
-
-    /// Adds a behaviour with plans for its calls and gives its position.
-    pub(crate) fn add_behavior(&mut self, workload: WorkloadId, described: &'t Behavior) -> u32 {
-        let cluster = self.cluster.expect("workloads run in clusters");
-        let steps = described
-            .steps
-            .iter()
-            .map(|step| {
-                let first = self.plans.len() as u32;
-                let plans = step.calls.iter();
-                self.plans
-                    .extend(plans.map(|call| Plan::of_call(cluster, workload, call)));
-                first..self.plans.len() as u32
-            })
-            .collect();
-        self.behaviors.push(BehaviorState { described, steps });
-        self.behaviors.len() as u32 - 1
-    }
-
-    /// One of a workload's running pods, by turn.
-    pub(crate) fn running_pod(&self, workload: WorkloadId, turn: u32) -> Option<u32> {
-        let running = |pod: &&Pod| pod.workload == workload && pod.phase == Phase::Running;
-        let count = self.pods.iter().filter(running).count() as u32;
-        let position = turn.checked_rem(count)?;
-        let mut running = (0u32..).zip(&self.pods).filter(|(_, pod)| running(pod));
-        running.nth(position as usize).map(|(index, _)| index)
     }
 }
 
 impl engine::Partition for Domain<'_> {
     type Event = Event;
-    type Message = Message;
+    type Message = Packet;
 
     fn start(&mut self, context: &mut Clock<'_, Self>) {
+        self.start_timeline(context);
+        self.start_balancers(context);
+        self.start_checks(context);
         self.start_sources(context);
     }
 
@@ -254,11 +319,71 @@ impl engine::Partition for Domain<'_> {
             Event::Shared { pod, generation } => self.shared(pod, generation, context),
             Event::TimedOut { attempt, call } => self.timed_out(call, attempt, context),
             Event::Retry(call) => self.attempt(call, context),
+            Event::Resolved { attempt, call } => self.resolved(call, attempt, context),
+            Event::SynTimedOut {
+                attempt,
+                sent,
+                call,
+            } => self.syn_timed_out(call, attempt, sent, context),
+            Event::Delivered(parcel) => self.delivered(parcel, context),
+            Event::Resend(parcel) => self.resend(parcel, context),
+            Event::EndpointsDue(service) => self.endpoints_due(service, context),
+            Event::ProxyInformed(proxy) => self.proxy_informed(proxy, context),
+            Event::SyncBegins(node) => self.sync_begins(node, context),
+            Event::SyncEnds(node) => self.sync_ends(node, context),
+            Event::NodeChecked { balancer, node } => self.check_node(balancer, node, context),
+            Event::NodeCheckEnds {
+                balancer,
+                node,
+                passed,
+            } => self.node_check_ends(balancer, node, passed, context),
+            Event::Check { name, answer } => self.check(name, answer, context),
+            Event::CheckTimedOut {
+                name,
+                answer,
+                number,
+            } => {
+                let name = GlobalNameId(u32::from(name));
+                self.checked(name, u32::from(answer), number, false, context);
+            }
+            Event::PodScheduled(workload) => self.schedule_pod(workload, context),
+            Event::PodStarted { pod, restarts } => self.pod_started(pod, restarts, context),
+            Event::DrainCheck(pod) => self.check_drain(pod, context),
+            Event::NodeLost { node, outage } => self.node_lost(node, outage, context),
+            Event::PodsUnready { node, outage } => self.pods_unready(node, outage, context),
+            Event::NodeEvicted { node, outage } => self.node_evicted(node, outage, context),
+            Event::Written(entry) => self.written(entry, context),
+            Event::RoutesArrive { entry, change } => self.routes_arrive(entry, change),
+            Event::FaultBegins(entry) => self.fault_begins(entry, context),
+            Event::FaultEnds(entry) => self.fault_ends(entry, context),
         }
     }
 
-    fn receive(&mut self, from: PartitionId, message: Message, context: &mut Clock<'_, Self>) {
-        let _ = (from, context);
-        match message {}
+    fn receive(&mut self, from: PartitionId, packet: Packet, context: &mut Clock<'_, Self>) {
+        match packet {
+            Packet::Request {
+                identity,
+                endpoint,
+                bytes,
+                ..
+            } => {
+                let leg = crate::path::link::Leg::Request;
+                let way = self.way_in(endpoint, bytes, identity, leg, context.now());
+                if let Some(delay) = way {
+                    self.post(delay, packet, context);
+                }
+            }
+            Packet::Query {
+                name,
+                resolver,
+                number,
+            } => self.take_query(from.0, name, resolver, number, context),
+            Packet::Check {
+                name,
+                answer,
+                number,
+            } => self.take_check(from.0, name, answer, number, context),
+            other => self.take_in(other, context),
+        }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 mod audit;
 mod balance;
+mod control;
 mod domain;
 pub mod facts;
 mod fault;

@@ -24,19 +24,8 @@ pub struct Options {
 /// # Panics
 /// If the books do not balance at the end; the message names seed and replication.
 pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
-    let run = &topology.scenario.run;
-    let plan = MeasurePlan {
-        from: Time::ZERO + options.warm_up,
-        until: Time::ZERO + run.duration,
-        step: run.series_step,
-        quiet: facts::QUIET_TIME.value,
-    };
-    let domains = (0..topology.partitions.len())
-        .map(|partition| Domain::new(topology, partition as u16, seed, plan))
-        .collect();
-    let lookahead = Lookahead::matrix(topology.lookahead.clone());
-    let mut simulation = Simulation::new(domains, lookahead, options.queue);
-    simulation.run(plan.until, options.execution);
+    let simulation = replicate(topology, seed, options);
+    let plan = measure_plan(topology, options);
     let mut record = Record {
         replication: seed.replication,
         digest: simulation.digest(),
@@ -52,4 +41,30 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
     audit::close(&mut domains, &mut record);
     record.digest = audit::digest(&record);
     record
+}
+
+/// Runs the partitions of one replication to the end.
+pub(crate) fn replicate<'t>(
+    topology: &'t Topology,
+    seed: Seed,
+    options: &Options,
+) -> Simulation<Domain<'t>> {
+    let plan = measure_plan(topology, options);
+    let domains = (0..topology.partitions.len())
+        .map(|partition| Domain::new(topology, partition as u16, seed, plan))
+        .collect();
+    let lookahead = Lookahead::matrix(topology.lookahead.clone());
+    let mut simulation = Simulation::new(domains, lookahead, options.queue);
+    simulation.run(plan.until, options.execution);
+    simulation
+}
+
+fn measure_plan(topology: &Topology, options: &Options) -> MeasurePlan {
+    let run = &topology.scenario.run;
+    MeasurePlan {
+        from: Time::ZERO + options.warm_up,
+        until: Time::ZERO + run.duration,
+        step: run.series_step,
+        quiet: facts::QUIET_TIME.value,
+    }
 }

@@ -1,12 +1,36 @@
-//! Faults: each only moves levers, and a lever follows from the faults that are active, so
-//! that it is back where it was, exactly, once they have all ended.
+//! Faults: each only moves levers, one file per fault.
+//!
+//! A lever's position follows from the faults that are active, so it is back where it was,
+//! exactly, once they have all ended, in whatever order. Parts read levers and know no faults.
+//!
+//! Of faults that hold at once, the factors multiply, the delays add, losses are independent,
+//! the greatest error rate counts, and what drops packets wins over what refuses them.
+//! Validated by: the property that all levers are at rest after any set of faults, in `tests`.
 
-use crate::scenario::WorkloadId;
+mod failing;
+mod link;
+mod node_down;
+mod pod_kill;
+mod region_down;
+mod slow;
+#[cfg(test)]
+mod tests;
+
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::scenario::{Action, ClusterId, Fault, Packets, Place, WorkloadId};
+use crate::topology::links::End;
+use crate::topology::{PartitionKind, Topology};
+use engine::{Duration, Time};
 
 /// Everything that a fault can move in a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Levers {
     workloads: Vec<WorkloadLevers>,
+    /// By node of this cluster.
+    nodes: Vec<Option<Packets>>,
+    /// By partition: what lies between this one and that.
+    links: Vec<LinkLevers>,
 }
 
 /// What a fault can do to a workload's pods.
@@ -18,21 +42,224 @@ pub(crate) struct WorkloadLevers {
     pub(crate) error_rate: f64,
 }
 
-impl WorkloadLevers {
-    const AT_REST: WorkloadLevers = WorkloadLevers {
-        slow_factor: 1.0,
-        error_rate: 0.0,
-    };
+/// What a fault can do to a link.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LinkLevers {
+    /// Nothing passes, and what becomes of it.
+    barrier: Option<Packets>,
+    /// Added to each one-way trip.
+    pub(crate) delay: Duration,
+    /// Loss on top of the link's own.
+    pub(crate) loss: f64,
+}
+
+/// Whose levers are moved.
+#[derive(Clone, Copy, Debug)]
+struct Owner<'t> {
+    topology: &'t Topology,
+    partition: u16,
 }
 
 impl Levers {
-    pub(crate) fn at_rest(workloads: usize) -> Self {
-        Levers {
-            workloads: vec![WorkloadLevers::AT_REST; workloads],
+    pub(crate) fn at_rest(topology: &Topology, partition: u16) -> Self {
+        let cluster = Owner {
+            topology,
+            partition,
         }
+        .cluster();
+        let described = cluster.map(|cluster| topology.cluster(cluster));
+        let workload = WorkloadLevers {
+            slow_factor: 1.0,
+            error_rate: 0.0,
+        };
+        let link = LinkLevers {
+            barrier: None,
+            delay: Duration::ZERO,
+            loss: 0.0,
+        };
+        Levers {
+            workloads: vec![workload; described.map_or(0, |cluster| cluster.workloads.len())],
+            nodes: vec![None; described.map_or(0, |cluster| cluster.nodes.len())],
+            links: vec![link; topology.partitions.len()],
+        }
+    }
+
+    /// The levers under these faults.
+    fn under<'f>(
+        faults: impl Iterator<Item = &'f Fault>,
+        topology: &Topology,
+        partition: u16,
+    ) -> Self {
+        let mut levers = Levers::at_rest(topology, partition);
+        let owner = Owner {
+            topology,
+            partition,
+        };
+        for fault in faults {
+            match fault {
+                Fault::PodKill { .. } => {}
+                Fault::NodeDown {
+                    cluster,
+                    node,
+                    packets,
+                } => node_down::pull(&mut levers, owner, *cluster, *node, *packets),
+                Fault::RegionDown { region, packets } => {
+                    region_down::pull(&mut levers, owner, region, *packets);
+                }
+                Fault::Link { from, to, change } => {
+                    link::pull(&mut levers, owner, from, to, *change);
+                }
+                Fault::Slow {
+                    cluster,
+                    workload,
+                    factor,
+                } => slow::pull(&mut levers, owner, *cluster, *workload, *factor),
+                Fault::Failing {
+                    cluster,
+                    workload,
+                    error_rate,
+                } => failing::pull(&mut levers, owner, *cluster, *workload, *error_rate),
+            }
+        }
+        levers
     }
 
     pub(crate) fn workload(&self, workload: WorkloadId) -> WorkloadLevers {
         self.workloads[workload.index()]
+    }
+
+    /// What becomes of packets sent to a node, if it is down.
+    pub(crate) fn node(&self, node: u32) -> Option<Packets> {
+        self.nodes[node as usize]
+    }
+
+    /// What becomes of packets sent to a partition, if nothing passes.
+    pub(crate) fn barrier(&self, to: u16) -> Option<Packets> {
+        self.links[usize::from(to)].barrier
+    }
+
+    pub(crate) fn link(&self, to: u16) -> LinkLevers {
+        self.links[usize::from(to)]
+    }
+}
+
+impl LinkLevers {
+    fn block(&mut self, packets: Packets) {
+        self.barrier = Some(stronger(self.barrier, packets));
+    }
+}
+
+/// Of two ways to treat packets, the one that says less.
+fn stronger(one: Option<Packets>, other: Packets) -> Packets {
+    match (one, other) {
+        (Some(Packets::Dropped), _) | (_, Packets::Dropped) => Packets::Dropped,
+        _ => Packets::Refused,
+    }
+}
+
+impl Owner<'_> {
+    fn cluster(&self) -> Option<ClusterId> {
+        match self.topology.partitions[usize::from(self.partition)] {
+            PartitionKind::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    fn is(&self, cluster: ClusterId) -> bool {
+        self.cluster() == Some(cluster)
+    }
+
+    /// The partitions there are, by number.
+    fn all(&self) -> impl Iterator<Item = u16> + use<> {
+        0..self.topology.partitions.len() as u16
+    }
+}
+
+/// Whether a place means a partition.
+fn means(topology: &Topology, place: &Place, partition: u16) -> bool {
+    let scenario = &topology.scenario;
+    match (place, topology.end(partition)) {
+        (Place::Cluster(place), Some(End::Cluster(cluster))) => *place == cluster,
+        (Place::Users(place), Some(End::Users(users))) => *place == users,
+        (Place::Region(region), Some(End::Cluster(cluster))) => {
+            facts::same_region(region, &scenario.clusters[cluster.index()].region)
+        }
+        (Place::Region(region), Some(End::Users(users))) => {
+            facts::same_region(region, &scenario.user_networks[users.index()].region)
+        }
+        _ => false,
+    }
+}
+
+impl Domain<'_> {
+    /// Enters the timeline into the calendar.
+    pub(crate) fn start_timeline(&mut self, context: &mut Clock<'_, Self>) {
+        let topology = self.topology;
+        for (index, entry) in (0u32..).zip(&topology.scenario.timeline) {
+            match &entry.action {
+                Action::Apply { cluster, .. } if self.cluster == Some(*cluster) => {
+                    let at = entry.at + facts::API_WRITE_DELAY.value;
+                    context.schedule(at, Event::Written(index));
+                }
+                Action::Apply { .. } => {}
+                Action::Fault { lasts, .. } => {
+                    context.schedule(entry.at, Event::FaultBegins(index));
+                    if let Some(lasts) = lasts {
+                        let end = entry.at.saturating_add(*lasts);
+                        if end < Time::MAX {
+                            context.schedule(end, Event::FaultEnds(index));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A fault begins.
+    pub(crate) fn fault_begins(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
+        self.faults.push(entry);
+        self.move_levers(context);
+        let topology = self.topology;
+        if let Action::Fault {
+            fault:
+                Fault::PodKill {
+                    cluster,
+                    workload,
+                    count,
+                },
+            ..
+        } = &topology.scenario.timeline[entry as usize].action
+        {
+            if self.cluster == Some(*cluster) {
+                self.kill_pods(*workload, *count, context);
+            }
+        }
+    }
+
+    /// A fault ends.
+    pub(crate) fn fault_ends(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
+        self.faults.retain(|&active| active != entry);
+        self.move_levers(context);
+    }
+
+    /// Brings all levers to where the active faults want them; nodes notice.
+    fn move_levers(&mut self, context: &mut Clock<'_, Self>) {
+        let timeline = &self.topology.scenario.timeline;
+        let faults =
+            self.faults
+                .iter()
+                .filter_map(|&entry| match &timeline[entry as usize].action {
+                    Action::Fault { fault, .. } => Some(fault),
+                    Action::Apply { .. } => None,
+                });
+        let levers = Levers::under(faults, self.topology, self.id);
+        let before = std::mem::replace(&mut self.levers, levers);
+        for node in 0..self.nodes.len() as u32 {
+            match (before.node(node), self.levers.node(node)) {
+                (None, Some(_)) => self.node_stops(node, context),
+                (Some(_), None) => self.node_returns(node, context),
+                _ => {}
+            }
+        }
     }
 }

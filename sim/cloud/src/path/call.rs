@@ -5,13 +5,15 @@
 //! Leaves out: retry budgets, hedging, deadlines that travel with a request.
 //! Validated by: latencies computed by hand, hop by hop, in the crate's tests.
 
+use super::link::Goal;
+use super::service::RequestArrival;
 use super::{Call, CallRef, Endpoint, Identity, Outcome, Owner, Target};
 use crate::balance;
 use crate::domain::{Clock, Domain, Event};
 use crate::guard;
 use crate::meter::Observation;
 use crate::record::{CallKey, Reason};
-use crate::scenario::{NetworkModel, OnFailure};
+use crate::scenario::{ClusterId, NetworkModel, OnFailure};
 use crate::slab::Key;
 
 /// What a call is doing.
@@ -19,6 +21,12 @@ use crate::slab::Key;
 pub(crate) enum Stage {
     /// Between attempts.
     Paused,
+    /// Waits for an answer of the DNS.
+    Resolving,
+    /// Waits for a connection that another call is opening.
+    Queued,
+    /// Waits for an answer to its SYN; sent into nowhere if there is no goal.
+    Dialling(Option<Goal>),
     /// Awaiting an answer from this endpoint.
     Waiting(Endpoint),
 }
@@ -43,6 +51,8 @@ impl Domain<'_> {
             repeats_left: self.plans[plan as usize].repeat - 1,
             started: context.now(),
             stage: Stage::Paused,
+            resolved: ClusterId(0),
+            answer_bytes: 0,
         });
         self.attempt(key, context);
     }
@@ -63,7 +73,7 @@ impl Domain<'_> {
         }
         match self.topology.scenario.network {
             NetworkModel::Ideal => self.attempt_at_no_distance(key, context),
-            NetworkModel::Modelled => panic!("the modelled network comes next"),
+            NetworkModel::Modelled => self.open(key, context),
         }
     }
 
@@ -74,11 +84,12 @@ impl Domain<'_> {
             panic!("the ideal network knows services of its cluster only");
         };
         let identity = call.work();
-        let reply = CallRef {
+        let from = CallRef {
             partition: self.id,
             attempt: call.attempt,
             call: key,
         };
+        let traffic = self.plans[call.plan as usize].traffic;
         let state = &mut self.services[service.index()];
         let count = state.ready.len() as u32;
         if count == 0 {
@@ -105,7 +116,13 @@ impl Domain<'_> {
             entry: None,
         };
         self.calls[key].stage = Stage::Waiting(endpoint);
-        if let Err(reason) = self.arrive(pod, reply, identity, context) {
+        let request = RequestArrival {
+            from,
+            identity,
+            endpoint,
+            traffic,
+        };
+        if let Err(reason) = self.arrive(request, context) {
             self.attempt_ended(key, Err(reason), context);
         }
     }
@@ -116,22 +133,20 @@ impl Domain<'_> {
             return;
         };
         if call.attempt == attempt && call.stage != Stage::Paused {
+            self.abandon(key, context);
             self.attempt_ended(key, Err(Reason::Timeout), context);
         }
     }
 
-    /// An answer reaches the caller, if it still waits for it.
-    pub(crate) fn answered(
+    /// The ideal network: an answer is with its caller at once, if it still waits for it.
+    pub(crate) fn answered_at_no_distance(
         &mut self,
-        reference: CallRef,
+        to: CallRef,
         outcome: Outcome,
         context: &mut Clock<'_, Self>,
     ) {
-        let Some(call) = self.calls.get(reference.call) else {
-            return;
-        };
-        if call.attempt == reference.attempt && call.stage != Stage::Paused {
-            self.attempt_ended(reference.call, outcome, context);
+        if self.awaits(to) {
+            self.attempt_ended(to.call, outcome, context);
         }
     }
 
@@ -143,6 +158,7 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         self.meter_attempt(key, outcome, context);
+        self.release_outstanding(key);
         let call = &mut self.calls[key];
         call.stage = Stage::Paused;
         let plan = &self.plans[call.plan as usize];
@@ -169,17 +185,27 @@ impl Domain<'_> {
         }
     }
 
+    /// The entry that a call to a global name was led to, once it was.
+    fn dialled(&self, call: &Call) -> Option<(ClusterId, u32)> {
+        match call.stage {
+            Stage::Dialling(Some(Goal::Entry(service))) => Some((call.resolved, service.0)),
+            _ => None,
+        }
+    }
+
     fn meter_attempt(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
         let plan = &self.plans[call.plan as usize];
         let endpoint = match call.stage {
-            Stage::Waiting(endpoint) => Some(endpoint),
-            Stage::Paused => None,
+            Stage::Waiting(endpoint) | Stage::Dialling(Some(Goal::Endpoint(endpoint))) => {
+                Some(endpoint)
+            }
+            _ => None,
         };
         let asked = match plan.target {
             Target::Service(cluster, service) => Some((cluster, service.0)),
             Target::Backend(service) => self.cluster.map(|cluster| (cluster, service.0)),
-            Target::Global(_) => None,
+            Target::Global(_) => self.dialled(call),
         };
         let observation = Observation::AttemptEnded {
             key: CallKey {

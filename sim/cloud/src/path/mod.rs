@@ -7,9 +7,14 @@
 //! Leaves out: TLS handshakes, HTTP/2 flow control, message fragmentation.
 
 pub(crate) mod call;
+pub(crate) mod connection;
+pub(crate) mod link;
+pub(crate) mod proxy;
 pub(crate) mod request;
+pub(crate) mod service;
 pub(crate) mod sharing;
 pub(crate) mod station;
+pub(crate) mod users;
 
 use crate::record::Caller;
 use crate::record::Reason;
@@ -120,6 +125,10 @@ pub(crate) struct Call {
     /// Start of the present attempt.
     pub(crate) started: Time,
     pub(crate) stage: call::Stage,
+    /// The cluster that a global name led to.
+    pub(crate) resolved: ClusterId,
+    /// Size of the answer.
+    pub(crate) answer_bytes: u64,
 }
 
 /// The server's side of an attempt.
@@ -129,9 +138,17 @@ pub(crate) struct Task {
     pub(crate) reply: CallRef,
     pub(crate) identity: Identity,
     pub(crate) pod: u32,
+    /// The service it was asked through.
+    pub(crate) service: ServiceId,
+    /// The node through which its connection entered the cluster.
+    pub(crate) entry: Option<u32>,
+    /// Whose attributes routes match on.
+    pub(crate) traffic: Option<TrafficId>,
     /// Position among the partition's behaviours.
     pub(crate) behavior: u32,
     pub(crate) arrived: Time,
+    /// Size of the answer.
+    pub(crate) answer_bytes: u64,
     /// Whether its own work ends in an error; known when it starts.
     pub(crate) fails: bool,
     pub(crate) holds_worker: bool,

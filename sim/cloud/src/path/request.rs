@@ -8,7 +8,8 @@
 //! Leaves out: sessions of several different requests.
 //! Validated by: closed forms of open and closed networks.
 
-use super::{Call, Identity, Outcome, Owner, Task};
+use super::proxy::translated;
+use super::{Call, Identity, Outcome, Owner};
 use crate::domain::{Clock, Domain, Event};
 use crate::load::ArrivalProcess;
 use crate::meter::Observation;
@@ -230,6 +231,10 @@ impl Domain<'_> {
             return;
         };
         task.open -= 1;
+        if self.behaviors[task.behavior as usize].proxy.is_some() {
+            task.answer_bytes = call.answer_bytes;
+            return self.finish(key, outcome.map_err(translated), context);
+        }
         if outcome.is_err() && plan.on_failure == OnFailure::Fail {
             task.failed = Some(Reason::DependencyFailed);
         }
@@ -237,10 +242,5 @@ impl Domain<'_> {
             task.step += 1;
             self.take_step(key, context);
         }
-    }
-
-    /// The answer of a finished task goes out.
-    pub(crate) fn answer(&mut self, task: &Task, outcome: Outcome, context: &mut Clock<'_, Self>) {
-        self.answered(task.reply, outcome, context);
     }
 }

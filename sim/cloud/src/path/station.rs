@@ -10,8 +10,9 @@
 //! Sources: Kleinrock, Queueing Systems, volumes 1 and 2.
 //! Validated by: the closed forms of M/M/c, M/M/c/K, M/G/1, M/G/1-PS and networks of them.
 
+use super::service::RequestArrival;
 use super::sharing::Sharing;
-use super::{CallRef, Identity, Outcome, Task};
+use super::{Outcome, Task};
 use crate::domain::{Clock, Domain, Event};
 use crate::meter::Observation;
 use crate::record::Reason;
@@ -100,13 +101,12 @@ impl Domain<'_> {
     /// A request reaches a pod that is alive.
     pub(crate) fn arrive(
         &mut self,
-        pod_index: u32,
-        reply: CallRef,
-        identity: Identity,
+        request: RequestArrival,
         context: &mut Clock<'_, Self>,
     ) -> Result<(), Reason> {
         let now = context.now();
-        let pod = &mut self.pods[pod_index as usize];
+        let endpoint = request.endpoint;
+        let pod = &mut self.pods[endpoint.pod as usize];
         let workload = pod.workload;
         if pod.station.is_full() {
             self.meters.observe(now, Observation::Rejected(workload));
@@ -114,12 +114,17 @@ impl Domain<'_> {
         }
         pod.station.present += 1;
         self.meters.observe(now, Observation::Arrived(workload));
+        let behavior = self.workloads[workload.index()].behavior;
         let task = self.tasks.insert(Task {
-            reply,
-            identity,
-            pod: pod_index,
-            behavior: self.workloads[workload.index()].behavior,
+            reply: request.from,
+            identity: request.identity,
+            pod: endpoint.pod,
+            service: endpoint.service,
+            entry: endpoint.entry,
+            traffic: request.traffic,
+            behavior,
             arrived: now,
+            answer_bytes: self.behaviors[behavior as usize].described.response_bytes,
             fails: false,
             holds_worker: false,
             step: 0,
@@ -220,13 +225,17 @@ impl Domain<'_> {
             return self.finish(key, Err(Reason::ServerError), context);
         }
         let behavior = &self.behaviors[task.behavior as usize];
-        if behavior.steps.is_empty() {
+        if behavior.steps.is_empty() && behavior.proxy.is_none() {
             return self.finish(key, Ok(()), context);
         }
+        let proxy = behavior.proxy;
         if behavior.described.asynchronous {
             self.free_worker(key, context);
         }
-        self.take_step(key, context);
+        match proxy {
+            Some(proxy) => self.route(key, proxy, context),
+            None => self.take_step(key, context),
+        }
     }
 
     /// A request leaves its pod.

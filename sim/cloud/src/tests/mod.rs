@@ -1,6 +1,9 @@
 //! Small scenarios with outcomes worked out by hand, and properties over random ones.
 
+mod execution;
 mod ideal;
+mod network;
+mod regions;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};
@@ -141,6 +144,89 @@ pub(crate) fn ideal(workloads: Vec<Workload>, arrivals: Arrivals, duration: Dura
         },
         assumptions: Vec::new(),
         facts: Vec::new(),
+    }
+}
+
+/// A machine of 4 cores in a zone.
+fn node(name: &str, zone: u32) -> Node {
+    Node {
+        name: name.into(),
+        zone: ZoneId(zone),
+        allocatable: Resources {
+            cpu_milli: 4_000,
+            memory_bytes: 16 << 30,
+        },
+        pods_max: 110,
+        labels: Default::default(),
+        taints: Vec::new(),
+        unschedulable: false,
+    }
+}
+
+/// Two equal clusters `east` and `west` in regions `one` and `two`, each with two nodes and two
+/// pods of `web` behind a load balancer; users in region `three`, 10 ms from `east` and 30 ms
+/// from `west`; a global name that fails over from `east` to `west`.
+pub(crate) fn two_regions() -> Scenario {
+    let arrivals = Arrivals::Poisson(RateProfile::Constant(50.0));
+    let mut scenario = ideal(Vec::new(), arrivals, Duration::from_secs(100));
+    scenario.network = NetworkModel::Modelled;
+    scenario.clusters = [("east", "one"), ("west", "two")]
+        .map(|(name, region)| {
+            let web = workload("web", 2, 4, Distribution::exponential(0.01).unwrap());
+            let mut cluster = cluster(name, region, vec![web]);
+            cluster.nodes = vec![node("n1", 0), node("n2", 0)];
+            cluster.services[0].kind = ServiceKind::LoadBalancer;
+            cluster
+        })
+        .into();
+    scenario.user_networks = vec![UserNetwork {
+        name: "users".into(),
+        region: "three".into(),
+        resolvers: 5,
+    }];
+    let link = |cluster, one_way: u64| LinkOverride {
+        from: Place::Users(UserNetworkId(0)),
+        to: Place::Cluster(ClusterId(cluster)),
+        rtt: Some(Duration::from_millis(2 * one_way)),
+        jitter: None,
+        bandwidth_bits: None,
+        loss: None,
+    };
+    scenario.links = vec![link(0, 10), link(1, 30)];
+    let answer = |cluster| GlobalAnswer {
+        cluster: ClusterId(cluster),
+        service: ServiceId(0),
+        weight: 1,
+    };
+    scenario.global_names = vec![GlobalName {
+        host: "shop".into(),
+        answers: vec![answer(0), answer(1)],
+        policy: DnsPolicy::Failover,
+        ttl: Duration::from_secs(20),
+        health_check: HealthCheck {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            failures: 3,
+            successes: 3,
+        },
+    }];
+    let users = &mut scenario.traffic[0];
+    users.source = TrafficSource::Users(UserNetworkId(0));
+    users.target = TrafficTarget::Global(GlobalNameId(0));
+    users.timeout = Some(Duration::from_secs(1));
+    users.clients = 100;
+    scenario
+}
+
+/// A fault at a millisecond, for so many of them.
+pub(crate) fn fault_at(at: u64, fault: Fault, lasts: Option<u64>) -> TimelineEntry {
+    TimelineEntry {
+        at: Time::ZERO + Duration::from_millis(at),
+        label: "fault".into(),
+        action: Action::Fault {
+            fault,
+            lasts: lasts.map(Duration::from_millis),
+        },
     }
 }
 

@@ -111,6 +111,14 @@ impl LinkTable {
         self.within[level as usize]
     }
 
+    /// The same distances without jitter, for latencies that are computed by hand.
+    #[cfg(test)]
+    pub(crate) fn without_jitter(mut self) -> Self {
+        let links = self.between.iter_mut().flatten().chain(&mut self.within);
+        links.for_each(|link| link.jitter_mean = Duration::ZERO);
+        self
+    }
+
     fn position(&self, end: End) -> usize {
         match end {
             End::Cluster(cluster) => cluster.index(),

@@ -74,6 +74,15 @@ impl Topology {
         &self.partitions
     }
 
+    /// The name of a partition: of the cluster or user network, or `global dns`.
+    pub fn partition_name(&self, partition: u16) -> &str {
+        match self.partitions[usize::from(partition)] {
+            PartitionKind::Cluster(cluster) => &self.cluster(cluster).name,
+            PartitionKind::Users(users) => &self.scenario.user_networks[users.index()].name,
+            PartitionKind::GlobalDns => "global dns",
+        }
+    }
+
     /// The end of a link that a partition is, if it is one.
     pub(crate) fn end(&self, partition: u16) -> Option<End> {
         match self.partitions[usize::from(partition)] {

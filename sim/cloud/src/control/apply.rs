@@ -1,0 +1,56 @@
+//! Applying changed objects: from the API server to controllers and proxies.
+//!
+//! Models: a write that takes its time; replica counts and backends then go their way through
+//! controllers and endpoints, routes reach proxies one watch later.
+//! Approximated: changed behaviour holds for all pods as soon as it is written; rolling
+//! updates come with the controllers' own clocks.
+//! Sources: [`crate::facts`].
+//! Validated by: scaling up and down, and a canary by weights, in the crate's tests.
+
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::scenario::{Action, Change};
+
+impl Domain<'_> {
+    /// The API server has written the changes of a timeline entry.
+    pub(crate) fn written(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
+        let topology = self.topology;
+        let Action::Apply { changes, .. } = &topology.scenario.timeline[entry as usize].action
+        else {
+            return;
+        };
+        for (position, change) in changes.iter().enumerate() {
+            match change {
+                Change::Replicas(workload, replicas) => {
+                    self.workloads[workload.index()].replicas = *replicas;
+                    self.reconcile(*workload, context);
+                }
+                Change::Behavior(workload, behavior) => {
+                    let behavior = self.add_behavior(*workload, behavior);
+                    self.workloads[workload.index()].behavior = behavior;
+                }
+                Change::Backends(service, backends) => {
+                    self.services[service.index()].backends = backends;
+                    self.endpoints_changed(*service, context);
+                }
+                Change::Routes(..) => {
+                    let change = position as u32;
+                    let event = Event::RoutesArrive { entry, change };
+                    context.after(facts::WATCH_DELAY.value, event);
+                }
+            }
+        }
+    }
+
+    /// A proxy hears of its new routes.
+    pub(crate) fn routes_arrive(&mut self, entry: u32, change: u32) {
+        let topology = self.topology;
+        let Action::Apply { changes, .. } = &topology.scenario.timeline[entry as usize].action
+        else {
+            return;
+        };
+        if let Change::Routes(proxy, routes) = &changes[change as usize] {
+            self.set_routes(*proxy, routes);
+        }
+    }
+}

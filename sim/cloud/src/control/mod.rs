@@ -1,0 +1,14 @@
+//! Control planes: what is desired, and how that reaches the views of the data plane.
+//!
+//! A control plane does one thing to the data plane: it publishes a newer view after a delay.
+//! Each file is a stage with its own clock.
+//!
+//! Must never know requests, nor what proxies do with them.
+
+pub(crate) mod apply;
+pub(crate) mod balancer;
+pub(crate) mod dns;
+pub(crate) mod endpoints;
+pub(crate) mod kube_proxy;
+pub(crate) mod nodes;
+pub(crate) mod pods;

@@ -1,0 +1,231 @@
+//! A partition at the start of a replication, from the topology's tables.
+
+use super::{BehaviorState, Domain, NodeState, Phase, Pod, ServiceState, WorkloadState};
+use crate::balance;
+use crate::control::balancer::Balancer;
+use crate::control::dns::NameState;
+use crate::control::kube_proxy::Sync;
+use crate::facts;
+use crate::fault::Levers;
+use crate::meter::{MeasurePlan, Meters};
+use crate::path::Plan;
+use crate::path::link::Wire;
+use crate::path::proxy::ProxyState;
+use crate::path::request::Source;
+use crate::scenario::{
+    Behavior, ClusterId, NetworkModel, ProxyId, ServiceId, ServiceKind, TrafficId, TrafficSource,
+    WorkloadId,
+};
+use crate::slab::Slab;
+use crate::topology::{PartitionKind, Topology};
+use crate::view::{EndpointLog, View};
+use engine::{Seed, Stream, Time};
+use std::collections::BTreeMap;
+
+impl<'t> Domain<'t> {
+    /// A partition at the start of a replication.
+    pub(crate) fn new(
+        topology: &'t Topology,
+        id: u16,
+        seed: Seed,
+        plan: MeasurePlan,
+    ) -> Domain<'t> {
+        let scenario = &topology.scenario;
+        let kind = topology.partitions[usize::from(id)];
+        let cluster = match kind {
+            PartitionKind::Cluster(cluster) => Some(cluster),
+            _ => None,
+        };
+        let workloads = cluster.map_or(0, |cluster| topology.cluster(cluster).workloads.len());
+        let place = topology.partition_name(id);
+        let stream = |what: &str| Stream::new(seed, &format!("{what} of {place}"));
+        let mut domain = Domain {
+            topology,
+            seed,
+            id,
+            cluster,
+            meters: Meters::new(plan, scenario.traffic.len(), workloads),
+            faults: Vec::new(),
+            levers: Levers::at_rest(topology, id),
+            sources: Vec::new(),
+            source_of_traffic: vec![u32::MAX; scenario.traffic.len()],
+            plans: Vec::new(),
+            calls: Slab::new(),
+            pools: BTreeMap::new(),
+            parcels: Slab::new(),
+            wires: vec![Wire::default(); topology.partitions.len()],
+            jitter: stream("jitter"),
+            resolvers: BTreeMap::new(),
+            behaviors: Vec::new(),
+            workloads: Vec::new(),
+            pods: Vec::new(),
+            tasks: Slab::new(),
+            services: Vec::new(),
+            endpoint_log: EndpointLog::new(Vec::new()),
+            affinities: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            nodes: Vec::new(),
+            node_checks: stream("heartbeats"),
+            scheduler: None,
+            balancers: Vec::new(),
+            proxies: Vec::new(),
+            outstanding: BTreeMap::new(),
+            names: Vec::new(),
+        };
+        domain.add_sources(kind);
+        match kind {
+            PartitionKind::Cluster(cluster) => domain.add_cluster(cluster),
+            PartitionKind::Users(_) => {}
+            PartitionKind::GlobalDns => domain.add_names(),
+        }
+        domain
+    }
+
+    /// The traffic sources that sit in this partition.
+    fn add_sources(&mut self, kind: PartitionKind) {
+        let scenario = &self.topology.scenario;
+        for (index, traffic) in scenario.traffic.iter().enumerate() {
+            let home = match traffic.source {
+                TrafficSource::Users(_) if scenario.network == NetworkModel::Ideal => {
+                    PartitionKind::Cluster(ClusterId(0))
+                }
+                TrafficSource::Users(users) => PartitionKind::Users(users),
+                TrafficSource::Workload(cluster, _) | TrafficSource::Inside(cluster) => {
+                    PartitionKind::Cluster(cluster)
+                }
+            };
+            if home != kind {
+                continue;
+            }
+            let id = TrafficId::from(index);
+            let plan = self.plans.len() as u32;
+            self.plans.push(Plan::of_traffic(id, traffic));
+            self.source_of_traffic[index] = self.sources.len() as u32;
+            self.sources.push(Source::new(id, traffic, plan, self.seed));
+        }
+    }
+
+    fn add_cluster(&mut self, id: ClusterId) {
+        let topology = self.topology;
+        let described = topology.cluster(id);
+        let plan = &topology.clusters[id.index()];
+        self.scheduler = Some(plan.scheduler.clone());
+        for (index, workload) in described.workloads.iter().enumerate() {
+            let id = WorkloadId::from(index);
+            let name = format!(
+                "{}/{:?}/{}/{}",
+                described.name, workload.kind, workload.namespace, workload.name
+            );
+            let behavior = self.add_behavior(id, &workload.behavior);
+            let stream = |what: &str| Stream::new(self.seed, &format!("{what} of {name}"));
+            let running = plan.pods.iter().filter(|pod| pod.workload == id).count() as u32;
+            let pending = plan.pending.iter().filter(|(pod, _)| *pod == id).count() as u32;
+            self.workloads.push(WorkloadState {
+                behavior,
+                service_times: stream("service times"),
+                calls: stream("calls"),
+                replicas: running + pending,
+                coming: 0,
+                pending,
+            });
+        }
+        for pod in &plan.pods {
+            self.add_pod(pod.workload, pod.node, Phase::Running, Time::ZERO);
+        }
+        self.add_services(id);
+        self.add_nodes(id);
+        for (index, proxy) in described.proxies.iter().enumerate() {
+            let name = format!("backends of {}/{}", described.name, proxy.name);
+            let stream = Stream::new(self.seed, &name);
+            self.proxies
+                .push(ProxyState::new(described.services.len(), stream));
+            self.set_routes(ProxyId::from(index), &proxy.routes);
+        }
+    }
+
+    fn add_services(&mut self, id: ClusterId) {
+        let topology = self.topology;
+        let described = topology.cluster(id);
+        for service in &described.services {
+            let name = format!("{}/{}/{}", described.name, service.namespace, service.name);
+            let pods = 0..self.pods.len() as u32;
+            self.services.push(ServiceState {
+                backends: &service.backends,
+                stream: Stream::new(self.seed, &format!("endpoints of {name}")),
+                changed: None,
+                ready: pods
+                    .filter(|&pod| service.backends.contains(&self.pods[pod as usize].workload))
+                    .collect(),
+                turn: balance::Turn::default(),
+            });
+        }
+        let initial = self.services.iter().map(|service| service.ready.clone());
+        self.endpoint_log = EndpointLog::new(initial.collect());
+    }
+
+    fn add_nodes(&mut self, id: ClusterId) {
+        let described = self.topology.cluster(id);
+        if self.is_ideal() {
+            return;
+        }
+        for (index, node) in described.nodes.iter().enumerate() {
+            let mut draw = self.node_checks.draw(index as u64, u64::MAX);
+            let phase = facts::KUBE_PROXY_MIN_SYNC_PERIOD
+                .value
+                .mul_f64(draw.uniform());
+            self.nodes.push(NodeState {
+                zone: node.zone.0,
+                view: View::new(described.services.len()),
+                sync: Sync::Idle,
+                next_sync: Time::ZERO + phase,
+                wire: Wire::default(),
+                outages: 0,
+            });
+        }
+        for (index, service) in described.services.iter().enumerate() {
+            if service.kind == ServiceKind::LoadBalancer {
+                let service = ServiceId::from(index);
+                self.balancers
+                    .push(Balancer::new(service, self.nodes.len() as u32));
+            }
+        }
+    }
+
+    fn add_names(&mut self) {
+        for name in &self.topology.scenario.global_names {
+            let stream = Stream::new(self.seed, &format!("checks of {}", name.host));
+            self.names.push(NameState::new(name.answers.len(), stream));
+        }
+    }
+
+    /// Adds a behaviour with plans for its calls and gives its position.
+    pub(crate) fn add_behavior(&mut self, workload: WorkloadId, described: &'t Behavior) -> u32 {
+        let cluster = self.cluster.expect("workloads run in clusters");
+        let steps = described
+            .steps
+            .iter()
+            .map(|step| {
+                let first = self.plans.len() as u32;
+                let plans = step.calls.iter();
+                self.plans
+                    .extend(plans.map(|call| Plan::of_call(cluster, workload, call)));
+                first..self.plans.len() as u32
+            })
+            .collect();
+        self.behaviors.push(BehaviorState {
+            described,
+            steps,
+            proxy: self.proxy_of(workload),
+        });
+        self.behaviors.len() as u32 - 1
+    }
+
+    /// One of a workload's running pods, by turn.
+    pub(crate) fn running_pod(&self, workload: WorkloadId, turn: u32) -> Option<u32> {
+        let running = |pod: &&Pod| pod.workload == workload && pod.phase == Phase::Running;
+        let count = self.pods.iter().filter(running).count() as u32;
+        let position = turn.checked_rem(count)?;
+        let mut running = (0u32..).zip(&self.pods).filter(|(_, pod)| running(pod));
+        running.nth(position as usize).map(|(index, _)| index)
+    }
+}

@@ -1,0 +1,380 @@
+//! Services as the data plane sees them: from a virtual address to a pod.
+//!
+//! Models: kube-proxy's rules on a node, as of that node's view: one of the ready endpoints,
+//! uniformly at random for each connection; `sessionAffinity: ClientIP` with its sliding
+//! timeout; both traffic policies; refusal (REJECT) of services without endpoints and the
+//! drop of packets under policy Local where the node has none of its own. NodePort, and load
+//! balancers that pass connections through to a node they believe healthy, whose rules may
+//! send them on to another node. Headless services, whose client picks an address at random.
+//!
+//! Approximated: every answer of the cluster's DNS holds the newest endpoints of a headless
+//! service; a load balancer is as far from any node as nodes of one zone are from each
+//! other, spreads connections at random, and takes all nodes if it believes none healthy.
+//! Leaves out: topology hints, terminating endpoints as a last resort.
+//! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
+//! Validated by: shares of endpoints and outcomes of stale views in the crate's tests.
+
+use super::link::{Address, Goal, Leg, Packet, Spot};
+use super::{CallRef, Endpoint, Identity, Outcome, Task};
+use crate::domain::{Clock, Domain, Phase};
+use crate::record::Reason;
+use crate::scenario::{Packets, ServiceId, TrafficId, TrafficPolicy};
+use engine::{Duration, Time};
+
+/// What the rules of a node do with a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// On to this pod.
+    Pod(u32),
+    /// Refused at once.
+    Refuse,
+    /// Dropped.
+    Drop,
+}
+
+/// Whom a client's connections went to last, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Affinity {
+    pod: u32,
+    used: Time,
+}
+
+impl Domain<'_> {
+    /// What the rules of `node` do with a new connection to a service.
+    pub(crate) fn choose_endpoint(
+        &mut self,
+        node: Option<u32>,
+        service: ServiceId,
+        address: Address,
+        policy: TrafficPolicy,
+        identity: Identity,
+        now: Time,
+    ) -> Choice {
+        let all = match node {
+            Some(node) => self.nodes[node as usize]
+                .view
+                .endpoints(&self.endpoint_log, service),
+            None => &self.endpoint_log.newest(service).pods,
+        };
+        if all.is_empty() {
+            return Choice::Refuse;
+        }
+        let eligible =
+            |pod: &u32| policy == TrafficPolicy::Cluster || self.pods[*pod as usize].node == node;
+        let count = all.iter().filter(|pod| eligible(pod)).count() as u32;
+        if count == 0 {
+            return Choice::Drop;
+        }
+        let cluster = self.cluster.expect("services belong to clusters");
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        let affinity_key = (node, service, address);
+        if let Some(timeout) = described.session_affinity {
+            let known = self.affinities.get(&affinity_key).copied();
+            if let Some(Affinity { pod, used }) = known {
+                let fresh = used.saturating_add(timeout) > now;
+                if fresh && all.contains(&pod) && eligible(&pod) {
+                    self.affinities
+                        .insert(affinity_key, Affinity { pod, used: now });
+                    return Choice::Pod(pod);
+                }
+            }
+        }
+        let stream = &self.services[service.index()].stream;
+        let mut draw = stream.draw(identity.request, identity.branch);
+        let chosen = draw.below(count) as usize;
+        let pod = if count as usize == all.len() {
+            all[chosen]
+        } else {
+            let mut eligible = all.iter().copied().filter(|pod| eligible(pod));
+            eligible.nth(chosen).expect("the draw is below the count")
+        };
+        if described.session_affinity.is_some() {
+            self.affinities
+                .insert(affinity_key, Affinity { pod, used: now });
+        }
+        Choice::Pod(pod)
+    }
+
+    /// One of the addresses that a headless service's name answers with.
+    pub(crate) fn choose_address(&self, service: ServiceId, identity: Identity) -> Choice {
+        let addresses = &self.endpoint_log.newest(service).pods;
+        if addresses.is_empty() {
+            return Choice::Refuse;
+        }
+        let stream = &self.services[service.index()].stream;
+        let mut draw = stream.draw(identity.request, identity.branch);
+        Choice::Pod(addresses[draw.below(addresses.len() as u32) as usize])
+    }
+
+    /// A pod as an endpoint of a service.
+    pub(crate) fn endpoint(&self, pod: u32, service: ServiceId, entry: Option<u32>) -> Endpoint {
+        let state = &self.pods[pod as usize];
+        Endpoint {
+            cluster: self.cluster.expect("pods run in clusters"),
+            service,
+            workload: state.workload,
+            zone: state.zone,
+            pod,
+            restarts: state.restarts,
+            entry,
+        }
+    }
+
+    /// The node through which a connection from outside enters: of those that the service's
+    /// load balancer believes healthy, or any that a client may name.
+    pub(crate) fn entry_node(&self, service: ServiceId, identity: Identity) -> Option<u32> {
+        let healthy = self.balancers.iter().find(|one| one.service == service);
+        let healthy = healthy.map_or(&[][..], |balancer| balancer.healthy());
+        let count = if healthy.is_empty() {
+            self.nodes.len()
+        } else {
+            healthy.len()
+        };
+        if count == 0 {
+            return None;
+        }
+        let entry = identity.part(u64::from(u32::MAX));
+        let stream = &self.services[service.index()].stream;
+        let chosen = stream.draw(entry.request, entry.branch).below(count as u32);
+        Some(healthy.get(chosen as usize).copied().unwrap_or(chosen))
+    }
+
+    /// A SYN arrives at a pod, or at an entry of this cluster.
+    pub(crate) fn take_syn(
+        &mut self,
+        from: CallRef,
+        address: Address,
+        identity: Identity,
+        goal: Goal,
+        sent: u8,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let trip = identity.part(u64::from(sent));
+        match goal {
+            Goal::Entry(service) => {
+                self.admit(from, address, identity, service, sent, context);
+            }
+            Goal::Endpoint(endpoint) => match self.fate(endpoint) {
+                Fate::Served => {
+                    let granted = Packet::Connected { to: from, endpoint };
+                    self.send_back(from, endpoint, granted, 0, trip, Leg::SynAnswer, context);
+                }
+                Fate::Refused => {
+                    let denied = Packet::Refused { to: from };
+                    self.send_back(from, endpoint, denied, 0, trip, Leg::SynAnswer, context);
+                }
+                Fate::Dropped => {}
+            },
+        }
+    }
+
+    /// A SYN from outside: load balancer, node, pod.
+    fn admit(
+        &mut self,
+        from: CallRef,
+        address: Address,
+        identity: Identity,
+        service: ServiceId,
+        sent: u8,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let cluster = self.cluster.expect("entries belong to clusters");
+        let policy = self.topology.cluster(cluster).services[service.index()].external_policy;
+        let node = self.entry_node(service, identity);
+        let down = node.and_then(|node| self.levers.node(node));
+        let choice = match down {
+            Some(Packets::Dropped) => Choice::Drop,
+            Some(Packets::Refused) => Choice::Refuse,
+            None => self.choose_endpoint(node, service, address, policy, identity, context.now()),
+        };
+        match choice {
+            Choice::Drop => {}
+            Choice::Refuse => {
+                let denied = Packet::Refused { to: from };
+                let trip = identity.part(u64::from(sent));
+                self.send_out(from.partition, Duration::ZERO, denied, trip, context);
+            }
+            Choice::Pod(pod) => {
+                let endpoint = self.endpoint(pod, service, node);
+                let packet = Packet::Syn {
+                    from,
+                    address,
+                    identity,
+                    goal: Goal::Endpoint(endpoint),
+                    sent,
+                };
+                let trip = identity.part(u64::from(sent));
+                let way = self.way_in(endpoint, 0, trip, Leg::Syn, context.now());
+                if let Some(delay) = way {
+                    self.post(delay, packet, context);
+                }
+            }
+        }
+    }
+
+    /// From the border of the cluster over the entry node to the pod.
+    pub(crate) fn way_in(
+        &mut self,
+        endpoint: Endpoint,
+        bytes: u64,
+        identity: Identity,
+        leg: Leg,
+        now: Time,
+    ) -> Option<Duration> {
+        let pod = self.spot(endpoint.pod);
+        let Some(entry) = endpoint.entry.map(|node| self.node_spot(node)) else {
+            return Some(Duration::ZERO);
+        };
+        let border = Spot {
+            node: None,
+            zone: entry.zone,
+        };
+        let first = self.trip_inside(now, border, entry, bytes, identity.part(1), leg)?;
+        if entry.node == pod.node {
+            return Some(first);
+        }
+        let second = self.trip_inside(now, entry, pod, bytes, identity.part(2), leg)?;
+        Some(first + second)
+    }
+
+    /// What becomes of a packet that arrives for an endpoint.
+    pub(crate) fn fate(&self, endpoint: Endpoint) -> Fate {
+        let pod = &self.pods[endpoint.pod as usize];
+        let down = [endpoint.entry, pod.node].into_iter().flatten();
+        for packets in down.filter_map(|node| self.levers.node(node)) {
+            return match packets {
+                Packets::Dropped => Fate::Dropped,
+                Packets::Refused => Fate::Refused,
+            };
+        }
+        let serving = matches!(pod.phase, Phase::Running | Phase::Terminating);
+        if serving && pod.restarts == endpoint.restarts {
+            Fate::Served
+        } else {
+            Fate::Refused
+        }
+    }
+
+    /// From a pod back to whoever called it.
+    pub(crate) fn send_back(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        packet: Packet,
+        bytes: u64,
+        identity: Identity,
+        leg: Leg,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let now = context.now();
+        if to.partition == self.id {
+            let Some(call) = self.calls.get(to.call) else {
+                return;
+            };
+            let (from, client) = (self.spot(endpoint.pod), self.spot(call.client));
+            let trip = self.trip_inside(now, from, client, bytes, identity, leg);
+            if let Some(delay) = trip {
+                self.post(delay, packet, context);
+            }
+            return;
+        }
+        let pod = self.spot(endpoint.pod);
+        let mut inside = Duration::ZERO;
+        if let Some(entry) = endpoint.entry.map(|node| self.node_spot(node)) {
+            let border = Spot {
+                node: None,
+                zone: entry.zone,
+            };
+            let mut at = pod;
+            for (next, part) in [(entry, 2), (border, 1)] {
+                if at.node.is_none() || at.node != next.node {
+                    let trip = self.trip_inside(now, at, next, bytes, identity.part(part), leg);
+                    let Some(delay) = trip else {
+                        return;
+                    };
+                    inside += delay;
+                }
+                at = next;
+            }
+        }
+        self.send_out(to.partition, inside, packet, identity, context);
+    }
+
+    /// A request arrives at its pod.
+    pub(crate) fn take_request(&mut self, request: RequestArrival, context: &mut Clock<'_, Self>) {
+        let RequestArrival {
+            from,
+            identity,
+            endpoint,
+            ..
+        } = request;
+        match self.fate(endpoint) {
+            Fate::Dropped => {}
+            Fate::Refused => {
+                let broken = Packet::Reset { to: from };
+                self.send_back(from, endpoint, broken, 0, identity, Leg::Response, context);
+            }
+            Fate::Served => {
+                if let Err(reason) = self.arrive(request, context) {
+                    self.respond(from, endpoint, identity, Err(reason), 0, context);
+                }
+            }
+        }
+    }
+
+    /// The answer of a finished task goes out.
+    pub(crate) fn answer(&mut self, task: &Task, outcome: Outcome, context: &mut Clock<'_, Self>) {
+        if self.is_ideal() {
+            return self.answered_at_no_distance(task.reply, outcome, context);
+        }
+        let endpoint = self.endpoint(task.pod, task.service, task.entry);
+        let (reply, identity, bytes) = (task.reply, task.identity, task.answer_bytes);
+        self.respond(reply, endpoint, identity, outcome, bytes, context);
+    }
+
+    fn respond(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        identity: Identity,
+        outcome: Result<(), Reason>,
+        bytes: u64,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let packet = Packet::Response {
+            to,
+            outcome,
+            bytes,
+            closing: self.pods[endpoint.pod as usize].phase == Phase::Terminating,
+        };
+        self.send_back(
+            to,
+            endpoint,
+            packet,
+            bytes,
+            identity,
+            Leg::Response,
+            context,
+        );
+    }
+}
+
+/// What becomes of a packet that arrives for an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The pod takes it.
+    Served,
+    /// Something says no.
+    Refused,
+    /// Nothing says anything.
+    Dropped,
+}
+
+/// A request at the door of a pod.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestArrival {
+    pub(crate) from: CallRef,
+    pub(crate) identity: Identity,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) traffic: Option<TrafficId>,
+}
