@@ -167,9 +167,7 @@ pub fn run(
     let runner = Runner {
         options,
         progress,
-        threads: options
-            .threads
-            .map_or_else(rayon::current_num_threads, NonZeroUsize::get),
+        threads: options.threads.map_or_else(processors, NonZeroUsize::get),
     };
     let warm_up = runner.warm_up(&scenario)?;
     let duration = scenario.run.duration;
@@ -199,6 +197,10 @@ fn with_options(scenario: &Scenario, options: &StudyOptions) -> Scenario {
         };
     }
     scenario
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 struct Runner<'a> {
@@ -360,7 +362,12 @@ fn wanted_after(scenario: &Scenario, records: &[Record]) -> u32 {
             return plan.max;
         }
         match rule.judge(&means) {
-            Verdict::Continue { until } => until,
+            Verdict::Continue { until } => {
+                // As many as the spread so far asks for, but never more than twice as many:
+                // that spread is known badly while there are few.
+                let needed = stats::replications_needed(&means, rule.confidence, precision);
+                until.max(needed.min(2 * have)).min(plan.max)
+            }
             Verdict::Reached { .. } | Verdict::NotReached => have,
         }
     });

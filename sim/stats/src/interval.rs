@@ -114,7 +114,8 @@ pub fn ratio_interval(numerators: &[f64], denominators: &[f64], confidence: f64)
 ///
 /// - No failure at all, or no success: the exact one-sided bound on the pooled counts (the
 ///   rule of three), so that "100 %" is never claimed.
-/// - Fewer than [`FEW_EVENTS`] failures or successes: Student's t widened to hold the exact
+/// - Fewer than [`FEW_EVENTS`] failures or successes, or the same share in every replication (a
+///   coincidence that Student's t takes for certainty): Student's t widened to hold the exact
 ///   binomial interval.
 /// - Otherwise the delta method's t interval of [`ratio_interval`], which allows for failures
 ///   that come in clusters; none from fewer than two replications.
@@ -155,7 +156,7 @@ pub fn share_interval(successes: &[u64], totals: &[u64], confidence: f64) -> Est
     };
     let (low, high) = (low.max(0.0), high.min(1.0));
     let value = over_replications.value;
-    if failed.min(succeeded) >= FEW_EVENTS {
+    if failed.min(succeeded) >= FEW_EVENTS && low < high {
         return Estimate::between(
             value,
             low,
@@ -211,6 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn a_ratio_by_hand() {
+        // r = 5/3, residuals -2/3 and 2/3, standard error 2/3 over the mean denominator 3/2.
+        let ratio = ratio_interval(&[1.0, 4.0], &[1.0, 2.0], 0.95);
+        assert!(close(ratio.value, 5.0 / 3.0));
+        let half_width = 12.706_204_736_174_7 * 4.0 / 9.0;
+        assert!(close(ratio.half_width().unwrap(), half_width));
+    }
+
+    #[test]
+    fn a_share_with_many_failures_is_a_ratio() {
+        let share = share_interval(&[90, 80], &[100, 100], 0.95);
+        let ratio = ratio_interval(&[90.0, 80.0], &[100.0, 100.0], 0.95);
+        assert_eq!((share.value, share.low), (ratio.value, ratio.low));
+        // t(1; 0.975) · 0.05 reaches beyond one.
+        assert_eq!(share.high, Some(1.0));
+    }
+
+    #[test]
     fn nothing_failed_is_not_certainty() {
         let estimate = share_interval(&[1000; 3], &[1000; 3], 0.95);
         assert_eq!(estimate.value, 1.0);
@@ -236,6 +255,8 @@ mod tests {
         clustered[3] = 500;
         let clustered = share_interval(&clustered, &[1000; 10], 0.95);
         assert_eq!(spread.value, clustered.value);
+        assert_eq!(spread.method, Method::ClopperPearson);
+        assert!(spread.half_width().unwrap() > 0.004);
         assert!(clustered.half_width().unwrap() > 0.05);
         assert_eq!(clustered.method, Method::StudentT);
     }
