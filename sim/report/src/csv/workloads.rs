@@ -1,0 +1,91 @@
+//! workloads.csv: one row per workload, each estimate with its interval.
+
+use super::{Table, maybe, name, number};
+use cloud::summary::{Summary, WorkloadSummary};
+use stats::Estimate;
+
+pub(super) const TABLE: Table = Table {
+    file: "workloads.csv",
+    header: &[
+        "cluster",
+        "namespace",
+        "workload",
+        "version",
+        "pods",
+        "pending",
+        "utilization",
+        "utilization_low",
+        "utilization_high",
+        "in_system",
+        "in_system_low",
+        "in_system_high",
+        "wait_mean_s",
+        "wait_mean_low_s",
+        "wait_mean_high_s",
+        "wait_p95_s",
+        "wait_p95_low_s",
+        "wait_p95_high_s",
+        "wait_p99_s",
+        "wait_p99_low_s",
+        "wait_p99_high_s",
+        "waited",
+        "waited_low",
+        "waited_high",
+        "sojourn_mean_s",
+        "sojourn_mean_low_s",
+        "sojourn_mean_high_s",
+        "sojourn_p99_s",
+        "sojourn_p99_low_s",
+        "sojourn_p99_high_s",
+        "sojourn_variance_s2",
+        "sojourn_variance_low_s2",
+        "sojourn_variance_high_s2",
+        "arrivals_per_s",
+        "arrivals_low_per_s",
+        "arrivals_high_per_s",
+        "rejected",
+        "rejected_low",
+        "rejected_high",
+    ],
+    rows,
+};
+
+fn rows(summary: &Summary) -> Vec<Vec<String>> {
+    summary.workloads.iter().map(row).collect()
+}
+
+fn row(workload: &WorkloadSummary) -> Vec<String> {
+    let mut row = vec![
+        name(&workload.cluster),
+        name(&workload.namespace),
+        name(&workload.name),
+        name(workload.version.as_deref().unwrap_or_default()),
+        workload.replicas.to_string(),
+        workload.pending.to_string(),
+    ];
+    let estimates: [&Estimate; 11] = [
+        &workload.utilization,
+        &workload.in_system,
+        &workload.wait_mean,
+        &workload.wait_p95,
+        &workload.wait_p99,
+        &workload.waited,
+        &workload.sojourn_mean,
+        &workload.sojourn_p99,
+        &workload.sojourn_variance,
+        &workload.arrivals,
+        &workload.rejected,
+    ];
+    for estimate in estimates {
+        row.extend(if estimate.samples > 0 {
+            [
+                number(estimate.value),
+                maybe(estimate.low),
+                maybe(estimate.high),
+            ]
+        } else {
+            Default::default()
+        });
+    }
+    row
+}

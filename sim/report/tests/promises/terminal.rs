@@ -1,0 +1,75 @@
+//! The terminal report reads well, fits its width and says nothing twice.
+
+use crate::support;
+use hybridsim_report::{Style, terminal};
+
+fn plain(width: usize) -> Style {
+    Style {
+        width,
+        colour: false,
+    }
+}
+
+#[test]
+fn reads_at_80_columns() {
+    insta::assert_snapshot!(terminal(&support::shop(), plain(80)));
+}
+
+#[test]
+fn reads_at_120_columns() {
+    insta::assert_snapshot!(terminal(&support::shop(), plain(120)));
+}
+
+#[test]
+fn warns_about_a_short_run() {
+    insta::assert_snapshot!(terminal(&support::queue(), plain(80)));
+}
+
+#[test]
+fn has_nothing_to_say_about_silence() {
+    insta::assert_snapshot!(terminal(&support::silence(), plain(80)));
+}
+
+#[test]
+fn fits_its_width() {
+    let summaries = [
+        support::shop(),
+        support::queue(),
+        support::silence(),
+        support::crowd(),
+    ];
+    for summary in summaries {
+        for width in [80, 100, 120, 200] {
+            let text = terminal(&summary, plain(width));
+            let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(longest <= width, "{longest} of {width} columns:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn colours_only_when_asked() {
+    let summary = support::hostile();
+    assert!(!terminal(&summary, plain(80)).contains('\u{1b}'));
+    let coloured = terminal(
+        &summary,
+        Style {
+            width: 80,
+            colour: true,
+        },
+    );
+    assert!(coloured.contains("\u{1b}[1;31m✗ missed"));
+    assert!(
+        !coloured.contains("\u{1b}[31m"),
+        "a name brought its own colour"
+    );
+}
+
+#[test]
+fn never_claims_a_hundred_percent_availability() {
+    for width in [80, 120] {
+        let text = terminal(&support::shop(), plain(width));
+        assert!(!text.contains("100 %"), "{text}");
+        assert!(text.contains("≥ 99.99"), "{text}");
+    }
+}
