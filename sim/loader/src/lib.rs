@@ -4,6 +4,7 @@
 //! once: [`load`] always returns, with a list of [`Diagnostic`]s and with the [`ledger`], the
 //! account of what became of every field.
 
+pub mod assembly;
 pub mod diagnostic;
 pub mod document;
 pub mod kubernetes;

@@ -16,4 +16,4 @@ pub mod workload;
 
 pub use container::ContainerPort;
 pub use metadata::Metadata;
-pub use objects::Objects;
+pub use objects::{Objects, apply};

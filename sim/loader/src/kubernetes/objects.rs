@@ -10,7 +10,7 @@ use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
 use cloud::scenario::WorkloadKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Objects by kind, each sorted by namespace and name.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +101,16 @@ impl Objects {
             _ => {}
         }
     }
+}
+
+/// The documents that a cluster holds after `applied` are applied to it: each replaces the one
+/// of its kind, namespace and name, or is added.
+pub fn apply<'a>(held: &[&'a Document], applied: &[&'a Document]) -> Vec<&'a Document> {
+    let replaced: BTreeSet<_> = applied.iter().map(|document| identity(document)).collect();
+    let kept = held
+        .iter()
+        .filter(|document| !replaced.contains(&identity(document)));
+    kept.chain(applied).copied().collect()
 }
 
 /// Kind, namespace and name.

@@ -1,0 +1,485 @@
+//! From the objects of a cluster to what is simulated: names become positions.
+//!
+//! A timeline may apply further manifests. What the cluster holds before and after is a list of
+//! *stages*; whatever is there at any stage gets its position at once, with no replicas until
+//! its stage, and what differs between two stages becomes changes.
+//!
+//! Models: selectors, named ports, addresses written by hand, names of the cluster's own DNS,
+//! ingresses and gateways as proxies with routes in their order of precedence.
+//! Leaves out: changes of pod templates and of ports after the start.
+//! Validated by the tests of its files and by the shipped scenarios.
+
+mod external;
+mod gateways;
+mod ingresses;
+mod names;
+mod ports;
+mod proxies;
+mod services;
+#[cfg(test)]
+mod tests;
+mod workloads;
+
+pub use names::{Destination, Unresolved};
+
+use crate::diagnostic::{Code, Diagnostics};
+use crate::kubernetes::{ContainerPort, Metadata, Objects};
+use crate::source::Span;
+use cloud::scenario::{
+    Balance, Behavior, Change, Cluster, Node, Proxy, ProxyId, Resources, Route, RouteBackend,
+    Service, ServiceId, ServiceKind, Station, Workload, WorkloadId, ZoneId,
+};
+use engine::Duration;
+use proxies::{NamedRoute, ProxyView};
+use services::ServiceView;
+use std::collections::{BTreeMap, BTreeSet};
+use workloads::{Role, WorkloadView};
+
+/// What is known of a cluster apart from its manifests.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Name.
+    pub name: String,
+    /// Region.
+    pub region: String,
+    /// Kubernetes minor version.
+    pub kubernetes_minor: u32,
+    /// Names of the zones, at least one.
+    pub zones: Vec<String>,
+    /// Machines; Node objects among the manifests replace them.
+    pub nodes: Vec<Node>,
+}
+
+/// A workload that is declared in the scenario, with a service of its name on port 80 in the
+/// namespace `default`.
+#[derive(Clone, Debug)]
+pub struct Inline {
+    /// Name.
+    pub name: String,
+    /// How many pods.
+    pub replicas: u32,
+    /// What each pod requests.
+    pub requests: Resources,
+    /// How requests are spread without a network.
+    pub balance: Balance,
+    /// Type of its service.
+    pub service: ServiceKind,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// How workloads serve that nobody described.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// How one pod serves.
+    pub station: Station,
+    /// What it does with a request.
+    pub behavior: Behavior,
+}
+
+/// A cluster, and what is known about it besides.
+#[derive(Clone, Debug)]
+pub struct Assembly {
+    /// The cluster at its first stage. Workloads other than proxies serve by the defaults until
+    /// somebody replaces their `station`, `behavior` and `start_up`.
+    pub cluster: Cluster,
+    /// Where each workload comes from.
+    pub origins: Vec<Origin>,
+    /// Where each service is written.
+    pub service_spans: Vec<Span>,
+    /// What changes with each stage after the first.
+    pub changes: Vec<Vec<Change>>,
+    /// What was assumed, for the user to read.
+    pub assumptions: Vec<String>,
+    /// Identifiers of the facts that were used.
+    pub facts: BTreeSet<&'static str>,
+    names: names::Names,
+}
+
+/// Where a workload comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Where its name is written.
+    pub span: Span,
+    /// Sum of its containers' CPU limits, if all have one.
+    pub cpu_limit_milli: Option<u64>,
+    /// Whether it is a proxy, whose work is described by facts.
+    pub is_proxy: bool,
+}
+
+/// Namespace and name of a service.
+type ServiceKey = (String, String);
+
+/// Namespace, name and kind of a workload.
+type WorkloadKey = (String, String, &'static str);
+
+/// One stage, by names.
+#[derive(Debug, Default)]
+struct View {
+    workloads: BTreeMap<WorkloadKey, WorkloadView>,
+    services: BTreeMap<ServiceKey, ServiceView>,
+    /// Names that stand for other names.
+    aliases: BTreeMap<ServiceKey, String>,
+    proxies: BTreeMap<String, ProxyView>,
+}
+
+impl View {
+    fn new(
+        objects: &Objects,
+        inline: &[Inline],
+        notes: &mut Notes,
+        diagnostics: &mut Diagnostics,
+    ) -> View {
+        let mut view = View::default();
+        workloads::add(&mut view, objects, inline, notes);
+        services::add(&mut view, objects, inline, diagnostics);
+        proxies::add(&mut view, objects, notes, diagnostics);
+        view
+    }
+}
+
+/// What is to be told besides the cluster.
+#[derive(Debug, Default)]
+struct Notes {
+    assumptions: BTreeSet<String>,
+    facts: BTreeSet<&'static str>,
+}
+
+impl Notes {
+    /// Reads a fact, and remembers that it was used.
+    fn fact<T: Copy>(&mut self, fact: &cloud::facts::Fact<T>) -> T {
+        self.facts.insert(fact.id);
+        fact.value
+    }
+}
+
+/// Puts a cluster together. `stages` holds its objects before and after each `apply`; the first
+/// is the start, and there must be at least one.
+pub fn assemble(
+    frame: &Frame,
+    stages: &[Objects],
+    inline: &[Inline],
+    defaults: &Defaults,
+    diagnostics: &mut Diagnostics,
+) -> Assembly {
+    let mut notes = Notes::default();
+    let views: Vec<View> = stages
+        .iter()
+        .map(|objects| View::new(objects, inline, &mut notes, diagnostics))
+        .collect();
+    for objects in stages {
+        check_namespaces(objects, diagnostics);
+    }
+    let (zones, nodes) = machines(frame, &stages[0]);
+    check_node_names(&views[0], &nodes, diagnostics);
+    let positions = Positions::of(&views);
+    let mut cluster = Cluster {
+        name: frame.name.clone(),
+        region: frame.region.clone(),
+        kubernetes_minor: frame.kubernetes_minor,
+        zones,
+        nodes,
+        workloads: Vec::new(),
+        services: Vec::new(),
+        proxies: Vec::new(),
+    };
+    let mut origins = Vec::new();
+    for key in positions.workloads.keys() {
+        let (position, found) = first(&views, |view| view.workloads.get(key));
+        let workload = workload(
+            key,
+            found,
+            if position == 0 { found.replicas } else { 0 },
+            defaults,
+            &mut notes,
+        );
+        cluster.workloads.push(workload);
+        origins.push(Origin {
+            span: found.span,
+            cpu_limit_milli: found.cpu_limit_milli,
+            is_proxy: found.role == Role::Proxy,
+        });
+    }
+    let mut service_spans = Vec::new();
+    for key in positions.services.keys() {
+        let (_, found) = first(&views, |view| view.services.get(key));
+        let backends = views[0]
+            .services
+            .get(key)
+            .map(|at_start| positions.backends(at_start))
+            .unwrap_or_default();
+        cluster.services.push(service(key, found, backends));
+        service_spans.push(found.span);
+    }
+    for name in positions.proxies.keys() {
+        let (_, found) = first(&views, |view| view.proxies.get(name));
+        let routes = views[0]
+            .proxies
+            .get(name)
+            .map(|at_start| positions.routes(&at_start.routes))
+            .unwrap_or_default();
+        cluster.proxies.push(Proxy {
+            name: name.clone(),
+            workload: positions.workloads[&found.workload],
+            service: positions.services[&found.service],
+            routes,
+            balance: found.balance,
+        });
+    }
+    let changes = views
+        .windows(2)
+        .map(|pair| positions.changes(&pair[0], &pair[1], diagnostics))
+        .collect();
+    let names = names::Names::new(&views, &positions);
+    let Notes { assumptions, facts } = notes;
+    let assumptions = assumptions.into_iter().collect();
+    Assembly {
+        cluster,
+        origins,
+        service_spans,
+        changes,
+        assumptions,
+        facts,
+        names,
+    }
+}
+
+impl Assembly {
+    /// What a pod of a namespace reaches under `host` or `host:port`, where the port is a number
+    /// or a name.
+    pub fn resolve(&self, from_namespace: &str, address: &str) -> Result<Destination, Unresolved> {
+        self.names
+            .resolve(from_namespace, address, &self.cluster.services)
+    }
+}
+
+/// The first stage that has something, and what it has; everything with a position has one.
+fn first<'a, T>(views: &'a [View], of: impl Fn(&'a View) -> Option<&'a T>) -> (usize, &'a T) {
+    views
+        .iter()
+        .enumerate()
+        .find_map(|(position, view)| of(view).map(|found| (position, found)))
+        .expect("positions are given to what some stage has")
+}
+
+/// Positions of everything that any stage has.
+struct Positions {
+    workloads: BTreeMap<WorkloadKey, WorkloadId>,
+    services: BTreeMap<ServiceKey, ServiceId>,
+    proxies: BTreeMap<String, ProxyId>,
+}
+
+impl Positions {
+    fn of(views: &[View]) -> Positions {
+        Positions {
+            workloads: numbered(views.iter().flat_map(|view| view.workloads.keys())),
+            services: numbered(views.iter().flat_map(|view| view.services.keys())),
+            proxies: numbered(views.iter().flat_map(|view| view.proxies.keys())),
+        }
+    }
+
+    fn backends(&self, service: &ServiceView) -> Vec<WorkloadId> {
+        service
+            .backends
+            .iter()
+            .map(|key| self.workloads[key])
+            .collect()
+    }
+
+    fn routes(&self, routes: &[NamedRoute]) -> Vec<Route> {
+        let backend = |backend: &proxies::NamedBackend| RouteBackend {
+            service: backend
+                .target
+                .as_ref()
+                .map(|(service, _)| self.services[service]),
+            port: backend.target.as_ref().map_or(0, |(_, port)| *port),
+            weight: backend.weight,
+        };
+        routes
+            .iter()
+            .map(|route| Route {
+                matches: route.matches.clone(),
+                backends: route.backends.iter().map(backend).collect(),
+                timeout: route.timeout,
+            })
+            .collect()
+    }
+
+    /// What differs between two stages, in the order of positions.
+    fn changes(&self, before: &View, after: &View, diagnostics: &mut Diagnostics) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (key, &id) in &self.workloads {
+            let (old, new) = (before.workloads.get(key), after.workloads.get(key));
+            let replicas = |view: Option<&WorkloadView>| view.map_or(0, |view| view.replicas);
+            if replicas(old) != replicas(new) {
+                changes.push(Change::Replicas(id, replicas(new)));
+            }
+            if let (Some(old), Some(new)) = (old, new) {
+                report_template_change(key, old, new, diagnostics);
+            }
+        }
+        for (key, &id) in &self.services {
+            let backends = |view: &View| {
+                view.services
+                    .get(key)
+                    .map(|service| self.backends(service))
+                    .unwrap_or_default()
+            };
+            if backends(before) != backends(after) {
+                changes.push(Change::Backends(id, backends(after)));
+            }
+        }
+        for (name, &id) in &self.proxies {
+            let routes = |view: &View| {
+                view.proxies
+                    .get(name)
+                    .map(|proxy| self.routes(&proxy.routes))
+                    .unwrap_or_default()
+            };
+            if routes(before) != routes(after) {
+                changes.push(Change::Routes(id, routes(after)));
+            }
+        }
+        changes
+    }
+}
+
+fn numbered<'a, K: Ord + Clone + 'a, I: From<usize>>(
+    keys: impl Iterator<Item = &'a K>,
+) -> BTreeMap<K, I> {
+    let keys: BTreeSet<_> = keys.cloned().collect();
+    keys.into_iter()
+        .enumerate()
+        .map(|(position, key)| (key, I::from(position)))
+        .collect()
+}
+
+fn report_template_change(
+    key: &WorkloadKey,
+    old: &WorkloadView,
+    new: &WorkloadView,
+    diagnostics: &mut Diagnostics,
+) {
+    if old.placement != new.placement {
+        let message = format!("the changed pod template of `{}` is not rolled out", key.1);
+        diagnostics
+            .report(Code::UnsupportedValue, new.span, message)
+            .help("only replicas, selectors and routes change with `apply` in this release");
+    }
+}
+
+fn workload(
+    key: &WorkloadKey,
+    view: &WorkloadView,
+    replicas: u32,
+    defaults: &Defaults,
+    notes: &mut Notes,
+) -> Workload {
+    let (station, behavior) = match view.role {
+        Role::Proxy => proxies::serving(notes),
+        Role::Server => (defaults.station.clone(), defaults.behavior.clone()),
+    };
+    let start_up = notes.fact(&cloud::facts::POD_START_UP);
+    Workload {
+        namespace: key.0.clone(),
+        name: key.1.clone(),
+        kind: view.kind,
+        version: view.version(),
+        replicas,
+        placement: view.placement.clone(),
+        start_up: Duration::max(start_up, view.readiness_delay),
+        station,
+        behavior,
+    }
+}
+
+fn service(key: &ServiceKey, view: &ServiceView, backends: Vec<WorkloadId>) -> Service {
+    Service {
+        namespace: key.0.clone(),
+        name: key.1.clone(),
+        kind: view.kind.clone(),
+        ports: view.ports.clone(),
+        backends,
+        session_affinity: view.session_affinity,
+        internal_policy: view.internal_policy,
+        external_policy: view.external_policy,
+        publish_not_ready: view.publish_not_ready,
+        balance: view.balance,
+    }
+}
+
+/// Zones and machines: those of the manifests, if they have any.
+fn machines(frame: &Frame, objects: &Objects) -> (Vec<String>, Vec<Node>) {
+    if objects.nodes.is_empty() {
+        return (frame.zones.clone(), frame.nodes.clone());
+    }
+    // A machine without the label of a zone stands in the first one.
+    let named: BTreeSet<_> = objects
+        .nodes
+        .iter()
+        .filter_map(|node| node.zone().map(str::to_owned))
+        .collect();
+    let unnamed = objects.nodes.iter().any(|node| node.zone().is_none());
+    let mut zones: Vec<_> = named.into_iter().collect();
+    if unnamed && !zones.contains(&frame.zones[0]) {
+        zones.insert(0, frame.zones[0].clone());
+    }
+    let zone = |node: &crate::kubernetes::node::Node| {
+        let name = node.zone().unwrap_or(&frame.zones[0]);
+        ZoneId::from(zones.iter().position(|zone| zone == name).unwrap_or(0))
+    };
+    let nodes = objects.nodes.iter().map(|node| Node {
+        name: node.metadata.name.clone(),
+        zone: zone(node),
+        allocatable: node.allocatable,
+        pods_max: node.pods_max,
+        labels: node.metadata.labels.clone(),
+        taints: node.taints.clone(),
+        unschedulable: node.unschedulable,
+    });
+    let nodes = nodes.collect();
+    (zones, nodes)
+}
+
+fn check_node_names(view: &View, nodes: &[Node], diagnostics: &mut Diagnostics) {
+    for ((_, name, _), workload) in &view.workloads {
+        let Some(wanted) = &workload.placement.node_name else {
+            continue;
+        };
+        if !nodes.iter().any(|node| node.name == *wanted) {
+            let message = format!("`{name}` is bound to the node `{wanted}`, which does not exist");
+            diagnostics.report(Code::NodeNotFound, workload.span, message);
+        }
+    }
+}
+
+/// Namespaces that exist in every cluster.
+const BUILT_IN: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Where manifests define namespaces, one that they use without defining it is likely misspelt.
+fn check_namespaces(objects: &Objects, diagnostics: &mut Diagnostics) {
+    let defined: BTreeSet<_> = objects
+        .namespaces
+        .iter()
+        .map(|metadata| metadata.name.as_str())
+        .collect();
+    if defined.is_empty() {
+        return;
+    }
+    let workloads = objects.workloads.iter().map(|workload| &workload.metadata);
+    let services = objects.services.iter().map(|service| &service.metadata);
+    let mut told = BTreeSet::new();
+    for Metadata {
+        namespace, span, ..
+    } in workloads.chain(services)
+    {
+        let known = defined.contains(namespace.as_str()) || BUILT_IN.contains(&namespace.as_str());
+        if !known && told.insert(namespace) {
+            let message = format!("the namespace `{namespace}` is not defined");
+            let found = diagnostics.report(Code::NamespaceNotFound, *span, message);
+            if let Some(near) = crate::shape::nearest(namespace, defined.iter().copied()) {
+                found.help(format!("did you mean `{near}`?"));
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Services of a stage: their pods by selector, their ports, and machines whose addresses are
+//! written by hand.
+
+use super::workloads::key;
+use super::{Inline, ServiceKey, Span, View, WorkloadKey, WorkloadView, external, ports};
+use crate::diagnostic::{Code, Diagnostics};
+use crate::kubernetes::selector::selects;
+use crate::kubernetes::service::{Addressing, Service};
+use crate::kubernetes::{Metadata, Objects};
+use cloud::scenario::{Balance, ServiceKind, ServicePort, TrafficPolicy, WorkloadKind};
+use engine::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A service, before it has a position.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceView {
+    pub(super) kind: ServiceKind,
+    pub(super) ports: Vec<ServicePort>,
+    pub(super) backends: BTreeSet<WorkloadKey>,
+    pub(super) session_affinity: Option<Duration>,
+    pub(super) internal_policy: TrafficPolicy,
+    pub(super) external_policy: TrafficPolicy,
+    pub(super) publish_not_ready: bool,
+    pub(super) balance: Balance,
+    pub(super) span: Span,
+}
+
+impl ServiceView {
+    /// A service with these ports and one workload behind it.
+    pub(super) fn bare(
+        kind: ServiceKind,
+        ports: Vec<ServicePort>,
+        backend: WorkloadKey,
+        span: Span,
+    ) -> ServiceView {
+        ServiceView {
+            kind,
+            ports,
+            backends: BTreeSet::from([backend]),
+            session_affinity: None,
+            internal_policy: TrafficPolicy::Cluster,
+            external_policy: TrafficPolicy::Cluster,
+            publish_not_ready: false,
+            balance: Balance::Random,
+            span,
+        }
+    }
+}
+
+/// Adds the services of the manifests and of workloads that are declared inline.
+pub(super) fn add(
+    view: &mut View,
+    objects: &Objects,
+    inline: &[Inline],
+    diagnostics: &mut Diagnostics,
+) {
+    for service in &objects.services {
+        let Metadata {
+            namespace,
+            name,
+            span,
+            ..
+        } = &service.metadata;
+        let service_key = (namespace.clone(), name.clone());
+        let kind = match &service.addressing {
+            Addressing::ExternalName(target) => {
+                view.aliases.insert(service_key, target.clone());
+                continue;
+            }
+            Addressing::ClusterIp => ServiceKind::ClusterIp,
+            Addressing::Headless => ServiceKind::Headless,
+            Addressing::NodePort => ServiceKind::NodePort,
+            Addressing::LoadBalancer => ServiceKind::LoadBalancer,
+        };
+        let (ports, backends) = match &service.selector {
+            Some(selector) => by_selector(view, service, selector, diagnostics),
+            None => external::add(view, service, &objects.slices, diagnostics),
+        };
+        let service = ServiceView {
+            kind,
+            ports,
+            backends,
+            session_affinity: service.session_affinity,
+            internal_policy: service.internal_policy,
+            external_policy: service.external_policy,
+            publish_not_ready: service.publish_not_ready,
+            balance: Balance::Random,
+            span: *span,
+        };
+        view.services.insert(service_key, service);
+    }
+    for workload in inline {
+        let port = ServicePort {
+            name: None,
+            port: 80,
+            target_port: 80,
+            node_port: None,
+        };
+        let backend = key("default", &workload.name, WorkloadKind::Inline);
+        let service = ServiceView {
+            balance: workload.balance,
+            ..ServiceView::bare(workload.service.clone(), vec![port], backend, workload.span)
+        };
+        let service_key: ServiceKey = ("default".to_owned(), workload.name.clone());
+        if view.services.insert(service_key, service).is_some() {
+            let message = format!(
+                "a Service of the manifests is called `{}` too",
+                workload.name
+            );
+            diagnostics.report(Code::DuplicateObject, workload.span, message);
+        }
+    }
+}
+
+fn by_selector(
+    view: &View,
+    service: &Service,
+    selector: &BTreeMap<String, String>,
+    diagnostics: &mut Diagnostics,
+) -> (Vec<ServicePort>, BTreeSet<WorkloadKey>) {
+    let namespace = &service.metadata.namespace;
+    let backends: Vec<_> = view
+        .workloads
+        .iter()
+        .filter(|(key, workload)| {
+            key.0 == *namespace && selects(selector, &workload.placement.labels)
+        })
+        // An inline workload has a service of its own.
+        .filter(|(_, workload)| workload.kind != WorkloadKind::Inline)
+        .collect();
+    if backends.is_empty() {
+        report_nothing_selected(view, service, selector, diagnostics);
+    }
+    let mut ports = ports::resolve(service, &backends, diagnostics);
+    if ports.is_empty() {
+        ports = declared(&backends);
+    }
+    (
+        ports,
+        backends.into_iter().map(|(key, _)| key.clone()).collect(),
+    )
+}
+
+/// A headless service without ports leads to whatever its pods listen on.
+fn declared(backends: &[(&WorkloadKey, &WorkloadView)]) -> Vec<ServicePort> {
+    let numbers: BTreeMap<u16, Option<String>> = backends
+        .iter()
+        .flat_map(|(_, view)| &view.ports)
+        .map(|port| (port.number, port.name.clone()))
+        .collect();
+    let port = |(number, name)| ServicePort {
+        name,
+        port: number,
+        target_port: number,
+        node_port: None,
+    };
+    numbers.into_iter().map(port).collect()
+}
+
+fn report_nothing_selected(
+    view: &View,
+    service: &Service,
+    selector: &BTreeMap<String, String>,
+    diagnostics: &mut Diagnostics,
+) {
+    let wanted: Vec<_> = selector
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let Metadata {
+        name, namespace, ..
+    } = &service.metadata;
+    let message = format!(
+        "the selector ({}) of `{name}` matches no workload in namespace `{namespace}`",
+        wanted.join(", ")
+    );
+    let elsewhere = view
+        .workloads
+        .iter()
+        .find(|(_, workload)| selects(selector, &workload.placement.labels));
+    let help = match (elsewhere, nearly_selected(view, namespace, selector)) {
+        (Some(((other, workload, _), _)), _) => Some(format!(
+            "`{workload}` has these labels, but in namespace `{other}`"
+        )),
+        (None, Some((workload, label, Some(value)))) => {
+            Some(format!("`{workload}` has `{label}: {value}`"))
+        }
+        (None, Some((workload, label, None))) => {
+            Some(format!("`{workload}` has no label `{label}`"))
+        }
+        (None, None) => None,
+    };
+    let found = diagnostics.report(Code::SelectsNothing, service.selector_span, message);
+    found.help = help;
+}
+
+/// The workload that has the most of the labels, with the first one that it lacks.
+fn nearly_selected<'a>(
+    view: &'a View,
+    namespace: &str,
+    selector: &'a BTreeMap<String, String>,
+) -> Option<(&'a str, &'a str, Option<&'a str>)> {
+    let score = |workload: &WorkloadView| {
+        let labels = &workload.placement.labels;
+        let same = selector
+            .iter()
+            .filter(|(key, value)| labels.get(*key) == Some(*value))
+            .count();
+        let keys = selector
+            .keys()
+            .filter(|key| labels.contains_key(*key))
+            .count();
+        (same, keys)
+    };
+    let candidates = view.workloads.iter().filter(|(key, _)| key.0 == namespace);
+    let (key, workload) = candidates
+        .map(|(key, workload)| (score(workload), key, workload))
+        .filter(|(score, ..)| *score > (0, 0))
+        .max_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(left.1)))
+        .map(|(_, key, workload)| (key, workload))?;
+    let labels = &workload.placement.labels;
+    let (label, _) = selector
+        .iter()
+        .find(|(label, value)| labels.get(*label) != Some(*value))?;
+    Some((&key.1, label, labels.get(label).map(String::as_str)))
+}
