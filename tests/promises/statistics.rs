@@ -1,14 +1,16 @@
 //! A study says what its replications say, however it is carried out.
 
 use cloud::scenario::{
-    Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, Discipline, NetworkModel, Placement,
-    Protocol, RateProfile, Replications, RequestAttributes, Retry, RunPlan, Scenario, Service,
-    ServiceId, ServiceKind, ServicePort, Station, Traffic, TrafficPolicy, TrafficSource,
-    TrafficTarget, Workload, WorkloadId, WorkloadKind,
+    Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, Discipline, NetworkModel, Node,
+    Placement, Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry, RunPlan,
+    Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Traffic, TrafficPolicy,
+    TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload, WorkloadId, WorkloadKind,
+    ZoneId,
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
 use stats::closed_forms::single_server::Mm1;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -119,6 +121,35 @@ fn traffic() -> Traffic {
     }
 }
 
+/// The same pod behind a load balancer, asked by users in another region: two partitions.
+fn reached_from_afar() -> Scenario {
+    let mut scenario = queue();
+    scenario.network = NetworkModel::Modelled;
+    scenario.user_networks = vec![UserNetwork {
+        name: "far".into(),
+        region: "aws/eu-central-1".into(),
+        resolvers: 1,
+    }];
+    let cluster = &mut scenario.clusters[0];
+    cluster.region = "aws/us-west-2".into();
+    cluster.services[0].kind = ServiceKind::LoadBalancer;
+    cluster.services[0].ports[0].node_port = Some(30_080);
+    cluster.nodes = vec![Node {
+        name: "node".into(),
+        zone: ZoneId(0),
+        allocatable: Resources {
+            cpu_milli: 4_000,
+            memory_bytes: 1 << 34,
+        },
+        pods_max: 110,
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
+        unschedulable: false,
+    }];
+    scenario.traffic[0].source = TrafficSource::Users(UserNetworkId(0));
+    scenario
+}
+
 fn run(scenario: &Scenario, options: &StudyOptions) -> Study {
     study::run(scenario, options, &Unwatched).expect("the model keeps its rules")
 }
@@ -197,6 +228,21 @@ fn threads_and_queues_never_show() {
         run(&scenario, &other).summary.digest,
         reference.summary.digest
     );
+}
+
+#[test]
+fn threads_inside_a_replication_never_show() {
+    let scenario = reached_from_afar();
+    let with = |threads| StudyOptions {
+        replications: Some(2),
+        threads: NonZeroUsize::new(threads),
+        ..short()
+    };
+    let reference = run(&scenario, &with(1));
+    // The way there and back, and a service second, at least.
+    assert!(reference.summary.traffic[0].latency.mean.value > 1.1);
+    assert_eq!(json(&run(&scenario, &with(4))), json(&reference));
+    assert_eq!(json(&run(&scenario, &with(8))), json(&reference));
 }
 
 /// The warm-up comes from pilots, so a replayed replication may discard another start; what

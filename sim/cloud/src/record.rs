@@ -190,6 +190,17 @@ pub struct WorkloadRecord {
     pub busy_steps_ns: Vec<u128>,
     /// Capacity integral per series step.
     pub capacity_steps_ns: Vec<u128>,
+    /// Waits of requests that began service, per series step of their arrival.
+    pub wait_steps: Vec<WaitStep>,
+}
+
+/// Waits of the requests that arrived in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WaitStep {
+    /// Requests that began service.
+    pub started: u64,
+    /// Sum of their waits.
+    pub wait_sum_ns: u128,
 }
 
 /// Who called, in a [`CallRecord`].

@@ -5,7 +5,7 @@
 //! identity), to the nanosecond.
 
 use super::{MeasurePlan, histogram, step_of};
-use crate::record::WorkloadRecord;
+use crate::record::{WaitStep, WorkloadRecord};
 use crate::scenario::{ClusterId, WorkloadId};
 use engine::{Duration, Time};
 use hdrhistogram::Histogram;
@@ -26,6 +26,7 @@ pub(super) struct StationMeter {
     capacity_milli: Level,
     busy_steps: Vec<u128>,
     capacity_steps: Vec<u128>,
+    wait_steps: Vec<WaitStep>,
     /// Time spent inside the measured time by requests that have left.
     inside_ns: u128,
     arrived: u64,
@@ -58,6 +59,7 @@ impl StationMeter {
             capacity_milli: Level::default(),
             busy_steps: Vec::new(),
             capacity_steps: Vec::new(),
+            wait_steps: Vec::new(),
             inside_ns: 0,
             arrived: 0,
             finished: 0,
@@ -122,10 +124,16 @@ impl StationMeter {
     }
 
     pub(super) fn started(&mut self, now: Time, arrived: Time) {
+        let wait = now.since(arrived);
+        let position = step_of(&self.plan, arrived);
+        if position >= self.wait_steps.len() {
+            self.wait_steps.resize(position + 1, WaitStep::default());
+        }
+        self.wait_steps[position].started += 1;
+        self.wait_steps[position].wait_sum_ns += u128::from(wait.as_nanos());
         if !self.counts(arrived) {
             return;
         }
-        let wait = now.since(arrived);
         self.started += 1;
         self.waited += u64::from(!wait.is_zero());
         self.wait_sum_ns += u128::from(wait.as_nanos());
@@ -194,9 +202,10 @@ impl StationMeter {
             "workload {workload:?} was busier than it has workers"
         );
         let thousandth = |values: &[u128]| values.iter().map(|value| value / 1_000).collect();
-        self.busy_steps.truncate(step_of(&self.plan, until).max(1));
-        self.capacity_steps
-            .truncate(step_of(&self.plan, until).max(1));
+        let steps = step_of(&self.plan, until).max(1);
+        self.busy_steps.truncate(steps);
+        self.capacity_steps.truncate(steps);
+        self.wait_steps.truncate(steps);
         WorkloadRecord {
             cluster,
             workload,
@@ -216,6 +225,7 @@ impl StationMeter {
             capacity_ns: self.capacity_milli.measured / 1_000,
             busy_steps_ns: thousandth(&self.busy_steps),
             capacity_steps_ns: thousandth(&self.capacity_steps),
+            wait_steps: std::mem::take(&mut self.wait_steps),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! that follow from counts alone.
 
 use super::{Study, seconds};
-use crate::record::TrafficRecord;
+use crate::record::{Sketch, TrafficRecord};
 use crate::scenario::TrafficId;
 use engine::Time;
 use stats::{Estimate, mean_interval, ratio_interval, share_interval};
@@ -48,7 +48,7 @@ impl Tallies {
                 seconds: steps.len() as f64 * step_s,
                 ..Tally::default()
             };
-            for step in record.steps.get(steps.clone()).unwrap_or_default() {
+            for step in part(&record.steps, &steps) {
                 tally.succeeded += step.succeeded;
                 tally.failed += step.failed;
                 tally.attempts += step.attempts;
@@ -111,10 +111,17 @@ impl Tallies {
     }
 }
 
-/// The steps that lie inside a window as a whole.
+/// What there is of a range of steps; a series may end early.
+pub(super) fn part<'a, T>(series: &'a [T], steps: &Range<usize>) -> &'a [T] {
+    let end = steps.end.min(series.len());
+    &series[steps.start.min(end)..end]
+}
+
+/// The steps of the run that lie inside a window as a whole.
 pub(super) fn steps_inside(study: &Study<'_>, (start, end): (Time, Time)) -> Range<usize> {
     let step_ns = study.scenario.run.series_step.as_nanos();
     let first = start.as_nanos().div_ceil(step_ns) as usize;
+    let end = end.min(Time::ZERO + study.scenario.run.duration);
     let last = (end.as_nanos() / step_ns) as usize;
     first..last.max(first)
 }
@@ -126,11 +133,11 @@ pub(super) fn quantile_of_steps(
     steps: Range<usize>,
     p: f64,
 ) -> Option<Estimate> {
-    let mut pooled = crate::record::Sketch::default();
+    let mut pooled = Sketch::default();
     let mut sections = Vec::new();
     for record in study.traffic(id) {
-        let mut section = crate::record::Sketch::default();
-        for step in record.steps.get(steps.clone()).unwrap_or_default() {
+        let mut section = Sketch::default();
+        for step in part(&record.steps, &steps) {
             section.merge(&step.latency);
         }
         sections.extend(

@@ -4,7 +4,7 @@ use super::verdicts::judge;
 use super::*;
 use crate::compile;
 use crate::record::{
-    CallKey, CallRecord, Caller, Sketch, StepRecord, ViewKind, ViewRecord, WorkloadRecord,
+    CallKey, CallRecord, Caller, Sketch, StepRecord, ViewKind, ViewRecord, WaitStep, WorkloadRecord,
 };
 use crate::scenario::*;
 use crate::summary::Outcome;
@@ -90,6 +90,10 @@ fn station(busy_s: u64) -> WorkloadRecord {
         capacity_ns: nanos(100),
         busy_steps_ns: vec![nanos(busy_s), 0],
         capacity_steps_ns: vec![nanos(50), nanos(50)],
+        wait_steps: vec![WaitStep {
+            started: 4,
+            wait_sum_ns: u128::from(8 * MILLISECOND),
+        }],
     }
 }
 
@@ -416,7 +420,17 @@ fn measures_in_a_window_come_from_whole_steps() {
         value(Quantity::Utilization(cluster, workload), (0, 10)).unwrap(),
         0.6
     ));
-    assert_eq!(value(Quantity::WaitMean(cluster, workload), (0, 10)), None);
+    assert!(close(
+        value(Quantity::WaitMean(cluster, workload), (0, 20)).unwrap(),
+        0.002
+    ));
+    assert_eq!(value(Quantity::WaitMean(cluster, workload), (10, 20)), None);
+    // The run ends after a minute.
+    assert!(close(
+        value(Quantity::Throughput(alice), (0, 120)).unwrap(),
+        2.0 / 60.0
+    ));
+    assert_eq!(value(Quantity::Throughput(alice), (60, 120)), None);
     assert!(close(
         found(Quantity::WaitMean(cluster, workload), None)
             .0

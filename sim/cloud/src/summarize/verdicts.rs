@@ -5,7 +5,7 @@
 //!
 //! A measure in a window is taken from the steps of the time series that lie inside it as a
 //! whole, so its ends are as coarse as `seriesStep`, and its latency quantiles are at most 1.6 %
-//! off. Waits are not kept per step: a wait in a window is undecided.
+//! off. A window that reaches beyond the run is cut off at its end. Recovery knows no window.
 
 use super::tally::{Tallies, quantile_of_steps, steps_inside};
 use super::workloads::Across;
@@ -93,10 +93,13 @@ fn measured(
                 None => across.utilization(),
             })
         }
-        Quantity::WaitMean(cluster, workload) => match steps {
-            Some(_) => None,
-            None => Some(Across::of(study, cluster, workload)?.wait_mean()),
-        },
+        Quantity::WaitMean(cluster, workload) => {
+            let across = Across::of(study, cluster, workload)?;
+            Some(match steps {
+                Some(steps) => across.wait_mean_of_steps(&steps),
+                None => across.wait_mean(),
+            })
+        }
         Quantity::Recovery(traffic, entry) => {
             let position = recovery::position(study, entry as usize, traffic)?;
             Some(recovered(study, &recovery[position]))

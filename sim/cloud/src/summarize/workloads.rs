@@ -1,5 +1,6 @@
 //! What workloads did: utilization, numbers, waits and times in the station.
 
+use super::tally::part;
 use super::traffic::quantiles;
 use super::{Study, seconds};
 use crate::record::WorkloadRecord;
@@ -107,13 +108,7 @@ impl<'a> Across<'a> {
 
     /// The same in a range of steps.
     pub(super) fn utilization_of_steps(&self, steps: &Range<usize>) -> Estimate {
-        let sum = |values: &[u128]| {
-            values
-                .get(steps.clone())
-                .unwrap_or_default()
-                .iter()
-                .sum::<u128>() as f64
-        };
+        let sum = |values: &[u128]| part(values, steps).iter().sum::<u128>() as f64;
         self.ratio(
             |record| sum(&record.busy_steps_ns),
             |record| sum(&record.capacity_steps_ns),
@@ -125,6 +120,20 @@ impl<'a> Across<'a> {
         self.ratio(
             |record| seconds(record.wait_sum_ns),
             |record| record.started as f64,
+        )
+    }
+
+    /// The same of those that arrived in a range of steps.
+    pub(super) fn wait_mean_of_steps(&self, steps: &Range<usize>) -> Estimate {
+        self.ratio(
+            |record| {
+                let waits = part(&record.wait_steps, steps).iter();
+                seconds(waits.map(|step| step.wait_sum_ns).sum())
+            },
+            |record| {
+                let waits = part(&record.wait_steps, steps).iter();
+                waits.map(|step| step.started).sum::<u64>() as f64
+            },
         )
     }
 
