@@ -21,7 +21,7 @@ mod ziggurat;
 
 pub use distribution::{Distribution, DistributionError};
 pub use order::{Entry, Key};
-pub use partition::{Context, Partition, PartitionId, TimerClass};
+pub use partition::{Context, Partition, PartitionId, Timer, TimerClass};
 pub use queue::{Queue, QueueKind};
 pub use random::{Draw, Seed, Stream, philox4x64};
 pub use simulation::{Execution, Lookahead, Simulation};

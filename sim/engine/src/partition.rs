@@ -13,6 +13,14 @@ pub struct PartitionId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerClass(pub(crate) u16);
 
+/// One armed timer, from [`Context::arm`], for [`Context::disarm`]. Belongs to its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timer {
+    pub(crate) class: TimerClass,
+    /// Counts the timers of the class; wraps.
+    pub(crate) number: u32,
+}
+
 /// A part of the model that shares nothing with the other parts.
 ///
 /// Its events are its own; whatever another partition must learn is a message.
@@ -51,6 +59,8 @@ pub(crate) struct Core<P: Partition> {
     queue: Queue<P::Event>,
     timers: Timers<P::Event>,
     inbox: Inbox<P::Message>,
+    /// The least key of timers and inbox, kept because every event is compared with it.
+    beside: Key,
     pub(crate) outbox: Vec<Letter<P::Message>>,
     /// Least delay to each partition.
     lookahead: Vec<Duration>,
@@ -115,6 +125,7 @@ impl<P: Partition> Core<P> {
                 slots: Vec::new(),
                 free: Vec::new(),
             },
+            beside: Key::MAX,
             outbox: Vec::new(),
             lookahead,
             events: 0,
@@ -142,39 +153,51 @@ impl<P: Partition> Core<P> {
         }
     }
 
-    /// Puts a message that another partition sent among this one's pending ones.
+    /// Puts a message among the pending ones.
     pub(crate) fn deliver(&mut self, key: Key, message: P::Message) {
         assert!(key.time >= self.now.as_nanos(), "a message from the past");
         self.inbox.push(key, message);
+        self.beside = self.beside.min(key);
+    }
+
+    #[inline]
+    fn arm(&mut self, class: TimerClass, event: P::Event) -> Timer {
+        let key = self.key_at(self.now + self.timers.delay(class));
+        self.beside = self.beside.min(key);
+        self.timers.push(class, Entry { key, event })
+    }
+
+    #[inline]
+    fn disarm(&mut self, timer: Timer) -> bool {
+        let armed = self.timers.disarm(timer);
+        self.beside = self.timers.next_key().min(self.inbox.order.peek());
+        armed
     }
 
     /// The least pending key, or [`Key::MAX`].
     pub(crate) fn next_key(&mut self) -> Key {
-        self.queue
-            .peek()
-            .min(self.timers.next_key())
-            .min(self.inbox.order.peek())
+        self.queue.peek().min(self.beside)
     }
 
     /// Takes out the least of what is pending before `limit`, and moves the clock to it.
     #[inline]
     pub(crate) fn next_before(&mut self, limit: Key) -> Option<Step<P>> {
-        let timer = self.timers.next_key();
-        let message = self.inbox.order.peek();
-        let bound = limit.min(timer).min(message);
-        if let Some(entry) = self.queue.pop_before(bound) {
-            self.advance(entry.key);
-            return Some(Step::Event(entry.event));
+        if let Some(Entry { key, event }) = self.queue.pop_before(limit.min(self.beside)) {
+            self.advance(key);
+            return Some(Step::Event(event));
         }
-        if bound == limit {
+        if self.beside >= limit {
             return None;
         }
-        if bound == timer {
-            let entry = self.timers.pop();
-            self.advance(entry.key);
-            return Some(Step::Event(entry.event));
+        let message = self.inbox.order.peek();
+        if self.timers.next_key() < message {
+            let Entry { key, event } = self.timers.pop()?;
+            self.beside = self.timers.next_key().min(message);
+            self.advance(key);
+            return Some(Step::Event(event));
         }
         let (key, message) = self.inbox.pop()?;
+        self.beside = self.timers.next_key().min(self.inbox.order.peek());
         self.advance(key);
         let from = PartitionId((key.order >> SEQUENCE_BITS) as u16);
         Some(Step::Message(from, message))
@@ -185,15 +208,18 @@ impl<P: Partition> Core<P> {
         debug_assert!(key.time >= self.now.as_nanos(), "time runs backwards");
         self.now = Time::from_nanos(key.time);
         self.events += 1;
-        self.digest = fold(fold(self.digest, key.time), key.order);
+        self.digest = fold(self.digest, key.time ^ key.order.rotate_left(32));
     }
 }
+
+/// The golden ratio times 2^64, made odd: multiplying by it loses nothing.
+const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// One step of the order digest: not cryptographic, but every bit of every word counts, and so
 /// does the order of the words.
 #[inline]
 pub(crate) fn fold(digest: u64, word: u64) -> u64 {
-    (digest.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    (digest.rotate_left(23) ^ word).wrapping_mul(ODD)
 }
 
 /// What a partition can do with the engine while one of its handlers runs.
@@ -250,14 +276,17 @@ impl<'a, P: Partition> Context<'a, P> {
         self.core.timers.class(delay)
     }
 
-    /// Lets `event` happen after the delay of `class`. There is no disarming: the model puts a
-    /// generation into the event and ignores it if that has passed.
+    /// Lets `event` happen after the delay of `class`, unless the timer is disarmed before.
     #[inline]
-    pub fn arm(&mut self, class: TimerClass, event: P::Event) {
-        let key = self
-            .core
-            .key_at(self.core.now + self.core.timers.delay(class));
-        self.core.timers.push(class, Entry { key, event });
+    pub fn arm(&mut self, class: TimerClass, event: P::Event) -> Timer {
+        self.core.arm(class, event)
+    }
+
+    /// Takes back what [`Context::arm`] asked for. False if it has happened, or been taken back,
+    /// already; a handle must not be kept over four thousand million timers of its class.
+    #[inline]
+    pub fn disarm(&mut self, timer: Timer) -> bool {
+        self.core.disarm(timer)
     }
 
     /// Sends `message`, which arrives at partition `to` after `delay`. To itself any delay is
@@ -268,7 +297,7 @@ impl<'a, P: Partition> Context<'a, P> {
     pub fn send(&mut self, to: PartitionId, delay: Duration, message: P::Message) {
         let key = self.core.key_at(self.core.now + delay);
         if to == self.core.id {
-            self.core.inbox.push(key, message);
+            self.core.deliver(key, message);
             return;
         }
         let least = self.core.lookahead[usize::from(to.0)];

@@ -5,15 +5,15 @@
 //! it is not before what it last gave out. The enum is matched at run time: the branch is
 //! predicted, and a model is compiled once rather than once per structure.
 
+mod few;
 mod heap;
 mod radix;
-mod sorted;
 mod standard;
 mod wheel;
 
+use few::Few;
 pub(crate) use heap::Heap;
 use radix::Radix;
-use sorted::Sorted;
 use standard::Standard;
 use wheel::Wheel;
 
@@ -22,11 +22,9 @@ use crate::order::{Entry, Key};
 /// Which structure holds the pending events. The result of a run does not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QueueKind {
-    /// A sorted array while few events are pending, a wheel when there are many.
+    /// A ranked handful while no more than 16 events are pending, a wheel when there are more.
     #[default]
     Auto,
-    /// A sorted array: best up to some tens of events, linear beyond.
-    SortedArray,
     /// A 4-ary heap: no tuning, no bad case.
     Heap,
     /// A hierarchical wheel of chunked buckets: best for many events.
@@ -39,9 +37,8 @@ pub enum QueueKind {
 
 impl QueueKind {
     /// Every kind, for tests over the closed set.
-    pub const ALL: [QueueKind; 6] = [
+    pub const ALL: [QueueKind; 5] = [
         QueueKind::Auto,
-        QueueKind::SortedArray,
         QueueKind::Heap,
         QueueKind::Wheel,
         QueueKind::Radix,
@@ -49,81 +46,53 @@ impl QueueKind {
     ];
 }
 
-/// More pending events than this, and [`QueueKind::Auto`] moves them to the wheel.
-const AUTO_ARRAY_MAX: usize = 40;
-/// Fewer than this, and it moves them back. The gap keeps it from going to and fro.
-const AUTO_WHEEL_MIN: usize = 10;
+/// Fewer than this, and [`QueueKind::Auto`] moves them from the wheel back to a few. The gap to
+/// [`few::CAPACITY`] keeps it from going to and fro.
+const AUTO_WHEEL_MIN: usize = 6;
 
 /// A set of pending events, of the structure that its [`QueueKind`] names.
+///
+/// # Examples
+/// ```
+/// use hybridsim_engine::{Entry, Key, Queue, QueueKind, Time};
+///
+/// let mut queue = Queue::new(QueueKind::Auto);
+/// for (order, (time, event)) in [(7, "late"), (3, "early"), (3, "next")].into_iter().enumerate() {
+///     let order = order as u64;
+///     queue.push(Entry { key: Key { time, order }, event });
+/// }
+/// let limit = Key::after(Time::from_nanos(3));
+/// assert_eq!(queue.pop_before(limit).unwrap().event, "early");
+/// assert_eq!(queue.pop_before(limit).unwrap().event, "next");
+/// assert_eq!(queue.pop_before(limit), None);
+/// assert_eq!(queue.peek().time, 7);
+/// ```
 #[derive(Clone, Debug)]
-pub struct Queue<E>(Structure<E>);
+pub struct Queue<E> {
+    structure: Structure<E>,
+    /// Whether the structure changes with the number of pending events.
+    automatic: bool,
+    /// An empty wheel that was in use before, so that going to and fro allocates nothing.
+    spare: Option<Box<Wheel<E>>>,
+}
 
 #[derive(Clone, Debug)]
 enum Structure<E> {
-    Auto(Box<Auto<E>>),
-    Sorted(Sorted<E>),
+    Few(Few<E>),
     Heap(Heap<E>),
     Wheel(Box<Wheel<E>>),
     Radix(Box<Radix<E>>),
     Standard(Standard<E>),
 }
 
-#[derive(Clone, Debug)]
-struct Auto<E> {
-    array: Sorted<E>,
-    wheel: Wheel<E>,
-    in_wheel: bool,
-}
-
-impl<E: Copy> Auto<E> {
-    #[inline]
-    fn push(&mut self, entry: Entry<E>) {
-        if self.in_wheel {
-            self.wheel.push(entry);
-            return;
-        }
-        self.array.push(entry);
-        if self.array.len() > AUTO_ARRAY_MAX {
-            self.enter_wheel();
-        }
-    }
-
-    #[inline]
-    fn pop_before(&mut self, limit: Key) -> Option<Entry<E>> {
-        if !self.in_wheel {
-            return self.array.pop_before(limit);
-        }
-        let entry = self.wheel.pop_before(limit);
-        if self.wheel.len() < AUTO_WHEEL_MIN {
-            self.leave_wheel();
-        }
-        entry
-    }
-
-    #[cold]
-    fn enter_wheel(&mut self) {
-        self.wheel.restart(self.array.drain());
-        self.in_wheel = true;
-    }
-
-    #[cold]
-    fn leave_wheel(&mut self) {
-        while let Some(entry) = self.wheel.pop_before(Key::MAX) {
-            self.array.push(entry);
-        }
-        self.in_wheel = false;
-    }
-}
-
 macro_rules! each {
-    ($queue:expr, $structure:ident => $call:expr) => {
-        match &mut $queue.0 {
-            Structure::Auto($structure) => $call,
-            Structure::Sorted($structure) => $call,
-            Structure::Heap($structure) => $call,
-            Structure::Wheel($structure) => $call,
-            Structure::Radix($structure) => $call,
-            Structure::Standard($structure) => $call,
+    ($structure:expr, $name:ident => $call:expr) => {
+        match $structure {
+            Structure::Few($name) => $call,
+            Structure::Heap($name) => $call,
+            Structure::Wheel($name) => $call,
+            Structure::Radix($name) => $call,
+            Structure::Standard($name) => $call,
         }
     };
 }
@@ -132,58 +101,64 @@ impl<E: Copy> Queue<E> {
     /// An empty set.
     #[must_use]
     pub fn new(kind: QueueKind) -> Self {
-        Queue(match kind {
-            QueueKind::Auto => Structure::Auto(Box::new(Auto {
-                array: Sorted::new(),
-                wheel: Wheel::new(),
-                in_wheel: false,
-            })),
-            QueueKind::SortedArray => Structure::Sorted(Sorted::new()),
+        let structure = match kind {
+            QueueKind::Auto => Structure::Few(Few::new()),
             QueueKind::Heap => Structure::Heap(Heap::new()),
             QueueKind::Wheel => Structure::Wheel(Box::new(Wheel::new())),
             QueueKind::Radix => Structure::Radix(Box::new(Radix::new())),
             QueueKind::Std => Structure::Standard(Standard::new()),
-        })
+        };
+        Queue {
+            structure,
+            automatic: kind == QueueKind::Auto,
+            spare: None,
+        }
     }
 
     /// Adds an entry, whose key must differ from every other and not be before the last popped.
     #[inline]
     pub fn push(&mut self, entry: Entry<E>) {
-        each!(self, structure => structure.push(entry));
+        match &mut self.structure {
+            Structure::Few(few) if !few.is_full() => few.push(entry),
+            _ => self.push_many(entry),
+        }
     }
 
     /// Takes out the least entry if its key is less than `limit`.
     #[inline]
     pub fn pop_before(&mut self, limit: Key) -> Option<Entry<E>> {
-        each!(self, structure => structure.pop_before(limit))
+        // Small models stay with a few, so these alone are inlined into the loop over events.
+        match &mut self.structure {
+            Structure::Few(few) => few.pop_before(limit),
+            _ => self.pop_many(limit),
+        }
+    }
+
+    fn push_many(&mut self, entry: Entry<E>) {
+        if let Structure::Few(_) = self.structure {
+            self.enter_wheel();
+        }
+        each!(&mut self.structure, structure => structure.push(entry));
+    }
+
+    fn pop_many(&mut self, limit: Key) -> Option<Entry<E>> {
+        let entry = each!(&mut self.structure, structure => structure.pop_before(limit));
+        if self.automatic && self.len() < AUTO_WHEEL_MIN {
+            self.leave_wheel();
+        }
+        entry
     }
 
     /// The least key, or [`Key::MAX`] of an empty set. It may reorder what is inside.
     #[inline]
     pub fn peek(&mut self) -> Key {
-        match &mut self.0 {
-            Structure::Auto(auto) if auto.in_wheel => auto.wheel.peek(),
-            Structure::Auto(auto) => auto.array.peek(),
-            Structure::Sorted(array) => array.peek(),
-            Structure::Heap(heap) => heap.peek(),
-            Structure::Wheel(wheel) => wheel.peek(),
-            Structure::Radix(radix) => radix.peek(),
-            Structure::Standard(standard) => standard.peek(),
-        }
+        each!(&mut self.structure, structure => structure.peek())
     }
 
     /// How many events are pending.
     #[must_use]
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Structure::Auto(auto) if auto.in_wheel => auto.wheel.len(),
-            Structure::Auto(auto) => auto.array.len(),
-            Structure::Sorted(array) => array.len(),
-            Structure::Heap(heap) => heap.len(),
-            Structure::Wheel(wheel) => wheel.len(),
-            Structure::Radix(radix) => radix.len(),
-            Structure::Standard(standard) => standard.len(),
-        }
+        each!(&self.structure, structure => structure.len())
     }
 
     /// Whether nothing is pending.
@@ -195,13 +170,29 @@ impl<E: Copy> Queue<E> {
     /// Bytes that the structure has allocated, used or not.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
-            Structure::Auto(auto) => auto.array.memory_bytes() + auto.wheel.memory_bytes(),
-            Structure::Sorted(array) => array.memory_bytes(),
-            Structure::Heap(heap) => heap.memory_bytes(),
-            Structure::Wheel(wheel) => wheel.memory_bytes(),
-            Structure::Radix(radix) => radix.memory_bytes(),
-            Structure::Standard(standard) => standard.memory_bytes(),
+        let spare = self.spare.as_ref().map_or(0, |wheel| wheel.memory_bytes());
+        spare + each!(&self.structure, structure => structure.memory_bytes())
+    }
+
+    #[cold]
+    fn enter_wheel(&mut self) {
+        let mut entries = Vec::with_capacity(self.len());
+        while let Some(entry) = self.pop_before(Key::MAX) {
+            entries.push(entry);
+        }
+        let mut wheel = self.spare.take().unwrap_or_else(|| Box::new(Wheel::new()));
+        wheel.restart(&entries);
+        self.structure = Structure::Wheel(wheel);
+    }
+
+    #[cold]
+    fn leave_wheel(&mut self) {
+        let few = Structure::Few(Few::new());
+        if let Structure::Wheel(mut wheel) = core::mem::replace(&mut self.structure, few) {
+            while let Some(entry) = wheel.pop_before(Key::MAX) {
+                self.push(entry);
+            }
+            self.spare = Some(wheel);
         }
     }
 }

@@ -14,7 +14,6 @@
 //! of entries per opened bucket: from simulated quantities alone.
 
 use super::heap::Heap;
-use super::sorted::insert;
 use crate::order::{Entry, Key};
 
 const DIGIT_BITS: u32 = 10;
@@ -23,6 +22,9 @@ const DIGIT_MASK: u64 = SLOTS as u64 - 1;
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 /// Entries of a chunk.
 const CHUNK: usize = 8;
+/// Up to this length, counting the greater keys one by one beats a binary search, because the
+/// count has no branch to mispredict.
+const COUNT_MAX: usize = 32;
 /// A current bucket longer than this takes no insertions: they go to the heap beside it.
 const INSERT_MAX: usize = 48;
 /// Entries per opened bucket: retuned to the middle one when outside of the outer two.
@@ -87,6 +89,20 @@ struct Tuning {
     buckets: u64,
     entries: u64,
     patience: u32,
+}
+
+/// Inserts into an array that is sorted greatest first.
+fn insert<E: Copy>(entries: &mut Vec<Entry<E>>, entry: Entry<E>) {
+    let wide = entry.key.wide();
+    let place = if entries.len() <= COUNT_MAX {
+        let greater = entries
+            .iter()
+            .map(|other| usize::from(other.key.wide() > wide));
+        greater.sum()
+    } else {
+        entries.partition_point(|other| other.key.wide() > wide)
+    };
+    entries.insert(place, entry);
 }
 
 impl Level {
@@ -314,9 +330,8 @@ impl<E: Copy> Wheel<E> {
     }
 
     /// Starts an empty wheel with these entries and a width that suits them.
-    pub(super) fn restart(&mut self, entries: impl Iterator<Item = Entry<E>>) {
+    pub(super) fn restart(&mut self, entries: &[Entry<E>]) {
         debug_assert_eq!(self.len, 0, "only an empty wheel starts anew");
-        let entries: Vec<Entry<E>> = entries.collect();
         let times = entries.iter().map(|entry| entry.key.time);
         let least = times.clone().min().unwrap_or(0);
         let span = times.max().unwrap_or(0) - least;
@@ -324,7 +339,7 @@ impl<E: Copy> Wheel<E> {
         self.width_bits = width.max(1).ilog2();
         self.tuning = Tuning::default();
         self.len = entries.len();
-        self.refill(&entries);
+        self.refill(entries);
     }
 
     /// Places entries into a wheel whose slots are all empty.

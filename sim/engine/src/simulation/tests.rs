@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::prelude::*;
 
 use super::*;
-use crate::partition::TimerClass;
+use crate::partition::{Timer, TimerClass};
 use crate::random::{Seed, Stream};
 
 /// Passes tokens around: each event draws what its token does next.
@@ -15,6 +15,7 @@ struct Player {
     stream: Stream,
     delays: Vec<Duration>,
     timers: Vec<TimerClass>,
+    armed: Vec<(Timer, u32)>,
     handled: u64,
     /// A digest of everything seen, in the order of seeing it.
     seen: u64,
@@ -42,11 +43,21 @@ impl Player {
     fn act(&mut self, token: u32, context: &mut Context<'_, Self>) {
         let mut draw = self.stream.draw(self.handled, u64::from(token));
         let delay = Duration::from_nanos(u64::from(draw.below(4)) * GRAIN);
+        if !self.armed.is_empty() && draw.chance(0.3) {
+            let index = draw.below(self.armed.len() as u32) as usize;
+            let (timer, token) = self.armed.swap_remove(index);
+            // Taken back too late, the token is under way already.
+            if context.disarm(timer) {
+                context.after(delay, Event::Token(token));
+            }
+            assert!(!context.disarm(timer));
+        }
         match draw.below(4) {
             0 => context.after(delay, Event::Token(token)),
             1 => {
                 let class = self.timers[draw.below(self.timers.len() as u32) as usize];
-                context.arm(class, Event::Timer(token));
+                let timer = context.arm(class, Event::Timer(token));
+                self.armed.push((timer, token));
             }
             _ => {
                 let to = draw.below(self.delays.len() as u32);
@@ -106,6 +117,7 @@ fn players(master: u64, lookahead: &[Vec<Duration>]) -> Vec<Player> {
             stream: Stream::new(seed, &format!("player {index}")),
             delays,
             timers: Vec::new(),
+            armed: Vec::new(),
             handled: 0,
             seen: 0,
             panics_at: None,
@@ -264,8 +276,12 @@ impl Partition for Recorder {
         for (number, &(delay, how)) in plan.iter().enumerate() {
             let number = number as u32;
             match how {
-                "long" => context.arm(long, number),
-                "short" => context.arm(short, number),
+                "long" => {
+                    context.arm(long, number);
+                }
+                "short" => {
+                    context.arm(short, number);
+                }
                 "send" => context.send(context.id(), Duration::from_nanos(delay), number),
                 _ => context.after(Duration::from_nanos(delay), number),
             }
@@ -307,6 +323,60 @@ fn timers_messages_and_events_at_one_time_come_in_the_order_of_asking() {
     simulation.run(Time::from_nanos(10), Execution::Sequential);
     let late = [(10, 0), (10, 1), (10, 3), (10, 4), (10, 7)];
     assert_eq!(simulation.into_partitions()[0].record[5..], late);
+}
+
+/// Arms five timers of each of two classes, then disarms some at 1 ns.
+#[derive(Default)]
+struct Disarmer {
+    timers: Vec<Timer>,
+    fired: Vec<(u64, u32)>,
+    answers: Vec<bool>,
+}
+
+impl Partition for Disarmer {
+    type Event = u32;
+    type Message = ();
+
+    fn start(&mut self, context: &mut Context<'_, Self>) {
+        for delay in [10, 7] {
+            let class = context.timer_class(Duration::from_nanos(delay));
+            for number in 0..5 {
+                let event = delay as u32 * 10 + number;
+                self.timers.push(context.arm(class, event));
+            }
+        }
+        context.after(Duration::from_nanos(1), 1);
+        context.after(Duration::from_nanos(9), 2);
+    }
+
+    fn handle(&mut self, event: u32, context: &mut Context<'_, Self>) {
+        let indices: &[usize] = match event {
+            1 => &[5, 0, 6, 3, 8, 0],
+            // The first of these has fired.
+            2 => &[7, 1, 2],
+            _ => {
+                self.fired.push((context.now().as_nanos(), event));
+                return;
+            }
+        };
+        for &index in indices {
+            self.answers.push(context.disarm(self.timers[index]));
+        }
+    }
+
+    fn receive(&mut self, _: PartitionId, (): (), _: &mut Context<'_, Self>) {}
+}
+
+#[test]
+fn what_is_disarmed_does_not_happen() {
+    let lookahead = Lookahead::uniform(Duration::MAX);
+    let mut simulation = Simulation::new(vec![Disarmer::default()], lookahead, QueueKind::Auto);
+    simulation.run(Time::MAX, Execution::Sequential);
+    assert_eq!(simulation.events(), 2 + 3);
+    let disarmer = &simulation.into_partitions()[0];
+    assert_eq!(disarmer.fired, [(7, 72), (7, 74), (10, 104)]);
+    let answers = [true, true, true, true, true, false, false, true, true];
+    assert_eq!(disarmer.answers, answers);
 }
 
 /// Sends one message, too early for its lookahead.
