@@ -178,9 +178,9 @@ pub fn run(
         });
     }
     let topology = cloud::compile(&scenario);
-    let records = runner.measured(&topology, warm_up.length)?;
+    let (records, wanted) = runner.measured(&topology, warm_up.length)?;
     let mut summary = cloud::summarize(&topology, &records, &warm_up);
-    summary.interrupted = runner.is_interrupted();
+    summary.interrupted = (records.len() as u32) < wanted;
     Ok(Study { summary, records })
 }
 
@@ -251,8 +251,12 @@ impl Runner<'_> {
     }
 
     /// The replications that count: the least number first, then as many more as the wish for
-    /// precision asks for. Their number follows from the results alone.
-    fn measured(&self, topology: &Topology, warm_up: Duration) -> Result<Vec<Record>, StudyError> {
+    /// precision asks for, and how many that is. It follows from the results alone.
+    fn measured(
+        &self,
+        topology: &Topology,
+        warm_up: Duration,
+    ) -> Result<(Vec<Record>, u32), StudyError> {
         let plan = topology.scenario().run.replications;
         let mut records: Vec<Record> = Vec::new();
         let mut wanted = plan.min;
@@ -261,9 +265,11 @@ impl Runner<'_> {
             let first = self.options.first_replication;
             let numbers = first + records.len() as u32..first + wanted;
             records.extend(self.replications(Phase::Measured, topology, numbers, warm_up)?);
-            wanted = wanted_after(topology.scenario(), &records);
+            if records.len() as u32 == wanted {
+                wanted = wanted_after(topology.scenario(), &records);
+            }
         }
-        Ok(records)
+        Ok((records, wanted))
     }
 
     /// Replications with these numbers, in their order; fewer if interrupted.
