@@ -22,11 +22,10 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
             .expect("every source sits in a partition");
         let open = open_requests(domain, traffic, record.from);
         let told = domain.meters.traffic_record(traffic);
-        let seed = domain.seed;
         assert_eq!(
             told.in_flight, open,
-            "requests of traffic source {:?} do not add up (seed {}, replication {})",
-            topology.scenario.traffic[index].name, seed.master, seed.replication
+            "requests of traffic source {:?} do not add up ({:?})",
+            topology.scenario.traffic[index].name, domain.seed
         );
         record.traffic.push(told);
     }
@@ -54,7 +53,7 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
 /// Requests of a source that count and have not ended.
 fn open_requests(domain: &Domain<'_>, traffic: TrafficId, from: engine::Time) -> u64 {
     let open = domain.calls.iter().filter(|(_, call)| match call.owner {
-        Owner::User(source, intended) => source == traffic && intended >= from,
+        Owner::User(asker) => asker.traffic == traffic && asker.intended >= from,
         Owner::Task(_) => false,
     });
     open.count() as u64

@@ -1,5 +1,4 @@
 //! The cloud model: what exists and what happens.
-#![allow(dead_code)]
 mod audit;
 mod balance;
 mod control;

@@ -25,7 +25,7 @@ pub struct Options {
 /// If the books do not balance at the end; the message names seed and replication.
 pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
     let simulation = replicate(topology, seed, options);
-    let plan = measure_plan(topology, options);
+    let plan = measure_plan(topology, seed, options);
     let mut record = Record {
         replication: seed.replication,
         digest: simulation.digest(),
@@ -49,7 +49,7 @@ pub(crate) fn replicate<'t>(
     seed: Seed,
     options: &Options,
 ) -> Simulation<Domain<'t>> {
-    let plan = measure_plan(topology, options);
+    let plan = measure_plan(topology, seed, options);
     let domains = (0..topology.partitions.len())
         .map(|partition| Domain::new(topology, partition as u16, seed, plan))
         .collect();
@@ -59,9 +59,10 @@ pub(crate) fn replicate<'t>(
     simulation
 }
 
-fn measure_plan(topology: &Topology, options: &Options) -> MeasurePlan {
+fn measure_plan(topology: &Topology, seed: Seed, options: &Options) -> MeasurePlan {
     let run = &topology.scenario.run;
     MeasurePlan {
+        seed,
         from: Time::ZERO + options.warm_up,
         until: Time::ZERO + run.duration,
         step: run.series_step,

@@ -8,14 +8,6 @@ pub(crate) struct Key {
     generation: u32,
 }
 
-impl Key {
-    /// A key that never names anything, for fields that are filled later.
-    pub(crate) const NONE: Key = Key {
-        slot: u32::MAX,
-        generation: 0,
-    };
-}
-
 /// A slab of `T`.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
@@ -116,6 +108,5 @@ mod tests {
         assert_eq!(slab.get(second), Some(&"second"));
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.iter().count(), 1);
-        assert_eq!(slab.get(Key::NONE), None);
     }
 }

@@ -34,17 +34,28 @@ struct Checked {
 }
 
 impl Balancer {
-    pub(crate) fn new(service: ServiceId, nodes: u32) -> Self {
-        let known = Checked {
-            healthy: true,
+    /// A balancer that has checked all nodes before the start.
+    pub(crate) fn new(service: ServiceId, passing: impl Iterator<Item = bool>) -> Self {
+        let nodes = passing.map(|healthy| Checked {
+            healthy,
             contrary: 0,
             changed: Time::ZERO,
-        };
-        Balancer {
+        });
+        let mut balancer = Balancer {
             service,
-            nodes: vec![known; nodes as usize],
-            healthy: (0..nodes).collect(),
-        }
+            nodes: nodes.collect(),
+            healthy: Vec::new(),
+        };
+        balancer.list_healthy();
+        balancer
+    }
+
+    fn list_healthy(&mut self) {
+        let nodes = (0..).zip(&self.nodes);
+        self.healthy = nodes
+            .filter(|(_, known)| known.healthy)
+            .map(|(node, _)| node)
+            .collect();
     }
 
     /// Nodes believed healthy, ascending.
@@ -74,11 +85,7 @@ impl Balancer {
         known.healthy = passed;
         known.contrary = 0;
         let changed = known.changed;
-        let nodes = (0..).zip(&self.nodes);
-        self.healthy = nodes
-            .filter(|(_, known)| known.healthy)
-            .map(|(node, _)| node)
-            .collect();
+        self.list_healthy();
         Some(changed)
     }
 }
@@ -117,7 +124,7 @@ impl Domain<'_> {
     }
 
     /// Whether a node may take connections from outside for a service.
-    fn has_local_duty(&self, service: ServiceId, node: u32) -> bool {
+    pub(crate) fn has_local_duty(&self, service: ServiceId, node: u32) -> bool {
         let cluster = self.cluster.expect("balancers belong to clusters");
         let described = &self.topology.cluster(cluster).services[service.index()];
         let view = &self.nodes[node as usize].view;

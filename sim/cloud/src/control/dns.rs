@@ -20,7 +20,8 @@ use crate::path::link::Packet;
 use crate::path::service::{Choice, Fate};
 use crate::record::ViewKind;
 use crate::scenario::{DnsPolicy, GlobalNameId, ServiceId};
-use engine::{Duration, Stream, Time};
+use crate::topology::Topology;
+use engine::{Draw, Duration, Stream, Time};
 
 /// What the DNS believes of one candidate.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +162,8 @@ impl Domain<'_> {
             .filter(|&answer| all_ill || state.candidates[answer as usize].healthy)
             .collect();
         let address = (u64::from(from) << 32 | u64::from(resolver), number);
-        let answer = self.pick(from, name, &eligible, address);
+        let draw = state.stream.draw(address.0, address.1);
+        let answer = pick(self.topology, from, name, &eligible, draw);
         let packet = Packet::Answer {
             name,
             resolver,
@@ -173,35 +175,6 @@ impl Domain<'_> {
             branch: number,
         };
         self.send_out(from, Duration::ZERO, packet, identity, context);
-    }
-
-    fn pick(&self, from: u16, name: GlobalNameId, eligible: &[u32], address: (u64, u64)) -> u32 {
-        let described = &self.topology.scenario.global_names[name.index()];
-        let answers = &described.answers;
-        match described.policy {
-            DnsPolicy::Failover => eligible[0],
-            DnsPolicy::Latency => {
-                let distance = |answer: &&u32| {
-                    let cluster = answers[**answer as usize].cluster.0 as u16;
-                    self.topology.one_way(from, cluster)
-                };
-                let nearest = eligible.iter().min_by_key(distance);
-                *nearest.expect("there is a candidate")
-            }
-            DnsPolicy::Weighted => {
-                let weight = |answer: u32| u64::from(answers[answer as usize].weight);
-                let total: u64 = eligible.iter().map(|&answer| weight(answer)).sum();
-                let mut draw = self.names[name.index()].stream.draw(address.0, address.1);
-                let mut ticket = (draw.uniform() * total as f64) as u64;
-                for &answer in eligible {
-                    if ticket < weight(answer) {
-                        return answer;
-                    }
-                    ticket -= weight(answer);
-                }
-                eligible[0]
-            }
-        }
     }
 
     /// A check arrives at the cluster: does the entry lead to a pod that takes connections?
@@ -245,6 +218,41 @@ impl Domain<'_> {
             }
             Choice::Refuse => Fate::Refused,
             Choice::Drop => Fate::Dropped,
+        }
+    }
+}
+
+/// The candidate that the DNS answers to partition `from`, out of those eligible.
+pub(crate) fn pick(
+    topology: &Topology,
+    from: u16,
+    name: GlobalNameId,
+    eligible: &[u32],
+    mut draw: Draw,
+) -> u32 {
+    let described = &topology.scenario.global_names[name.index()];
+    let answers = &described.answers;
+    match described.policy {
+        DnsPolicy::Failover => eligible[0],
+        DnsPolicy::Latency => {
+            let distance = |answer: &&u32| {
+                let cluster = answers[**answer as usize].cluster.0 as u16;
+                topology.one_way(from, cluster)
+            };
+            let nearest = eligible.iter().min_by_key(distance);
+            *nearest.expect("there is a candidate")
+        }
+        DnsPolicy::Weighted => {
+            let weight = |answer: u32| u64::from(answers[answer as usize].weight);
+            let total: u64 = eligible.iter().map(|&answer| weight(answer)).sum();
+            let mut ticket = (draw.uniform() * total as f64) as u64;
+            for &answer in eligible {
+                if ticket < weight(answer) {
+                    return answer;
+                }
+                ticket -= weight(answer);
+            }
+            eligible[0]
         }
     }
 }

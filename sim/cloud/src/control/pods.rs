@@ -248,8 +248,7 @@ impl Domain<'_> {
         if self.fate(endpoint) == crate::path::service::Fate::Refused {
             let identity = task.identity;
             let packet = Packet::Reset { to: reply };
-            let leg = crate::path::link::Leg::Response;
-            self.send_back(reply, endpoint, packet, 0, identity, leg, context);
+            self.send_back(reply, endpoint, packet, identity, context);
         }
     }
 
@@ -264,9 +263,9 @@ impl Domain<'_> {
         for key in gone {
             self.release_outstanding(key);
             let call = self.calls.remove(key).expect("listed just now");
-            if let Owner::User(traffic, intended) = call.owner {
-                let outcome = Err(Reason::Reset);
-                self.request_ended(&call, traffic, intended, outcome, context);
+            if let Owner::User(asker) = call.owner {
+                let attempts = u32::from(call.attempt);
+                self.request_ended(asker, attempts, Err(Reason::Reset), context);
             }
         }
         let id = self.id;

@@ -185,8 +185,10 @@ impl<'t> Domain<'t> {
         for (index, service) in described.services.iter().enumerate() {
             if service.kind == ServiceKind::LoadBalancer {
                 let service = ServiceId::from(index);
-                self.balancers
-                    .push(Balancer::new(service, self.nodes.len() as u32));
+                let nodes = 0..self.nodes.len() as u32;
+                let passing = nodes.map(|node| self.has_local_duty(service, node));
+                let balancer = Balancer::new(service, passing);
+                self.balancers.push(balancer);
             }
         }
     }

@@ -220,19 +220,17 @@ impl Domain<'_> {
         self.faults.push(entry);
         self.move_levers(context);
         let topology = self.topology;
-        if let Action::Fault {
-            fault:
-                Fault::PodKill {
-                    cluster,
-                    workload,
-                    count,
-                },
-            ..
-        } = &topology.scenario.timeline[entry as usize].action
-        {
-            if self.cluster == Some(*cluster) {
-                self.kill_pods(*workload, *count, context);
-            }
+        match &topology.scenario.timeline[entry as usize].action {
+            Action::Fault {
+                fault:
+                    Fault::PodKill {
+                        cluster,
+                        workload,
+                        count,
+                    },
+                ..
+            } if self.cluster == Some(*cluster) => self.kill_pods(*workload, *count, context),
+            _ => {}
         }
     }
 

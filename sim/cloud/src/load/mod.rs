@@ -81,7 +81,7 @@ impl<'a> ArrivalProcess<'a> {
         let mut draw = self.stream.draw(number, GAP);
         let mut at = self.last;
         loop {
-            at = at + exponential(&mut draw, greatest);
+            at += exponential(&mut draw, greatest);
             if rate::ends_before(profile, at) {
                 return None;
             }

@@ -13,11 +13,13 @@ use crate::record::{
     CallKey, CallRecord, Reason, TrafficRecord, ViewKind, ViewRecord, WorkloadRecord,
 };
 use crate::scenario::{ClusterId, TrafficId, WorkloadId};
-use engine::{Duration, Time};
+use engine::{Duration, Seed, Time};
 
 /// When to measure and how finely.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MeasurePlan {
+    /// Which replication, for the messages of failed assertions.
+    pub(crate) seed: Seed,
     /// What starts earlier does not count.
     pub(crate) from: Time,
     /// End of the run.

@@ -188,18 +188,19 @@ impl StationMeter {
             let inside_from = arrived.max(self.plan.from);
             self.inside_ns += u128::from(until.since(inside_from).as_nanos());
         }
+        let replication = self.plan.seed;
         assert_eq!(
             self.in_system.value, present,
-            "requests in the pods of workload {workload:?} do not add up"
+            "requests in the pods of {workload:?} of {cluster:?} do not add up ({replication:?})"
         );
         assert_eq!(
             self.in_system.measured, self.inside_ns,
-            "Little's law does not hold for workload {workload:?}"
+            "Little's law does not hold for {workload:?} of {cluster:?} ({replication:?})"
         );
         let unlimited = self.capacity_milli.measured == 0;
         assert!(
             unlimited || self.busy_milli.measured <= self.capacity_milli.measured,
-            "workload {workload:?} was busier than it has workers"
+            "{workload:?} of {cluster:?} was busier than it has workers ({replication:?})"
         );
         let thousandth = |values: &[u128]| values.iter().map(|value| value / 1_000).collect();
         let steps = step_of(&self.plan, until).max(1);

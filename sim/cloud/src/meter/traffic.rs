@@ -87,9 +87,10 @@ impl TrafficMeter {
         let failed: u64 = self.failures.iter().sum();
         assert!(
             self.sent >= self.succeeded + failed,
-            "more requests ended ({} + {failed}) than were sent ({})",
+            "more requests ended ({} + {failed}) than were sent ({}, {:?})",
             self.succeeded,
-            self.sent
+            self.sent,
+            plan.seed
         );
         let mut starts = std::mem::take(&mut self.failed_starts);
         starts.sort_unstable();

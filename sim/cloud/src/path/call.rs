@@ -162,11 +162,10 @@ impl Domain<'_> {
         let call = &mut self.calls[key];
         call.stage = Stage::Paused;
         let plan = &self.plans[call.plan as usize];
-        if outcome.is_err() {
-            if let Some(pause) = guard::pause_before(&plan.retry, u32::from(call.attempts)) {
-                context.after(pause, Event::Retry(key));
-                return;
-            }
+        let pause = guard::pause_before(&plan.retry, u32::from(call.attempts));
+        if let (Err(_), Some(pause)) = (outcome, pause) {
+            context.after(pause, Event::Retry(key));
+            return;
         }
         let goes_on = outcome.is_ok() || plan.on_failure == OnFailure::Ignore;
         if goes_on && call.repeats_left > 0 {
@@ -178,8 +177,8 @@ impl Domain<'_> {
         }
         let call = self.calls.remove(key).expect("a call ends once");
         match call.owner {
-            Owner::User(traffic, intended) => {
-                self.request_ended(&call, traffic, intended, outcome, context);
+            Owner::User(asker) => {
+                self.request_ended(asker, u32::from(call.attempt), outcome, context);
             }
             Owner::Task(task) => self.call_ended(task, &call, outcome, context),
         }

@@ -513,10 +513,11 @@ impl Domain<'_> {
     /// The HTTP/2 connection to an endpoint is gone, if there is one.
     fn drop_shared(&mut self, key: Key, endpoint: Endpoint) {
         let pool_key = self.pool_key(key, Some(endpoint));
-        if let Some(pool) = self.pools.get_mut(&pool_key) {
-            if matches!(pool.shared, Shared::Open(open, _) if open == endpoint) {
-                pool.shared = Shared::None;
-            }
+        let pool = self.pools.get_mut(&pool_key);
+        let leads_there =
+            |pool: &&mut Pool| matches!(pool.shared, Shared::Open(open, _) if open == endpoint);
+        if let Some(pool) = pool.filter(leads_there) {
+            pool.shared = Shared::None;
         }
     }
 

@@ -343,10 +343,8 @@ impl Domain<'_> {
         let Some((to, identity)) = parcel.onward else {
             return;
         };
-        if let Packet::Request { from, .. } = parcel.packet {
-            if !self.awaits(from) {
-                return;
-            }
+        if matches!(parcel.packet, Packet::Request { from, .. } if !self.awaits(from)) {
+            return;
         }
         match self.levers.barrier(to) {
             None => self.send_over(to, Duration::ZERO, parcel.packet, identity, context),
@@ -378,7 +376,7 @@ impl Domain<'_> {
 
 impl Packet {
     /// Bytes on the wire, and which leg of an attempt it is.
-    fn size_and_leg(&self) -> (u64, Leg) {
+    pub(super) fn size_and_leg(&self) -> (u64, Leg) {
         match self {
             Packet::Syn { .. } => (0, Leg::Syn),
             Packet::Connected { .. } | Packet::Refused { .. } => (0, Leg::SynAnswer),

@@ -98,11 +98,21 @@ pub(crate) struct CallRef {
     pub(crate) call: Key,
 }
 
+/// A user who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) traffic: TrafficId,
+    /// Which user of a closed population.
+    pub(crate) user: Option<u32>,
+    /// When the request was meant to start.
+    pub(crate) intended: Time,
+}
+
 /// Who waits for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// A user since the instant at which the request was meant to start.
-    User(TrafficId, Time),
+    /// A user.
+    User(Asker),
     /// A task of this partition.
     Task(Key),
 }

@@ -9,14 +9,14 @@
 //! Validated by: closed forms of open and closed networks.
 
 use super::proxy::translated;
-use super::{Call, Identity, Outcome, Owner};
+use super::{Asker, Call, Identity, Outcome, Owner};
 use crate::domain::{Clock, Domain, Event};
 use crate::load::ArrivalProcess;
 use crate::meter::Observation;
 use crate::record::Reason;
 use crate::scenario::{Arrivals, OnFailure, Traffic, TrafficId, TrafficSource};
 use crate::slab::Key;
-use engine::{Seed, Stream, Time};
+use engine::{Seed, Stream};
 
 /// A traffic source at work.
 #[derive(Clone, Debug)]
@@ -144,41 +144,36 @@ impl Domain<'_> {
                 Some(state.people.draw(number, CLIENT).below(clients))
             }
         };
-        let owner = Owner::User(traffic, now);
+        let asker = Asker {
+            traffic,
+            user,
+            intended: now,
+        };
         match client {
-            Some(client) => self.make_call(owner, plan, client, identity, context),
-            None => {
-                // There is no pod that could send it.
-                let observation = Observation::RequestEnded {
-                    traffic,
-                    intended: now,
-                    attempts: 0,
-                    outcome: Err(Reason::Unavailable),
-                };
-                self.meters.observe(now, observation);
-            }
+            Some(client) => self.make_call(Owner::User(asker), plan, client, identity, context),
+            // There is no pod that could send it.
+            None => self.request_ended(asker, 0, Err(Reason::Unavailable), context),
         }
     }
 
     /// A user has an answer, or none for good.
     pub(crate) fn request_ended(
         &mut self,
-        call: &Call,
-        traffic: TrafficId,
-        intended: Time,
+        asker: Asker,
+        attempts: u32,
         outcome: Outcome,
         context: &mut Clock<'_, Self>,
     ) {
         let observation = Observation::RequestEnded {
-            traffic,
-            intended,
-            attempts: u32::from(call.attempt),
+            traffic: asker.traffic,
+            intended: asker.intended,
+            attempts,
             outcome,
         };
         self.meters.observe(context.now(), observation);
-        let source = self.source_of_traffic[traffic.index()];
-        if !self.sources[source as usize].turns.is_empty() {
-            self.think(source, call.client, context);
+        if let Some(user) = asker.user {
+            let source = self.source_of_traffic[asker.traffic.index()];
+            self.think(source, user, context);
         }
     }
 

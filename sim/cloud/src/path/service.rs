@@ -157,11 +157,11 @@ impl Domain<'_> {
             Goal::Endpoint(endpoint) => match self.fate(endpoint) {
                 Fate::Served => {
                     let granted = Packet::Connected { to: from, endpoint };
-                    self.send_back(from, endpoint, granted, 0, trip, Leg::SynAnswer, context);
+                    self.send_back(from, endpoint, granted, trip, context);
                 }
                 Fate::Refused => {
                     let denied = Packet::Refused { to: from };
-                    self.send_back(from, endpoint, denied, 0, trip, Leg::SynAnswer, context);
+                    self.send_back(from, endpoint, denied, trip, context);
                 }
                 Fate::Dropped => {}
             },
@@ -240,12 +240,11 @@ impl Domain<'_> {
     /// What becomes of a packet that arrives for an endpoint.
     pub(crate) fn fate(&self, endpoint: Endpoint) -> Fate {
         let pod = &self.pods[endpoint.pod as usize];
-        let down = [endpoint.entry, pod.node].into_iter().flatten();
-        for packets in down.filter_map(|node| self.levers.node(node)) {
-            return match packets {
-                Packets::Dropped => Fate::Dropped,
-                Packets::Refused => Fate::Refused,
-            };
+        let mut nodes = [endpoint.entry, pod.node].into_iter().flatten();
+        match nodes.find_map(|node| self.levers.node(node)) {
+            Some(Packets::Dropped) => return Fate::Dropped,
+            Some(Packets::Refused) => return Fate::Refused,
+            None => {}
         }
         let serving = matches!(pod.phase, Phase::Running | Phase::Terminating);
         if serving && pod.restarts == endpoint.restarts {
@@ -261,12 +260,11 @@ impl Domain<'_> {
         to: CallRef,
         endpoint: Endpoint,
         packet: Packet,
-        bytes: u64,
         identity: Identity,
-        leg: Leg,
         context: &mut Clock<'_, Self>,
     ) {
         let now = context.now();
+        let (bytes, leg) = packet.size_and_leg();
         if to.partition == self.id {
             let Some(call) = self.calls.get(to.call) else {
                 return;
@@ -312,7 +310,7 @@ impl Domain<'_> {
             Fate::Dropped => {}
             Fate::Refused => {
                 let broken = Packet::Reset { to: from };
-                self.send_back(from, endpoint, broken, 0, identity, Leg::Response, context);
+                self.send_back(from, endpoint, broken, identity, context);
             }
             Fate::Served => {
                 if let Err(reason) = self.arrive(request, context) {
@@ -347,15 +345,7 @@ impl Domain<'_> {
             bytes,
             closing: self.pods[endpoint.pod as usize].phase == Phase::Terminating,
         };
-        self.send_back(
-            to,
-            endpoint,
-            packet,
-            bytes,
-            identity,
-            Leg::Response,
-            context,
-        );
+        self.send_back(to, endpoint, packet, identity, context);
     }
 }
 

@@ -63,10 +63,9 @@ impl Sharing {
     fn advance(&mut self, now: Time) {
         let passed = u128::from(now.since(self.since).as_nanos()) << FRACTION_BITS;
         self.since = now;
-        let all = 1_000 * self.due.len() as u128;
-        if all > 0 {
-            self.virtual_time += passed * u128::from(self.used_milli()) / all;
-        }
+        let shares = 1_000 * self.due.len() as u128;
+        let received = passed * u128::from(self.used_milli());
+        self.virtual_time += received.checked_div(shares).unwrap_or(0);
     }
 
     /// A request joins with so much work.

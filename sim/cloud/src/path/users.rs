@@ -13,22 +13,45 @@
 use super::call::Stage;
 use super::link::{Goal, Packet};
 use super::{CallRef, Identity};
+use crate::control::dns::pick;
 use crate::domain::{Clock, Domain};
 use crate::meter::Observation;
 use crate::record::ViewKind;
 use crate::scenario::GlobalNameId;
 use crate::slab::Key;
-use engine::{Duration, Time};
+use crate::topology::Topology;
+use engine::{Duration, Seed, Stream, Time};
 
 /// What one resolver knows of one name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resolver {
     /// Position of the candidate, and until when the answer holds.
-    answer: Option<(u32, Time)>,
+    answer: (u32, Time),
     /// Calls that wait for an answer that is on its way.
     waiting: Vec<CallRef>,
     /// Questions asked.
     asked: u64,
+}
+
+impl Resolver {
+    /// A resolver of partition `from` as it is found at the start: it has been asked before,
+    /// so it holds an answer, of some age.
+    fn found(topology: &Topology, seed: Seed, from: u16, name: GlobalNameId, number: u32) -> Self {
+        let described = &topology.scenario.global_names[name.index()];
+        let stream = format!(
+            "answers for {} at {}",
+            described.host,
+            topology.partition_name(from)
+        );
+        let mut draw = Stream::new(seed, &stream).draw(u64::from(number), 0);
+        let left = described.ttl.mul_f64(draw.uniform());
+        let all: Vec<u32> = (0..described.answers.len() as u32).collect();
+        Resolver {
+            answer: (pick(topology, from, name, &all, draw), Time::ZERO + left),
+            waiting: Vec::new(),
+            asked: 0,
+        }
+    }
 }
 
 impl Domain<'_> {
@@ -60,12 +83,14 @@ impl Domain<'_> {
             attempt: self.calls[key].attempt,
             call: key,
         };
-        let resolver = self.resolvers.entry((name, number)).or_default();
-        match resolver.answer {
-            Some((answer, until)) if until > context.now() => {
-                return self.dial_answer(key, name, answer, context);
-            }
-            _ => {}
+        let (topology, seed, id) = (self.topology, self.seed, self.id);
+        let resolver = self
+            .resolvers
+            .entry((name, number))
+            .or_insert_with(|| Resolver::found(topology, seed, id, name, number));
+        let (answer, until) = resolver.answer;
+        if until > context.now() {
+            return self.dial_answer(key, name, answer, context);
         }
         self.calls[key].stage = Stage::Resolving;
         resolver.waiting.push(reference);
@@ -94,10 +119,12 @@ impl Domain<'_> {
     ) {
         let ttl = self.topology.scenario.global_names[name.index()].ttl;
         let until = context.now().saturating_add(ttl);
-        let resolver = self.resolvers.entry((name, number)).or_default();
-        let before = resolver.answer.replace((answer, until));
+        let Some(resolver) = self.resolvers.get_mut(&(name, number)) else {
+            return;
+        };
+        let before = std::mem::replace(&mut resolver.answer, (answer, until));
         let waiting = std::mem::take(&mut resolver.waiting);
-        if before.is_some_and(|(before, _)| before != answer) {
+        if before.0 != answer {
             let kind = ViewKind::Resolver;
             let applied = Observation::ViewApplied { kind, changed };
             self.meters.observe(context.now(), applied);

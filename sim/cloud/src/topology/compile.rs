@@ -5,8 +5,7 @@ use super::scheduler::Scheduler;
 use super::{ClusterPlan, PartitionKind, PodPlan, Topology};
 use crate::facts;
 use crate::scenario::{
-    Cluster, ClusterId, NetworkModel, ProxyId, Scenario, ServiceId, UserNetworkId, WorkloadId,
-    WorkloadKind,
+    Cluster, ClusterId, NetworkModel, ProxyId, Scenario, UserNetworkId, WorkloadId, WorkloadKind,
 };
 use engine::Duration;
 
@@ -65,7 +64,6 @@ fn plan_cluster(network: NetworkModel, cluster: &Cluster) -> ClusterPlan {
         pods: Vec::new(),
         pending: Vec::new(),
         scheduler: Scheduler::new(cluster),
-        services: ids.clone().map(|id| services(cluster, id)).collect(),
         proxies: ids.clone().map(|id| proxy(cluster, id)).collect(),
     };
     for workload in ids {
@@ -74,14 +72,6 @@ fn plan_cluster(network: NetworkModel, cluster: &Cluster) -> ClusterPlan {
         }
     }
     plan
-}
-
-fn services(cluster: &Cluster, workload: WorkloadId) -> Vec<ServiceId> {
-    let services = cluster.services.iter().enumerate();
-    services
-        .filter(|(_, service)| service.backends.contains(&workload))
-        .map(|(index, _)| ServiceId::from(index))
-        .collect()
 }
 
 fn proxy(cluster: &Cluster, workload: WorkloadId) -> Option<ProxyId> {

@@ -6,9 +6,7 @@ mod compile;
 pub(crate) mod links;
 pub(crate) mod scheduler;
 
-use crate::scenario::{
-    Cluster, ClusterId, ProxyId, Scenario, ServiceId, UserNetworkId, WorkloadId,
-};
+use crate::scenario::{Cluster, ClusterId, ProxyId, Scenario, UserNetworkId, WorkloadId};
 use engine::Duration;
 use links::{End, LinkTable};
 use scheduler::Scheduler;
@@ -47,8 +45,6 @@ pub(crate) struct ClusterPlan {
     pub(crate) pending: Vec<(WorkloadId, String)>,
     /// The scheduler with these pods bound.
     pub(crate) scheduler: Scheduler,
-    /// Services that each workload backs, ascending.
-    pub(crate) services: Vec<Vec<ServiceId>>,
     /// The proxy that each workload is, if it is one.
     pub(crate) proxies: Vec<Option<ProxyId>>,
 }

@@ -105,18 +105,6 @@ impl View {
         }
     }
 
-    /// Knows everything published so far.
-    pub(crate) fn up_to_date(log: &EndpointLog) -> Self {
-        View {
-            position: log.len(),
-            versions: log
-                .versions
-                .iter()
-                .map(|versions| versions.len() as u32 - 1)
-                .collect(),
-        }
-    }
-
     /// The endpoints this element would choose among.
     pub(crate) fn endpoints<'l>(&self, log: &'l EndpointLog, service: ServiceId) -> &'l [u32] {
         &log.versions[service.index()][self.versions[service.index()] as usize].pods
@@ -176,6 +164,5 @@ mod tests {
         view.catch_up(&log, at(30), |publication| ages.push(publication.changed));
         assert_eq!(ages, [at(15)]);
         assert_eq!(view.endpoints(&log, service), [1, 2]);
-        assert_eq!(View::up_to_date(&log).endpoints(&log, service), [1, 2]);
     }
 }
