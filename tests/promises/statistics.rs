@@ -9,6 +9,7 @@ use cloud::scenario::{
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
+use stats::Estimate;
 use stats::closed_forms::single_server::Mm1;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -156,6 +157,43 @@ fn run(scenario: &Scenario, options: &StudyOptions) -> Study {
 
 fn json(study: &Study) -> String {
     serde_json::to_string(&study.summary).expect("a summary is plain data")
+}
+
+fn holds(estimate: &Estimate, truth: f64) -> bool {
+    estimate.low.unwrap() <= truth && truth <= estimate.high.unwrap()
+}
+
+/// The intervals of 120 studies under different seeds hold the truth as often as they say: at
+/// 95 % their share has a standard error of two points, and three of these are allowed.
+#[test]
+fn intervals_of_the_simulator_cover() {
+    let mut scenario = queue();
+    let truth = Mm1 {
+        arrival_rate: 0.5,
+        service_rate: 1.0,
+    };
+    scenario.traffic[0].arrivals = Arrivals::Poisson(RateProfile::Constant(truth.arrival_rate));
+    scenario.run.duration = Duration::from_secs(10_800);
+    scenario.run.analysis = Analysis::SteadyState {
+        warm_up: Some(Duration::from_secs(400)),
+    };
+    let (mut mean, mut p99, mut number) = (0, 0, 0);
+    let studies = 120;
+    for seed in 0..studies {
+        let options = StudyOptions {
+            seed: Some(seed),
+            ..StudyOptions::default()
+        };
+        let summary = run(&scenario, &options).summary;
+        let latency = &summary.traffic[0].latency;
+        mean += u64::from(holds(&latency.mean, truth.sojourn_mean()));
+        p99 += u64::from(holds(&latency.p99, truth.sojourn_quantile(0.99)));
+        number += u64::from(holds(&summary.workloads[0].in_system, truth.number_mean()));
+    }
+    for (hits, what) in [(mean, "mean"), (p99, "p99"), (number, "number")] {
+        let share = hits as f64 / studies as f64;
+        assert!((share - 0.95).abs() <= 0.06, "{what}: {share}");
+    }
 }
 
 /// A few short replications: for promises about how a study is carried out.

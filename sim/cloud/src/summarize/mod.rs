@@ -107,7 +107,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         marks: marks(scenario),
         topology: topology::summary(topology),
         facts: leanings::facts(scenario),
-        assumptions: assumptions(scenario, warm_up),
+        assumptions: assumptions(&study, warm_up),
     }
 }
 
@@ -192,13 +192,37 @@ impl<'a> Study<'a> {
             .collect()
     }
 
+    /// Mean latencies per replication, by traffic source.
+    fn latency_means(&self) -> impl Iterator<Item = Vec<f64>> {
+        (0..self.scenario.traffic.len())
+            .map(|index| latency_means(&self.records, TrafficId::from(index)))
+    }
+
     /// Whether every source's mean latency is known as precisely as was asked.
     fn precision_reached(&self) -> Option<bool> {
         let precision = self.scenario.run.replications.precision?;
-        Some((0..self.scenario.traffic.len()).all(|index| {
-            let means = latency_means(&self.records, TrafficId::from(index));
-            stats::enough_replications(&means, self.confidence(), precision)
-        }))
+        let enough =
+            |means: Vec<f64>| stats::enough_replications(&means, self.confidence(), precision);
+        Some(self.latency_means().all(enough))
+    }
+
+    /// How many replications it would take, as far as their spread tells.
+    fn precision_missed(&self) -> String {
+        let precision = self.scenario.run.replications.precision.unwrap_or(0.0);
+        let needed = self
+            .latency_means()
+            .map(|means| stats::replications_needed(&means, self.confidence(), precision))
+            .max()
+            .unwrap_or(u32::MAX);
+        let wished = words::percent(precision);
+        let have = self.records.len();
+        match needed {
+            u32::MAX => format!("{have} replications do not tell mean latencies to {wished}."),
+            _ => format!(
+                "{have} replications do not tell mean latencies to {wished}: it would take about \
+                 {needed}."
+            ),
+        }
     }
 }
 
@@ -258,13 +282,17 @@ fn marks(scenario: &Scenario) -> Vec<Mark> {
         .collect()
 }
 
-fn assumptions(scenario: &Scenario, warm_up: &WarmUp) -> Vec<String> {
-    let mut assumptions = scenario.assumptions.clone();
+/// What the scenario assumes, and what its own run fell short of.
+fn assumptions(study: &Study<'_>, warm_up: &WarmUp) -> Vec<String> {
+    let mut assumptions = study.scenario.assumptions.clone();
     if warm_up.method == WarmUpMethod::Mser5TooShort {
         assumptions.push(
             "The run is too short to tell where its warm-up ends: make `run.duration` longer."
                 .to_owned(),
         );
+    }
+    if study.precision_reached() == Some(false) {
+        assumptions.push(study.precision_missed());
     }
     assumptions
 }

@@ -485,6 +485,16 @@ fn precision_is_judged_for_every_source() {
         summary(&scenario, &two_records()).precision_reached,
         Some(false)
     );
+    // Means 15 and 35 ms: t(1; 0.975) · 10 ms of 25 ms is 5.08, to be 1/21 it takes
+    // 2 · (5.08 · 21)² replications.
+    let told = summary(&scenario, &two_records()).assumptions;
+    let ratio: f64 = 12.706_204_736_174_7 * 0.4 * 21.0;
+    let needed = 2.0 * ratio * ratio;
+    let expected = format!(
+        "2 replications do not tell mean latencies to 5 %: it would take about {}.",
+        needed.ceil()
+    );
+    assert_eq!(told, [expected]);
     let steady = [
         record(0, source(&[10], 0), source(&[20], 0)),
         record(1, source(&[10], 0), source(&[20], 0)),

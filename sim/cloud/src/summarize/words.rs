@@ -89,13 +89,18 @@ fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
 
 fn show(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Share => format!("{} %", number(100.0 * value)),
+        Unit::Share => percent(value),
         Unit::Rate => format!("{}/s", number(value)),
         Unit::Count => number(value),
         Unit::Time if value == 0.0 || value >= 1.0 => format!("{} s", number(value)),
         Unit::Time if value >= 1e-3 => format!("{} ms", number(1e3 * value)),
         Unit::Time => format!("{} µs", number(1e6 * value)),
     }
+}
+
+/// A share in per cent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", number(100.0 * share))
 }
 
 /// Up to six decimals, without the zeros that end them.
