@@ -171,8 +171,8 @@ impl Impatient {
             let waiting = f64::from(number.saturating_sub(servers));
             f64::from(number.min(servers)) * service_rate + waiting * impatience_rate
         };
-        // Beyond the level where twice as many leave as come, forty doublings are 1e-12 and
-        // the ratio keeps falling; another hundred levels leave nothing.
+        // From where twice as many leave as come, each further number is at most half as
+        // likely as the last: two hundred of them leave nothing out.
         let mut levels = servers;
         while leaving(levels) < 2.0 * arrival_rate {
             levels += 1;
