@@ -142,8 +142,11 @@ impl<E: Copy> Queue<E> {
     }
 
     fn pop_many(&mut self, limit: Key) -> Option<Entry<E>> {
-        let entry = each!(&mut self.structure, structure => structure.pop_before(limit));
-        if self.automatic && self.len() < AUTO_WHEEL_MIN {
+        let Structure::Wheel(wheel) = &mut self.structure else {
+            return each!(&mut self.structure, structure => structure.pop_before(limit));
+        };
+        let entry = wheel.pop_before(limit);
+        if self.automatic && wheel.len() < AUTO_WHEEL_MIN {
             self.leave_wheel();
         }
         entry

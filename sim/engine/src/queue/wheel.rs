@@ -219,28 +219,29 @@ impl<E: Copy> Wheel<E> {
 
     #[inline]
     pub(super) fn peek(&mut self) -> Key {
-        let key = self.peek_current();
-        if key == Key::MAX && self.len > 0 {
+        if self.current.is_empty() && self.late.len() == 0 && self.len > 0 {
             self.open_next();
-            return self.peek_current();
         }
-        key
-    }
-
-    #[inline]
-    fn peek_current(&self) -> Key {
-        let key = self.current.last().map_or(Key::MAX, |entry| entry.key);
-        key.min(self.late.peek())
+        self.current_key().min(self.late.peek())
     }
 
     #[inline]
     pub(super) fn pop_before(&mut self, limit: Key) -> Option<Entry<E>> {
-        if self.current.is_empty() && self.late.len() == 0 {
+        if self.late.len() > 0 {
+            return self.pop_with_late(limit);
+        }
+        if self.current.is_empty() {
             if self.len == 0 {
                 return None;
             }
             self.open_next();
         }
+        let entry = self.current.pop_if(|entry| entry.key < limit)?;
+        self.len -= 1;
+        Some(entry)
+    }
+
+    fn pop_with_late(&mut self, limit: Key) -> Option<Entry<E>> {
         let entry = match self.late.pop_before(limit.min(self.current_key())) {
             Some(entry) => entry,
             None => self.current.pop_if(|entry| entry.key < limit)?,
