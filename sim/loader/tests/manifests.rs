@@ -108,3 +108,29 @@ fn helloworld_is_read_whole() {
         100
     );
 }
+
+#[test]
+fn what_kubectl_prints_is_read_whole() {
+    let (objects, ledger) = read(&[("cluster.yaml", include_str!("data/cluster.yaml"))]);
+    assert_eq!(ledger.counts()[Standing::Unknown as usize], 0);
+    let web = &objects.workloads[1];
+    assert_eq!((web.metadata.name.as_str(), web.replicas), ("web", 3));
+    // The init container asks for more CPU than the container and the sidecar together.
+    let requests = web.template.placement.requests;
+    assert_eq!(
+        (requests.cpu_milli, requests.memory_bytes),
+        (1000, (256 + 32) << 20)
+    );
+    assert_eq!(web.template.cpu_limit_milli, Some(1000));
+    assert_eq!(
+        web.template.placement.anti_affinity[0].selector["app"],
+        "web"
+    );
+    assert_eq!(web.template.placement.labels["tier"], "front");
+    assert!(!web.template.placement.spread[0].required);
+    assert_eq!(objects.autoscalers[0].replicas, (3, 10));
+    assert_eq!(objects.budgets.len(), 1);
+    assert_eq!(objects.nodes[0].zone(), Some("us-west-2a"));
+    // Endpoints that are pods follow from the selector.
+    assert!(objects.slices[0].addresses.is_empty());
+}

@@ -6,6 +6,7 @@
 //! always are granted.
 //! Sources: kubernetes-sigs/gateway-api v1.6, HTTPRouteRule.matches and Listener.hostname.
 
+use super::labels::LabelIndex;
 use super::proxies::{NamedBackend, NamedRoute, ProxyView, Site, backend, host_rank, path_measure};
 use super::{Notes, View};
 use crate::diagnostic::{Code, Diagnostics};
@@ -21,37 +22,55 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The label that controllers give to what they make for a gateway.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
+/// More routes, counted with their backends, are refused: they grow with the product of host
+/// names and matches.
+const BACKENDS_MAX: usize = 500_000;
+
 /// Adds the proxies of all gateways.
 pub(super) fn add(
     view: &mut View,
     objects: &Objects,
+    index: &LabelIndex,
     notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) {
-    let mut attached: BTreeMap<usize, Vec<(&HttpRoute, BTreeSet<String>)>> = BTreeMap::new();
+    let mut attached: BTreeMap<usize, BTreeMap<usize, BTreeSet<String>>> = BTreeMap::new();
     let mut busy: BTreeSet<(usize, usize)> = BTreeSet::new();
-    for route in &objects.routes {
+    let positions: BTreeMap<_, _> = objects
+        .gateways
+        .iter()
+        .enumerate()
+        .map(|(position, gateway)| (path(gateway), position))
+        .collect();
+    for (number, route) in objects.routes.iter().enumerate() {
         for parent in &route.parents {
-            let Some(gateway) = find_gateway(parent, objects, diagnostics) else {
+            let Some(gateway) = find_gateway(parent, &positions, objects, diagnostics) else {
                 continue;
             };
             let hosts = attach(route, parent, &objects.gateways[gateway], &mut |listener| {
                 busy.insert((gateway, listener));
             });
             match hosts {
-                Some(hosts) => attached.entry(gateway).or_default().push((route, hosts)),
+                Some(hosts) => {
+                    let routes = attached.entry(gateway).or_default();
+                    routes.entry(number).or_default().extend(hosts);
+                }
                 None => report_unattached(parent, diagnostics),
             }
         }
     }
+    let mut left = BACKENDS_MAX;
     for (position, gateway) in objects.gateways.iter().enumerate() {
-        let routes = attached.remove(&position).unwrap_or_default();
+        let routes = attached.remove(&position).unwrap_or_default().into_iter();
+        let routes = routes
+            .map(|(number, hosts)| (&objects.routes[number], hosts))
+            .collect();
         report_idle(
             gateway,
             |listener| busy.contains(&(position, listener)),
             diagnostics,
         );
-        add_proxy(view, gateway, routes, notes, diagnostics);
+        add_proxy(view, gateway, routes, index, &mut left, notes, diagnostics);
     }
 }
 
@@ -59,6 +78,8 @@ fn add_proxy(
     view: &mut View,
     gateway: &Gateway,
     attached: Vec<(&HttpRoute, BTreeSet<String>)>,
+    index: &LabelIndex,
+    left: &mut usize,
     notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) {
@@ -75,11 +96,10 @@ fn add_proxy(
         ports,
         span: metadata.span,
     };
-    let is_proxy = |namespace: &str, labels: &BTreeMap<String, String>| {
-        namespace == metadata.namespace && labels.get(GATEWAY_NAME) == Some(&metadata.name)
-    };
-    let (workload, service) = site.find_or_install(view, is_proxy, notes);
-    let routes = routes(view, &attached, diagnostics);
+    let made_for_it = BTreeMap::from([(GATEWAY_NAME.to_owned(), metadata.name.clone())]);
+    let candidates = index.candidates_in(&metadata.namespace, &made_for_it);
+    let (workload, service) = site.find_or_install(view, candidates, notes);
+    let routes = routes(view, &attached, left, diagnostics);
     let balance = Balance::LeastRequest {
         choices: notes.fact(&facts::LEAST_REQUEST_CHOICES),
     };
@@ -94,9 +114,15 @@ fn add_proxy(
     );
 }
 
+/// Namespace and name.
+fn path(gateway: &Gateway) -> (&str, &str) {
+    (&gateway.metadata.namespace, &gateway.metadata.name)
+}
+
 /// The gateway that a route names; reports one that is not there.
 fn find_gateway(
     parent: &Parent,
+    positions: &BTreeMap<(&str, &str), usize>,
     objects: &Objects,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
@@ -108,17 +134,9 @@ fn find_gateway(
             .help("a later release models service meshes");
         return None;
     }
-    let path = (parent.namespace.as_str(), parent.name.as_str());
-    let of = |gateway: &Gateway| {
-        (
-            gateway.metadata.namespace.clone(),
-            gateway.metadata.name.clone(),
-        )
-    };
-    let position = objects.gateways.iter().position(|gateway| {
-        let (namespace, name) = of(gateway);
-        (namespace.as_str(), name.as_str()) == path
-    });
+    let position = positions
+        .get(&(parent.namespace.as_str(), parent.name.as_str()))
+        .copied();
     if position.is_none() {
         let message = format!(
             "there is no gateway `{}` in namespace `{}`",
@@ -203,6 +221,7 @@ fn covers(wide: &str, narrow: &str) -> bool {
 fn routes(
     view: &View,
     attached: &[(&HttpRoute, BTreeSet<String>)],
+    left: &mut usize,
     diagnostics: &mut Diagnostics,
 ) -> Vec<NamedRoute> {
     let mut routes = Vec::new();
@@ -219,6 +238,12 @@ fn routes(
                 .iter()
                 .map(|found| named_backend(view, found, diagnostics))
                 .collect();
+            let size = hosts.len() * rule.matches.len() * (1 + backends.len());
+            *left = left.saturating_sub(size);
+            if *left == 0 {
+                report_too_many(route, diagnostics);
+                return Vec::new();
+            }
             for (host, matches) in hosts
                 .iter()
                 .flat_map(|host| rule.matches.iter().map(move |found| (host, found)))
@@ -291,6 +316,12 @@ fn named_backend(view: &View, found: &Backend, diagnostics: &mut Diagnostics) ->
         target,
         weight: found.weight,
     }
+}
+
+fn report_too_many(route: &HttpRoute, diagnostics: &mut Diagnostics) {
+    let message =
+        format!("gateways have more than {BACKENDS_MAX} routes, counted with their backends");
+    diagnostics.report(Code::OverBudget, route.metadata.span, message);
 }
 
 fn report_unattached(parent: &Parent, diagnostics: &mut Diagnostics) {

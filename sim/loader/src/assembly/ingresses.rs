@@ -5,8 +5,9 @@
 //! Leaves out: that a controller which has found the host of a request looks at no other rule.
 //! Sources: kubernetes.io, Ingress (path types, multiple matches, host name wildcards).
 
+use super::labels::LabelIndex;
 use super::proxies::{NamedBackend, NamedRoute, ProxyView, Site, backend, host_rank, path_measure};
-use super::{Notes, View};
+use super::{Notes, View, WorkloadKey};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::Objects;
 use crate::kubernetes::gateway::prefix;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 pub(super) fn add(
     view: &mut View,
     objects: &Objects,
+    index: &LabelIndex,
     notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) {
@@ -45,11 +47,8 @@ pub(super) fn add(
             ports: vec![("http".to_owned(), 80), ("https".to_owned(), 443)],
             span: ingresses[0].metadata.span,
         };
-        let (workload, service) = site.find_or_install(
-            view,
-            |_, labels| is_controller(class.as_deref(), labels),
-            notes,
-        );
+        let candidates = controllers(view, index, class.as_deref());
+        let (workload, service) = site.find_or_install(view, &candidates, notes);
         let routes = routes(view, &ingresses, diagnostics);
         // The most common controller, ingress-nginx, goes round.
         let proxy = ProxyView {
@@ -79,22 +78,38 @@ fn check_class(class: &str, objects: &Objects, ingress: &Ingress, diagnostics: &
     }
 }
 
-/// Whether pods with these labels are a controller of ingresses, by the labels of the charts of
-/// ingress-nginx, Traefik, HAProxy, Kong and Contour.
-fn is_controller(class: Option<&str>, labels: &BTreeMap<String, String>) -> bool {
-    let Some(name) = labels.get("app.kubernetes.io/name") else {
-        return false;
+/// The `app.kubernetes.io/name` that charts of controllers give to their pods, and the
+/// component that forwards requests where there are several.
+const CONTROLLERS: &[(&str, Option<&str>)] = &[
+    ("contour", Some("envoy")),
+    ("haproxy-ingress", None),
+    ("ingress-nginx", Some("controller")),
+    ("kong", None),
+    ("kubernetes-ingress", None),
+    ("nginx-ingress", None),
+    ("traefik", None),
+];
+
+/// Workloads that are the controller of a class, by the usual labels.
+fn controllers(view: &View, index: &LabelIndex, class: Option<&str>) -> Vec<WorkloadKey> {
+    let of_class =
+        |name: &str| class.is_none_or(|class| name.contains(class) || class.contains(name));
+    let has_component = |key: &&WorkloadKey, component: Option<&str>| {
+        let labels = view
+            .workloads
+            .get(*key)
+            .map(|found| &found.placement.labels);
+        let own = labels.and_then(|labels| labels.get("app.kubernetes.io/component"));
+        component.is_none_or(|component| own.is_some_and(|own| own == component))
     };
-    let component = labels
-        .get("app.kubernetes.io/component")
-        .map(String::as_str);
-    let known = match name.as_str() {
-        "ingress-nginx" => component == Some("controller"),
-        "contour" => component == Some("envoy"),
-        "nginx-ingress" | "traefik" | "haproxy-ingress" | "kubernetes-ingress" | "kong" => true,
-        _ => false,
-    };
-    known && class.is_none_or(|class| name.contains(class) || class.contains(name.as_str()))
+    CONTROLLERS
+        .iter()
+        .filter(|(name, _)| of_class(name))
+        .flat_map(|(name, component)| {
+            let found = index.with("app.kubernetes.io/name", name).iter();
+            found.filter(|key| has_component(key, *component)).cloned()
+        })
+        .collect()
 }
 
 fn routes(view: &View, ingresses: &[&Ingress], diagnostics: &mut Diagnostics) -> Vec<NamedRoute> {

@@ -12,6 +12,7 @@
 mod external;
 mod gateways;
 mod ingresses;
+mod labels;
 mod names;
 mod ports;
 mod proxies;
@@ -30,6 +31,7 @@ use cloud::scenario::{
     Service, ServiceId, ServiceKind, Station, Workload, WorkloadId, ZoneId,
 };
 use engine::Duration;
+use labels::LabelIndex;
 use proxies::{NamedRoute, ProxyView};
 use services::ServiceView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,8 +134,9 @@ impl View {
     ) -> View {
         let mut view = View::default();
         workloads::add(&mut view, objects, inline, notes);
-        services::add(&mut view, objects, inline, diagnostics);
-        proxies::add(&mut view, objects, notes, diagnostics);
+        let index = LabelIndex::new(&view);
+        services::add(&mut view, objects, inline, &index, diagnostics);
+        proxies::add(&mut view, objects, &index, notes, diagnostics);
         view
     }
 }
@@ -169,6 +172,9 @@ pub fn assemble(
         .collect();
     for objects in stages {
         check_namespaces(objects, diagnostics);
+    }
+    for view in &views {
+        check_replicas(view, diagnostics);
     }
     let (zones, nodes) = machines(frame, &stages[0]);
     check_node_names(&views[0], &nodes, diagnostics);
@@ -449,6 +455,24 @@ fn check_node_names(view: &View, nodes: &[Node], diagnostics: &mut Diagnostics) 
         if !nodes.iter().any(|node| node.name == *wanted) {
             let message = format!("`{name}` is bound to the node `{wanted}`, which does not exist");
             diagnostics.report(Code::NodeNotFound, workload.span, message);
+        }
+    }
+}
+
+/// Most pods of a cluster; Kubernetes itself supports 150 000.
+const PODS_MAX: u64 = 1_000_000;
+
+fn check_replicas(view: &View, diagnostics: &mut Diagnostics) {
+    let mut total = 0_u64;
+    for ((_, name, _), workload) in &view.workloads {
+        total += u64::from(workload.replicas);
+        if total > PODS_MAX {
+            let message = format!(
+                "with the {} pods of `{name}` the cluster has more than {PODS_MAX}",
+                workload.replicas
+            );
+            diagnostics.report(Code::OverBudget, workload.span, message);
+            return;
         }
     }
 }

@@ -5,10 +5,11 @@
 //! ExternalName. The name of a single pod leads to its whole service, which is told.
 //! Sources: kubernetes.io, DNS for Services and Pods.
 
+use super::workloads::HostNames;
 use super::{Positions, ServiceKey, View};
 use crate::shape::nearest;
 use cloud::scenario::{Service, ServiceId, ServiceKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What a name and a port lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub struct Unresolved {
 pub(super) struct Names {
     services: BTreeMap<ServiceKey, ServiceId>,
     aliases: BTreeMap<ServiceKey, String>,
-    /// Service and host names of single pods.
-    pods: BTreeMap<ServiceKey, BTreeSet<String>>,
+    /// Names of single pods below those of services.
+    pods: BTreeMap<ServiceKey, Vec<HostNames>>,
 }
 
 /// Longest chain of names that stand for names.
@@ -55,11 +56,7 @@ impl Names {
             for ((namespace, ..), workload) in &view.workloads {
                 if let Some(hosts) = &workload.host_names {
                     let service = (namespace.clone(), hosts.service.clone());
-                    names
-                        .pods
-                        .entry(service)
-                        .or_default()
-                        .extend(hosts.hosts.iter().cloned());
+                    names.pods.entry(service).or_default().push(hosts.clone());
                 }
             }
         }
@@ -106,7 +103,10 @@ impl Names {
                 }
                 [pod, service, namespace] => {
                     let key = ((*namespace).to_owned(), (*service).to_owned());
-                    let known = self.pods.get(&key).is_some_and(|pods| pods.contains(*pod));
+                    let known = self
+                        .pods
+                        .get(&key)
+                        .is_some_and(|names| names.iter().any(|names| names.contains(pod)));
                     if let (true, Some(&id)) = (known, self.services.get(&key)) {
                         return Ok((id, true));
                     }

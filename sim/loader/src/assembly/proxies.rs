@@ -6,6 +6,7 @@
 //! serve different routes.
 //! Sources: `cloud::facts` for cost and number; Gateway API GEP-1762 for names.
 
+use super::labels::LabelIndex;
 use super::services::ServiceView;
 use super::workloads::{Role, WorkloadView, key};
 use super::{Notes, ServiceKey, Span, View, WorkloadKey, gateways, ingresses};
@@ -51,11 +52,12 @@ pub(super) struct NamedBackend {
 pub(super) fn add(
     view: &mut View,
     objects: &Objects,
+    index: &LabelIndex,
     notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) {
-    ingresses::add(view, objects, notes, diagnostics);
-    gateways::add(view, objects, notes, diagnostics);
+    ingresses::add(view, objects, index, notes, diagnostics);
+    gateways::add(view, objects, index, notes, diagnostics);
 }
 
 /// Where a proxy runs and how it is reached: what the manifests contain, or else what its
@@ -68,19 +70,14 @@ pub(super) struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// The proxy among the workloads that `is_proxy` recognises by namespace and labels, if users
-    /// can reach it through a service, or else a new one.
+    /// The first of `candidates` that users can reach through a service, or else a new proxy.
     pub(super) fn find_or_install(
         self,
         view: &mut View,
-        is_proxy: impl Fn(&str, &BTreeMap<String, String>) -> bool,
+        candidates: &[WorkloadKey],
         notes: &mut Notes,
     ) -> (WorkloadKey, ServiceKey) {
-        let candidates = view
-            .workloads
-            .iter()
-            .filter(|(key, found)| is_proxy(&key.0, &found.placement.labels));
-        let reached = candidates.filter_map(|(workload, _)| {
+        let reached = candidates.iter().filter_map(|workload| {
             let from_outside = |kind: &ServiceKind| {
                 matches!(kind, ServiceKind::LoadBalancer | ServiceKind::NodePort)
             };

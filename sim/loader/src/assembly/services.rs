@@ -1,6 +1,7 @@
 //! Services of a stage: their pods by selector, their ports, and machines whose addresses are
 //! written by hand.
 
+use super::labels::LabelIndex;
 use super::workloads::key;
 use super::{Inline, ServiceKey, Span, View, WorkloadKey, WorkloadView, external, ports};
 use crate::diagnostic::{Code, Diagnostics};
@@ -47,13 +48,19 @@ impl ServiceView {
     }
 }
 
+/// More pairs of a service and a workload behind it than this are refused: they grow with the
+/// product of both, and so could outgrow any memory.
+const PAIRS_MAX: usize = 1_000_000;
+
 /// Adds the services of the manifests and of workloads that are declared inline.
 pub(super) fn add(
     view: &mut View,
     objects: &Objects,
     inline: &[Inline],
+    index: &LabelIndex,
     diagnostics: &mut Diagnostics,
 ) {
+    let mut pairs_left = PAIRS_MAX;
     for service in &objects.services {
         let Metadata {
             namespace,
@@ -73,9 +80,15 @@ pub(super) fn add(
             Addressing::LoadBalancer => ServiceKind::LoadBalancer,
         };
         let (ports, backends) = match &service.selector {
-            Some(selector) => by_selector(view, service, selector, diagnostics),
+            Some(selector) => by_selector(view, service, selector, index, diagnostics),
             None => external::add(view, service, &objects.slices, diagnostics),
         };
+        let Some(left) = pairs_left.checked_sub(backends.len()) else {
+            let message = format!("services select more than {PAIRS_MAX} workloads in all");
+            diagnostics.report(Code::OverBudget, *span, message);
+            return;
+        };
+        pairs_left = left;
         let service = ServiceView {
             kind,
             ports,
@@ -116,20 +129,17 @@ fn by_selector(
     view: &View,
     service: &Service,
     selector: &BTreeMap<String, String>,
+    index: &LabelIndex,
     diagnostics: &mut Diagnostics,
 ) -> (Vec<ServicePort>, BTreeSet<WorkloadKey>) {
-    let namespace = &service.metadata.namespace;
-    let backends: Vec<_> = view
-        .workloads
+    let backends: Vec<_> = index
+        .candidates_in(&service.metadata.namespace, selector)
         .iter()
-        .filter(|(key, workload)| {
-            key.0 == *namespace && selects(selector, &workload.placement.labels)
-        })
-        // An inline workload has a service of its own.
-        .filter(|(_, workload)| workload.kind != WorkloadKind::Inline)
+        .filter_map(|key| view.workloads.get_key_value(key))
+        .filter(|(_, workload)| selects(selector, &workload.placement.labels))
         .collect();
     if backends.is_empty() {
-        report_nothing_selected(view, service, selector, diagnostics);
+        report_nothing_selected(view, service, selector, index, diagnostics);
     }
     let mut ports = ports::resolve(service, &backends, diagnostics);
     if ports.is_empty() {
@@ -161,6 +171,7 @@ fn report_nothing_selected(
     view: &View,
     service: &Service,
     selector: &BTreeMap<String, String>,
+    index: &LabelIndex,
     diagnostics: &mut Diagnostics,
 ) {
     let wanted: Vec<_> = selector
@@ -174,12 +185,13 @@ fn report_nothing_selected(
         "the selector ({}) of `{name}` matches no workload in namespace `{namespace}`",
         wanted.join(", ")
     );
-    let elsewhere = view
-        .workloads
-        .iter()
-        .find(|(_, workload)| selects(selector, &workload.placement.labels));
+    let elsewhere = index.candidates(selector).iter().find(|key| {
+        view.workloads
+            .get(*key)
+            .is_some_and(|found| selects(selector, &found.placement.labels))
+    });
     let help = match (elsewhere, nearly_selected(view, namespace, selector)) {
-        (Some(((other, workload, _), _)), _) => Some(format!(
+        (Some((other, workload, _)), _) => Some(format!(
             "`{workload}` has these labels, but in namespace `{other}`"
         )),
         (None, Some((workload, label, Some(value)))) => {
@@ -212,7 +224,13 @@ fn nearly_selected<'a>(
             .count();
         (same, keys)
     };
-    let candidates = view.workloads.iter().filter(|(key, _)| key.0 == namespace);
+    // The first few hundred will do: a suggestion is a courtesy.
+    let first = (namespace.to_owned(), String::new(), "");
+    let candidates = view
+        .workloads
+        .range(first..)
+        .take(300)
+        .filter(|(key, _)| key.0 == namespace);
     let (key, workload) = candidates
         .map(|(key, workload)| (score(workload), key, workload))
         .filter(|(score, ..)| *score > (0, 0))

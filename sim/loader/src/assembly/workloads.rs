@@ -16,7 +16,7 @@ pub(super) struct WorkloadView {
     pub(super) ports: Vec<ContainerPort>,
     pub(super) cpu_limit_milli: Option<u64>,
     pub(super) readiness_delay: Duration,
-    /// Host names of its pods under the service of the same index.
+    /// Names of its single pods, where they have some.
     pub(super) host_names: Option<HostNames>,
     pub(super) span: Span,
 }
@@ -25,7 +25,26 @@ pub(super) struct WorkloadView {
 #[derive(Clone, Debug)]
 pub(super) struct HostNames {
     pub(super) service: String,
-    pub(super) hosts: Vec<String>,
+    /// The name of the only pod, or what stands before `-` and a number.
+    pub(super) name: String,
+    /// The numbers: the first, and how many.
+    pub(super) ordinals: Option<(u32, u32)>,
+}
+
+impl HostNames {
+    /// Whether a pod has this name.
+    pub(super) fn contains(&self, host: &str) -> bool {
+        let Some((first, count)) = self.ordinals else {
+            return host == self.name;
+        };
+        let ordinal = host
+            .strip_prefix(&self.name)
+            .and_then(|rest| rest.strip_prefix('-'))
+            .and_then(|number| number.parse::<u32>().ok());
+        ordinal
+            .and_then(|ordinal| ordinal.checked_sub(first))
+            .is_some_and(|position| position < count)
+    }
 }
 
 /// What a workload is for.
@@ -51,6 +70,12 @@ impl WorkloadView {
             host_names: None,
             span,
         }
+    }
+
+    /// Whether it is a set of pods that selectors can mean; inline workloads have a service of
+    /// their own.
+    pub(super) fn has_pods(&self) -> bool {
+        !matches!(self.kind, WorkloadKind::External | WorkloadKind::Inline)
     }
 
     /// The version that its labels name.
@@ -115,25 +140,18 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
     }
 }
 
-/// More names than this are not listed one by one.
-const HOST_NAMES_MAX: u32 = 10_000;
-
 fn host_names(workload: &workload::Workload) -> Option<HostNames> {
     if workload.kind == WorkloadKind::StatefulSet {
-        let first = workload.first_ordinal;
-        let ordinals = first..first.saturating_add(workload.replicas.min(HOST_NAMES_MAX));
-        let hosts = ordinals.map(|ordinal| format!("{}-{ordinal}", workload.metadata.name));
         return Some(HostNames {
             service: workload.service_name.clone()?,
-            hosts: hosts.collect(),
+            name: workload.metadata.name.clone(),
+            ordinals: Some((workload.first_ordinal, workload.replicas)),
         });
     }
-    let (hostname, subdomain) = (
-        workload.template.hostname.clone()?,
-        workload.template.subdomain.clone()?,
-    );
+    let template = &workload.template;
     Some(HostNames {
-        service: subdomain,
-        hosts: vec![hostname],
+        service: template.subdomain.clone()?,
+        name: template.hostname.clone()?,
+        ordinals: None,
     })
 }

@@ -230,7 +230,7 @@ pub struct Listener {
 
 impl Gateway {
     /// Reads a checked document.
-    pub(super) fn read(document: &Document) -> Gateway {
+    pub(super) fn read(document: &Document, diagnostics: &mut Diagnostics) -> Gateway {
         let listener = |node: &Node| {
             Some(Listener {
                 name: text(node, "name"),
@@ -240,18 +240,40 @@ impl Gateway {
                 span: node.span,
             })
         };
-        let root = &document.root;
-        let listeners = root.at(&["spec", "listeners"]).map_or(&[][..], Node::items);
+        let spec = document.root.get("spec");
+        let class = spec
+            .and_then(|spec| spec.get("gatewayClassName"))
+            .and_then(Node::str);
         Gateway {
             metadata: document.metadata.clone(),
-            class: root
-                .at(&["spec", "gatewayClassName"])
-                .and_then(Node::str)
-                .unwrap_or_default()
-                .to_owned(),
-            listeners: listeners.iter().filter_map(listener).collect(),
+            class: class.unwrap_or_default().to_owned(),
+            listeners: limited(spec, "listeners", 64, diagnostics)
+                .iter()
+                .filter_map(listener)
+                .collect(),
         }
     }
+}
+
+/// The items of a list, of which the API allows so many.
+fn limited<'a>(
+    node: Option<&'a Node>,
+    key: &str,
+    most: usize,
+    diagnostics: &mut Diagnostics,
+) -> &'a [Node] {
+    let Some(list) = node.and_then(|node| node.get(key)) else {
+        return &[];
+    };
+    let items = list.items();
+    if items.len() > most {
+        let message = format!(
+            "`{key}` holds {} items; at most {most} are allowed",
+            items.len()
+        );
+        diagnostics.report(Code::OutOfRange, list.span, message);
+    }
+    &items[..items.len().min(most)]
 }
 
 /// A host name in lower case; an empty one counts as none.
@@ -322,19 +344,17 @@ impl HttpRoute {
     pub(super) fn read(document: &Document, diagnostics: &mut Diagnostics) -> HttpRoute {
         let root = &document.root;
         let namespace = &document.metadata.namespace;
-        let list = |key| root.at(&["spec", key]).map_or(&[][..], Node::items);
-        let hostnames = list("hostnames")
-            .iter()
-            .filter_map(|host| lower(Some(host)));
+        let spec = root.get("spec");
+        let hosts = limited(spec, "hostnames", 16, diagnostics).iter();
+        let hostnames = hosts.filter_map(|host| lower(Some(host))).collect();
+        let parents = limited(spec, "parentRefs", 32, diagnostics).iter();
+        let parents = parents.map(|node| parent(node, namespace)).collect();
+        let rules = limited(spec, "rules", 16, diagnostics).iter();
         HttpRoute {
             metadata: document.metadata.clone(),
-            parents: list("parentRefs")
-                .iter()
-                .map(|node| parent(node, namespace))
-                .collect(),
-            hostnames: hostnames.collect(),
-            rules: list("rules")
-                .iter()
+            parents,
+            hostnames,
+            rules: rules
                 .map(|node| rule(node, namespace, diagnostics))
                 .collect(),
             created: root
@@ -362,7 +382,7 @@ fn port(node: &Node) -> Option<u16> {
 }
 
 fn rule(node: &Node, namespace: &str, diagnostics: &mut Diagnostics) -> Rule {
-    let given = node.list("matches");
+    let given = limited(Some(node), "matches", 64, diagnostics);
     let mut matches: Vec<_> = given
         .iter()
         .filter_map(|node| route_match(node, diagnostics))
@@ -380,8 +400,7 @@ fn rule(node: &Node, namespace: &str, diagnostics: &mut Diagnostics) -> Rule {
     };
     Rule {
         matches,
-        backends: node
-            .list("backendRefs")
+        backends: limited(Some(node), "backendRefs", 16, diagnostics)
             .iter()
             .map(|node| backend(node, namespace))
             .collect(),
@@ -434,7 +453,7 @@ fn route_match(node: &Node, diagnostics: &mut Diagnostics) -> Option<RouteMatch>
         return None;
     }
     let expression = |node: &Node| text(node, "type") == "RegularExpression";
-    let headers = node.list("headers");
+    let headers = limited(Some(node), "headers", 16, diagnostics);
     if node.get("path").is_some_and(expression) || headers.iter().any(expression) {
         report_unmet(
             node.span,

@@ -225,7 +225,7 @@ static IGNORED: &[(&str, &str, &str)] = &[
     (
         "gateway.networking.k8s.io",
         "*",
-        "policies of the Gateway API are not modelled in this release",
+        "this kind of the Gateway API is not modelled in this release",
     ),
     (
         "gateway.networking.x-k8s.io",

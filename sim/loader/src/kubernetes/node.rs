@@ -51,6 +51,11 @@ static SPEC: Shape = Shape::new(
         Field::ignored("podCIDRs", TEXT_LIST, WRITTEN_BY_SERVER),
         Field::ignored("providerID", Kind::Text, WRITTEN_BY_SERVER),
         Field::ignored("externalID", Kind::Text, WRITTEN_BY_SERVER),
+        Field::ignored(
+            "podPreemptionPolicy",
+            Kind::Opaque,
+            "pods do not preempt one another",
+        ),
         Field::ignored("configSource", Kind::Opaque, WRITTEN_BY_SERVER),
     ],
 );

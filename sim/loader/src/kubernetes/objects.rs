@@ -94,7 +94,7 @@ impl Objects {
             "Endpoints" => self.slices.extend(Slice::read_endpoints(document)),
             "IngressClass" => self.ingress_classes.push(IngressClass::read(document)),
             "Ingress" => self.ingresses.push(Ingress::read(document)),
-            "Gateway" => self.gateways.push(Gateway::read(document)),
+            "Gateway" => self.gateways.push(Gateway::read(document, diagnostics)),
             "HTTPRoute" => self.routes.push(HttpRoute::read(document, diagnostics)),
             "HorizontalPodAutoscaler" => self.autoscalers.push(Autoscaler::read(document)),
             "PodDisruptionBudget" => self.budgets.push(DisruptionBudget::read(document)),

@@ -248,6 +248,11 @@ pub(super) static POD_SPEC: Shape = Shape::new(
         Field::ignored("priority", INTEGER, PRIORITIES),
         Field::ignored("preemptionPolicy", Kind::Text, PRIORITIES),
         Field::ignored(
+            "evictionResponders",
+            Kind::Opaque,
+            "a later release models evictions",
+        ),
+        Field::ignored(
             "readinessGates",
             Kind::Opaque,
             "a pod is ready after its start-up time",

@@ -1,7 +1,10 @@
 //! The known name that a mistyped one most likely stands for.
 
+/// A suggestion is a courtesy: it must not take longer than the rest, however many names there are.
+const CANDIDATES_MAX: usize = 300;
+
 /// The nearest of `known` to `name`, if it is near enough for a suggestion: at most a third of
-/// the letters differ, letter case aside.
+/// the letters differ, letter case aside. Only the first few hundred names are looked at.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let length = name.chars().count();
@@ -10,6 +13,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     }
     known
         .into_iter()
+        .take(CANDIDATES_MAX)
         .map(|candidate| (distance(&name, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance * 3 <= length.max(candidate.chars().count()))
         .min()

@@ -384,23 +384,22 @@ impl<'a> Composer<'a> {
     /// Keeps the first of several entries with one key.
     fn drop_duplicates(&mut self, entries: &mut Vec<Entry>) {
         let mut first = BTreeMap::new();
-        let mut repeated = Vec::new();
-        for (position, entry) in entries.iter().enumerate() {
-            if let Some(line) = first.get(entry.key.as_str()) {
+        let mut is_first = Vec::with_capacity(entries.len());
+        for entry in entries.iter() {
+            let earlier = *first.entry(entry.key.as_str()).or_insert(entry.key_span);
+            is_first.push(earlier == entry.key_span);
+            if earlier != entry.key_span {
                 let message = format!("the key `{}` is given twice", shorten(&entry.key));
                 self.diagnostics
                     .report(Code::DuplicateKey, entry.key_span, message)
                     .help(format!(
-                        "it stands on line {line} already; remove one of the two"
+                        "it stands on line {} already; remove one of the two",
+                        earlier.line
                     ));
-                repeated.push(position);
-            } else {
-                first.insert(entry.key.as_str(), entry.key_span.line);
             }
         }
-        for position in repeated.into_iter().rev() {
-            entries.remove(position);
-        }
+        let mut keep = is_first.into_iter();
+        entries.retain(|_| keep.next().unwrap_or(true));
     }
 
     /// Adds what merge keys bring; a map's own keys win, then the earlier source.
