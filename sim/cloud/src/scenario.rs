@@ -5,6 +5,8 @@
 //! [`Scenario::assert_valid`] states what the types cannot say; whoever builds a
 //! scenario (the loader, a test) is responsible for it.
 
+mod valid;
+
 use engine::{Distribution, Duration, Time};
 use std::collections::BTreeMap;
 

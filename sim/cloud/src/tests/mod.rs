@@ -1,8 +1,11 @@
 //! Small scenarios with outcomes worked out by hand, and properties over random ones.
 
+mod control;
 mod execution;
 mod ideal;
 mod network;
+mod properties;
+mod proxies;
 mod regions;
 
 use crate::scenario::*;

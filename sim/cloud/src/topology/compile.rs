@@ -10,7 +10,11 @@ use crate::scenario::{
 use engine::Duration;
 
 /// Compiles a scenario. Pure: no time, no chance.
+///
+/// # Panics
+/// If the scenario is not valid, see [`Scenario::assert_valid`].
 pub fn compile(scenario: &Scenario) -> Topology {
+    scenario.assert_valid();
     let clusters = scenario.clusters.iter();
     let mut topology = Topology {
         scenario: scenario.clone(),

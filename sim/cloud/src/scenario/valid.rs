@@ -1,0 +1,240 @@
+//! What the types of a scenario cannot say.
+//!
+//! Whoever builds a scenario is responsible for it; [`crate::compile`] asserts it, so that a
+//! wrong reference is found where it is made and not deep inside a run.
+
+use super::{
+    Action, Arrivals, Behavior, Change, Cluster, ClusterId, Discipline, Fault, NetworkModel, Place,
+    Scenario, ServiceId, TrafficSource, TrafficTarget, WorkloadId,
+};
+
+impl Scenario {
+    /// Asserts that every reference leads somewhere and every number is in its range.
+    ///
+    /// # Panics
+    /// If not, with a message that names the place.
+    pub fn assert_valid(&self) {
+        assert!(!self.clusters.is_empty(), "there is no cluster");
+        assert!(
+            self.network == NetworkModel::Modelled || self.clusters.len() == 1,
+            "the ideal network has one cluster"
+        );
+        self.clusters.iter().for_each(assert_cluster);
+        for name in &self.global_names {
+            assert!(!name.answers.is_empty(), "{} has no candidates", name.host);
+            for answer in &name.answers {
+                self.assert_service(answer.cluster, answer.service, &name.host);
+            }
+            let check = &name.health_check;
+            assert!(
+                !check.interval.is_zero() && check.failures > 0 && check.successes > 0,
+                "{} is not checked",
+                name.host
+            );
+        }
+        for link in &self.links {
+            self.assert_place(&link.from);
+            self.assert_place(&link.to);
+        }
+        self.assert_traffic();
+        self.assert_timeline();
+        assert!(!self.run.series_step.is_zero(), "a series needs steps");
+    }
+
+    fn assert_traffic(&self) {
+        for traffic in &self.traffic {
+            let name = &traffic.name;
+            match traffic.source {
+                TrafficSource::Users(users) => assert!(
+                    users.index() < self.user_networks.len() || self.network == NetworkModel::Ideal,
+                    "{name} comes from nowhere"
+                ),
+                TrafficSource::Workload(cluster, workload) => {
+                    self.assert_workload(cluster, workload, name);
+                }
+                TrafficSource::Inside(cluster) => assert!(
+                    cluster.index() < self.clusters.len() && self.network == NetworkModel::Ideal,
+                    "{name} is inside a cluster without being a pod"
+                ),
+            }
+            match traffic.target {
+                TrafficTarget::Global(target) => assert!(
+                    target.index() < self.global_names.len()
+                        && self.network == NetworkModel::Modelled,
+                    "{name} asks for an unknown name"
+                ),
+                TrafficTarget::Service {
+                    cluster, service, ..
+                } => self.assert_service(cluster, service, name),
+            }
+            assert!(traffic.clients > 0, "{name} has no clients");
+            assert!(traffic.retry.attempts_max > 0, "{name} makes no attempt");
+            if let Arrivals::Trace(instants) = &traffic.arrivals {
+                assert!(instants.is_sorted(), "the trace of {name} is not ascending");
+            }
+        }
+    }
+
+    fn assert_timeline(&self) {
+        for entry in &self.timeline {
+            let name = &entry.label;
+            match &entry.action {
+                Action::Apply { cluster, changes } => {
+                    for change in changes {
+                        self.assert_change(*cluster, change, name);
+                    }
+                }
+                Action::Fault { fault, .. } => self.assert_fault(fault, name),
+            }
+        }
+        let times = self.timeline.iter().map(|entry| entry.at);
+        assert!(times.is_sorted(), "the timeline is not in order");
+    }
+
+    fn assert_change(&self, cluster: ClusterId, change: &Change, name: &str) {
+        match change {
+            Change::Replicas(workload, _) => self.assert_workload(cluster, *workload, name),
+            Change::Behavior(workload, behavior) => {
+                self.assert_workload(cluster, *workload, name);
+                assert_behavior(&self.clusters[cluster.index()], behavior, name);
+            }
+            Change::Backends(service, backends) => {
+                self.assert_service(cluster, *service, name);
+                for &workload in backends {
+                    self.assert_workload(cluster, workload, name);
+                }
+            }
+            Change::Routes(proxy, _) => assert!(
+                proxy.index() < self.clusters[cluster.index()].proxies.len(),
+                "{name}: no such proxy"
+            ),
+        }
+    }
+
+    fn assert_fault(&self, fault: &Fault, name: &str) {
+        match fault {
+            Fault::PodKill {
+                cluster, workload, ..
+            } => self.assert_workload(*cluster, *workload, name),
+            Fault::NodeDown { cluster, node, .. } => assert!(
+                (*node as usize) < self.clusters[cluster.index()].nodes.len(),
+                "{name}: no such node"
+            ),
+            Fault::RegionDown { .. } => {}
+            Fault::Link { from, to, .. } => {
+                self.assert_place(from);
+                self.assert_place(to);
+            }
+            Fault::Slow {
+                cluster,
+                workload,
+                factor,
+            } => {
+                self.assert_workload(*cluster, *workload, name);
+                assert!(*factor > 0.0, "{name}: a factor is positive");
+            }
+            Fault::Failing {
+                cluster,
+                workload,
+                error_rate,
+            } => {
+                self.assert_workload(*cluster, *workload, name);
+                assert_share(*error_rate, name);
+            }
+        }
+    }
+
+    fn assert_place(&self, place: &Place) {
+        match place {
+            Place::Region(_) => {}
+            Place::Cluster(cluster) => {
+                assert!(
+                    cluster.index() < self.clusters.len(),
+                    "a link of no cluster"
+                );
+            }
+            Place::Users(users) => {
+                assert!(
+                    users.index() < self.user_networks.len(),
+                    "a link of no users"
+                );
+            }
+        }
+    }
+
+    fn assert_workload(&self, cluster: ClusterId, workload: WorkloadId, name: &str) {
+        let cluster = self.clusters.get(cluster.index());
+        let workload = cluster.and_then(|cluster| cluster.workloads.get(workload.index()));
+        assert!(workload.is_some(), "{name}: no such workload");
+    }
+
+    fn assert_service(&self, cluster: ClusterId, service: ServiceId, name: &str) {
+        let cluster = self.clusters.get(cluster.index());
+        let service = cluster.and_then(|cluster| cluster.services.get(service.index()));
+        assert!(service.is_some(), "{name}: no such service");
+    }
+}
+
+fn assert_share(share: f64, name: &str) {
+    assert!(
+        (0.0..=1.0).contains(&share),
+        "{name}: {share} is not a share"
+    );
+}
+
+fn assert_cluster(cluster: &Cluster) {
+    let name = &cluster.name;
+    assert!(!cluster.zones.is_empty(), "{name} has no zone");
+    for node in &cluster.nodes {
+        assert!(
+            node.zone.index() < cluster.zones.len(),
+            "{} stands in no zone",
+            node.name
+        );
+    }
+    for workload in &cluster.workloads {
+        match workload.station.discipline {
+            Discipline::Fifo { workers } => {
+                assert!(workers > 0, "{} has no workers", workload.name);
+            }
+            Discipline::ProcessorSharing { cpu_milli } => {
+                assert!(cpu_milli > 0, "{} has no CPU", workload.name);
+            }
+        }
+        assert_behavior(cluster, &workload.behavior, &workload.name);
+    }
+    for service in &cluster.services {
+        for backend in &service.backends {
+            assert!(
+                backend.index() < cluster.workloads.len(),
+                "{} has an unknown backend",
+                service.name
+            );
+        }
+    }
+    for proxy in &cluster.proxies {
+        let backends = proxy.routes.iter().flat_map(|route| &route.backends);
+        let mut services = backends.filter_map(|backend| backend.service);
+        assert!(
+            proxy.workload.index() < cluster.workloads.len()
+                && services.all(|service| service.index() < cluster.services.len()),
+            "{} leads nowhere",
+            proxy.name
+        );
+    }
+}
+
+fn assert_behavior(cluster: &Cluster, behavior: &Behavior, name: &str) {
+    assert_share(behavior.error_rate, name);
+    for call in behavior.steps.iter().flat_map(|step| &step.calls) {
+        assert!(
+            call.service.index() < cluster.services.len(),
+            "{name} calls an unknown service"
+        );
+        assert_share(call.probability, name);
+        assert!(
+            call.repeat > 0 && call.retry.attempts_max > 0,
+            "{name} makes a call no times"
+        );
+    }
+}
