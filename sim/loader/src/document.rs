@@ -24,17 +24,27 @@ pub struct Document {
 
 /// Reads all files. Documents of kinds that are read over are only entered into the ledger.
 pub fn read(files: &[File], ledger: &mut Ledger, diagnostics: &mut Diagnostics) -> Vec<Document> {
+    (0..files.len())
+        .flat_map(|position| read_file(files, position, ledger, diagnostics))
+        .collect()
+}
+
+/// Reads one of several files.
+pub fn read_file(
+    files: &[File],
+    position: usize,
+    ledger: &mut Ledger,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Document> {
     let mut reader = Reader {
         files,
         ledger,
         diagnostics,
         documents: Vec::new(),
     };
-    for (position, file) in files.iter().enumerate() {
-        let position = position as u32;
-        for root in parse(&file.text, position, Budget::default(), reader.diagnostics) {
-            reader.document(root);
-        }
+    let text = &files[position].text;
+    for root in parse(text, position as u32, Budget::default(), reader.diagnostics) {
+        reader.document(root);
     }
     reader.documents
 }

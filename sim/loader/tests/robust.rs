@@ -5,7 +5,7 @@ use engine::{Distribution, Duration};
 use hybridsim_loader::assembly::{Defaults, Frame, assemble};
 use hybridsim_loader::diagnostic::Diagnostics;
 use hybridsim_loader::kubernetes::Objects;
-use hybridsim_loader::{File, Ledger, document, load, render};
+use hybridsim_loader::{File, Ledger, Nothing, document, load, render};
 use proptest::prelude::*;
 
 /// Reads texts all the way to a cluster, and shows every problem.
@@ -17,7 +17,7 @@ fn read(texts: &[String]) {
             text: text.clone(),
         })
         .collect();
-    for found in load(&files).diagnostics {
+    for found in load(&files, &Nothing).diagnostics {
         assert!(!render(&found, &files, true).is_empty());
         assert!(found.line >= 1 || found.span.is_none());
     }

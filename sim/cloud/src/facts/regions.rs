@@ -97,6 +97,12 @@ pub fn region_round_trip(one: &str, other: &str) -> (Duration, &'static str) {
     }
 }
 
+/// Regions whose distances are in a table, as `provider/region`.
+pub fn known_regions() -> impl Iterator<Item = &'static str> + Clone {
+    let pairs = AZURE.iter().flat_map(|&(from, to, _)| [from, to]);
+    REGION_RTT.value.regions.iter().copied().chain(pairs)
+}
+
 /// Whether two names mean the same region, if one of them leaves out its provider.
 pub fn same_region(one: &str, other: &str) -> bool {
     names(one, other) || names(other, one)

@@ -116,6 +116,80 @@ codes! {
     Conflict = "HS0120", Error, "Fields exclude one another",
         "The API server rejects the combination.";
 
+    ManyScenarios = "HS0201", Error, "More than one Scenario",
+        "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";
+    FileNotRead = "HS0202", Error, "A file that the Scenario names cannot be read",
+        "Manifests and traces are looked for relative to the folder of the scenario's own file.";
+    UnknownWorkload = "HS0203", Error, "No workload has this name",
+        "Workloads are called `name`, `namespace/name` or `kind/namespace/name`, with `cluster/` in front where several clusters have them. They come from the manifests, from `workloads:`, and from gateways and ingress classes, each of which is a proxy.";
+    UnknownService = "HS0204", Error, "A name leads to no service or port",
+        "Calls and traffic name a service as a program in a pod would: `reviews:9080`, `reviews.shop:9080`, or a full name up to `svc.cluster.local`. A service in another namespace needs its namespace.";
+    UnknownCluster = "HS0205", Error, "No cluster has this name",
+        "Clusters are those under `clusters:`; without any there is one that is called `cluster`.";
+    UnknownNode = "HS0206", Error, "No node has this name",
+        "Nodes come from Node objects among the manifests, else from `nodePools`, whose machines are called after the pool: `general-1`, `general-2`.";
+    UnknownPlace = "HS0207", Error, "No place has this name",
+        "Places are regions, clusters and the places of users. A region is written with its provider, as `aws/us-west-2`.";
+    UnknownRegion = "HS0208", Note, "Distances to a region are not known",
+        "The region is in no table of round trips, so it is taken to be far from everything. Set what you know under `links`.";
+    UnknownTraffic = "HS0209", Error, "No traffic has this name",
+        "Measures name traffic by its `name`; without one they are of all traffic together.";
+    UnknownFault = "HS0210", Error, "The timeline has no such fault",
+        "`recovery` is measured from a fault of the timeline, which is named by its `name` or by its position as written, from 0.";
+    UnknownVariant = "HS0211", Error, "No variant has this name",
+        "Expectations with `variant:` hold for that variant alone, so it must be there.";
+    AmbiguousName = "HS0212", Error, "A name can mean several things",
+        "Say which one: with the name of its cluster, its namespace or its kind in front, or with a `cluster:` of its own.";
+    DuplicateName = "HS0213", Error, "A name is given twice",
+        "Things of one sort need names of their own, because results and random draws are told apart by them.";
+    ImpossibleDistribution = "HS0214", Error, "No distribution has these parameters",
+        "For example, the 99 % quantile of a lognormal law is greater than its median, and a hyperexponential law varies at least as much as an exponential one.";
+    NoCpuLimit = "HS0215", Error, "`cpu: limit` without a CPU limit",
+        "The containers of the workload have no `resources.limits.cpu` to take.";
+    OutOfOrder = "HS0216", Error, "Times go back",
+        "The points of a rate over time must ascend; two points at one time are a step.";
+    BadTrace = "HS0217", Error, "A trace cannot be read",
+        "A trace is a CSV file whose first column holds the seconds at which requests start, ascending. One header line is allowed.";
+    HostNotServed = "HS0218", Error, "Nobody serves a host",
+        "Traffic to a host needs an Ingress or an HTTPRoute that takes it, or a name under `dns:`. A service inside of a cluster is named by its own name.";
+    NotReachable = "HS0219", Error, "A service cannot be reached from outside",
+        "Users outside of a cluster reach LoadBalancer and NodePort services, and whatever an Ingress or Gateway leads to. A ClusterIP service is reached from pods.";
+    IdealNetwork = "HS0220", Error, "The ideal network has no such thing",
+        "With `network: ideal` hops are free, so there are no places, links or names to look up, and there is one cluster.";
+    WrongMeasure = "HS0221", Error, "A bound does not fit its measure",
+        "Latencies are durations (`300ms`), availability and utilization are shares (`99.9%`), throughput is a rate (`250/s`).";
+    EmptyWindow = "HS0222", Error, "A window of time is empty",
+        "`from` must come before `until` and before the end of the run.";
+    CallCycle = "HS0223", Error, "Calls form a circle",
+        "A request would go round for ever, or wait for itself. Break the circle; a call back to the first caller is usually a request of its own, which is traffic `from` that workload.";
+    Overload = "HS0224", Warning, "A workload is offered more than it can serve",
+        "The work that arrives exceeds what all replicas can do together, so queues grow for as long as it lasts (or overflow, where they are bounded) and latencies say more about the length of the run than about the system. Retries, timeouts and faults are not counted. Add replicas or workers, or lower the rate.";
+    NoEndpointsCalled = "HS0225", Warning, "A service on the way has no endpoints",
+        "Requests lead to a service without any pods at the start, and are refused there.";
+    NoRoute = "HS0226", Warning, "No route takes the requests of a traffic source",
+        "The entry is there, but none of its routes takes this host, path, method and headers, so every request is answered with 404.";
+    AfterTheEnd = "HS0227", Warning, "Something comes after the end of the run",
+        "It has no effect. Make `run.duration` longer, or move it to an earlier time.";
+    WarmUpTooLong = "HS0228", Error, "The warm-up takes the whole run",
+        "What comes before the end of the warm-up is discarded, and nothing would be left.";
+    TimeoutTooShort = "HS0229", Warning, "A timeout is shorter than the work behind it",
+        "More than half of the attempts time out even when nobody waits in a queue.";
+    PrecisionUnreachable = "HS0230", Warning, "The precision may not be reached",
+        "Relative half-widths shrink with the square root of the number of replications times the requests in each. Raise `max`, make the run longer, or ask for less precision.";
+    NoInterval = "HS0231", Note, "One replication has no interval",
+        "How certain a result is shows only from two replications on.";
+    NothingToSimulate = "HS0232", Error, "There is nothing to simulate",
+        "The files hold neither a Scenario nor anything that requests could be sent to.";
+    NoTraffic = "HS0233", Error, "Nobody sends requests",
+        "The Scenario names no traffic, and no entry was found among the manifests that traffic could be assumed for.";
+    FailoverWithoutTime = "HS0234", Warning, "A run is too short to see a recovery",
+        "The run ends before what was lost could be replaced: checks take their interval times the number of failures, and resolvers keep an answer for its TTL.";
+
+    NothingChanges = "HS0235", Warning, "An apply changes nothing that is modelled",
+        "Replicas, new workloads, what services select, and routes take effect at a time of the timeline. Changes of pod templates and ports do not, in this release.";
+    NoNodes = "HS0236", Error, "A cluster has no nodes",
+        "Pods run on nodes. Leave `nodePools` out for a few common machines, give a pool a `count`, or add Node objects to the manifests.";
+
     TooManyProblems = "HS0900", Note, "More problems than are shown",
         "Only the first some thousand problems are kept.";
 }

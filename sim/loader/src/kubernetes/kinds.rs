@@ -62,6 +62,12 @@ pub static KNOWN: &[KnownKind] = &[
     namespaced("PodDisruptionBudget", &["policy/v1"], &policy::BUDGET).removed(&["policy/v1beta1"]),
     namespaced("ReplicaSet", &["apps/v1"], &workload::REPLICA_SET)
         .removed(&["extensions/v1beta1", "apps/v1beta2"]),
+    namespaced(
+        "Scenario",
+        &["hybridsim.dev/v1alpha1"],
+        &crate::scenario::SCENARIO,
+    )
+    .of_the_cluster(),
     namespaced("Service", &["v1"], &service::SERVICE),
     namespaced("StatefulSet", &["apps/v1"], &workload::STATEFUL_SET)
         .removed(&["apps/v1beta1", "apps/v1beta2"]),

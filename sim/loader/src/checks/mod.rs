@@ -1,0 +1,42 @@
+//! What only shows in the whole: each check of an assembled scenario in a file of its own.
+//!
+//! Checks see ids and places, never YAML; what they report is almost always a warning, because
+//! the scenario can be simulated. A check that finds an error says why it cannot be.
+
+mod after_the_end;
+mod cycles;
+mod endpoints;
+mod flow;
+mod overload;
+mod precision;
+mod recovery;
+mod timeouts;
+mod warm_up;
+
+use crate::diagnostic::Diagnostics;
+use crate::scenario::Places;
+use cloud::scenario::Scenario;
+
+/// Everything a check looks at.
+pub(crate) struct Whole<'a> {
+    /// The scenario, with every id in range.
+    pub(crate) scenario: &'a Scenario,
+    /// Where its parts are written.
+    pub(crate) places: &'a Places,
+}
+
+/// Runs every check.
+pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagnostics) {
+    let whole = Whole { scenario, places };
+    after_the_end::check(&whole, diagnostics);
+    warm_up::check(&whole, diagnostics);
+    precision::check(&whole, diagnostics);
+    recovery::check(&whole, diagnostics);
+    timeouts::check(&whole, diagnostics);
+    // What requests do can be followed only where calls form no circle.
+    if cycles::check(&whole, diagnostics) {
+        let flows = flow::follow(&whole);
+        overload::check(&whole, &flows, diagnostics);
+        endpoints::check(&whole, &flows, diagnostics);
+    }
+}

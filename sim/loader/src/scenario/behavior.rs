@@ -1,0 +1,334 @@
+//! `behavior`: what a manifest cannot say about a workload: how long its work takes, how many
+//! requests it serves at a time, and whom it calls.
+
+use super::clients::{self, Client};
+use super::distribution::{self, DISTRIBUTION};
+use super::forms::{self, SHARE, SIZE};
+use super::names::Names;
+use super::reader::Reader;
+use crate::diagnostic::Code;
+use crate::shape::{Field, Format, Kind, Shape};
+use crate::source::Span;
+use crate::tree::Node;
+use crate::value::{DURATION, parse_quantity};
+use cloud::facts;
+use cloud::scenario::{
+    Behavior, Call, ClusterId, Discipline, OnFailure, Station, Step, WorkloadId,
+};
+use engine::{Distribution, Duration};
+use serde_json::json;
+
+/// Most workers that can be told from unlimited ones.
+const WORKERS_MAX: i64 = 1_000_000;
+
+/// A number of workers.
+pub(super) const WORKERS: Kind =
+    Kind::Either(&[Kind::Integer(1, WORKERS_MAX), Kind::OneOf(&["unlimited"])]);
+
+/// CPU that all requests share.
+static CPU: Format = Format {
+    name: "an amount of CPU",
+    examples: "`500m`, `2`, `limit` (the containers' own limit)",
+    pattern: r"^(limit|[0-9]+(\.[0-9]+)?m?)$",
+    check: |text| parse_cpu(text).map(drop),
+};
+
+pub(super) static BEHAVIOR: Shape = Shape::new(
+    "Behavior",
+    &[
+        SERVICE_TIME,
+        WORKERS_FIELD,
+        CPU_FIELD,
+        QUEUE,
+        CALLS,
+        ERROR_RATE,
+        RESPONSE_SIZE,
+        ASYNCHRONOUS,
+        Field::modelled("startUp", Kind::Format(&DURATION))
+            .doc("From being bound to a node to being ready.")
+            .default(|| json!(forms::show_duration(facts::POD_START_UP.value))),
+    ],
+)
+.doc("What a pod of a workload does with requests.");
+
+pub(super) const SERVICE_TIME: Field = Field::modelled("serviceTime", DISTRIBUTION)
+    .doc("Own work per request, without calls to others.")
+    .default(|| {
+        json!({"lognormal": {
+            "mean": forms::show_duration(facts::SERVICE_TIME.value),
+            "cv": facts::SERVICE_TIME_VARIATION.value,
+        }})
+    });
+pub(super) const WORKERS_FIELD: Field = Field::modelled("workers", WORKERS)
+    .doc("Requests that one pod serves at a time, first come, first served.")
+    .default(|| json!(facts::WORKERS.value));
+pub(super) const CPU_FIELD: Field = Field::modelled("cpu", Kind::Format(&CPU))
+    .doc("Instead of `workers`: all requests of a pod share this CPU, each at most one core.");
+pub(super) const QUEUE: Field = Field::modelled("queue", Kind::Integer(0, i32::MAX as i64))
+    .doc("Most requests that may wait in one pod; unbounded by default, more are refused (503).");
+pub(super) const CALLS: Field = Field::modelled("calls", Kind::List(&CALL_ENTRY))
+    .doc("Calls to other services, one step after the other.");
+pub(super) const ERROR_RATE: Field = Field::modelled("errorRate", Kind::Format(&SHARE))
+    .doc("Share of requests that end in an error (500).")
+    .default(|| json!(0));
+pub(super) const RESPONSE_SIZE: Field = Field::modelled("responseSize", Kind::Format(&SIZE))
+    .doc("Size of a response.")
+    .default(|| json!(facts::HTTP_RESPONSE_BYTES.value));
+pub(super) const ASYNCHRONOUS: Field = Field::modelled("asynchronous", Kind::Bool)
+    .doc("Whether a worker is free for others while calls are out.")
+    .default(|| json!(false));
+
+static CALL_ENTRY: Kind = Kind::Either(&[Kind::Text, Kind::Map(&CALL)]);
+
+static CALL: Shape = Shape::new(
+    "Call",
+    &[
+        Field::modelled("to", Kind::Text)
+            .doc("Service and port, as `reviews:9080`, `reviews.shop:http` or with a full name."),
+        Field::modelled("parallel", Kind::List(&CALL_ENTRY))
+            .doc("Instead of `to`: calls that run at the same time; the step ends with the last."),
+        Field::modelled("probability", Kind::Format(&SHARE))
+            .doc("How often the call is made at all.")
+            .default(|| json!(1)),
+        Field::modelled("repeat", Kind::Integer(1, 10_000))
+            .doc("How many times in a row.")
+            .default(|| json!(1)),
+        clients::REQUEST_SIZE,
+        clients::TIMEOUT,
+        clients::RETRIES,
+        clients::PROTOCOL,
+        clients::IDLE_TIMEOUT,
+        Field::modelled("onFailure", Kind::OneOf(&["fail", "ignore"]))
+            .doc("Whether the caller's own request fails when the call has failed for good.")
+            .default(|| json!("fail")),
+    ],
+)
+.doc("A call to another service.");
+
+/// CPU: thousandths of a core, or the limit of the workload's own containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cpu {
+    Limit,
+    Milli(u64),
+}
+
+fn parse_cpu(text: &str) -> Result<Cpu, String> {
+    if text == "limit" {
+        return Ok(Cpu::Limit);
+    }
+    match parse_quantity(text)? {
+        cpu if cpu.is_negative() || cpu.milli() == 0 => Err("it is not positive".to_owned()),
+        cpu => Ok(Cpu::Milli(cpu.milli())),
+    }
+}
+
+/// How a pod serves when nobody says.
+pub(crate) fn default_station(reader: &mut Reader<'_>) -> Station {
+    Station {
+        discipline: Discipline::Fifo {
+            workers: reader.fact(&facts::WORKERS),
+        },
+        queue_max: None,
+    }
+}
+
+/// What a pod does when nobody says.
+pub(crate) fn default_behavior(reader: &mut Reader<'_>) -> Behavior {
+    let mean = reader.fact(&facts::SERVICE_TIME).as_secs_f64();
+    let variation = reader.fact(&facts::SERVICE_TIME_VARIATION);
+    Behavior {
+        service_time: Distribution::lognormal_from_mean(mean, variation)
+            .expect("the default of the facts is a law"),
+        steps: Vec::new(),
+        error_rate: 0.0,
+        response_bytes: reader.fact(&facts::HTTP_RESPONSE_BYTES),
+        asynchronous: false,
+    }
+}
+
+/// What is said about one workload.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) station: Station,
+    pub(crate) behavior: Behavior,
+    pub(crate) start_up: Option<Duration>,
+    /// Where each call is written: step, position within the step, place.
+    pub(crate) calls: Vec<(usize, usize, Span)>,
+}
+
+/// Reads what is said about a workload; what is not said stays as it is.
+pub(super) fn read(
+    node: &Node,
+    at: (ClusterId, WorkloadId),
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Said {
+    let assembly = &names.assemblies[at.0.index()];
+    let base = &assembly.cluster.workloads[at.1.index()];
+    let origin = &assembly.origins[at.1.index()];
+    if !origin.is_proxy {
+        lean_on_defaults(node, reader);
+    }
+    let (steps, calls) = steps(node, at, names, reader);
+    let service_time = distribution::read(node.get("serviceTime"), reader);
+    let behavior = Behavior {
+        service_time: service_time.unwrap_or_else(|| base.behavior.service_time.clone()),
+        steps,
+        error_rate: forms::read(node.get("errorRate"), forms::parse_share)
+            .unwrap_or(base.behavior.error_rate),
+        response_bytes: forms::read(node.get("responseSize"), forms::parse_size)
+            .unwrap_or(base.behavior.response_bytes),
+        asynchronous: node
+            .get("asynchronous")
+            .and_then(Node::bool)
+            .unwrap_or(base.behavior.asynchronous),
+    };
+    Said {
+        station: station(node, &base.station, origin.cpu_limit_milli, reader),
+        behavior,
+        start_up: forms::duration(node, "startUp"),
+        calls,
+    }
+}
+
+/// Remembers the facts that stand in for what is not said.
+fn lean_on_defaults(node: &Node, reader: &mut Reader<'_>) {
+    if node.get("serviceTime").is_none() {
+        reader.fact(&facts::SERVICE_TIME);
+        reader.fact(&facts::SERVICE_TIME_VARIATION);
+    }
+    if node.get("workers").is_none() && node.get("cpu").is_none() {
+        reader.fact(&facts::WORKERS);
+    }
+    if node.get("responseSize").is_none() {
+        reader.fact(&facts::HTTP_RESPONSE_BYTES);
+    }
+}
+
+fn station(
+    node: &Node,
+    base: &Station,
+    cpu_limit: Option<u64>,
+    reader: &mut Reader<'_>,
+) -> Station {
+    if let (Some(cpu), true) = (node.entry("cpu"), node.get("workers").is_some()) {
+        let message = "`cpu` and `workers` exclude one another";
+        reader
+            .diagnostics
+            .report(Code::Conflict, cpu.key_span, message)
+            .help(
+                "`workers` serve one request each at full speed; under `cpu` all requests share it",
+            );
+    }
+    let discipline = match forms::read(node.get("cpu"), parse_cpu) {
+        Some(Cpu::Milli(cpu_milli)) => Some(Discipline::ProcessorSharing { cpu_milli }),
+        Some(Cpu::Limit) => limit(node, cpu_limit, reader),
+        None => workers(node),
+    };
+    Station {
+        discipline: discipline.unwrap_or(base.discipline),
+        queue_max: forms::count(node, "queue").or(base.queue_max),
+    }
+}
+
+fn workers(node: &Node) -> Option<Discipline> {
+    let value = node.get("workers")?;
+    let workers = match value.integer() {
+        Some(workers) => u32::try_from(workers).ok()?,
+        None => u32::MAX,
+    };
+    Some(Discipline::Fifo { workers })
+}
+
+fn limit(node: &Node, cpu_limit: Option<u64>, reader: &mut Reader<'_>) -> Option<Discipline> {
+    match cpu_limit {
+        Some(cpu_milli) if cpu_milli > 0 => Some(Discipline::ProcessorSharing { cpu_milli }),
+        _ => {
+            let span = node.get("cpu").map_or(node.span, |cpu| cpu.span);
+            let message = "`cpu: limit` needs containers with a CPU limit, and these have none";
+            reader
+                .diagnostics
+                .report(Code::NoCpuLimit, span, message)
+                .help("set `resources.limits.cpu` in the manifest, or write the CPU here");
+            None
+        }
+    }
+}
+
+type Steps = (Vec<Step>, Vec<(usize, usize, Span)>);
+
+fn steps(
+    node: &Node,
+    at: (ClusterId, WorkloadId),
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Steps {
+    let (mut steps, mut places) = (Vec::new(), Vec::new());
+    for entry in node.list("calls") {
+        let parallel = entry.get("parallel").is_some();
+        let single = [entry];
+        let entries: Vec<&Node> = if parallel {
+            if entry.get("to").is_some() {
+                both(entry, reader);
+            }
+            entry.list("parallel").iter().collect()
+        } else {
+            single.to_vec()
+        };
+        let mut calls = Vec::new();
+        for entry in entries {
+            if let Some(call) = call(entry, at, names, reader) {
+                places.push((steps.len(), calls.len(), entry.span));
+                calls.push(call);
+            }
+        }
+        if !calls.is_empty() {
+            steps.push(Step { calls });
+        }
+    }
+    (steps, places)
+}
+
+fn both(entry: &Node, reader: &mut Reader<'_>) {
+    let message = "a step of `calls` has `to` or `parallel`, not both";
+    reader
+        .diagnostics
+        .report(Code::Conflict, entry.span, message)
+        .help("make it two steps, or move the single call into `parallel`");
+}
+
+fn call(
+    entry: &Node,
+    at: (ClusterId, WorkloadId),
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Call> {
+    let to = if entry.text().is_some() {
+        entry
+    } else if let Some(to) = entry.get("to") {
+        to
+    } else {
+        let message = "a call lacks `to`";
+        reader
+            .diagnostics
+            .report(Code::MissingField, entry.span, message)
+            .help("name a service and its port, as `to: \"reviews:9080\"`");
+        return None;
+    };
+    let (service, port) = names.called(at, to.str()?, to.span, reader)?;
+    let client = Client::read(entry, names.ideal, reader);
+    Some(Call {
+        service,
+        port,
+        probability: forms::read(entry.get("probability"), forms::parse_share).unwrap_or(1.0),
+        repeat: forms::count(entry, "repeat").unwrap_or(1),
+        request_bytes: client.request_bytes,
+        protocol: client.protocol,
+        timeout: client.timeout,
+        retry: client.retry,
+        on_failure: match forms::text(entry, "onFailure") {
+            Some("ignore") => OnFailure::Ignore,
+            _ => OnFailure::Fail,
+        },
+    })
+}

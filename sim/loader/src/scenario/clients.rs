@@ -1,0 +1,130 @@
+//! What callers and users have in common: how long they wait, whether they try again, and how
+//! they use connections.
+
+use super::forms::{self, SIZE};
+use super::reader::Reader;
+use crate::shape::{Field, Format, Kind, Shape};
+use crate::tree::Node;
+use crate::value::{DURATION, parse_duration};
+use cloud::facts;
+use cloud::scenario::{Protocol, Retry};
+use engine::Duration;
+use serde_json::json;
+
+/// How long somebody waits.
+static PATIENCE: Format = Format {
+    name: "a positive duration or `none`",
+    examples: "`2s`, `none`",
+    pattern: r"^(none|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+)$",
+    check: |text| parse_patience(text).map(drop),
+};
+
+static RETRY: Shape = Shape::new(
+    "Retries",
+    &[
+        Field::modelled("attempts", Kind::Integer(0, 100))
+            .required()
+            .doc("Attempts beyond the first."),
+        Field::modelled("backoff", Kind::Format(&DURATION))
+            .doc("Pause before the first retry; doubles with each further one.")
+            .default(|| json!(forms::show_duration(facts::HTTP_RETRY_BACKOFF.value))),
+        Field::modelled("maxBackoff", Kind::Format(&DURATION))
+            .doc("Greatest pause.")
+            .default(|| json!(forms::show_duration(facts::HTTP_RETRY_BACKOFF_MAX.value))),
+    ],
+)
+.doc("What a client does about failures.");
+
+const RETRIES_KIND: Kind = Kind::Either(&[Kind::Integer(0, 100), Kind::Map(&RETRY)]);
+
+pub(super) const TIMEOUT: Field = Field::modelled("timeout", Kind::Format(&PATIENCE))
+    .doc("How long one attempt may take; `none` waits for ever, as all do when `network: ideal`.")
+    .default(|| json!(forms::show_duration(facts::HTTP_CLIENT_TIMEOUT.value)));
+pub(super) const RETRIES: Field = Field::modelled("retries", RETRIES_KIND)
+    .doc("How often a failed attempt is repeated, or that and the pauses between.")
+    .default(|| json!(0));
+pub(super) const PROTOCOL: Field =
+    Field::modelled("protocol", Kind::OneOf(&["http1", "http1-close", "http2"]))
+        .doc("How connections are used: kept, one per request, or one for all requests.")
+        .default(|| json!("http1"));
+pub(super) const IDLE_TIMEOUT: Field = Field::modelled("idleTimeout", Kind::Format(&DURATION))
+    .doc("How long a client keeps an idle connection under `http1`.")
+    .default(|| json!(forms::show_duration(facts::HTTP_IDLE_TIMEOUT.value)));
+pub(super) const REQUEST_SIZE: Field = Field::modelled("requestSize", Kind::Format(&SIZE))
+    .doc("Size of a request.")
+    .default(|| json!(facts::HTTP_REQUEST_BYTES.value));
+
+/// `None` is `none`.
+fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    match parse_duration(text)? {
+        Duration::ZERO => Err("nothing can be answered in no time".to_owned()),
+        duration => Ok(Some(duration)),
+    }
+}
+
+/// How a client waits, repeats and connects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    pub(super) timeout: Option<Duration>,
+    pub(super) retry: Retry,
+    pub(super) protocol: Protocol,
+    pub(super) request_bytes: u64,
+}
+
+impl Client {
+    /// Reads the fields of a call or of a traffic source.
+    pub(super) fn read(node: &Node, ideal: bool, reader: &mut Reader<'_>) -> Client {
+        let timeout = match forms::read(node.get("timeout"), parse_patience) {
+            Some(timeout) => timeout,
+            None if ideal => None,
+            None => Some(reader.fact(&facts::HTTP_CLIENT_TIMEOUT)),
+        };
+        Client {
+            timeout,
+            retry: retry(node, reader),
+            protocol: protocol(node, ideal, reader),
+            request_bytes: forms::read(node.get("requestSize"), forms::parse_size)
+                .unwrap_or_else(|| reader.fact(&facts::HTTP_REQUEST_BYTES)),
+        }
+    }
+}
+
+fn retry(node: &Node, reader: &mut Reader<'_>) -> Retry {
+    let Some(retries) = node.get("retries") else {
+        return Retry::NEVER;
+    };
+    let beyond_first = retries
+        .integer()
+        .and_then(|attempts| u32::try_from(attempts).ok())
+        .or_else(|| forms::count(retries, "attempts"));
+    match beyond_first {
+        None | Some(0) => Retry::NEVER,
+        Some(attempts) => {
+            let backoff = forms::duration(retries, "backoff")
+                .unwrap_or_else(|| reader.fact(&facts::HTTP_RETRY_BACKOFF));
+            Retry {
+                attempts_max: attempts + 1,
+                backoff,
+                backoff_max: forms::duration(retries, "maxBackoff")
+                    .unwrap_or_else(|| reader.fact(&facts::HTTP_RETRY_BACKOFF_MAX))
+                    .max(backoff),
+            }
+        }
+    }
+}
+
+fn protocol(node: &Node, ideal: bool, reader: &mut Reader<'_>) -> Protocol {
+    match forms::text(node, "protocol") {
+        Some("http1-close") => Protocol::Http1Close,
+        Some("http2") => Protocol::Http2,
+        // Without connections there is nothing to keep, and no fact to lean on.
+        _ if ideal => Protocol::Http1Close,
+        _ => Protocol::Http1 {
+            idle_timeout: forms::duration(node, "idleTimeout")
+                .unwrap_or_else(|| reader.fact(&facts::HTTP_IDLE_TIMEOUT)),
+        },
+    }
+}

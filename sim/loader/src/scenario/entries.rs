@@ -1,0 +1,258 @@
+//! Where requests can enter an application that nobody described: what traffic is assumed for,
+//! and what a skeleton offers.
+//!
+//! The rule, in this order: hosts that an Ingress or Gateway serves; else services of type
+//! LoadBalancer or NodePort; else the services that no other workload's environment or arguments
+//! name, which are then taken to stand behind a load balancer.
+
+use super::names::short;
+use crate::assembly::Assembly;
+use crate::document::Document;
+use crate::tree::{Node, Value};
+use cloud::scenario::{
+    Cluster, ClusterId, PathMatch, Proxy, Route, Service, ServiceId, ServiceKind,
+};
+use std::collections::BTreeSet;
+
+/// A way into an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// A name for its traffic.
+    pub(crate) name: String,
+    /// As in `to:` of traffic.
+    pub(crate) to: String,
+    /// What is found there, in words.
+    pub(crate) what: String,
+    /// The service that has to be opened to the outside first.
+    pub(crate) opened: Option<(ClusterId, ServiceId)>,
+}
+
+/// All entries, with names of their own.
+pub(crate) fn find(assemblies: &[Assembly], documents: &[Vec<&Document>]) -> Vec<Entry> {
+    let clusters = || {
+        assemblies
+            .iter()
+            .enumerate()
+            .map(|(position, assembly)| (ClusterId::from(position), &assembly.cluster))
+    };
+    let mut entries: Vec<_> = clusters()
+        .flat_map(|(_, cluster)| {
+            cluster
+                .proxies
+                .iter()
+                .flat_map(move |proxy| hosts(cluster, proxy))
+        })
+        .collect();
+    if entries.is_empty() {
+        entries = clusters()
+            .flat_map(|(_, cluster)| {
+                let services = cluster.services.iter();
+                services.filter_map(move |service| open_service(cluster, service))
+            })
+            .collect();
+    }
+    if entries.is_empty() {
+        entries = clusters()
+            .zip(documents)
+            .flat_map(|((id, cluster), documents)| roots(id, cluster, documents))
+            .collect();
+    }
+    with_own_names(entries)
+}
+
+/// Each host of a proxy with the first path that leads to each set of backends.
+fn hosts(cluster: &Cluster, proxy: &Proxy) -> Vec<Entry> {
+    let mut seen = BTreeSet::new();
+    let mut entries = Vec::new();
+    for route in &proxy.routes {
+        let Some(first) = route.backends.iter().find_map(|backend| backend.service) else {
+            continue;
+        };
+        let host = match route.matches.hosts.first() {
+            Some(host) => host.replace('*', "www"),
+            None => "example.com".to_owned(),
+        };
+        let mut services: Vec<_> = route
+            .backends
+            .iter()
+            .map(|backend| backend.service)
+            .collect();
+        services.sort();
+        let demanding = !route.matches.headers.is_empty() || route.matches.method.is_some();
+        if demanding || !seen.insert((host.clone(), services)) {
+            continue;
+        }
+        let service = &cluster.services[first.index()];
+        entries.push(Entry {
+            name: service.name.clone(),
+            to: format!("http://{host}{}", path(route)),
+            what: format!("{} leads there to service {}", proxy.name, service.name),
+            opened: None,
+        });
+    }
+    entries
+}
+
+fn path(route: &Route) -> &str {
+    match &route.matches.path {
+        PathMatch::Any => "/",
+        PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
+    }
+}
+
+fn address(service: &Service) -> Option<String> {
+    let web = |name: &str| name.starts_with("http") || name == "web";
+    let port = service
+        .ports
+        .iter()
+        .find(|port| port.port == 80 || port.name.as_deref().is_some_and(web))
+        .or(service.ports.first())?;
+    Some(match service.namespace.as_str() {
+        "default" => format!("{}:{}", service.name, port.port),
+        namespace => format!("{}.{namespace}:{}", service.name, port.port),
+    })
+}
+
+fn open_service(cluster: &Cluster, service: &Service) -> Option<Entry> {
+    let open = matches!(
+        service.kind,
+        ServiceKind::LoadBalancer | ServiceKind::NodePort
+    );
+    let of_proxy = cluster
+        .proxies
+        .iter()
+        .any(|proxy| cluster.services[proxy.service.index()] == *service);
+    if !open || of_proxy || service.backends.is_empty() {
+        return None;
+    }
+    Some(Entry {
+        name: service.name.clone(),
+        to: address(service)?,
+        what: format!(
+            "service {} can be reached from outside",
+            short(&service.namespace, &service.name)
+        ),
+        opened: None,
+    })
+}
+
+/// Services that nobody else's environment names.
+fn roots(id: ClusterId, cluster: &Cluster, documents: &[&Document]) -> Vec<Entry> {
+    let candidates: Vec<_> = cluster
+        .services
+        .iter()
+        .enumerate()
+        .filter(|(_, service)| service.kind != ServiceKind::Headless)
+        .filter(|(_, service)| !service.ports.is_empty() && !service.backends.is_empty())
+        .collect();
+    let is_named = |service: &Service| {
+        let mut documents = documents.iter();
+        documents.any(|document| {
+            let own = service.backends.iter().any(|backend| {
+                let workload = &cluster.workloads[backend.index()];
+                workload.name == document.metadata.name
+                    && workload.namespace == document.metadata.namespace
+            });
+            !own && named_by(document, service)
+        })
+    };
+    let mut roots: Vec<_> = candidates
+        .iter()
+        .filter(|(_, service)| !is_named(service))
+        .collect();
+    if roots.is_empty() {
+        roots = candidates.iter().collect();
+    }
+    roots
+        .into_iter()
+        .filter_map(|(position, service)| {
+            Some(Entry {
+                name: service.name.clone(),
+                to: address(service)?,
+                what: format!(
+                    "no workload's environment names service {}",
+                    short(&service.namespace, &service.name)
+                ),
+                opened: Some((id, ServiceId::from(*position))),
+            })
+        })
+        .collect()
+}
+
+/// Whether the environment or the arguments of a workload's containers name a service.
+pub(crate) fn named_by(document: &Document, service: &Service) -> bool {
+    let root = &document.root;
+    let spec = root
+        .at(&["spec", "template", "spec"])
+        .or_else(|| root.get("spec").filter(|_| document.kind.kind == "Pod"));
+    let Some(spec) = spec else {
+        return false;
+    };
+    let same_namespace = document.metadata.namespace == service.namespace;
+    spec.list("containers").iter().any(|container| {
+        let environment = container
+            .list("env")
+            .iter()
+            .filter_map(|entry| entry.get("value"));
+        let arguments = container
+            .list("args")
+            .iter()
+            .chain(container.list("command"));
+        environment
+            .chain(arguments)
+            .filter_map(Node::text)
+            .any(|text| mentions(text, service, same_namespace))
+    })
+}
+
+/// Whether a text holds the service's name as a host: alone, or followed by its namespace.
+fn mentions(text: &str, service: &Service, same_namespace: bool) -> bool {
+    let hosts = text
+        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-' && letter != '.');
+    hosts.into_iter().any(|host| {
+        let mut labels = host.split('.');
+        labels.next() == Some(service.name.as_str())
+            && match labels.next() {
+                None => same_namespace,
+                Some(namespace) => namespace == service.namespace,
+            }
+    })
+}
+
+fn with_own_names(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut seen = BTreeSet::new();
+    for entry in &mut entries {
+        let base = entry.name.clone();
+        let mut number = 2;
+        while !seen.insert(entry.name.clone()) {
+            entry.name = format!("{base}-{number}");
+            number += 1;
+        }
+    }
+    entries
+}
+
+/// The entries as `traffic:` would say them.
+pub(crate) fn as_traffic(entries: &[Entry], at: crate::source::Span) -> Node {
+    use crate::tree::{Entry as Field, ScalarKind};
+    let node = |value| Node { span: at, value };
+    let field = |key: &str, text: &str| Field {
+        key: key.to_owned(),
+        key_span: at,
+        value: node(Value::Scalar(text.to_owned(), ScalarKind::String)),
+    };
+    let items = entries
+        .iter()
+        .map(|entry| {
+            node(Value::Mapping(vec![
+                field("name", &entry.name),
+                field("to", &entry.to),
+            ]))
+        })
+        .collect();
+    node(Value::Mapping(vec![Field {
+        key: "traffic".to_owned(),
+        key_span: at,
+        value: node(Value::Sequence(items)),
+    }]))
+}
