@@ -230,10 +230,15 @@ pub struct RecoverySummary {
     pub fault: String,
     /// Traffic source.
     pub traffic: String,
-    /// Replications in which at least one request failed after the fault began.
+    /// Replications in which requests failed because of it, as far as can be told.
     pub felt: u32,
+    /// Of these, where they still failed at the end of the run: recovery takes longer than told.
+    pub unfinished: u32,
+    /// Replications in which requests failed all along from before the fault: nothing can be
+    /// told. They are not among those that felt it.
+    pub unclear: u32,
     /// Seconds from the fault's start to the last failure, over the replications that felt it;
-    /// `None` if none did.
+    /// `None` if none did; without an upper end if any is unfinished.
     pub recovery: Option<Estimate>,
     /// Least and greatest over replications.
     pub range: Option<(f64, f64)>,

@@ -13,17 +13,20 @@
 //! came later were served. Later stretches are other stories (a lifted fault that shakes views
 //! again shows in the series).
 //!
+//! Where that stretch began longer before the fault than any request takes, requests failed
+//! anyway and nothing can be told; where it reaches the end of the run, recovery takes longer
+//! than was seen. Both are counted.
+//!
 //! Leaves out: sources with fewer requests than one per quiet time, whose failures look like
-//! stretches of their own; background errors that come more often than that, whose stretch
-//! never ends.
+//! stretches of their own.
 
 use super::Study;
 use crate::facts;
 use crate::record::TrafficRecord;
-use crate::scenario::{Action, Fault, TimelineEntry, TrafficId};
+use crate::scenario::{Action, Fault, TimelineEntry, Traffic, TrafficId};
 use crate::summary::RecoverySummary;
 use engine::{Duration, Time};
-use stats::mean_interval;
+use stats::{Estimate, mean_interval};
 
 /// When stretches that a fault can have caused begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,34 +71,88 @@ fn blame(timeline: &[TimelineEntry], entry: &TimelineEntry) -> Option<Blame> {
     })
 }
 
-/// Time from the fault's start to the last failure that it is charged with.
-fn felt(record: &TrafficRecord, blame: Blame) -> Option<Duration> {
+/// What one replication says about one fault.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Feeling {
+    /// Nothing failed that the fault can have caused.
+    Unfelt,
+    /// Seconds to the last failure.
+    Recovered(f64),
+    /// The same, and there was no quiet time before the end of the run.
+    Unfinished(f64),
+    /// Requests failed from before the fault.
+    Unclear,
+}
+
+/// Longest time that one request can take: what fails because of a fault began at most so long
+/// before it.
+fn request_max(traffic: &Traffic) -> Duration {
+    let attempts = u64::from(traffic.retry.attempts_max);
+    let waiting = traffic
+        .timeout
+        .map_or(Duration::ZERO, |timeout| timeout.saturating_mul(attempts));
+    let pausing = traffic
+        .retry
+        .backoff_max
+        .saturating_mul(attempts.saturating_sub(1));
+    waiting.saturating_add(pausing)
+}
+
+fn feeling(record: &TrafficRecord, blame: Blame, traffic: &Traffic, end: Time) -> Feeling {
+    let quiet = facts::QUIET_TIME.value;
     let charged = |&&(first, last): &&(Time, Time)| last >= blame.start && first < blame.until;
-    let &(_, last) = record.failing.iter().find(charged)?;
-    Some(last.since(blame.start))
+    let Some(&(first, last)) = record.failing.iter().find(charged) else {
+        return Feeling::Unfelt;
+    };
+    let seconds = last.since(blame.start).as_secs_f64();
+    if blame.start.saturating_since(first) > request_max(traffic).max(quiet) {
+        Feeling::Unclear
+    } else if last.saturating_add(quiet) >= end {
+        Feeling::Unfinished(seconds)
+    } else {
+        Feeling::Recovered(seconds)
+    }
 }
 
 fn summary(
     study: &Study<'_>,
     entry: &TimelineEntry,
     blame: Blame,
-    traffic: TrafficId,
+    id: TrafficId,
 ) -> RecoverySummary {
-    let values: Vec<f64> = study
-        .traffic(Some(traffic))
-        .into_iter()
-        .filter_map(|record| felt(record, blame))
-        .map(Duration::as_secs_f64)
+    let traffic = &study.scenario.traffic[id.index()];
+    let feelings: Vec<Feeling> = study
+        .records
+        .iter()
+        .map(|record| feeling(&record.traffic[id.index()], blame, traffic, record.until))
         .collect();
-    let mut ascending = values.clone();
-    ascending.sort_by(f64::total_cmp);
+    let count = |is_it: fn(&Feeling) -> bool| {
+        u32::try_from(feelings.iter().filter(|feeling| is_it(feeling)).count())
+            .expect("replications fit 32 bits")
+    };
+    let mut values: Vec<f64> = feelings
+        .iter()
+        .filter_map(|feeling| match feeling {
+            Feeling::Recovered(seconds) | Feeling::Unfinished(seconds) => Some(*seconds),
+            Feeling::Unfelt | Feeling::Unclear => None,
+        })
+        .collect();
+    let unfinished = count(|feeling| matches!(feeling, Feeling::Unfinished(_)));
+    let recovery = (!values.is_empty()).then(|| {
+        let mean = mean_interval(&values, study.confidence());
+        let high = mean.high.filter(|_| unfinished == 0);
+        Estimate { high, ..mean }
+    });
+    values.sort_by(f64::total_cmp);
     RecoverySummary {
         fault: entry.label.clone(),
-        traffic: study.traffic_name(Some(traffic)).to_owned(),
+        traffic: traffic.name.clone(),
         felt: u32::try_from(values.len()).expect("replications fit 32 bits"),
-        recovery: (!values.is_empty()).then(|| mean_interval(&values, study.confidence())),
-        range: ascending.first().copied().zip(ascending.last().copied()),
-        values: ascending,
+        unfinished,
+        unclear: count(|feeling| matches!(feeling, Feeling::Unclear)),
+        recovery,
+        range: values.first().copied().zip(values.last().copied()),
+        values,
     }
 }
 

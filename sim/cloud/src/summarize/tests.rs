@@ -313,6 +313,43 @@ fn a_fault_is_charged_with_the_first_stretch_it_can_have_caused() {
 }
 
 #[test]
+fn what_cannot_be_told_about_a_recovery_is_counted() {
+    let mut scenario = scenario();
+    scenario.timeline = vec![fault(20, None)];
+    scenario.objectives = [TrafficId(0), TrafficId(1)]
+        .map(|traffic| Objective {
+            measure: Measure {
+                quantity: Quantity::Recovery(traffic, 0),
+                window: None,
+            },
+            comparison: Comparison::AtMost(10.0),
+        })
+        .to_vec();
+    let mut records = two_records();
+    for record in &mut records {
+        // Alice's requests failed long before the fault, and bob's do not stop failing.
+        record.traffic[0].failing = vec![(at(2), at(30))];
+        record.traffic[1].failing = vec![(at(20), at(58))];
+    }
+    let told = summary(&scenario, &records);
+    let (alice, bob) = (&told.recovery[0], &told.recovery[1]);
+    assert_eq!((alice.felt, alice.unclear, alice.recovery), (0, 2, None));
+    assert_eq!(
+        (bob.felt, bob.unfinished, bob.range),
+        (2, 2, Some((38.0, 38.0)))
+    );
+    assert_eq!(bob.recovery.unwrap().high, None);
+    assert_eq!(told.verdicts[0].outcome, Outcome::Undecided);
+    assert_eq!(told.verdicts[1].outcome, Outcome::Missed);
+    // A request may take that long: then it is the fault's doing.
+    scenario.traffic[0].timeout = Some(Duration::from_secs(18));
+    assert_eq!(
+        summary(&scenario, &records).recovery[0].values,
+        [10.0, 10.0]
+    );
+}
+
+#[test]
 fn recovery_over_replications() {
     let mut scenario = scenario();
     scenario.timeline = vec![fault(10, None)];
@@ -372,6 +409,13 @@ fn verdicts_have_three_values() {
         );
     }
     assert_eq!(judge(None, AtMost(1.0)), Outcome::Undecided);
+    let longer = Estimate {
+        high: None,
+        ..between(1.0, 2.0)
+    };
+    assert_eq!(judge(Some(&longer), AtMost(0.9)), Outcome::Missed);
+    assert_eq!(judge(Some(&longer), AtMost(9.0)), Outcome::Undecided);
+    assert_eq!(judge(Some(&longer), AtLeast(1.0)), Outcome::Met);
     assert_eq!(
         judge(Some(&Estimate::point(0.5)), AtMost(1.0)),
         Outcome::Undecided

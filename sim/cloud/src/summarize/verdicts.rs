@@ -47,12 +47,13 @@ pub(super) fn judge_all(study: &Study<'_>, recovery: &[RecoverySummary]) -> Vec<
         .collect()
 }
 
-/// Judges an estimate, or that there is none.
+/// Judges an estimate, or that there is none. An end that is not known may be anywhere.
 pub(super) fn judge(found: Option<&Estimate>, comparison: Comparison) -> Outcome {
-    let interval = found.and_then(|found| found.low.zip(found.high));
-    let Some((low, high)) = interval else {
+    let Some(found) = found else {
         return Outcome::Undecided;
     };
+    let low = found.low.unwrap_or(f64::NEG_INFINITY);
+    let high = found.high.unwrap_or(f64::INFINITY);
     let (least, greatest) = match comparison {
         Comparison::AtMost(bound) => (f64::NEG_INFINITY, bound),
         Comparison::AtLeast(bound) => (bound, f64::INFINITY),
@@ -102,7 +103,7 @@ fn measured(
         }
         Quantity::Recovery(traffic, entry) => {
             let position = recovery::position(study, entry as usize, traffic)?;
-            Some(recovered(study, &recovery[position]))
+            recovered(study, &recovery[position])
         }
     }
 }
@@ -114,9 +115,11 @@ fn whole_quantile(study: &Study<'_>, id: Option<TrafficId>, p: f64) -> Option<Es
 }
 
 /// A fault that nobody felt in any replication is over at once.
-fn recovered(study: &Study<'_>, recovery: &RecoverySummary) -> Estimate {
+fn recovered(study: &Study<'_>, recovery: &RecoverySummary) -> Option<Estimate> {
+    if recovery.unclear > 0 {
+        return None;
+    }
     let replications = u32::try_from(study.records.len()).expect("replications fit 32 bits");
-    recovery
-        .recovery
-        .unwrap_or_else(|| Estimate::exact(0.0, replications))
+    let at_once = Estimate::exact(0.0, replications);
+    Some(recovery.recovery.unwrap_or(at_once))
 }

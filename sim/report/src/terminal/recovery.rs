@@ -27,8 +27,12 @@ fn row(recovery: &RecoverySummary, replications: u32, style: Style) -> Vec<Strin
     let (after, range) = match (&recovery.recovery, recovery.range) {
         (Some(estimate), Some((low, high))) => (
             style.cell(duration_figure(estimate)),
-            format!("{} to {}", duration(low), duration(high)),
+            match recovery.unfinished {
+                0 => format!("{} to {}", duration(low), duration(high)),
+                _ => format!("{} to after the end", duration(low)),
+            },
         ),
+        _ if recovery.unclear > 0 => ("failing anyway".to_owned(), String::new()),
         _ => ("not felt".to_owned(), String::new()),
     };
     vec![

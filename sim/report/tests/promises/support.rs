@@ -383,6 +383,8 @@ fn recovery() -> Vec<RecoverySummary> {
                 .collect();
             values.sort_by(f64::total_cmp);
             RecoverySummary {
+                unfinished: 0,
+                unclear: 0,
                 fault: "region-down aws/us-east-1".to_owned(),
                 traffic: group.name.to_owned(),
                 felt: values.len() as u32,
