@@ -119,6 +119,12 @@ impl Draw {
         open_unit(self.word())
     }
 
+    /// Exponential with mean one.
+    #[inline]
+    pub fn exponential(&mut self) -> f64 {
+        crate::ziggurat::exponential(self)
+    }
+
     /// Uniform in 0..`n`, without bias.
     ///
     /// Source: D. Lemire, "Fast random integer generation in an interval", ACM Transactions on

@@ -125,8 +125,7 @@ impl<'a> ArrivalProcess<'a> {
 
 /// An exponential gap at `rate` per second.
 fn exponential(draw: &mut engine::Draw, rate: f64) -> Duration {
-    let uniform = 1.0 - draw.uniform();
-    Duration::from_secs_f64(-libm::log(uniform) / rate)
+    Duration::from_secs_f64(draw.exponential() / rate)
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ pub(super) struct StationMeter {
     capacity_milli: Level,
     busy_steps: Vec<u128>,
     capacity_steps: Vec<u128>,
+    /// Areas in the present step, and when it ends.
+    busy_step: u128,
+    capacity_step: u128,
+    step_end: Time,
     wait_steps: Vec<WaitStep>,
     /// Time spent inside the measured time by requests that have left.
     inside_ns: u128,
@@ -59,6 +63,9 @@ impl StationMeter {
             capacity_milli: Level::default(),
             busy_steps: Vec::new(),
             capacity_steps: Vec::new(),
+            busy_step: 0,
+            capacity_step: 0,
+            step_end: Time::ZERO + plan.step,
             wait_steps: Vec::new(),
             inside_ns: 0,
             arrived: 0,
@@ -91,21 +98,26 @@ impl StationMeter {
                 level.measured += level.value as u128 * width;
             }
         }
-        let step_ns = self.plan.step.as_nanos();
-        let mut at = self.advanced.as_nanos();
-        while at < now.as_nanos() {
-            let position = (at / step_ns) as usize;
-            let end = ((position as u64 + 1) * step_ns).min(now.as_nanos());
-            if position >= self.busy_steps.len() {
-                self.busy_steps.resize(position + 1, 0);
-                self.capacity_steps.resize(position + 1, 0);
-            }
-            let width = u128::from(end - at);
-            self.busy_steps[position] += self.busy_milli.value as u128 * width;
-            self.capacity_steps[position] += self.capacity_milli.value as u128 * width;
-            at = end;
+        while self.step_end < now {
+            self.advance_steps(self.step_end);
+            self.end_step();
         }
+        self.advance_steps(now);
+    }
+
+    /// Adds the areas since `advanced` to the present step.
+    fn advance_steps(&mut self, now: Time) {
+        let width = u128::from(now.since(self.advanced).as_nanos());
+        self.busy_step += self.busy_milli.value as u128 * width;
+        self.capacity_step += self.capacity_milli.value as u128 * width;
         self.advanced = now;
+    }
+
+    fn end_step(&mut self) {
+        self.busy_steps.push(std::mem::take(&mut self.busy_step));
+        self.capacity_steps
+            .push(std::mem::take(&mut self.capacity_step));
+        self.step_end += self.plan.step;
     }
 
     fn counts(&self, at: Time) -> bool {
@@ -182,6 +194,7 @@ impl StationMeter {
     ) -> WorkloadRecord {
         let until = self.plan.until;
         self.advance(until);
+        self.end_step();
         let mut present = 0;
         for arrived in residual {
             present += 1;

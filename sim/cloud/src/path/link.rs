@@ -240,8 +240,7 @@ impl Domain<'_> {
         let part = identity.part(leg.number());
         let mut draw = self.jitter.draw(part.request, part.branch);
         if !link.jitter_mean.is_zero() {
-            let factor = -libm::log(draw.open_uniform());
-            time += link.jitter_mean.mul_f64(factor);
+            time += link.jitter_mean.mul_f64(draw.exponential());
         }
         let mut tries = 0;
         while loss > 0.0 && draw.chance(loss) {
