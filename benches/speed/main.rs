@@ -12,6 +12,7 @@
 
 mod chain;
 mod chain_reference;
+mod cloud_chain;
 mod hold;
 mod measure;
 mod random;
@@ -25,5 +26,6 @@ fn main() {
     hold::figures(&mut runner);
     single::figures(&mut runner);
     chain::figures(&mut runner);
+    cloud_chain::figures(&mut runner);
     runner.finish();
 }
