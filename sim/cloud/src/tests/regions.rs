@@ -68,3 +68,41 @@ fn without_a_fault_everybody_is_served_by_the_first() {
     let mean = users.latency_sum_ns as f64 / users.succeeded as f64 / 1e6;
     assert!((50.0..53.0).contains(&mean), "{mean} ms");
 }
+
+#[test]
+fn recovery_takes_what_the_closed_form_says() {
+    let mut scenario = lose_east(Packets::Dropped);
+    scenario.run.duration = Duration::from_secs(90);
+    scenario.timeline[0] = fault_at(
+        30_000,
+        Fault::RegionDown {
+            region: "one".into(),
+            packets: Packets::Dropped,
+        },
+        None,
+    );
+    scenario.user_networks[0].resolvers = 1;
+    let topology = compile(&scenario);
+    let replications = 300;
+    let recovery = |replication| {
+        let seed = Seed {
+            master: 5,
+            replication,
+        };
+        let record = simulate(&topology, seed, &Options::default());
+        let last = record.traffic[0]
+            .failing
+            .last()
+            .expect("the loss is felt")
+            .1;
+        last.as_secs_f64() - 30.0
+    };
+    let values: Vec<f64> = (0..replications).map(recovery).collect();
+    // Phase U(0, 5), two further checks 5 s apart, 2 s timeout, rest of the TTL U(0, 20).
+    let mean = values.iter().sum::<f64>() / f64::from(replications);
+    let standard_error = (25.0 / 12.0 + 400.0 / 12.0_f64).sqrt() / f64::from(replications).sqrt();
+    assert!((mean - 24.5).abs() < 3.0 * standard_error, "{mean}");
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = values.iter().copied().fold(0.0, f64::max);
+    assert!(least > 12.0 && greatest < 37.0, "{least} to {greatest}");
+}
