@@ -300,6 +300,44 @@ fn one_replication_can_be_replayed() {
     assert_eq!(again.records[0].digest, study.records[3].digest);
 }
 
+#[test]
+fn steps_add_up_to_totals() {
+    let mut scenario = reached_from_afar();
+    scenario.run.analysis = Analysis::Terminating;
+    for record in run(&scenario, &short()).records {
+        let (traffic, web) = (&record.traffic[0], &record.workloads[0]);
+        assert_eq!((traffic.steps.len(), web.wait_steps.len()), (5, 5));
+        let steps = traffic.steps.iter();
+        assert_eq!(
+            steps.clone().map(|step| step.sent).sum::<u64>(),
+            traffic.sent
+        );
+        assert_eq!(
+            steps.clone().map(|step| step.attempts).sum::<u64>(),
+            traffic.attempts
+        );
+        assert_eq!(
+            steps.clone().map(|step| step.succeeded).sum::<u64>(),
+            traffic.succeeded
+        );
+        let latency_ns: u128 = steps.map(|step| step.latency_sum_ns).sum();
+        assert_eq!(latency_ns, traffic.latency_sum_ns);
+        let waits = web.wait_steps.iter();
+        assert_eq!(
+            waits.clone().map(|step| step.started).sum::<u64>(),
+            web.started
+        );
+        assert_eq!(
+            waits.map(|step| step.wait_sum_ns).sum::<u128>(),
+            web.wait_sum_ns
+        );
+        assert_eq!(web.busy_steps_ns.len(), 5);
+        let busy_ns: u128 = web.busy_steps_ns.iter().sum();
+        // Each step is rounded down to nanoseconds.
+        assert!(web.busy_ns - busy_ns <= 5, "{} {busy_ns}", web.busy_ns);
+    }
+}
+
 /// Interrupts after so many measured replications.
 struct Impatient {
     left: AtomicU32,

@@ -82,6 +82,15 @@ impl StationMeter {
         }
     }
 
+    /// The step of an instant, without a division where it is the present one.
+    fn step_at(&self, at: Time) -> usize {
+        let to_end = self.step_end.saturating_since(at);
+        if !to_end.is_zero() && to_end <= self.plan.step {
+            return self.busy_steps.len();
+        }
+        step_of(&self.plan, at)
+    }
+
     /// Adds the levels' areas since the last call, split at step boundaries.
     fn advance(&mut self, now: Time) {
         if now == self.advanced {
@@ -137,7 +146,7 @@ impl StationMeter {
 
     pub(super) fn started(&mut self, now: Time, arrived: Time) {
         let wait = now.since(arrived);
-        let position = step_of(&self.plan, arrived);
+        let position = self.step_at(arrived);
         if position >= self.wait_steps.len() {
             self.wait_steps.resize(position + 1, WaitStep::default());
         }
