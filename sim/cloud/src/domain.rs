@@ -259,13 +259,14 @@ impl Domain<'_> {
                 identity,
                 endpoint,
                 traffic,
-                ..
+                bytes,
             } => {
                 let request = RequestArrival {
                     from,
                     identity,
                     endpoint,
                     traffic,
+                    bytes,
                 };
                 self.take_request(request, context);
             }

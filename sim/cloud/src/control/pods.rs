@@ -77,14 +77,19 @@ impl Domain<'_> {
     /// A controller looks whether a workload has the pods it wants.
     pub(crate) fn reconcile(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
         let wanted = self.workloads[workload.index()].replicas as usize;
-        let coming = self.workloads[workload.index()].coming as usize;
-        let present = self.active(workload).count() + coming;
+        let state = &self.workloads[workload.index()];
+        let present = self.active(workload).count() + (state.coming + state.pending) as usize;
         for _ in present..wanted {
             self.workloads[workload.index()].coming += 1;
             let delay = facts::REPLACEMENT_DELAY.value + facts::SCHEDULING_DELAY.value;
             context.after(delay, Event::PodScheduled(workload));
         }
         for _ in wanted..present {
+            let pending = &mut self.workloads[workload.index()].pending;
+            if *pending > 0 {
+                *pending -= 1;
+                continue;
+            }
             let Some(pod) = self.least_worth_keeping(workload) else {
                 return;
             };
@@ -225,17 +230,21 @@ impl Domain<'_> {
             .filter(|(_, task)| task.pod == pod)
             .map(|(key, _)| key)
             .collect();
-        for key in lost {
-            let task = self.tasks.remove(key).expect("listed just now");
+        let lost = lost.into_iter().filter_map(|key| self.tasks.remove(key));
+        let lost: Vec<_> = lost.collect();
+        for task in &lost {
             let observation = Observation::Finished {
                 workload,
                 arrived: task.arrived,
                 lost: true,
             };
             self.meters.observe(now, observation);
-            self.tell_of_death(pod, &task, context);
         }
+        // Only when nothing of the pod is left may others act on its death.
         self.drop_calls_of(pod, context);
+        for task in &lost {
+            self.tell_of_death(pod, task, context);
+        }
     }
 
     /// The client of a lost request hears of it, if anything is left to tell it.

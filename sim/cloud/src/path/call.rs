@@ -41,6 +41,15 @@ impl Domain<'_> {
         identity: Identity,
         context: &mut Clock<'_, Self>,
     ) {
+        let described = &self.plans[plan as usize];
+        // A proxy passes on what it was asked.
+        let (request_bytes, traffic) = match (described.target, owner) {
+            (Target::Backend(_), Owner::Task(task)) => {
+                let task = &self.tasks[task];
+                (task.request_bytes, task.traffic)
+            }
+            _ => (described.request_bytes, described.traffic),
+        };
         let key = self.calls.insert(Call {
             owner,
             plan,
@@ -48,9 +57,11 @@ impl Domain<'_> {
             identity,
             attempts: 0,
             attempt: 0,
-            repeats_left: self.plans[plan as usize].repeat - 1,
+            repeats_left: described.repeat - 1,
             started: context.now(),
             stage: Stage::Paused,
+            request_bytes,
+            traffic,
             resolved: ClusterId(0),
             answer_bytes: 0,
         });
@@ -89,7 +100,7 @@ impl Domain<'_> {
             attempt: call.attempt,
             call: key,
         };
-        let traffic = self.plans[call.plan as usize].traffic;
+        let (bytes, traffic) = (call.request_bytes, call.traffic);
         let state = &mut self.services[service.index()];
         let count = state.ready.len() as u32;
         if count == 0 {
@@ -121,6 +132,7 @@ impl Domain<'_> {
             identity,
             endpoint,
             traffic,
+            bytes,
         };
         if let Err(reason) = self.arrive(request, context) {
             self.attempt_ended(key, Err(reason), context);

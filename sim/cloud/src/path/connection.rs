@@ -345,9 +345,7 @@ impl Domain<'_> {
     fn send_request(&mut self, key: Key, endpoint: Endpoint, context: &mut Clock<'_, Self>) {
         let call = &mut self.calls[key];
         call.stage = Stage::Waiting(endpoint);
-        let plan = &self.plans[call.plan as usize];
-        let (identity, client) = (call.work(), call.client);
-        let bytes = plan.request_bytes;
+        let (identity, client, bytes) = (call.work(), call.client, call.request_bytes);
         let packet = Packet::Request {
             from: CallRef {
                 partition: self.id,
@@ -356,7 +354,7 @@ impl Domain<'_> {
             },
             identity,
             endpoint,
-            traffic: plan.traffic,
+            traffic: call.traffic,
             bytes,
         };
         if Some(endpoint.cluster) == self.cluster && endpoint.entry.is_none() {

@@ -135,6 +135,9 @@ pub(crate) struct Call {
     /// Start of the present attempt.
     pub(crate) started: Time,
     pub(crate) stage: call::Stage,
+    pub(crate) request_bytes: u64,
+    /// Whose attributes routes match on.
+    pub(crate) traffic: Option<TrafficId>,
     /// The cluster that a global name led to.
     pub(crate) resolved: ClusterId,
     /// Size of the answer.
@@ -152,6 +155,7 @@ pub(crate) struct Task {
     pub(crate) service: ServiceId,
     /// The node through which its connection entered the cluster.
     pub(crate) entry: Option<u32>,
+    pub(crate) request_bytes: u64,
     /// Whose attributes routes match on.
     pub(crate) traffic: Option<TrafficId>,
     /// Position among the partition's behaviours.

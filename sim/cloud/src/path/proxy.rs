@@ -104,11 +104,12 @@ impl<'t> Domain<'t> {
                     caller: Caller::Workload(cluster, workload),
                     from_pod: true,
                     traffic: None,
-                    // A backend without a service is answered before its plan is looked at.
+                    // A backend without a service is answered before its plan is looked at; what
+                    // is asked, and for whom, comes with each request.
                     target: Target::Backend(backend.service.unwrap_or(ServiceId(0))),
                     probability: 1.0,
                     repeat: 1,
-                    request_bytes: facts::HTTP_REQUEST_BYTES.value,
+                    request_bytes: 0,
                     protocol: Protocol::Http1 {
                         idle_timeout: facts::HTTP_IDLE_TIMEOUT.value,
                     },

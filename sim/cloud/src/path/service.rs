@@ -367,4 +367,5 @@ pub(crate) struct RequestArrival {
     pub(crate) identity: Identity,
     pub(crate) endpoint: Endpoint,
     pub(crate) traffic: Option<TrafficId>,
+    pub(crate) bytes: u64,
 }

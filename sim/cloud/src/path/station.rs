@@ -121,6 +121,7 @@ impl Domain<'_> {
             pod: endpoint.pod,
             service: endpoint.service,
             entry: endpoint.entry,
+            request_bytes: request.bytes,
             traffic: request.traffic,
             behavior,
             arrived: now,

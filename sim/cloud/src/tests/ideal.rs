@@ -124,3 +124,32 @@ fn processor_sharing_does_not_care_for_the_law_of_the_work() {
     let sojourn = web.sojourn_sum_ns as f64 / web.finished as f64 / 1e9;
     assert!((sojourn - 0.7 / 0.3).abs() < 0.05, "{sojourn}");
 }
+
+#[test]
+fn a_workload_that_calls_itself_may_be_killed() {
+    let mut web = workload("web", 3, 2, exponential(0.1));
+    web.behavior.steps = vec![Step {
+        calls: vec![Call {
+            probability: 0.4,
+            timeout: Some(Duration::from_secs(1)),
+            ..call(0)
+        }],
+    }];
+    let arrivals = Arrivals::Closed {
+        users: 12,
+        think: exponential(0.1),
+    };
+    let mut scenario = ideal(vec![web], arrivals, Duration::from_secs(60));
+    let kill = Fault::PodKill {
+        cluster: ClusterId(0),
+        workload: WorkloadId(0),
+        count: 2,
+    };
+    scenario.timeline = (1..12)
+        .map(|time| fault_at(5_000 * time, kill.clone(), None))
+        .collect();
+    let record = run(&scenario);
+    assert!(record.workloads[0].lost > 0);
+    assert!(record.traffic[0].failures[Reason::Reset as usize] > 0);
+    assert!(record.traffic[0].in_flight <= 12);
+}
