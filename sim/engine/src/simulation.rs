@@ -20,9 +20,10 @@ use crate::time::{Duration, Time};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Execution {
     /// The globally least event first, on this thread.
-    #[default]
     Sequential,
-    /// Partition by partition in conservative windows, on this thread: better locality.
+    /// Partition by partition in conservative windows, on this thread: for its locality faster
+    /// than sequential, unless the lookahead is shorter than the time between events.
+    #[default]
     Windows,
     /// The same windows on so many threads.
     #[cfg(feature = "threads")]
@@ -261,8 +262,11 @@ impl<P: Partition> Simulation<P> {
             if next.iter().all(|&key| key >= limit) {
                 return;
             }
-            for (index, cell) in cells.iter_mut().enumerate() {
-                cell.run_before(window_end(&next, &self.closure, index).min(limit));
+            for (cell, end) in cells
+                .iter_mut()
+                .zip(window_ends(&next, &self.closure, limit))
+            {
+                cell.run_before(end);
             }
         }
     }
@@ -306,6 +310,9 @@ fn two_least(keys: &[Key]) -> Option<(usize, Key)> {
 /// Moves all mail to its receivers, whose keys already say where it belongs.
 pub(crate) fn exchange_mail<P: Partition>(cells: &mut [&mut Cell<P>]) {
     for from in 0..cells.len() {
+        if cells[from].core.outbox.is_empty() {
+            continue;
+        }
         let mut mail = core::mem::take(&mut cells[from].core.outbox);
         for Letter { to, key, message } in mail.drain(..) {
             cells[usize::from(to.0)].core.deliver(key, message);
@@ -314,21 +321,35 @@ pub(crate) fn exchange_mail<P: Partition>(cells: &mut [&mut Cell<P>]) {
     }
 }
 
-/// The first time at which something that is not yet in partition `to` may happen there, as an
-/// exclusive limit: whatever arrives was caused by something pending now, over a chain of messages.
-pub(crate) fn window_end(next: &[Key], closure: &[Vec<Duration>], to: usize) -> Key {
-    let arrivals = next.iter().zip(closure).map(|(key, delays)| {
-        Time::from_nanos(key.time)
-            .saturating_add(delays[to])
-            .as_nanos()
-    });
-    let time = arrivals.min().unwrap_or(u64::MAX);
-    // At the end of the clock nothing can arrive any more: let everything pass.
-    if time == u64::MAX {
-        Key::MAX
-    } else {
-        Key { time, order: 0 }
-    }
+/// How far each partition may go on its own, as an exclusive limit: to the first time at which
+/// something that is not there yet may happen there. Whatever arrives was caused by something
+/// pending now, over a chain of messages.
+pub(crate) fn window_ends<'a>(
+    next: &'a [Key],
+    closure: &'a [Vec<Duration>],
+    limit: Key,
+) -> impl Iterator<Item = Key> + 'a {
+    let least = next.iter().enumerate().min_by_key(|&(_, key)| key);
+    let least = least.map_or(0, |(index, _)| index);
+    let arrival = |from: usize, to: usize| {
+        let time = Time::from_nanos(next[from].time).saturating_add(closure[from][to]);
+        time.as_nanos()
+    };
+    (0..next.len()).map(move |to| {
+        // Most often nothing is to be done before the partition that is next can interfere; then
+        // the others need not be asked.
+        let first = arrival(least, to);
+        if next[to].time >= first && first < u64::MAX {
+            return Key::default();
+        }
+        let first = (0..next.len()).fold(first, |first, from| first.min(arrival(from, to)));
+        // At the end of the clock nothing can arrive any more: let everything pass.
+        let end = match first {
+            u64::MAX => Key::MAX,
+            time => Key { time, order: 0 },
+        };
+        end.min(limit)
+    })
 }
 
 /// Shortest chains of messages between any two partitions (Floyd and Warshall), with the shortest

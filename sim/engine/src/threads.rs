@@ -12,7 +12,7 @@ use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 
 use crate::order::Key;
 use crate::partition::Partition;
-use crate::simulation::{Cell, exchange_mail, window_end};
+use crate::simulation::{Cell, exchange_mail, window_ends};
 use crate::time::Duration;
 
 /// What the threads share.
@@ -115,8 +115,11 @@ impl<P: Partition> Floor<'_, P> {
             places.iter_mut().map(|place| &mut *place.cell).collect();
         exchange_mail(&mut cells);
         let next: Vec<Key> = cells.iter_mut().map(|cell| cell.core.next_key()).collect();
-        for (index, place) in places.iter_mut().enumerate() {
-            place.end = window_end(&next, self.closure, index).min(self.limit);
+        for (place, end) in places
+            .iter_mut()
+            .zip(window_ends(&next, self.closure, self.limit))
+        {
+            place.end = end;
         }
         if next.iter().all(|&key| key >= self.limit) {
             self.finished.store(true, Ordering::Release);

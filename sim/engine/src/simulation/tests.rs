@@ -405,6 +405,21 @@ fn a_message_cannot_be_faster_than_the_lookahead() {
     simulation.run(Time::MAX, Execution::Sequential);
 }
 
+/// Both have an event in the last representable nanosecond.
+#[test]
+fn the_end_of_the_clock_is_reached() {
+    for execution in executions() {
+        let last = [Recorder::default(), Recorder::default()].map(|mut recorder| {
+            recorder.plan.push((u64::MAX, "event"));
+            recorder
+        });
+        let lookahead = Lookahead::uniform(Duration::from_nanos(5));
+        let mut simulation = Simulation::new(last.into(), lookahead, QueueKind::Auto);
+        simulation.run(Time::MAX, execution);
+        assert_eq!(simulation.events(), 2, "{execution:?}");
+    }
+}
+
 #[test]
 fn closure_takes_shortest_chains_and_cycles() {
     let delay = |nanos| Duration::from_nanos(nanos);
