@@ -135,7 +135,7 @@ impl View {
         let mut view = View::default();
         workloads::add(&mut view, objects, inline, notes);
         let index = LabelIndex::new(&view);
-        services::add(&mut view, objects, inline, &index, diagnostics);
+        services::add(&mut view, objects, inline, &index, notes, diagnostics);
         proxies::add(&mut view, objects, &index, notes, diagnostics);
         view
     }

@@ -180,7 +180,12 @@ pub(super) fn backend(
             .keys()
             .filter(|(of, _)| of == namespace)
             .map(|(_, name)| name.as_str());
-        let message = format!("the backend `{name}` does not exist in namespace `{namespace}`");
+        let message = match view.aliases.get(&key) {
+            Some(target) => format!(
+                "the backend `{name}` stands for the name `{target}`, which proxies do not follow here"
+            ),
+            None => format!("the backend `{name}` does not exist in namespace `{namespace}`"),
+        };
         let found = diagnostics.report(Code::BackendNotFound, span, message);
         match nearest(name, own) {
             Some(near) => found.help(format!("did you mean `{near}`?")),

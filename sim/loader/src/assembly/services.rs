@@ -3,7 +3,7 @@
 
 use super::labels::LabelIndex;
 use super::workloads::key;
-use super::{Inline, ServiceKey, Span, View, WorkloadKey, WorkloadView, external, ports};
+use super::{Inline, Notes, ServiceKey, Span, View, WorkloadKey, WorkloadView, external, ports};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::selector::selects;
 use crate::kubernetes::service::{Addressing, Service};
@@ -58,9 +58,19 @@ pub(super) fn add(
     objects: &Objects,
     inline: &[Inline],
     index: &LabelIndex,
+    notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) {
     let mut pairs_left = PAIRS_MAX;
+    if objects
+        .services
+        .iter()
+        .any(|service| service.session_affinity.is_some())
+    {
+        notes
+            .facts
+            .insert(cloud::facts::SESSION_AFFINITY_TIMEOUT.id);
+    }
     for service in &objects.services {
         let Metadata {
             namespace,
@@ -140,6 +150,12 @@ fn by_selector(
         .collect();
     if backends.is_empty() {
         report_nothing_selected(view, service, selector, index, diagnostics);
+    } else if backends.iter().all(|(_, workload)| workload.replicas == 0) {
+        let message = format!(
+            "no workload behind `{}` has a replica",
+            service.metadata.name
+        );
+        diagnostics.report(Code::NoEndpoints, service.selector_span, message);
     }
     let mut ports = ports::resolve(service, &backends, diagnostics);
     if ports.is_empty() {

@@ -623,3 +623,78 @@ fn pods_of_a_controller_are_counted_with_it() {
     assert_eq!(found.cluster().workloads.len(), 1);
     assert_eq!(found.told.len(), 2, "{:?}", found.told);
 }
+
+#[test]
+fn patterns_of_ingresses_count_as_prefixes() {
+    let path = |path: &str, kind: &str| {
+        format!(
+            "{{path: '{path}', pathType: {kind}, backend: {{service: {{name: a, port: {{number: 80}}}}}}}}"
+        )
+    };
+    let paths = [
+        path("/api(/|$)(.*)", "ImplementationSpecific"),
+        path("/", "ImplementationSpecific"),
+        path("x", "Prefix"),
+    ];
+    let text = backends()
+        + &format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: i}}\nspec: {{rules: [{{http: {{paths: [{}]}}}}]}}\n",
+            paths.join(", ")
+        );
+    let found = assembled(&[&text]);
+    assert_eq!(found.routes()[0], " /api/* -> a:80x1");
+    let told: Vec<_> = found
+        .told
+        .iter()
+        .map(|told| told.split_once(' ').unwrap().0)
+        .collect();
+    assert_eq!(told, ["HS0115", "HS0013"]);
+}
+
+#[test]
+fn what_grows_with_a_product_is_bounded() {
+    let mut text = String::new();
+    for number in 0..1_200 {
+        text += &format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}, labels: {{app: web}}}}\nspec: {{containers: [{{name: c}}]}}\n"
+        );
+        text += &service(
+            &format!("s{number}"),
+            "{selector: {app: web}, ports: [{port: 80}]}",
+        );
+    }
+    let found = assembled(&[&text]);
+    assert!(
+        found
+            .told
+            .iter()
+            .any(|told| told.contains("services select more than")),
+        "{:?}",
+        &found.told[..3]
+    );
+    let found = assembled(&[&deployment("web", "app: web", 2_000_000)]);
+    assert!(found.told[0].starts_with("HS0002"), "{:?}", found.told);
+    let hosts = vec!["x.example.com"; 17].join(", ");
+    let found = assembled(&[&(GATEWAY.to_owned()
+        + &route(
+            "r",
+            &format!("{{hostnames: [{hosts}], parentRefs: [{{name: g}}], rules: [{{}}]}}"),
+        ))]);
+    assert_eq!(
+        found.told,
+        ["HS0014 14:19 `hostnames` holds 17 items; at most 16 are allowed"]
+    );
+}
+
+#[test]
+fn a_service_over_nothing_but_idle_workloads_is_told() {
+    let text = deployment("web", "app: web", 0)
+        + &service(
+            "web",
+            "{selector: {app: web}, ports: [{port: 80, targetPort: http}]}",
+        );
+    assert_eq!(
+        assembled(&[&text]).told,
+        ["HS0107 18:8 no workload behind `web` has a replica"]
+    );
+}

@@ -6,6 +6,7 @@
 
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS, text};
 use super::workload::kind;
+use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
 use crate::shape::{Field, Kind, PORT, Shape};
 use crate::source::Span;
@@ -146,7 +147,7 @@ pub struct IngressRoute {
 
 impl Ingress {
     /// Reads a checked document.
-    pub(super) fn read(document: &Document) -> Ingress {
+    pub(super) fn read(document: &Document, diagnostics: &mut Diagnostics) -> Ingress {
         let spec = document.root.get("spec");
         let of = |key: &str| spec.and_then(|spec| spec.get(key));
         let class = of("ingressClassName");
@@ -158,7 +159,8 @@ impl Ingress {
         let rules = of("rules")
             .map_or(&[][..], Node::items)
             .iter()
-            .flat_map(rule_routes);
+            .flat_map(|rule| rule_routes(rule, diagnostics))
+            .collect::<Vec<_>>();
         let default = of("defaultBackend").map(|node| IngressRoute {
             host: None,
             path: None,
@@ -169,34 +171,54 @@ impl Ingress {
         Ingress {
             metadata: document.metadata.clone(),
             class: class.and_then(Node::str).map(str::to_owned).or(annotation),
-            routes: rules.chain(default).collect(),
+            routes: rules.into_iter().chain(default).collect(),
             class_span: class.map_or(document.metadata.span, |class| class.span),
         }
     }
 }
 
-fn rule_routes(rule: &Node) -> impl Iterator<Item = IngressRoute> + '_ {
+fn rule_routes(rule: &Node, diagnostics: &mut Diagnostics) -> Vec<IngressRoute> {
     let host = rule
         .get("host")
         .and_then(Node::str)
         .filter(|host| !host.is_empty());
-    rule.at(&["http", "paths"])
-        .map_or(&[][..], Node::items)
+    let paths = rule.at(&["http", "paths"]).map_or(&[][..], Node::items);
+    paths
         .iter()
-        .filter_map(move |path| {
+        .filter_map(|path| {
             let node = path.get("backend")?;
             Some(IngressRoute {
                 host: host.map(str::to_ascii_lowercase),
                 path: path
                     .get("path")
-                    .and_then(Node::str)
-                    .filter(|path| !path.is_empty())
-                    .map(str::to_owned),
+                    .and_then(|value| path_text(value, &text(path, "pathType"), diagnostics)),
                 exact: text(path, "pathType") == "Exact",
                 backend: backend(node),
                 span: node.span,
             })
         })
+        .collect()
+}
+
+/// The path of a rule. Some controllers take patterns where the type leaves it to them; what
+/// stands before the pattern counts.
+fn path_text(node: &Node, path_type: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let path = node.str().filter(|path| !path.is_empty())?;
+    if path_type != "ImplementationSpecific" {
+        if !path.starts_with('/') {
+            diagnostics.report(Code::WrongValue, node.span, "the path must begin with `/`");
+        }
+        return Some(path.to_owned());
+    }
+    let plain = path
+        .split(['(', '[', '*', '?', '^', '$', '|', '+', '\\'])
+        .next()
+        .unwrap_or_default();
+    if plain.len() < path.len() {
+        let message = format!("the pattern counts as the prefix `{plain}`");
+        diagnostics.report(Code::UnsupportedValue, node.span, message);
+    }
+    Some(plain.to_owned()).filter(|plain| !plain.is_empty())
 }
 
 fn backend(node: &Node) -> Option<(String, IntegerOrText)> {

@@ -202,6 +202,11 @@ static IGNORED: &[(&str, &str, &str)] = &[
         "*",
         "the API server is not modelled request by request",
     ),
+    (
+        "kustomize.config.k8s.io",
+        "*",
+        "a recipe, not an object: render it with `kubectl kustomize`",
+    ),
     ("metrics.k8s.io", "*", "a record of the past"),
     (
         "gateway.networking.k8s.io",
@@ -399,6 +404,11 @@ fn unknown(
     let belongs =
         |(of, name, _): &&(&str, &str, &str)| *of == group && (*name == kind || *name == "*");
     if let Some((.., reason)) = IGNORED.iter().find(belongs) {
+        // Of what changes where requests go somebody should hear without asking the ledger.
+        if reason.starts_with("a later release") {
+            let message = format!("{kind} (`{api_version}`) is read over: {reason}");
+            diagnostics.report(Code::KindIgnored, span, message);
+        }
         return reason;
     }
     let message = format!("{kind} (`{api_version}`) is read over");
@@ -410,4 +420,109 @@ fn unknown(
         found.help(format!("did you mean `{known}`?"));
     }
     "the kind is not known to this release"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::{Kind, Status};
+    use std::collections::BTreeMap;
+
+    /// All shapes below one, by name.
+    fn collect(shape: &'static Shape, found: &mut BTreeMap<&'static str, &'static Shape>) {
+        if let Some(known) = found.insert(shape.name, shape) {
+            assert!(
+                std::ptr::eq(known, shape),
+                "two shapes are called {}",
+                shape.name
+            );
+            return;
+        }
+        for field in shape.fields.iter().chain(shape.rest) {
+            collect_kind(&field.kind, found);
+        }
+    }
+
+    fn collect_kind(kind: &'static Kind, found: &mut BTreeMap<&'static str, &'static Shape>) {
+        match kind {
+            Kind::Map(shape) => collect(shape, found),
+            Kind::Keyed(inner) | Kind::List(inner) => collect_kind(inner, found),
+            Kind::Either(kinds) => kinds.iter().for_each(|kind| collect_kind(kind, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn tables_are_whole() {
+        let mut found = BTreeMap::new();
+        for known in KNOWN {
+            collect(known.shape, &mut found);
+            for field in ["apiVersion", "kind", "metadata"] {
+                assert!(
+                    known.shape.field(field).is_some(),
+                    "{} lacks {field}",
+                    known.kind
+                );
+            }
+        }
+        assert!(found.len() > 50);
+        for shape in found.values() {
+            let mut names: Vec<_> = shape.fields.iter().map(|field| field.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(
+                names.len(),
+                shape.fields.len(),
+                "{} names a field twice",
+                shape.name
+            );
+            for field in shape.fields {
+                if let Status::Approximated(note) | Status::Ignored(note) = field.status {
+                    assert!(
+                        !note.is_empty(),
+                        "{}.{} says nothing",
+                        shape.name,
+                        field.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_version_is_served_as_it_should() {
+        let mut diagnostics = Diagnostics::default();
+        for known in KNOWN {
+            for version in known.api_versions {
+                let treatment = classify(version, known.kind, Span::default(), &mut diagnostics);
+                assert!(
+                    matches!(treatment, Treatment::Read(read) if std::ptr::eq(read, known)),
+                    "{version} {}",
+                    known.kind
+                );
+            }
+        }
+        assert!(!diagnostics.has_errors());
+        for known in KNOWN {
+            for version in known.removed {
+                let treatment = classify(version, known.kind, Span::default(), &mut diagnostics);
+                assert!(
+                    matches!(treatment, Treatment::Refused),
+                    "{version} {}",
+                    known.kind
+                );
+            }
+        }
+        // Another group's kinds of the same name are not meant.
+        for (version, kind) in [
+            ("networking.istio.io/v1", "Gateway"),
+            ("serving.knative.dev/v1", "Service"),
+        ] {
+            let treatment = classify(version, kind, Span::default(), &mut diagnostics);
+            assert!(
+                matches!(treatment, Treatment::ReadOver(_)),
+                "{version} {kind}"
+            );
+        }
+    }
 }

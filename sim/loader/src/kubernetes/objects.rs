@@ -93,7 +93,7 @@ impl Objects {
             "EndpointSlice" => self.slices.extend(Slice::read(document)),
             "Endpoints" => self.slices.extend(Slice::read_endpoints(document)),
             "IngressClass" => self.ingress_classes.push(IngressClass::read(document)),
-            "Ingress" => self.ingresses.push(Ingress::read(document)),
+            "Ingress" => self.ingresses.push(Ingress::read(document, diagnostics)),
             "Gateway" => self.gateways.push(Gateway::read(document, diagnostics)),
             "HTTPRoute" => self.routes.push(HttpRoute::read(document, diagnostics)),
             "HorizontalPodAutoscaler" => self.autoscalers.push(Autoscaler::read(document)),

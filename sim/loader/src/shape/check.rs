@@ -4,7 +4,7 @@ use super::{Kind, Shape, Status, nearest};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::ledger::{LedgerEntry, Standing};
 use crate::source::Span;
-use crate::tree::{Node, ScalarKind, Value};
+use crate::tree::{Node, ScalarKind, Value, resolve};
 use std::collections::BTreeMap;
 
 /// The account of one document while it is written.
@@ -282,9 +282,16 @@ impl Checker<'_> {
     fn wrong_type(&mut self, node: &Node, wanted: &str) {
         let message = format!("{} takes {wanted}, not {}", self.place(), node.describe());
         let found = self.diagnostics.report(Code::WrongType, node.span, message);
-        if let (Value::Scalar(text, _), true) = (&node.value, wanted.contains("string")) {
-            let shown: String = text.chars().take(60).collect();
+        let Value::Scalar(text, kind) = &node.value else {
+            return;
+        };
+        let shown: String = text.chars().take(60).collect();
+        if wanted.contains("string") {
             found.help(format!("put it in quotes: \"{shown}\""));
+        } else if *kind == ScalarKind::String
+            && !matches!(resolve(text), ScalarKind::String | ScalarKind::Null)
+        {
+            found.help(format!("without quotes it is one: {shown}"));
         }
     }
 }
@@ -431,7 +438,7 @@ mod tests {
     #[test]
     fn all_problems_are_told_with_places_and_help() {
         let (found, entries) = told(
-            "nam: x\nlabels: {a: yes}\nmode: Slo\neven: 3\nnext:\n- name: 1.10\n  pick: {a: 1, b: 2}\n- name: [x]\n  pick: -1\npick: true\n",
+            "nam: x\nlabels: {a: yes}\nmode: Slo\neven: 3\nnext:\n- name: 1.10\n  pick: {a: 1, b: 2}\n- name: [x]\n  pick: -1\npick: \"3\"\n",
         );
         assert_eq!(
             found,
@@ -445,7 +452,7 @@ mod tests {
                 "7:3 `next[].pick` must hold exactly one key, not 2 / give one of `a`, `b`",
                 "8:9 `next[].name` takes a string, not a list / -",
                 "9:9 `next[].pick` cannot be -1: it takes 0 to 2147483647 / -",
-                "10:7 `pick` takes an integer or a map, not a boolean / -",
+                "10:7 `pick` takes an integer or a map, not a string / without quotes it is one: 3",
             ]
         );
         assert!(entries.contains(&"nam Unknown 1".to_owned()));

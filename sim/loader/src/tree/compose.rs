@@ -368,8 +368,12 @@ impl<'a> Composer<'a> {
                         });
                     } else {
                         let message = format!("a key must be a string, this is {}", key.describe());
-                        self.diagnostics
+                        let found = self
+                            .diagnostics
                             .report(Code::KeyNotString, key.span, message);
+                        if self.text[..key.span.start as usize].ends_with('{') {
+                            found.help("if this is a template, fill it in first (`helm template`, `envsubst`)");
+                        }
                     }
                 }
                 None => {
@@ -585,5 +589,24 @@ mod tests {
         let (nodes, _) = read("[\"1\", '1', !!str 1, 1, !!int \"1\", !custom 1]");
         let integers: Vec<_> = nodes[0].items().iter().map(Node::integer).collect();
         assert_eq!(integers, [None, None, None, Some(1), Some(1), None]);
+    }
+
+    #[test]
+    fn lines_of_windows_and_marks_of_encodings_do_no_harm() {
+        let text = "\u{feff}a: é\r\nb: |\r\n  x\r\n---\r\nc: 3\r\n...\r\n";
+        let (nodes, told) = read(text);
+        assert_eq!(told, [""; 0]);
+        assert_eq!(nodes[0].get("a").unwrap().str(), Some("é"));
+        assert_eq!(nodes[0].get("b").unwrap().str(), Some("x\n"));
+        let c = nodes[1].entry("c").unwrap();
+        assert_eq!((c.key_span.line, c.key_span.column), (5, 1));
+    }
+
+    #[test]
+    fn templates_are_known_for_what_they_are() {
+        let (_, told) = read("image: {{ .Values.image }}\n");
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (_, told) = read("replicas: {{ count }}\n");
+        assert_eq!(told, ["1:12 a key must be a string, this is a map"]);
     }
 }

@@ -11,7 +11,7 @@ mod documents;
 mod resolve;
 
 pub use compose::{Budget, parse};
-pub use resolve::ScalarKind;
+pub use resolve::{ScalarKind, resolve};
 
 use crate::source::Span;
 

@@ -16,7 +16,7 @@ pub enum ScalarKind {
 }
 
 /// Takes a plain scalar for what it is.
-pub(super) fn resolve(text: &str) -> ScalarKind {
+pub fn resolve(text: &str) -> ScalarKind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => ScalarKind::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
