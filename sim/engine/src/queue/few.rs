@@ -42,7 +42,7 @@ impl<E: Copy> Few<E> {
             .map(|other| u32::from(other.key.wide() < wide));
         let rank: u32 = lesser.sum();
         let place = self.place(entry);
-        // Two shifts, because a shift by all bits is none.
+        // Opens a gap of one place at the rank.
         let shift = rank * PLACE_BITS;
         let after = self.ranking >> shift << shift;
         let before = self.ranking ^ after;
