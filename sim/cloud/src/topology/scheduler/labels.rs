@@ -11,9 +11,14 @@ pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 pub(super) const ZONE: &str = "topology.kubernetes.io/zone";
 /// Label with the region of the node.
 const REGION: &str = "topology.kubernetes.io/region";
+/// Label with the operating system of the node: Linux unless it says otherwise.
+const SYSTEM: (&str, &str) = ("kubernetes.io/os", "linux");
+/// Label with the processor architecture of the node: that of most machines unless it says
+/// otherwise.
+const ARCHITECTURE: (&str, &str) = ("kubernetes.io/arch", "amd64");
 
 /// What rules may ask of a node. Kubelets and cloud providers label every node with its
-/// name, zone and region, so these labels exist even if nobody wrote them.
+/// name, zone, region and kind of machine, so these labels exist even if nobody wrote them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LabelledNode {
     pub(super) name: String,
@@ -35,6 +40,8 @@ impl LabelledNode {
             (HOSTNAME, node.name.as_str()),
             (ZONE, &cluster.zones[node.zone.index()]),
             (REGION, region),
+            SYSTEM,
+            ARCHITECTURE,
         ] {
             labels
                 .entry(key.to_owned())
