@@ -52,13 +52,18 @@ fn read(texts: &[String]) {
     diagnostics.finish(&files);
 }
 
-/// A text that uses most of what is read.
+/// Texts that use most of what is read.
 const SEEDS: &[&str] = &[
     include_str!("../../../scenarios/bookinfo/bookinfo.yaml"),
     include_str!("../../../scenarios/bookinfo/bookinfo-ingress.yaml"),
     include_str!("../../../scenarios/bookinfo/gateway-api/bookinfo-gateway.yaml"),
     include_str!("../../../scenarios/bookinfo/gateway-api/route-reviews-90-10.yaml"),
     include_str!("data/cluster.yaml"),
+    include_str!("../../../scenarios/queue.yaml"),
+    include_str!("../../../scenarios/tandem.yaml"),
+    include_str!("../../../scenarios/closed.yaml"),
+    include_str!("../../../scenarios/region-loss.yaml"),
+    include_str!("../../../scenarios/slow-dependency.yaml"),
 ];
 
 /// Pieces that are likely to hurt.
@@ -97,6 +102,11 @@ const PIECES: &[&str] = &[
     "kind: List\n",
     "metadata:",
     "replicas: ",
+    "0s",
+    "1e18/s",
+    "-5%",
+    "500y",
+    "0",
 ];
 
 /// Cuts, repeats and moves parts of a text, and puts pieces into it.
@@ -129,8 +139,9 @@ fn mutated() -> impl Strategy<Value = String> {
     })
 }
 
+// `PROPTEST_CASES=100000` makes a long run of it.
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_manifests(text in mutated()) {
