@@ -5,16 +5,20 @@
 //! always gives the same bytes. Every figure is told with its interval.
 //!
 //! A table or a chart is one file plus one line in a closed list: the sections of
-//! [`terminal()`], the files of [`csv()`], the charts of [`charts()`].
+//! [`terminal()`], the files of [`csv()`], the charts of [`charts()`], which [`html()`] shows as well.
 
+mod chart;
+mod csv;
+mod extras;
+mod html;
+mod json;
 mod number;
 mod tell;
 mod terminal;
 
-pub use terminal::{Style, terminal};
-mod csv;
-mod extras;
-mod json;
+pub use chart::charts;
 pub use csv::csv;
 pub use extras::{Extras, Input, Tool};
+pub use html::html;
 pub use json::{SCHEMA, json};
+pub use terminal::{Style, terminal};

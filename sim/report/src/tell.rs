@@ -50,6 +50,19 @@ pub(crate) fn verdicts(summary: &Summary) -> Vec<&Verdict> {
         .collect()
 }
 
+/// `1 missed, 1 undecided, 2 met`; empty without verdicts.
+pub(crate) fn verdict_counts(summary: &Summary) -> String {
+    [Outcome::Missed, Outcome::Undecided, Outcome::Met]
+        .into_iter()
+        .filter_map(|each| {
+            let same = |verdict: &&Verdict| verdict.outcome == each;
+            let times = summary.verdicts.iter().filter(same).count();
+            (times > 0).then(|| format!("{times} {}", outcome(each)))
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// `20 replications of 8 min, terminating`.
 pub(crate) fn extent(summary: &Summary) -> String {
     let warm_up = if summary.warm_up_s > 0.0 {

@@ -2,5 +2,6 @@
 
 mod csv;
 mod json;
+mod markup;
 mod support;
 mod terminal;

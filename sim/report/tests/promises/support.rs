@@ -529,7 +529,7 @@ pub fn queue() -> Summary {
     summary.scenario = "queue".to_owned();
     summary.question = None;
     summary.analysis = "steady-state";
-    summary.warm_up_s = 640.0;
+    summary.warm_up_s = 64.0;
     summary.warm_up_method = "mser-5: run too short";
     summary.precision_reached = Some(false);
     summary.traffic.truncate(1);
