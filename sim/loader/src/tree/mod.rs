@@ -4,7 +4,7 @@
 //! booleans and octal numbers), merge keys, anchors and aliases.
 //! Leaves out: tags other than those of the core schema; timestamps, which stay strings.
 //! Sources: yaml.org/spec/1.2.2; the scalar rules of sigs.k8s.io/yaml (goyaml.v2, resolve.go).
-//! Validated by the tests of its files, by property tests over mutated texts, and by a fuzz target.
+//! Validated by the tests of its files and by property tests over mutated texts.
 
 mod compose;
 mod documents;
