@@ -8,6 +8,8 @@ pub mod assembly;
 mod checks;
 pub mod diagnostic;
 pub mod document;
+mod init;
+mod json_schema;
 pub mod kubernetes;
 pub mod ledger;
 pub mod scenario;
@@ -18,6 +20,8 @@ pub mod tree;
 pub mod value;
 
 pub use diagnostic::{Code, Diagnostic, Severity, render};
+pub use init::init;
+pub use json_schema::json_schema;
 pub use ledger::Ledger;
 pub use source::File;
 pub use sources::{Library, Nothing};

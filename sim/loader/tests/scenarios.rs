@@ -66,3 +66,127 @@ fn every_shipped_scenario_loads_without_errors_and_warnings() {
     }
     assert_eq!(problems, "");
 }
+
+#[test]
+fn shipped_manifests_run_without_a_scenario_and_say_what_they_assume() {
+    let loaded = load_file("scenarios/bookinfo/bookinfo.yaml");
+    let scenario = loaded.scenario.expect("nothing is wrong");
+    assert_eq!(scenario.name, "bookinfo");
+    let asked: Vec<_> = scenario
+        .traffic
+        .iter()
+        .map(|traffic| traffic.name.as_str())
+        .collect();
+    assert_eq!(asked, ["details", "productpage", "ratings", "reviews"]);
+    let said = scenario.assumptions.join("\n");
+    for part in [
+        "Which service calls which cannot be seen",
+        "given a load balancer",
+        "100 per second",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(scenario.facts.contains(&"default.service-time"));
+
+    let through_ingress = [
+        "scenarios/bookinfo/bookinfo.yaml",
+        "scenarios/bookinfo/bookinfo-ingress.yaml",
+    ];
+    let files: Vec<_> = through_ingress
+        .iter()
+        .flat_map(|name| Folder.read(name).unwrap())
+        .collect();
+    let scenario = load(&files, &Folder).scenario.expect("nothing is wrong");
+    let asked: Vec<_> = scenario
+        .traffic
+        .iter()
+        .map(|traffic| traffic.name.as_str())
+        .collect();
+    assert_eq!(
+        asked,
+        ["productpage"],
+        "the only way in is through the proxy"
+    );
+}
+
+#[test]
+fn skeletons_load_and_describe_every_workload() {
+    for folder in ["bookinfo", "helloworld", "shop", "canary"] {
+        let files = Folder.read(&format!("scenarios/{folder}")).unwrap();
+        let skeleton = hybridsim_loader::init(&files, &Folder);
+        let name = "skeleton.yaml".to_owned();
+        let loaded = load(
+            &[File {
+                name,
+                text: skeleton.clone(),
+            }],
+            &Folder,
+        );
+        assert_eq!(told(&loaded, Severity::Error), "", "{skeleton}");
+        let scenario = loaded.scenario.expect("no errors");
+        assert!(!scenario.traffic.is_empty(), "{skeleton}");
+        let assumed = scenario.assumptions.join("\n");
+        assert!(
+            !assumed.contains("do with a request"),
+            "{assumed}\n{skeleton}"
+        );
+    }
+}
+
+#[test]
+fn a_skeleton_reads_well() {
+    let files = Folder.read("scenarios/helloworld/helloworld.yaml").unwrap();
+    insta::assert_snapshot!(hybridsim_loader::init(&files, &Folder));
+}
+
+/// A tree as JSON, as a YAML-aware editor sees it.
+fn as_json(node: &hybridsim_loader::tree::Node) -> serde_json::Value {
+    use hybridsim_loader::tree::{ScalarKind, Value};
+    match &node.value {
+        Value::Scalar(_, ScalarKind::Null) => serde_json::Value::Null,
+        Value::Scalar(_, ScalarKind::Bool(value)) => (*value).into(),
+        Value::Scalar(_, ScalarKind::Integer(value)) => (*value).into(),
+        Value::Scalar(_, ScalarKind::Float(value)) => (*value).into(),
+        Value::Scalar(text, ScalarKind::String) => text.clone().into(),
+        Value::Sequence(items) => items.iter().map(as_json).collect(),
+        Value::Mapping(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), as_json(&entry.value)))
+            .collect(),
+    }
+}
+
+fn parsed(text: &str) -> serde_json::Value {
+    let mut diagnostics = hybridsim_loader::diagnostic::Diagnostics::default();
+    let budget = hybridsim_loader::tree::Budget::default();
+    as_json(&hybridsim_loader::tree::parse(text, 0, budget, &mut diagnostics)[0])
+}
+
+#[test]
+fn the_json_schema_accepts_shipped_scenarios_and_refuses_wrong_ones() {
+    let schema = hybridsim_loader::json_schema();
+    let validator = jsonschema::draft202012::new(&schema).expect("it is a schema");
+    for name in shipped() {
+        let text = &Folder.read(&name).unwrap()[0].text;
+        let problems: Vec<_> = validator
+            .iter_errors(&parsed(text))
+            .map(|problem| format!("{name}: {problem} at {}", problem.instance_path()))
+            .collect();
+        assert_eq!(problems, [""; 0]);
+    }
+    let head = "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {name: x}\n";
+    for wrong in [
+        "spec: {netwrok: ideal}",
+        "spec: {network: perfect}",
+        "spec: {run: {duration: soon}}",
+        "spec: {timeline: [{at: 1s, fault: {slow: {workload: a, factor: 2}, pod-kill: {workload: a}}}]}",
+        "spec: {traffic: [{name: a}]}",
+        "spec: {workloads: {a: {serviceTime: {lognormal: {median: 1}}}}}",
+    ] {
+        assert!(
+            !validator.is_valid(&parsed(&format!("{head}{wrong}\n"))),
+            "{wrong}"
+        );
+    }
+    assert!(validator.is_valid(&parsed(&format!("{head}spec: {{network: ideal}}\n"))));
+}

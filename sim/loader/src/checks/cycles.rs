@@ -3,18 +3,39 @@
 use super::Whole;
 use crate::diagnostic::{Code, Diagnostics};
 use cloud::scenario::{Cluster, ClusterId, WorkloadId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Says whether there is none.
-pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) -> bool {
-    let mut none = true;
+/// Most workloads of a circle that are named.
+const SHOWN_MAX: usize = 12;
+/// More circles than this are not told one by one.
+const CIRCLES_MAX: usize = 20;
+
+/// The workloads of each cluster, every one after those that it calls; `None` if calls form a
+/// circle, which is reported.
+pub(super) fn callees_first(
+    whole: &Whole<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Vec<WorkloadId>>> {
+    let mut orders = Some(Vec::new());
     for (position, cluster) in whole.scenario.clusters.iter().enumerate() {
-        for circle in circles(cluster) {
-            none = false;
-            report(whole, ClusterId::from(position), &circle, diagnostics);
+        let mut walk = Walk {
+            cluster,
+            finished: BTreeSet::new(),
+            order: Vec::new(),
+            circles: Vec::new(),
+        };
+        for start in (0..cluster.workloads.len()).map(WorkloadId::from) {
+            walk.from(start);
+        }
+        for circle in &walk.circles {
+            report(whole, ClusterId::from(position), circle, diagnostics);
+            orders = None;
+        }
+        if let Some(orders) = &mut orders {
+            orders.push(walk.order);
         }
     }
-    none
+    orders
 }
 
 fn report(
@@ -25,7 +46,10 @@ fn report(
 ) {
     let of = &whole.scenario.clusters[cluster.index()];
     let name = |id: &WorkloadId| of.workloads[id.index()].name.as_str();
-    let mut names: Vec<_> = circle.iter().map(name).collect();
+    let mut names: Vec<_> = circle.iter().take(SHOWN_MAX).map(name).collect();
+    if circle.len() > SHOWN_MAX {
+        names.push("…");
+    }
     names.push(name(&circle[0]));
     let message = format!("calls form a circle: {}", names.join(" → "));
     // The last call is the one that closes the circle.
@@ -52,37 +76,40 @@ fn report(
     );
 }
 
-/// The circles of a cluster's call graph, each once, beginning at its first workload.
-fn circles(cluster: &Cluster) -> Vec<Vec<WorkloadId>> {
-    let mut finished = BTreeSet::new();
-    let mut circles = Vec::new();
-    for start in (0..cluster.workloads.len()).map(WorkloadId::from) {
-        walk(cluster, start, &mut finished, &mut circles);
-    }
-    circles
+/// A walk over a call graph, depth first, with a path of its own because graphs may be deep.
+struct Walk<'c> {
+    cluster: &'c Cluster,
+    finished: BTreeSet<WorkloadId>,
+    /// Finished workloads, callees before callers.
+    order: Vec<WorkloadId>,
+    /// Circles, each beginning at the workload at which it was entered.
+    circles: Vec<Vec<WorkloadId>>,
 }
 
-/// Depth first, with a path of its own because call graphs may be deep.
-fn walk(
-    cluster: &Cluster,
-    start: WorkloadId,
-    finished: &mut BTreeSet<WorkloadId>,
-    circles: &mut Vec<Vec<WorkloadId>>,
-) {
-    if finished.contains(&start) {
-        return;
-    }
-    let mut path = vec![(start, callees(cluster, start))];
-    while let Some((_, open)) = path.last_mut() {
-        let Some(next) = open.pop() else {
-            let (done, _) = path.pop().expect("the path is not empty");
-            finished.insert(done);
-            continue;
-        };
-        if let Some(at) = path.iter().position(|(workload, _)| *workload == next) {
-            circles.push(path[at..].iter().map(|(workload, _)| *workload).collect());
-        } else if !finished.contains(&next) {
-            path.push((next, callees(cluster, next)));
+impl Walk<'_> {
+    fn from(&mut self, start: WorkloadId) {
+        if self.finished.contains(&start) {
+            return;
+        }
+        let mut path = vec![(start, callees(self.cluster, start))];
+        let mut on_path = BTreeMap::from([(start, 0)]);
+        while let Some((_, open)) = path.last_mut() {
+            let Some(next) = open.pop() else {
+                let (done, _) = path.pop().expect("the path is not empty");
+                on_path.remove(&done);
+                self.finished.insert(done);
+                self.order.push(done);
+                continue;
+            };
+            if let Some(&at) = on_path.get(&next) {
+                if self.circles.len() < CIRCLES_MAX {
+                    let circle = path[at..].iter().map(|(workload, _)| *workload);
+                    self.circles.push(circle.collect());
+                }
+            } else if !self.finished.contains(&next) {
+                on_path.insert(next, path.len());
+                path.push((next, callees(self.cluster, next)));
+            }
         }
     }
 }

@@ -7,11 +7,10 @@
 use super::Whole;
 use crate::scenario::places::takes_host;
 use cloud::facts;
-use cloud::scenario::Action;
 use cloud::scenario::{
-    Arrivals, Change, Cluster, ClusterId, DnsPolicy, GlobalName, PathMatch, RateProfile,
-    RequestAttributes, Route, RouteMatch, Scenario, ServiceId, TrafficId, TrafficSource,
-    TrafficTarget, WorkloadId,
+    Action, Arrivals, Call, Change, Cluster, ClusterId, DnsPolicy, GlobalName, PathMatch,
+    RateProfile, RequestAttributes, Route, RouteMatch, Scenario, ServiceId, Step, TrafficId,
+    TrafficSource, TrafficTarget, WorkloadId, WorkloadKind,
 };
 use engine::Duration;
 use std::collections::BTreeMap;
@@ -19,8 +18,10 @@ use std::collections::BTreeMap;
 /// What reaches where.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    /// Requests per second at each workload.
+    /// Requests per second at each workload that any reach.
     pub(super) rates: BTreeMap<(ClusterId, WorkloadId), f64>,
+    /// Mean seconds for which a request keeps a worker at least: own work, and calls it waits for.
+    pub(super) holding_seconds: BTreeMap<(ClusterId, WorkloadId), f64>,
     /// Services on the way, with whoever asks them.
     pub(super) asked: BTreeMap<(ClusterId, ServiceId), Asker>,
     /// Traffic that no route takes.
@@ -36,72 +37,79 @@ pub(super) enum Asker {
     Call(WorkloadId, usize, usize),
 }
 
-/// Follows all traffic through the call graph, which must be free of circles.
-pub(super) fn follow(whole: &Whole<'_>) -> Flows {
+/// Follows all traffic through the call graph. `callees_first` orders each cluster's workloads.
+pub(super) fn follow(whole: &Whole<'_>, callees_first: &[Vec<WorkloadId>]) -> Flows {
+    let scenario = whole.scenario;
     let mut flows = Flows::default();
-    for (position, traffic) in whole.scenario.traffic.iter().enumerate() {
-        let id = TrafficId::from(position);
-        let rate = mean_rate(&traffic.arrivals, whole.scenario.run.duration).unwrap_or(0.0);
-        for (cluster, service, share) in targets(whole.scenario, id) {
-            let of = &whole.scenario.clusters[cluster.index()];
-            let proxy = of.proxies.iter().find(|proxy| proxy.service == service);
-            let mut follower = Follower {
-                scenario: whole.scenario,
-                cluster,
-                flows: &mut flows,
-            };
-            follower.service(service, rate * share, Asker::Traffic(id));
-            let Some(proxy) = proxy else {
-                continue;
-            };
-            match route(&proxy.routes, &traffic.attributes) {
-                None => flows.without_route.push(id),
-                Some(route) => {
-                    let total: u32 = route.backends.iter().map(|backend| backend.weight).sum();
-                    for backend in &route.backends {
-                        let share = share * f64::from(backend.weight) / f64::from(total.max(1));
-                        if let (Some(service), true) = (backend.service, backend.weight > 0) {
-                            follower = Follower {
-                                scenario: whole.scenario,
-                                cluster,
-                                flows: &mut flows,
-                            };
-                            follower.service(service, rate * share, Asker::Traffic(id));
-                        }
-                    }
-                }
-            }
+    for position in 0..scenario.traffic.len() {
+        flows.enter(scenario, TrafficId::from(position));
+    }
+    for (position, order) in callees_first.iter().enumerate() {
+        let cluster = ClusterId::from(position);
+        for &workload in order.iter().rev() {
+            flows.pass_on(scenario, cluster, workload);
+        }
+        for &workload in order {
+            let seconds = holding(scenario, cluster, workload, &flows.holding_seconds);
+            flows.holding_seconds.insert((cluster, workload), seconds);
         }
     }
     flows
 }
 
-struct Follower<'f> {
-    scenario: &'f Scenario,
-    cluster: ClusterId,
-    flows: &'f mut Flows,
-}
-
-impl Follower<'_> {
-    /// Spreads requests over the pods of a service and goes on with what their workloads call.
-    fn service(&mut self, service: ServiceId, rate: f64, asker: Asker) {
-        self.flows
-            .asked
-            .entry((self.cluster, service))
-            .or_insert(asker);
-        let of = &self.scenario.clusters[self.cluster.index()];
-        for (workload, share) in shares(of, self.cluster, service, self.scenario) {
-            self.workload(workload, rate * share);
+impl Flows {
+    /// The requests of a traffic source, up to the first workloads, or through a proxy to those
+    /// behind it.
+    fn enter(&mut self, scenario: &Scenario, id: TrafficId) {
+        let traffic = &scenario.traffic[id.index()];
+        let rate = mean_rate(&traffic.arrivals, scenario.run.duration).unwrap_or(0.0);
+        for (cluster, service, share) in targets(scenario, id) {
+            let rate = rate * share;
+            self.service(scenario, cluster, service, rate, Asker::Traffic(id));
+            let of = &scenario.clusters[cluster.index()];
+            let Some(proxy) = of.proxies.iter().find(|proxy| proxy.service == service) else {
+                continue;
+            };
+            let Some(route) = route(&proxy.routes, &traffic.attributes) else {
+                self.without_route.push(id);
+                continue;
+            };
+            let total: f64 = route
+                .backends
+                .iter()
+                .map(|backend| f64::from(backend.weight))
+                .sum();
+            for backend in route.backends.iter().filter(|backend| backend.weight > 0) {
+                if let Some(service) = backend.service {
+                    let rate = rate * f64::from(backend.weight) / total;
+                    self.service(scenario, cluster, service, rate, Asker::Traffic(id));
+                }
+            }
         }
     }
 
-    fn workload(&mut self, workload: WorkloadId, rate: f64) {
-        *self
-            .flows
-            .rates
-            .entry((self.cluster, workload))
-            .or_insert(0.0) += rate;
-        let of = &self.scenario.clusters[self.cluster.index()];
+    /// Spreads requests over the pods of a service.
+    fn service(
+        &mut self,
+        scenario: &Scenario,
+        cluster: ClusterId,
+        service: ServiceId,
+        rate: f64,
+        asker: Asker,
+    ) {
+        self.asked.entry((cluster, service)).or_insert(asker);
+        let of = &scenario.clusters[cluster.index()];
+        for (workload, share) in shares(of, cluster, service, scenario) {
+            *self.rates.entry((cluster, workload)).or_insert(0.0) += rate * share;
+        }
+    }
+
+    /// What a workload calls for the requests that reach it.
+    fn pass_on(&mut self, scenario: &Scenario, cluster: ClusterId, workload: WorkloadId) {
+        let Some(&rate) = self.rates.get(&(cluster, workload)) else {
+            return;
+        };
+        let of = &scenario.clusters[cluster.index()];
         for (step, calls) in of.workloads[workload.index()]
             .behavior
             .steps
@@ -110,7 +118,8 @@ impl Follower<'_> {
         {
             for (position, call) in calls.calls.iter().enumerate() {
                 let rate = rate * call.probability * f64::from(call.repeat);
-                self.service(call.service, rate, Asker::Call(workload, step, position));
+                let asker = Asker::Call(workload, step, position);
+                self.service(scenario, cluster, call.service, rate, asker);
             }
         }
     }
@@ -154,64 +163,36 @@ pub(super) fn replicas(scenario: &Scenario, cluster: ClusterId, workload: Worklo
     });
     let described = &of.workloads[workload.index()];
     let at_start = match described.kind {
-        cloud::scenario::WorkloadKind::DaemonSet => of.nodes.len() as u32,
+        WorkloadKind::DaemonSet => of.nodes.len() as u32,
         _ => described.replicas,
     };
     changed.chain([at_start]).max().unwrap_or(0)
 }
 
-/// Mean seconds for which a request keeps a worker at least: own work, and calls it waits for.
-pub(super) fn holding_seconds(
-    scenario: &Scenario,
-    cluster: ClusterId,
-    workload: WorkloadId,
-) -> f64 {
-    let mut known = BTreeMap::new();
-    holding(scenario, cluster, workload, &mut known)
-}
-
+/// How long a request keeps a worker at least, given the same for those that are called. What an
+/// asynchronous callee waits for is left out, which keeps the result a lower bound.
 fn holding(
     scenario: &Scenario,
     cluster: ClusterId,
     workload: WorkloadId,
-    known: &mut BTreeMap<WorkloadId, f64>,
+    known: &BTreeMap<(ClusterId, WorkloadId), f64>,
 ) -> f64 {
-    if let Some(&seconds) = known.get(&workload) {
-        return seconds;
-    }
     let of = &scenario.clusters[cluster.index()];
     let behavior = &of.workloads[workload.index()].behavior;
-    let mut waits = 0.0;
-    for step in &behavior.steps {
-        let calls = step.calls.iter().map(|call| {
-            let answer: f64 = shares(of, cluster, call.service, scenario)
-                .into_iter()
-                .map(|(backend, share)| share * answering(scenario, cluster, backend, known))
-                .sum();
-            call.probability * f64::from(call.repeat) * answer
-        });
-        // The mean of the longest is at least the longest of the means.
-        waits += calls.fold(0.0, f64::max);
-    }
     let own = behavior.service_time.mean();
-    let seconds = if behavior.asynchronous {
-        own
-    } else {
-        own + waits
+    if behavior.asynchronous {
+        return own;
+    }
+    let call = |call: &Call| {
+        let answer: f64 = shares(of, cluster, call.service, scenario)
+            .into_iter()
+            .map(|(backend, share)| share * known.get(&(cluster, backend)).copied().unwrap_or(0.0))
+            .sum();
+        call.probability * f64::from(call.repeat) * answer
     };
-    known.insert(workload, seconds);
-    seconds
-}
-
-/// Mean seconds until an answer: the same as holding, but also for asynchronous workloads.
-fn answering(
-    scenario: &Scenario,
-    cluster: ClusterId,
-    workload: WorkloadId,
-    known: &mut BTreeMap<WorkloadId, f64>,
-) -> f64 {
-    // An asynchronous callee's own waits are left out: the result stays a lower bound.
-    holding(scenario, cluster, workload, known)
+    // The mean of the longest is at least the longest of the means.
+    let step = |step: &Step| step.calls.iter().map(call).fold(0.0, f64::max);
+    own + behavior.steps.iter().map(step).sum::<f64>()
 }
 
 /// Services that traffic asks, with shares.

@@ -34,8 +34,8 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     recovery::check(&whole, diagnostics);
     timeouts::check(&whole, diagnostics);
     // What requests do can be followed only where calls form no circle.
-    if cycles::check(&whole, diagnostics) {
-        let flows = flow::follow(&whole);
+    if let Some(callees_first) = cycles::callees_first(&whole, diagnostics) {
+        let flows = flow::follow(&whole, &callees_first);
         overload::check(&whole, &flows, diagnostics);
         endpoints::check(&whole, &flows, diagnostics);
     }

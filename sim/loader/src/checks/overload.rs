@@ -8,7 +8,7 @@ use cloud::scenario::{ClusterId, Discipline, WorkloadId};
 
 pub(super) fn check(whole: &Whole<'_>, flows: &Flows, diagnostics: &mut Diagnostics) {
     for (&(cluster, workload), &rate) in &flows.rates {
-        if let Some(load) = Load::of(whole, cluster, workload, rate)
+        if let Some(load) = Load::of(whole, flows, (cluster, workload), rate)
             && load.offered() >= load.capacity
         {
             let span = whole.places.workloads.get(&(cluster, workload)).copied();
@@ -33,7 +33,13 @@ struct Load {
 
 impl Load {
     /// `None` if it has as many workers as it likes, or no pods at all.
-    fn of(whole: &Whole<'_>, cluster: ClusterId, workload: WorkloadId, rate: f64) -> Option<Load> {
+    fn of(
+        whole: &Whole<'_>,
+        flows: &Flows,
+        at: (ClusterId, WorkloadId),
+        rate: f64,
+    ) -> Option<Load> {
+        let (cluster, workload) = at;
         let scenario = whole.scenario;
         let described = &scenario.clusters[cluster.index()].workloads[workload.index()];
         let replicas = flow::replicas(scenario, cluster, workload);
@@ -42,7 +48,7 @@ impl Load {
             Discipline::Fifo { workers } => (
                 f64::from(workers),
                 "workers",
-                flow::holding_seconds(scenario, cluster, workload),
+                flows.holding_seconds.get(&at).copied()?,
             ),
             // Waiting for calls costs no CPU.
             Discipline::ProcessorSharing { cpu_milli } => (

@@ -116,6 +116,23 @@ impl Diagnostics {
         &mut self.dropped[0]
     }
 
+    /// How many problems were kept so far.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Adds to the messages of the problems after the first `known`; those that were among the
+    /// first already are dropped.
+    pub(crate) fn annotate_new(&mut self, known: usize, note: &str) {
+        let new = self.found.split_off(known);
+        for mut problem in new {
+            if !self.found[..known].contains(&problem) {
+                problem.message.push_str(note);
+                self.found.push(problem);
+            }
+        }
+    }
+
     /// Whether anything found so far forbids a simulation.
     pub fn has_errors(&self) -> bool {
         self.dropped_error

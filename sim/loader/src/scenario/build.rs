@@ -55,6 +55,7 @@ pub(crate) fn load(
         sources,
         ledger,
         inputs: &inputs,
+        work_left: WORK_MAX,
     };
     let found = match &document {
         Some(document) => builder.said(document, diagnostics),
@@ -62,6 +63,48 @@ pub(crate) fn load(
     };
     builder.only_one_scenario(document.as_ref(), diagnostics);
     found
+}
+
+/// What is found in manifests alone.
+pub(crate) struct Survey {
+    /// The cluster that the manifests make.
+    pub(crate) assembly: Assembly,
+    /// Where requests can enter.
+    pub(crate) entries: Vec<entries::Entry>,
+    /// A name for a scenario of them.
+    pub(crate) name: String,
+    /// Names of the files.
+    pub(crate) manifests: Vec<String>,
+}
+
+/// Looks at the manifests handed in, whatever a Scenario among them says.
+pub(crate) fn survey(
+    sources: &mut Sources<'_>,
+    ledger: &mut Ledger,
+    diagnostics: &mut Diagnostics,
+) -> Survey {
+    let (inputs, _) = open(sources, ledger, diagnostics);
+    let manifests = inputs.iter().map(|&position| &sources.files()[position]);
+    let manifests: Vec<_> = manifests.map(|file| file.name.clone()).collect();
+    let name = manifests
+        .first()
+        .map_or("scenario".to_owned(), |name| name_of_file(name));
+    let mut builder = Builder {
+        sources,
+        ledger,
+        inputs: &inputs,
+        work_left: WORK_MAX,
+    };
+    let mut reader = Reader::new(diagnostics);
+    let spec = empty(Span::default());
+    let plans = clusters::read(&spec, false, &mut reader);
+    let (mut assemblies, _, entries) = builder.assemble(&spec, &plans, false, &mut reader);
+    Survey {
+        assembly: assemblies.remove(0),
+        entries,
+        name,
+        manifests,
+    }
 }
 
 /// Reads the files handed in, and finds the Scenario among them.
@@ -91,7 +134,12 @@ struct Builder<'b, 'a> {
     ledger: &'b mut Ledger,
     /// Files that were handed in: their manifests belong to every cluster.
     inputs: &'b [usize],
+    /// How many documents may still be read into clusters, each time counted.
+    work_left: usize,
 }
+
+/// Documents times clusters times stages times variants: some seconds of work.
+const WORK_MAX: usize = 1_000_000;
 
 impl Builder<'_, '_> {
     /// What a Scenario says, and its variants.
@@ -102,11 +150,14 @@ impl Builder<'_, '_> {
         let spec = root.get("spec").unwrap_or(&nothing);
         let scenario = self.build(spec, name.clone(), None, diagnostics);
         let mut variants = Vec::new();
-        for (variant, patched) in patched(root, spec, diagnostics) {
+        for (variant, patch) in patches(spec, diagnostics) {
+            let before = diagnostics.count();
+            let patched = patched(root, spec, patch, diagnostics);
             let name = format!("{name}-{variant}");
             if let Some(scenario) = self.build(&patched, name, Some(&variant), diagnostics) {
-                variants.push((variant, scenario));
+                variants.push((variant.clone(), scenario));
             }
+            diagnostics.annotate_new(before, &format!(" (in variant `{variant}`)"));
         }
         check_variants(spec, diagnostics);
         (scenario, variants)
@@ -122,10 +173,7 @@ impl Builder<'_, '_> {
                 .help("name manifests with workloads and services, or a file with a Scenario");
             return None;
         };
-        let file = &self.sources.files()[first.file as usize].name;
-        let stem = file.rsplit('/').next().unwrap_or_default();
-        let stem = stem.split('.').next().unwrap_or_default();
-        let name = plain_name(stem);
+        let name = name_of_file(&self.sources.files()[first.file as usize].name);
         self.build(
             &empty(Span::start_of_file(first.file)),
             name,
@@ -160,6 +208,9 @@ impl Builder<'_, '_> {
         variant: Option<&str>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Scenario> {
+        if !within_limits(spec, diagnostics) {
+            return None;
+        }
         let mut reader = Reader::new(diagnostics);
         let reader = &mut reader;
         let ideal = forms::text(spec, "network") == Some("ideal");
@@ -183,11 +234,13 @@ impl Builder<'_, '_> {
         };
 
         let names = Names::new(&assemblies, ideal);
+        let declared: Vec<_> = places::users(spec, reader)
+            .into_iter()
+            .map(|(place, _)| place)
+            .collect();
         let mut around = Surroundings {
-            users: places::users(spec, reader)
-                .into_iter()
-                .map(|(place, _)| place)
-                .collect(),
+            users: declared.clone(),
+            declared,
             global_names: places::global_names(spec, &names, reader)
                 .into_iter()
                 .map(|(name, _)| name)
@@ -262,9 +315,8 @@ impl Builder<'_, '_> {
             assumptions,
             facts: facts.into_iter().collect(),
         };
-        if spec.list("traffic").len() <= scenario.traffic.len() {
-            checks::run(&scenario, &written, reader.diagnostics);
-        }
+        check_nodes(&scenario, &plans, reader);
+        checks::run(&scenario, &written, reader.diagnostics);
         Some(scenario)
     }
 
@@ -292,11 +344,21 @@ impl Builder<'_, '_> {
                 .collect();
             files.sort_unstable();
             files.dedup();
-            let base: Vec<_> = self
+            let mut base: Vec<_> = self
                 .sources
                 .documents(&files)
                 .filter(|document| !is_scenario(document))
                 .collect();
+            let cost = base.len() * (own.len() + 1);
+            if cost > self.work_left {
+                let message = format!("{cost} documents more are too many for one Scenario");
+                reader
+                    .diagnostics
+                    .report(Code::OverBudget, plan.span, message)
+                    .help("manifests count once for each cluster, `apply` and variant: use fewer of these");
+                base.clear();
+            }
+            self.work_left -= base.len() * (own.len() + 1);
             let mut now = base.clone();
             let mut stages = vec![Objects::collect(base, reader.diagnostics)];
             for (_, files) in &own {
@@ -582,18 +644,14 @@ fn assume_traffic(
     assemblies: &mut [Assembly],
     reader: &mut Reader<'_>,
 ) -> Vec<entries::Entry> {
-    if spec.get("traffic").is_some() {
+    if let Some(said) = spec.get("traffic") {
+        if said.items().is_empty() {
+            no_traffic(said.span, reader);
+        }
         return Vec::new();
     }
     if found.is_empty() {
-        reader
-            .diagnostics
-            .report(
-                Code::NoTraffic,
-                spec.span,
-                "nobody sends requests, and nothing is found to send them to",
-            )
-            .help("add services with workloads behind them, and say under `traffic` who asks whom");
+        no_traffic(spec.span, reader);
     }
     for entry in found {
         reader.assume(format!(
@@ -610,6 +668,27 @@ fn assume_traffic(
         }
     }
     found.to_vec()
+}
+
+fn no_traffic(span: Span, reader: &mut Reader<'_>) {
+    let message = "nobody sends requests, and nothing is found to send them to";
+    reader
+        .diagnostics
+        .report(Code::NoTraffic, span, message)
+        .help("add services with workloads behind them, and say under `traffic` who asks whom");
+}
+
+/// Pods need nodes where hops cost time.
+fn check_nodes(scenario: &Scenario, plans: &[ClusterPlan], reader: &mut Reader<'_>) {
+    for (cluster, plan) in scenario.clusters.iter().zip(plans) {
+        if cluster.nodes.is_empty() && scenario.network == NetworkModel::Modelled {
+            let message = format!("cluster `{}` has no nodes", cluster.name);
+            reader
+                .diagnostics
+                .report(Code::NoNodes, plan.span, message)
+                .help("leave `nodePools` out for a few common machines, or give a pool a `count`");
+        }
+    }
 }
 
 /// What the ideal network has no room for.
@@ -645,9 +724,9 @@ fn changes_over_time(arrivals: &Arrivals) -> bool {
     }
 }
 
-/// Name of each variant with its patched `spec`, in the order of the text.
-fn patched(root: &Node, spec: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, Node)> {
-    let mut variants: Vec<(String, Node)> = Vec::new();
+/// Name and patch of each variant, in the order of the text.
+fn patches<'n>(spec: &'n Node, diagnostics: &mut Diagnostics) -> Vec<(String, &'n Node)> {
+    let mut variants: Vec<(String, &Node)> = Vec::new();
     for node in spec.list("variants") {
         let (Some(name), Some(patch)) = (node.get("name"), node.get("patch")) else {
             continue;
@@ -662,26 +741,71 @@ fn patched(root: &Node, spec: &Node, diagnostics: &mut Diagnostics) -> Vec<(Stri
                 .help("use lower-case letters, digits and `-`");
         }
         if variants.iter().any(|(known, _)| known == text) {
+            let message = format!("two variants are called `{text}`");
             diagnostics
-                .report(
-                    Code::DuplicateName,
-                    name.span,
-                    format!("two variants are called `{text}`"),
-                )
+                .report(Code::DuplicateName, name.span, message)
                 .help("give each a name of its own");
             continue;
         }
-        let mut whole = root.clone();
-        let patched = merge::merge_patch(spec, patch);
-        if let Value::Mapping(entries) = &mut whole.value {
-            for entry in entries.iter_mut().filter(|entry| entry.key == "spec") {
-                entry.value = patched.clone();
-            }
-        }
-        check(&whole, &SCENARIO, &mut Account::default(), diagnostics);
-        variants.push((text.to_owned(), patched));
+        variants.push((text.to_owned(), patch));
     }
     variants
+}
+
+/// A patched `spec`, checked like the one that it comes from.
+fn patched(root: &Node, spec: &Node, patch: &Node, diagnostics: &mut Diagnostics) -> Node {
+    let patched = merge::merge_patch(spec, patch);
+    let mut whole = Node {
+        span: root.span,
+        value: Value::Mapping(
+            root.entries()
+                .iter()
+                .filter(|entry| entry.key != "spec")
+                .cloned()
+                .collect(),
+        ),
+    };
+    if let (Value::Mapping(entries), Some(entry)) = (&mut whole.value, root.entry("spec")) {
+        entries.push(Entry {
+            key: entry.key.clone(),
+            key_span: entry.key_span,
+            value: patched.clone(),
+        });
+    }
+    check(&whole, &SCENARIO, &mut Account::default(), diagnostics);
+    patched
+}
+
+/// Whether no list is longer than what a person writes or a program reads in seconds.
+fn within_limits(spec: &Node, diagnostics: &mut Diagnostics) -> bool {
+    const LIMITS: &[(&str, usize)] = &[
+        ("clusters", 100),
+        ("workloads", 10_000),
+        ("behavior", 10_000),
+        ("users", 1_000),
+        ("dns", 1_000),
+        ("links", 10_000),
+        ("traffic", 1_000),
+        ("timeline", 10_000),
+        ("objectives", 1_000),
+        ("expect", 10_000),
+        ("variants", 100),
+    ];
+    let mut within = true;
+    for (key, most) in LIMITS {
+        let Some(entry) = spec.entry(key) else {
+            continue;
+        };
+        let length = entry.value.entries().len().max(entry.value.items().len());
+        if length > *most {
+            let message = format!("`{key}` holds {length} entries; at most {most} are read");
+            diagnostics
+                .report(Code::OverBudget, entry.key_span, message)
+                .help("describe many equal things as one with a greater count or rate");
+            within = false;
+        }
+    }
+    within
 }
 
 /// Reports expectations of variants that are not there.
@@ -722,6 +846,12 @@ fn scenario_name(document: &Document, diagnostics: &mut Diagnostics) -> String {
             .help("set `metadata.name` to lower-case letters, digits and `-`");
     }
     plain_name(name)
+}
+
+/// A name for what a file holds: `bookinfo` for `samples/bookinfo.yaml`.
+fn name_of_file(file: &str) -> String {
+    let last = file.rsplit('/').next().unwrap_or_default();
+    plain_name(last.split('.').next().unwrap_or_default())
 }
 
 /// Letters, digits and dashes of a text.

@@ -13,8 +13,8 @@ use cloud::scenario::{Node as Machine, Resources, ZoneId};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Most machines of a cluster: Kubernetes' own limit is 5000.
-const NODES_MAX: i64 = 10_000;
+/// Most machines of a pool and of a cluster: Kubernetes' own limit is 5000.
+const NODES_MAX: usize = 10_000;
 
 pub(super) static CLUSTER: Shape = Shape::new(
     "Cluster",
@@ -45,7 +45,7 @@ static NODE_POOL: Shape = Shape::new(
         Field::modelled("name", Kind::Text)
             .required()
             .doc("The machines are called after it."),
-        Field::modelled("count", Kind::Integer(0, NODES_MAX))
+        Field::modelled("count", Kind::Integer(0, NODES_MAX as i64))
             .doc("How many machines.")
             .default(|| json!(facts::NODE_COUNT.value)),
         Field::approximated(
@@ -149,10 +149,19 @@ fn cluster(
     }
     reader.unique("zones", zones.iter().map(|zone| (zone.as_str(), node.span)));
     let pools = node.list("nodePools");
-    let mut nodes: Vec<Machine> = pools
-        .iter()
-        .flat_map(|pool| machines(pool, &zones, reader))
-        .collect();
+    let mut nodes: Vec<Machine> = Vec::new();
+    for pool in pools {
+        nodes.extend(machines(pool, &zones, reader));
+        if nodes.len() > NODES_MAX {
+            nodes.truncate(NODES_MAX);
+            let message = format!("a cluster has at most {NODES_MAX} nodes");
+            reader
+                .diagnostics
+                .report(Code::OverBudget, pool.span, message)
+                .help("lower the `count` of its pools");
+            break;
+        }
+    }
     nodes.sort_by(|left, right| left.name.cmp(&right.name));
     reader.unique(
         "nodes",
@@ -160,7 +169,7 @@ fn cluster(
             .iter()
             .map(|machine| (machine.name.as_str(), node.span)),
     );
-    if node.get("nodePools").is_none() {
+    if nodes.is_empty() && node.get("nodePools").is_none() {
         nodes = default_nodes(&zones, ideal, reader);
     }
     let frame = Frame {

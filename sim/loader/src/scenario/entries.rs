@@ -12,7 +12,7 @@ use crate::tree::{Node, Value};
 use cloud::scenario::{
     Cluster, ClusterId, PathMatch, Proxy, Route, Service, ServiceId, ServiceKind,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A way into an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,16 +145,17 @@ fn roots(id: ClusterId, cluster: &Cluster, documents: &[&Document]) -> Vec<Entry
         .filter(|(_, service)| service.kind != ServiceKind::Headless)
         .filter(|(_, service)| !service.ports.is_empty() && !service.backends.is_empty())
         .collect();
+    let mentions = Mentions::of(documents);
     let is_named = |service: &Service| {
-        let mut documents = documents.iter();
-        documents.any(|document| {
-            let own = service.backends.iter().any(|backend| {
+        let own = |document: &Document| {
+            service.backends.iter().any(|backend| {
                 let workload = &cluster.workloads[backend.index()];
                 workload.name == document.metadata.name
                     && workload.namespace == document.metadata.namespace
-            });
-            !own && named_by(document, service)
-        })
+            })
+        };
+        let mut by = mentions.of_service(service).iter();
+        by.any(|&position| !own(documents[position]))
     };
     let mut roots: Vec<_> = candidates
         .iter()
@@ -179,17 +180,43 @@ fn roots(id: ClusterId, cluster: &Cluster, documents: &[&Document]) -> Vec<Entry
         .collect()
 }
 
-/// Whether the environment or the arguments of a workload's containers name a service.
-pub(crate) fn named_by(document: &Document, service: &Service) -> bool {
+/// Which documents of workloads name which hosts in their containers' environment or arguments.
+pub(crate) struct Mentions {
+    /// Positions of documents by namespace and name of the service that a host would mean.
+    by: BTreeMap<(String, String), BTreeSet<usize>>,
+}
+
+impl Mentions {
+    /// Looks through documents once.
+    pub(crate) fn of(documents: &[&Document]) -> Mentions {
+        let mut mentions = Mentions {
+            by: BTreeMap::new(),
+        };
+        for (position, document) in documents.iter().enumerate() {
+            for (namespace, name) in hosts_named(document) {
+                let by = mentions.by.entry((namespace, name)).or_default();
+                by.insert(position);
+            }
+        }
+        mentions
+    }
+
+    /// Positions of the documents that name a service.
+    pub(crate) fn of_service(&self, service: &Service) -> &BTreeSet<usize> {
+        static NONE: BTreeSet<usize> = BTreeSet::new();
+        let key = (service.namespace.clone(), service.name.clone());
+        self.by.get(&key).unwrap_or(&NONE)
+    }
+}
+
+/// Namespace and name of every service that a workload's containers may name.
+fn hosts_named(document: &Document) -> BTreeSet<(String, String)> {
     let root = &document.root;
     let spec = root
         .at(&["spec", "template", "spec"])
         .or_else(|| root.get("spec").filter(|_| document.kind.kind == "Pod"));
-    let Some(spec) = spec else {
-        return false;
-    };
-    let same_namespace = document.metadata.namespace == service.namespace;
-    spec.list("containers").iter().any(|container| {
+    let containers = spec.map_or(&[][..], |spec| spec.list("containers"));
+    let texts = containers.iter().flat_map(|container| {
         let environment = container
             .list("env")
             .iter()
@@ -198,25 +225,19 @@ pub(crate) fn named_by(document: &Document, service: &Service) -> bool {
             .list("args")
             .iter()
             .chain(container.list("command"));
-        environment
-            .chain(arguments)
-            .filter_map(Node::text)
-            .any(|text| mentions(text, service, same_namespace))
-    })
-}
-
-/// Whether a text holds the service's name as a host: alone, or followed by its namespace.
-fn mentions(text: &str, service: &Service, same_namespace: bool) -> bool {
-    let hosts = text
-        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-' && letter != '.');
-    hosts.into_iter().any(|host| {
-        let mut labels = host.split('.');
-        labels.next() == Some(service.name.as_str())
-            && match labels.next() {
-                None => same_namespace,
-                Some(namespace) => namespace == service.namespace,
-            }
-    })
+        environment.chain(arguments).filter_map(Node::text)
+    });
+    let apart = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-' && letter != '.';
+    texts
+        .flat_map(|text| text.split(apart))
+        .filter(|host| !host.is_empty())
+        .map(|host| {
+            let mut labels = host.split('.');
+            let name = labels.next().unwrap_or_default();
+            let namespace = labels.next().unwrap_or(&document.metadata.namespace);
+            (namespace.to_owned(), name.to_owned())
+        })
+        .collect()
 }
 
 fn with_own_names(mut entries: Vec<Entry>) -> Vec<Entry> {

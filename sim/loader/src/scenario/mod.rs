@@ -22,7 +22,7 @@ mod timeline;
 mod traffic;
 mod workloads;
 
-pub(crate) use build::{Places, load};
+pub(crate) use build::{Places, Survey, load, survey};
 
 use crate::kubernetes::metadata::{API_VERSION, KIND, METADATA};
 use crate::shape::{Field, Kind, Shape, TEXT_LIST};

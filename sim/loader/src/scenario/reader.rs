@@ -13,7 +13,12 @@ pub(crate) struct Reader<'a> {
     /// What was assumed, in sentences, in the order in which it came up.
     pub(crate) assumptions: Vec<String>,
     facts: BTreeSet<&'static str>,
+    /// How many unknown names may still be compared with all known ones.
+    suggestions_left: u32,
 }
+
+/// More unknown names than this have one cause, which no single suggestion tells.
+const SUGGESTIONS_MAX: u32 = 200;
 
 impl<'a> Reader<'a> {
     /// Nothing read yet.
@@ -22,6 +27,7 @@ impl<'a> Reader<'a> {
             diagnostics,
             assumptions: Vec::new(),
             facts: BTreeSet::new(),
+            suggestions_left: SUGGESTIONS_MAX,
         }
     }
 
@@ -52,6 +58,12 @@ impl<'a> Reader<'a> {
         message: String,
         known: impl Iterator<Item = &'n str> + Clone,
     ) {
+        if self.suggestions_left == 0 {
+            let help = "many names are unknown: are all manifests there?";
+            self.diagnostics.report(code, span, message).help(help);
+            return;
+        }
+        self.suggestions_left -= 1;
         let name = message.split('`').nth(1).unwrap_or_default().to_owned();
         let help = match nearest(&name, known.clone()) {
             Some(near) => format!("did you mean `{near}`?"),

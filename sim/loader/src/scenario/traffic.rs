@@ -49,6 +49,9 @@ pub(super) static TRAFFIC: Shape = Shape::new(
 
 /// Places of users and global names, which traffic may add to.
 pub(super) struct Surroundings {
+    /// Places that the Scenario declares: what traffic adds must not depend on its order.
+    pub(super) declared: Vec<UserNetwork>,
+    /// All places.
     pub(super) users: Vec<UserNetwork>,
     pub(super) global_names: Vec<GlobalName>,
 }
@@ -524,21 +527,21 @@ fn default_source(
     }
     let region = &names.clusters[cluster.index()].region;
     let near: Vec<_> = around
-        .users
+        .declared
         .iter()
         .filter(|place| place.region == *region)
         .map(|place| place.name.clone())
         .collect();
-    match (&around.users[..], &near[..]) {
+    match (&around.declared[..], &near[..]) {
         ([only], _) => Some(Source::Users(only.name.clone())),
         (_, [only]) => Some(Source::Users(only.clone())),
         ([], _) => {
             reader.assume(format!(
                 "Nothing says where users sit: in the region of the cluster they ask ({region})."
             ));
-            let network = places::assumed_users("users", region, reader);
+            let network = places::assumed_users(region, region, reader);
             around.users.push(network);
-            Some(Source::Users("users".to_owned()))
+            Some(Source::Users(region.clone()))
         }
         (places, _) => {
             let places: Vec<_> = places
