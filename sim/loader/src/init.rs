@@ -178,7 +178,11 @@ fn workload(
         .filter(|service| service.backends.contains(&at.1))
         .filter_map(address)
         .collect();
-    let mut what = format!("{}, {} pods", kind_name(workload.kind), workload.replicas);
+    let pods = match workload.replicas {
+        1 => "1 pod".to_owned(),
+        replicas => format!("{replicas} pods"),
+    };
+    let mut what = format!("{}, {pods}", kind_name(workload.kind));
     if !behind.is_empty() {
         let _ = write!(what, ", behind {}", behind.join(" and "));
     }
@@ -247,7 +251,7 @@ fn traffic(entries: &[Entry]) -> String {
         };
         let _ = writeln!(
             text,
-            "    # {}.\n    - {{name: {}, {from}to: \"{}\", arrivals: {{poisson: {rate}/s}}}}",
+            "    # Because {}.\n    - {{name: {}, {from}to: \"{}\", arrivals: {{poisson: {rate}/s}}}}",
             entry.what, entry.name, entry.to
         );
     }

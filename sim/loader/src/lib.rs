@@ -59,10 +59,20 @@ pub fn load(files: &[File], library: &dyn Library) -> Loaded {
     let (scenario, variants) = scenario::load(&mut sources, &mut ledger, &mut diagnostics);
     let failed = diagnostics.has_errors();
     let files = sources.into_files();
+    let mut diagnostics = diagnostics.finish(&files);
+    for problem in diagnostics
+        .iter_mut()
+        .filter(|problem| problem.help.is_none())
+    {
+        problem.help(format!(
+            "`hybridsim check --explain {}` tells more",
+            problem.code.id()
+        ));
+    }
     Loaded {
         scenario: scenario.filter(|_| !failed),
         variants: if failed { Vec::new() } else { variants },
-        diagnostics: diagnostics.finish(&files),
+        diagnostics,
         ledger,
         files,
     }

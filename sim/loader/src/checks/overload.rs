@@ -85,7 +85,7 @@ impl Load {
             Some(_) => "its queues overflow",
         };
         format!(
-            "`{}`{place} is offered work for {} {} and has {}: {outcome}",
+            "`{}`{place} is offered work for {} {} and has {} of them: {outcome}",
             short(&workload.namespace, &workload.name),
             amount(self.offered()),
             self.unit,
@@ -95,15 +95,22 @@ impl Load {
 
     fn arithmetic(&self) -> String {
         format!(
-            "{}/s × {} each = {} {}, against {} pods × {} = {}",
+            "{}/s × {} each = {} {}, against {} per pod × {} = {}",
             amount(self.rate),
             time(self.seconds),
             amount(self.offered()),
             self.unit,
-            self.replicas,
             amount(self.each),
+            pods(self.replicas),
             amount(self.capacity),
         )
+    }
+}
+
+fn pods(count: u32) -> String {
+    match count {
+        1 => "1 pod".to_owned(),
+        _ => format!("{count} pods"),
     }
 }
 

@@ -18,12 +18,24 @@ use cloud::scenario::{
 use engine::{Distribution, Duration};
 use serde_json::json;
 
-/// Most workers that can be told from unlimited ones.
-const WORKERS_MAX: i64 = 1_000_000;
-
 /// A number of workers.
-pub(super) const WORKERS: Kind =
-    Kind::Either(&[Kind::Integer(1, WORKERS_MAX), Kind::OneOf(&["unlimited"])]);
+static WORKERS: Format = Format {
+    name: "a number of workers",
+    examples: "`16`, `unlimited`",
+    pattern: r"^(unlimited|[1-9][0-9]*)$",
+    check: |text| parse_workers(text).map(drop),
+};
+
+fn parse_workers(text: &str) -> Result<u32, String> {
+    if text == "unlimited" {
+        return Ok(u32::MAX);
+    }
+    match text.parse() {
+        Ok(0) => Err("nobody would serve anything".to_owned()),
+        Ok(workers) => Ok(workers),
+        Err(_) => Err("it is no whole number".to_owned()),
+    }
+}
 
 /// CPU that all requests share.
 static CPU: Format = Format {
@@ -59,7 +71,7 @@ pub(super) const SERVICE_TIME: Field = Field::modelled("serviceTime", DISTRIBUTI
             "cv": facts::SERVICE_TIME_VARIATION.value,
         }})
     });
-pub(super) const WORKERS_FIELD: Field = Field::modelled("workers", WORKERS)
+pub(super) const WORKERS_FIELD: Field = Field::modelled("workers", Kind::Format(&WORKERS))
     .doc("Requests that one pod serves at a time, first come, first served.")
     .default(|| json!(facts::WORKERS.value));
 pub(super) const CPU_FIELD: Field = Field::modelled("cpu", Kind::Format(&CPU))
@@ -232,11 +244,7 @@ fn station(
 }
 
 fn workers(node: &Node) -> Option<Discipline> {
-    let value = node.get("workers")?;
-    let workers = match value.integer() {
-        Some(workers) => u32::try_from(workers).ok()?,
-        None => u32::MAX,
-    };
+    let workers = forms::read(node.get("workers"), parse_workers)?;
     Some(Discipline::Fifo { workers })
 }
 

@@ -167,10 +167,13 @@ impl Builder<'_, '_> {
     fn unsaid(&mut self, diagnostics: &mut Diagnostics) -> Option<Scenario> {
         let anything = self.sources.documents(self.inputs).next();
         let Some(first) = anything else {
-            let message = "the files hold nothing to simulate";
-            diagnostics
-                .report(Code::NothingToSimulate, None, message)
-                .help("name manifests with workloads and services, or a file with a Scenario");
+            // What cannot be read may well have been something.
+            if !diagnostics.has_errors() {
+                let message = "the files hold nothing to simulate";
+                diagnostics
+                    .report(Code::NothingToSimulate, None, message)
+                    .help("name manifests with workloads and services, or a file with a Scenario");
+            }
             return None;
         };
         let name = name_of_file(&self.sources.files()[first.file as usize].name);
@@ -645,7 +648,7 @@ fn assume_traffic(
     reader: &mut Reader<'_>,
 ) -> Vec<entries::Entry> {
     if let Some(said) = spec.get("traffic") {
-        if said.items().is_empty() {
+        if matches!(&said.value, Value::Sequence(items) if items.is_empty()) {
             no_traffic(said.span, reader);
         }
         return Vec::new();
@@ -671,6 +674,10 @@ fn assume_traffic(
 }
 
 fn no_traffic(span: Span, reader: &mut Reader<'_>) {
+    // Whoever made other mistakes may not have made this one.
+    if reader.diagnostics.has_errors() {
+        return;
+    }
     let message = "nobody sends requests, and nothing is found to send them to";
     reader
         .diagnostics

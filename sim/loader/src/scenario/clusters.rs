@@ -1,6 +1,7 @@
 //! `clusters`: where they stand, which machines they have, and which manifests they are given.
 
 use super::forms::{self, KUBERNETES_VERSION, TAINT};
+use super::names::named;
 use super::reader::Reader;
 use crate::assembly::Frame;
 use crate::diagnostic::Code;
@@ -137,8 +138,11 @@ fn cluster(
     ideal: bool,
     reader: &mut Reader<'_>,
 ) -> ClusterPlan {
-    let region = match forms::text(node, "region") {
-        Some(region) => region.to_owned(),
+    let region = match named(node, "region") {
+        Some((region, span)) => {
+            super::traffic::note_unknown_region(region, span, reader);
+            region.to_owned()
+        }
         None => reader.fact(&facts::REGION).to_owned(),
     };
     let minor = forms::read(node.get("kubernetes"), forms::parse_kubernetes_minor)

@@ -109,8 +109,11 @@ pub(super) fn users(spec: &Node, reader: &mut Reader<'_>) -> Vec<(UserNetwork, S
         .iter()
         .filter_map(|node| {
             let (name, span) = named(node, "name")?;
-            let region = match forms::text(node, "region") {
-                Some(region) => region.to_owned(),
+            let region = match named(node, "region") {
+                Some((region, span)) => {
+                    super::traffic::note_unknown_region(region, span, reader);
+                    region.to_owned()
+                }
                 None => reader.fact(&facts::REGION).to_owned(),
             };
             let resolvers = forms::count(node, "resolvers")

@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
 /// The first names as text, sorted; `None` if there are none.
 fn list<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
     const SHOWN_MAX: usize = 8;
-    let names: BTreeSet<&str> = names.collect();
+    let names: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
     let shown: Vec<String> = names
         .iter()
         .take(SHOWN_MAX)

@@ -6,7 +6,7 @@ use super::forms;
 use super::names::{Address, Names, named};
 use super::places;
 use super::reader::Reader;
-use crate::diagnostic::{Code, Severity};
+use crate::diagnostic::Code;
 use crate::shape::{Field, Kind, Shape, TEXT_MAP};
 use crate::source::Span;
 use crate::sources::Sources;
@@ -260,8 +260,8 @@ fn origin(
         (false, &[(cluster, workload)]) => return Some(Source::Workload(cluster, workload)),
         (false, []) if region => {
             let network = places::assumed_users(from, from, reader);
-            if !is_known_region(from) && !is_region(from, names) {
-                unknown_region(from, span, reader);
+            if !is_region(from, names) {
+                note_unknown_region(from, span, reader);
             }
             around.users.push(network);
             return Some(Source::Users(from.to_owned()));
@@ -322,8 +322,12 @@ fn is_known_region(name: &str) -> bool {
     facts::known_regions().any(|region| facts::same_region(region, name))
 }
 
-/// Says that distances to a region are not known.
-pub(super) fn unknown_region(name: &str, span: Span, reader: &mut Reader<'_>) {
+/// Says so if a region is named with its provider and distances to it are not known. A bare name
+/// is a place of its own, and meant to be.
+pub(super) fn note_unknown_region(name: &str, span: Span, reader: &mut Reader<'_>) {
+    if !name.contains('/') || is_known_region(name) {
+        return;
+    }
     let message = format!("no table of distances knows the region `{name}`");
     let help = match crate::shape::nearest(name, facts::known_regions()) {
         Some(near) => format!("did you mean `{near}`? Else set its distances under `links`"),
@@ -332,7 +336,6 @@ pub(super) fn unknown_region(name: &str, span: Span, reader: &mut Reader<'_>) {
     reader
         .diagnostics
         .report(Code::UnknownRegion, span, message)
-        .severity(Severity::Note)
         .help(help);
 }
 

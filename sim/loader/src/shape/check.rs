@@ -102,7 +102,11 @@ impl Checker<'_> {
                 let message = format!("{} lacks `{}`", self.place(), field.name);
                 let found = self.diagnostics.report(Code::MissingField, blame, message);
                 if !field.doc.is_empty() {
-                    found.help(field.doc);
+                    found.help(format!(
+                        "add `{}`: {}",
+                        field.name,
+                        field.doc.trim_end_matches('.')
+                    ));
                 }
             }
         }
