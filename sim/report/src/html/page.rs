@@ -24,6 +24,10 @@ pub(super) fn values(summary: &Summary) -> Value {
         extent => tell::extent(summary),
         confidence => format!("{} %", plain(100.0 * summary.confidence)),
         users => list(&summary.traffic, |traffic| users(summary, traffic)),
+        failing => list(
+            tell::groups(summary).iter().filter(|traffic| !traffic.failures.is_empty()),
+            failing,
+        ),
         workloads => list(&summary.workloads, workload),
         recovery => list(&summary.recovery, |each| recovery(summary, each)),
         hops => counted(summary.calls.len() as u64, "row"),
@@ -105,12 +109,19 @@ fn users(summary: &Summary, traffic: &TrafficSummary) -> Value {
     context! {
         name => traffic.name.clone(),
         requests => count(traffic.requests),
-        in_flight => count(traffic.in_flight),
         availability => figure(availability_figure(traffic, summary.confidence)),
         throughput => figure(rate_figure(&traffic.throughput)),
         attempts => figure(number_figure(&traffic.attempts)),
         latencies => list(latencies, |estimate| figure(duration_figure(&estimate))),
         max => if traffic.succeeded > 0 { duration(latency.max) } else { String::new() },
+    }
+}
+
+/// Why requests of a group failed.
+fn failing(traffic: &TrafficSummary) -> Value {
+    context! {
+        name => traffic.name.clone(),
+        in_flight => count(traffic.in_flight),
         failures => failures(&traffic.failures, traffic.requests),
     }
 }
