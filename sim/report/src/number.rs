@@ -5,7 +5,7 @@
 //! share or its complement, so that 99.9 % and 99.99 % never look alike.
 
 use cloud::summary::{TrafficSummary, Unit, Verdict};
-use stats::Estimate;
+use stats::{Estimate, Method};
 
 /// Most decimals ever printed.
 const DECIMALS_MAX: usize = 6;
@@ -214,6 +214,13 @@ fn figure(estimate: &Estimate, scale: Scale) -> Figure {
     };
     let (low, high) = (low * scale.per_one, high * scale.per_one);
     let half_width = (high - low) / 2.0;
+    if value == 0.0 && estimate.method == Method::ClopperPearson {
+        return Figure::bare(format!(
+            "≤ {}{}",
+            grouped(high, decimals(high, 2)),
+            scale.name
+        ));
+    }
     if half_width == 0.0 {
         return Figure::with_margin(&plain(value), "± 0".to_owned(), scale.name);
     }
@@ -289,6 +296,14 @@ fn at_least(low: f64) -> Figure {
     ))
 }
 
+fn at_most(high: f64) -> Figure {
+    if high >= 1.0 {
+        return Figure::nothing();
+    }
+    let bound = percent_towards(high, share_decimals(high), true);
+    Figure::bare(format!("≤ {bound} %"))
+}
+
 fn availability_of(estimate: &Estimate) -> Figure {
     if estimate.samples == 0 {
         return Figure::nothing();
@@ -298,6 +313,12 @@ fn availability_of(estimate: &Estimate) -> Figure {
             Some(low) => at_least(low),
             None => Figure::bare("no failure seen".to_owned()),
         };
+    }
+    if let (true, Some(high)) = (
+        estimate.value == 0.0,
+        estimate.high.filter(|high| *high > 0.0),
+    ) {
+        return at_most(high);
     }
     let value = share(estimate.value);
     let (Some(low), Some(high)) = (estimate.low, estimate.high) else {
@@ -329,7 +350,6 @@ pub(crate) fn found(verdict: &Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stats::Method;
 
     fn estimate(value: f64, low: f64, high: f64) -> Estimate {
         Estimate {
@@ -402,6 +422,15 @@ mod tests {
     }
 
     #[test]
+    fn what_never_happened_has_a_bound() {
+        let never = Estimate {
+            method: Method::ClopperPearson,
+            ..estimate(0.0, 0.0, 0.000_001_4)
+        };
+        assert_eq!(share_figure(&never).inline, "≤ 0.00014 %");
+    }
+
+    #[test]
     fn shares_keep_their_nines() {
         let cases = [
             (0.0, "0 %"),
@@ -438,6 +467,8 @@ mod tests {
             ((0.9871, 0.9852, 0.989), "98.7 % [98.5, 98.9]"),
             ((0.9995, 0.999, 1.0), "99.950 % [99.900, <100]"),
             ((1.0, 0.999_812, 1.0), "≥ 99.981 %"),
+            ((0.0, 0.0, 0.000_313), "≤ 0.032 %"),
+            ((0.0, 0.0, 0.0), "0 % [0, 0]"),
         ];
         for ((value, low, high), text) in cases {
             assert_eq!(availability_of(&estimate(value, low, high)).inline, text);

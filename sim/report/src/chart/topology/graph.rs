@@ -166,7 +166,8 @@ impl<'a> Graph<'a> {
             0
         };
         let room = frame.right - left - 6 - facts_width;
-        let name = fitted(&workload.name, 18, room);
+        // Bold letters are a little wider.
+        let name = fitted(&workload.name, 20, room);
         canvas.text((left, line), &name, Type::new(18, STRONG).bold());
         let remark = Type::new(15, MUTED);
         if small {
