@@ -15,8 +15,14 @@ struct Folder;
 impl Library for Folder {
     fn read(&self, path: &str) -> Result<Vec<File>, String> {
         let text = std::fs::read_to_string(folder().join(path));
-        let file = |text| vec![File { name: path.to_owned(), text }];
-        text.map(file).map_err(|_| "there is no such file".to_owned())
+        let file = |text| {
+            vec![File {
+                name: path.to_owned(),
+                text,
+            }]
+        };
+        text.map(file)
+            .map_err(|_| "there is no such file".to_owned())
     }
 }
 
@@ -31,7 +37,13 @@ fn told(loaded: &Loaded) -> String {
 }
 
 fn load_text(name: &str, text: String) -> Loaded {
-    load(&[File { name: name.to_owned(), text }], &Folder)
+    load(
+        &[File {
+            name: name.to_owned(),
+            text,
+        }],
+        &Folder,
+    )
 }
 
 /// The bad files, by name.
@@ -52,7 +64,10 @@ fn bad_files() -> Vec<(String, Loaded)> {
         .collect()
 }
 
-#[allow(clippy::disallowed_methods, reason = "goldens are updated by an environment variable")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "goldens are updated by an environment variable"
+)]
 fn updating() -> bool {
     std::env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1")
 }
@@ -71,7 +86,11 @@ fn every_bad_file_gets_its_exact_messages() {
             differ.push(format!("{name}:\n{told}"));
         }
     }
-    assert!(differ.is_empty(), "UPDATE_GOLDENS=1 if this is meant:\n{}", differ.join("\n"));
+    assert!(
+        differ.is_empty(),
+        "UPDATE_GOLDENS=1 if this is meant:\n{}",
+        differ.join("\n")
+    );
 }
 
 #[test]
@@ -82,10 +101,19 @@ fn every_problem_has_a_place_and_says_what_to_do() {
         for problem in found {
             let shown = render(problem, &loaded.files, false);
             assert!(problem.help.is_some(), "{name}: no help in\n{shown}");
-            assert!(!problem.message.ends_with('.'), "{name}: a full stop in\n{shown}");
+            assert!(
+                !problem.message.ends_with('.'),
+                "{name}: a full stop in\n{shown}"
+            );
         }
-        let failed = found.iter().any(|problem| problem.severity == Severity::Error);
-        assert_eq!(loaded.scenario.is_none(), failed, "{name}: an error forbids to run, and nothing else does");
+        let failed = found
+            .iter()
+            .any(|problem| problem.severity == Severity::Error);
+        assert_eq!(
+            loaded.scenario.is_none(),
+            failed,
+            "{name}: an error forbids to run, and nothing else does"
+        );
     }
 }
 
@@ -93,9 +121,14 @@ fn every_problem_has_a_place_and_says_what_to_do() {
 fn huge_input_is_refused_in_no_time() {
     let item = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
     let documents = item.repeat(60_000);
-    let long_line = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {}}}\n", "a".repeat(1 << 20));
+    let long_line = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {}}}\n",
+        "a".repeat(1 << 20)
+    );
     let deep = format!("a: {}1{}\n", "[".repeat(100_000), "]".repeat(100_000));
-    let indented: String = (0..5_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let indented: String = (0..5_000)
+        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+        .collect();
     let bytes = "x".repeat(65 << 20);
     for (what, text) in [
         ("60 000 documents", documents),
@@ -105,16 +138,25 @@ fn huge_input_is_refused_in_no_time() {
     ] {
         let loaded = load_text("huge.yaml", text);
         assert!(loaded.scenario.is_none(), "{what}");
-        let codes: Vec<_> = loaded.diagnostics.iter().map(|found| found.code.id()).collect();
+        let codes: Vec<_> = loaded
+            .diagnostics
+            .iter()
+            .map(|found| found.code.id())
+            .collect();
         assert!(codes.contains(&"HS0002"), "{what}: {codes:?}");
     }
     let shown = told(&load_text("long.yaml", long_line));
-    assert!(shown.lines().all(|line| line.len() < 400), "long lines are cut");
+    assert!(
+        shown.lines().all(|line| line.len() < 400),
+        "long lines are cut"
+    );
 }
 
 #[test]
 fn binary_garbage_is_told_as_bad_yaml() {
-    let garbage: Vec<u8> = (0..4_096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let garbage: Vec<u8> = (0..4_096_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let loaded = load_text("image.png", String::from_utf8_lossy(&garbage).into_owned());
     let worst = loaded.diagnostics.iter().map(|found| found.severity).min();
     assert_eq!(worst, Some(Severity::Error));
@@ -126,7 +168,9 @@ fn every_kind_of_problem_of_a_scenario_is_shown_by_some_file() {
         .iter()
         .flat_map(|(_, loaded)| loaded.diagnostics.iter().map(|found| found.code))
         .collect();
-    let of_scenarios = Code::ALL.iter().filter(|code| code.id().starts_with("HS02"));
+    let of_scenarios = Code::ALL
+        .iter()
+        .filter(|code| code.id().starts_with("HS02"));
     let missing: Vec<_> = of_scenarios.filter(|code| !shown.contains(code)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -1,4 +1,4 @@
-//! How busy each workload was over time: a row per workload, full height means all workers busy.
+//! How busy each workload was over time: a row per workload, all on one scale.
 
 use super::axis::Axis;
 use super::canvas::{
@@ -28,6 +28,7 @@ pub(super) fn draw(summary: &Summary) -> Option<Drawing> {
         .map(|(time, _)| *time)
         .fold(summary.duration_s, f64::max);
     let time = Axis::linear(0.0, end_s, (LEFT, RIGHT));
+    let full = full_height(&rows);
     let row_height = match rows.len() {
         0..=12 => 56,
         13..=20 => 44,
@@ -46,11 +47,14 @@ pub(super) fn draw(summary: &Summary) -> Option<Drawing> {
         let heading = Type::new(TEXT, STRONG).bold();
         canvas.text((20, 24), "Busy share of each workload", heading);
         let remark = Type::new(SMALL, MUTED);
-        let scale = "a row is as high as all its workers busy; orange above 90 %";
-        canvas.text((LEFT, 24), scale, remark);
+        let scale = format!(
+            "full height is {:.0} % busy; orange above 90 %",
+            100.0 * full
+        );
+        canvas.text((LEFT, 24), &scale, remark);
         canvas.text((1584, 24), "whole run", heading.at(Anchor::End));
         marks::write(canvas, summary, &time, panel, top - 6);
-        let ticks = time.clock_ticks(8);
+        let ticks = time.clock_ticks(6);
         for (index, row) in rows.iter().enumerate() {
             let row_top = top + row_height * index as i32;
             let frame = Frame {
@@ -64,7 +68,7 @@ pub(super) fn draw(summary: &Summary) -> Option<Drawing> {
                 canvas.line(&[(x, frame.top), (x, frame.bottom)], GRID, 1, 1.0);
             }
             marks::shade(canvas, summary, &time, frame);
-            draw_row(canvas, row, &time, frame);
+            draw_row(canvas, row, (&time, full), frame);
         }
         let look = Type::new(SMALL, MUTED).at(Anchor::Middle);
         for (value, label) in &ticks {
@@ -87,8 +91,24 @@ fn rows(summary: &Summary) -> Vec<&WorkloadSummary> {
     rows
 }
 
-fn draw_row(canvas: &mut Canvas<'_>, row: &WorkloadSummary, time: &Axis, frame: Frame) {
-    let axis = Axis::linear(0.0, 1.0, (frame.bottom, frame.top));
+/// The busy share that fills a row: one for all rows, so that they can be compared, and small
+/// where nothing is busy, so that there is something to see.
+fn full_height(rows: &[&WorkloadSummary]) -> f64 {
+    let series = rows.iter().flat_map(|row| &row.utilization_series);
+    let greatest = series.map(|(_, share)| *share).fold(0.0, f64::max);
+    [0.1, 0.25, 0.5]
+        .into_iter()
+        .find(|full| greatest <= *full)
+        .unwrap_or(1.0)
+}
+
+fn draw_row(
+    canvas: &mut Canvas<'_>,
+    row: &WorkloadSummary,
+    (time, full): (&Axis, f64),
+    frame: Frame,
+) {
+    let axis = Axis::linear(0.0, full, (frame.bottom, frame.top));
     let size = row.utilization_series.len().div_ceil(POINTS_MAX).max(1);
     let line: Vec<(f64, f64)> = row
         .utilization_series
