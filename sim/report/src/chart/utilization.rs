@@ -47,10 +47,11 @@ pub(super) fn draw(summary: &Summary) -> Option<Drawing> {
         let heading = Type::new(TEXT, STRONG).bold();
         canvas.text((20, 24), "Busy share of each workload", heading);
         let remark = Type::new(SMALL, MUTED);
-        let scale = format!(
-            "full height is {:.0} % busy; orange above 90 %",
-            100.0 * full
-        );
+        let scale = if full < 1.0 {
+            format!("full height is {:.0} % busy", 100.0 * full)
+        } else {
+            "full height is all workers busy; orange above 90 %".to_owned()
+        };
         canvas.text((LEFT, 24), &scale, remark);
         canvas.text((1584, 24), "whole run", heading.at(Anchor::End));
         marks::write(canvas, summary, &time, panel, top - 6);
