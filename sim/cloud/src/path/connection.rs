@@ -1,26 +1,27 @@
-//! Connections of a client: opening them, keeping them, losing them.
+//! Connections of a client: keeping them, sharing them, losing them.
 //!
 //! Models: HTTP/1.1 with keep-alive (one request at a time, idle connections kept up to a
 //! timeout, the most recently used first), HTTP/1.1 without keep-alive, HTTP/2 (all requests
-//! to a target share one connection). A new connection costs a lookup of the name where the
-//! client does not know it, and one round trip; lost SYNs are sent again on Linux's schedule.
-//! A caller that gives up closes its HTTP/1.1 connection. A connection stays with its pod
-//! for life (conntrack), whatever becomes of the service's endpoints.
+//! to a target share one connection). A caller that gives up closes its HTTP/1.1 connection. A
+//! connection stays with its pod for life (conntrack), whatever becomes of the service's
+//! endpoints: an HTTP/2 connection to an endpoint that swallows packets is kept, and fails
+//! every request on it, until TCP gives it up after a quarter of an hour.
 //!
 //! Approximated: a pool is looked through when it is used, so idle connections close then; a
-//! client learns at once that an endpoint closed its idle connections; a connection that was
-//! opened for a caller that has given up is not kept; name lookups within a cluster take one
-//! fixed time. Limits on the number of connections are left out.
+//! client learns at once that an endpoint of its cluster closed its idle connections, and one
+//! trip later of another cluster's; a connection that was opened for a caller that has given
+//! up is not kept. Leaves out: limits on the number of connections and of streams, pings, and
+//! the second chance that some clients give a request whose kept connection broke.
 //! Sources: RFC 9110 to 9113, Linux's TCP, Go's `net/http`; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
 use super::link::{Address, Goal, Leg, Packet};
 use super::{CallRef, Endpoint, Outcome, Target};
-use crate::domain::{Clock, Domain, Event};
+use crate::domain::{Clock, Domain};
 use crate::facts;
 use crate::record::{Caller, Reason};
-use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId, ServiceKind};
+use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId};
 use crate::slab::Key;
 use engine::{Duration, Time};
 
@@ -50,16 +51,6 @@ enum Shared {
     Opening(Vec<(Key, u16)>),
     /// Open; and since when requests on it have gone unanswered.
     Open(Endpoint, Option<Time>),
-}
-
-/// The wait after a SYN that was sent `sent` times before; `None` if it was the last.
-fn syn_wait(sent: u32) -> Option<Duration> {
-    let linear = facts::TCP_SYN_LINEAR_TIMEOUTS.value;
-    if sent > facts::TCP_SYN_RETRIES.value + linear {
-        return None;
-    }
-    let doublings = sent.saturating_sub(linear);
-    Some(facts::TCP_SYN_TIMEOUT.value * (1 << doublings))
 }
 
 /// How long TCP sends unacknowledged data before it gives the connection up.
@@ -151,163 +142,6 @@ impl Domain<'_> {
         }
     }
 
-    /// From a name to an address.
-    fn resolve(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let call = &self.calls[key];
-        let (client, attempt) = (call.client, call.attempt);
-        match self.plans[call.plan as usize].target {
-            Target::Service(cluster, service) if Some(cluster) == self.cluster => {
-                let known_until = self.lookups.get(&(client, service));
-                if known_until.is_some_and(|&until| until > context.now()) {
-                    return self.connect(key, context);
-                }
-                self.calls[key].stage = Stage::Resolving;
-                let event = Event::Resolved { attempt, call: key };
-                context.after(facts::CLUSTER_DNS_LOOKUP.value, event);
-            }
-            Target::Service(_, service) => self.dial(key, Goal::Entry(service), context),
-            Target::Global(name) => self.resolve_globally(key, name, context),
-            Target::Backend(_) => unreachable!("backends are addresses"),
-        }
-    }
-
-    /// The cluster's DNS has answered a pod.
-    pub(crate) fn resolved(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
-        let Some(call) = self.calls.get(key) else {
-            return;
-        };
-        if call.attempt != attempt || call.stage != Stage::Resolving {
-            return;
-        }
-        if let Target::Service(_, service) = self.plans[call.plan as usize].target {
-            let until = context.now() + facts::CLUSTER_DNS_TTL.value;
-            self.lookups.insert((call.client, service), until);
-        }
-        self.connect(key, context);
-    }
-
-    /// From the address of a service of this cluster to a pod, by the rules of the client's
-    /// node, and on to the handshake.
-    fn connect(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let call = &self.calls[key];
-        let (client, identity) = (call.client, call.work());
-        let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
-            return;
-        };
-        let described = &self.topology.cluster(cluster).services[service.index()];
-        let node = self.pods[client as usize].node;
-        let choice = if described.kind == ServiceKind::Headless {
-            self.choose_address(service, identity)
-        } else {
-            let address = self.address(key);
-            let policy = described.internal_policy;
-            self.choose_endpoint(node, service, address, policy, identity, context.now())
-        };
-        match choice {
-            super::service::Choice::Pod(pod) => {
-                let endpoint = self.endpoint(pod, service, None);
-                self.dial(key, Goal::Endpoint(endpoint), context);
-            }
-            super::service::Choice::Refuse => {
-                self.connection_failed(key, Reason::NoEndpoints, context);
-            }
-            super::service::Choice::Drop => {
-                self.calls[key].stage = Stage::Dialling(None);
-                self.await_syn_answer(key, 0, context);
-            }
-        }
-    }
-
-    /// The handshake begins.
-    pub(crate) fn dial(&mut self, key: Key, goal: Goal, context: &mut Clock<'_, Self>) {
-        self.calls[key].stage = Stage::Dialling(Some(goal));
-        self.send_syn(key, 0, context);
-    }
-
-    fn send_syn(&mut self, key: Key, sent: u8, context: &mut Clock<'_, Self>) {
-        let address = self.address(key);
-        let call = &self.calls[key];
-        let Stage::Dialling(Some(goal)) = call.stage else {
-            return;
-        };
-        let identity = call.work();
-        let packet = Packet::Syn {
-            from: CallRef {
-                partition: self.id,
-                attempt: call.attempt,
-                call: key,
-            },
-            address,
-            identity,
-            goal,
-            sent,
-        };
-        let client = call.client;
-        let trip = identity.part(u64::from(sent));
-        match goal {
-            Goal::Endpoint(endpoint) => {
-                let (from, to) = (self.spot(client), self.spot(endpoint.pod));
-                if let Some(delay) = self.trip_inside(context.now(), from, to, 0, trip, Leg::Syn) {
-                    self.post(delay, packet, context);
-                }
-            }
-            Goal::Entry(_) => {
-                let to = self.destination(key);
-                self.send_out(to, Duration::ZERO, packet, trip, context);
-            }
-        }
-        self.await_syn_answer(key, sent, context);
-    }
-
-    /// The partition that a dialling call looks for an entry in.
-    fn destination(&self, key: Key) -> u16 {
-        let call = &self.calls[key];
-        match self.plans[call.plan as usize].target {
-            Target::Service(cluster, _) => cluster.0 as u16,
-            Target::Global(_) => call.resolved.0 as u16,
-            Target::Backend(_) => self.id,
-        }
-    }
-
-    fn await_syn_answer(&mut self, key: Key, sent: u8, context: &mut Clock<'_, Self>) {
-        let attempt = self.calls[key].attempt;
-        match syn_wait(u32::from(sent)) {
-            Some(wait) => {
-                let class = context.timer_class(wait);
-                let event = Event::SynTimedOut {
-                    attempt,
-                    sent,
-                    call: key,
-                };
-                context.arm(class, event);
-            }
-            None => self.connection_failed(key, Reason::ConnectTimeout, context),
-        }
-    }
-
-    /// No answer to a SYN in time.
-    pub(crate) fn syn_timed_out(
-        &mut self,
-        key: Key,
-        attempt: u16,
-        sent: u8,
-        context: &mut Clock<'_, Self>,
-    ) {
-        let Some(call) = self.calls.get(key) else {
-            return;
-        };
-        if call.attempt != attempt {
-            return;
-        }
-        match call.stage {
-            Stage::Dialling(Some(_)) if syn_wait(u32::from(sent) + 1).is_some() => {
-                self.send_syn(key, sent + 1, context);
-            }
-            Stage::Dialling(_) => self.await_syn_answer(key, sent + 1, context),
-            _ => {}
-        }
-    }
-
     /// A connection is open.
     pub(crate) fn connected(
         &mut self,
@@ -366,13 +200,6 @@ impl Domain<'_> {
         } else {
             let to = endpoint.cluster.0 as u16;
             self.send_out(to, Duration::ZERO, packet, identity, context);
-        }
-    }
-
-    /// A connection was refused.
-    pub(crate) fn refused(&mut self, to: CallRef, context: &mut Clock<'_, Self>) {
-        if self.awaits(to) && matches!(self.calls[to.call].stage, Stage::Dialling(_)) {
-            self.connection_failed(to.call, Reason::Refused, context);
         }
     }
 
@@ -483,7 +310,12 @@ impl Domain<'_> {
 
     /// No connection came about: the attempt has failed, and so have those that waited for
     /// the same connection.
-    fn connection_failed(&mut self, key: Key, reason: Reason, context: &mut Clock<'_, Self>) {
+    pub(super) fn connection_failed(
+        &mut self,
+        key: Key,
+        reason: Reason,
+        context: &mut Clock<'_, Self>,
+    ) {
         let call = &self.calls[key];
         if self.plans[call.plan as usize].protocol == Protocol::Http2 {
             let chosen = match call.stage {
@@ -536,17 +368,6 @@ impl Domain<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn syns_follow_linux_and_end_after_131_seconds() {
-        let waits: Vec<_> = (0..).map_while(syn_wait).collect();
-        let seconds: Vec<_> = waits
-            .iter()
-            .map(|wait| wait.as_nanos() / 1_000_000_000)
-            .collect();
-        assert_eq!(seconds, [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64]);
-        assert_eq!(seconds.iter().sum::<u64>(), 131);
-    }
 
     #[test]
     fn data_are_given_up_after_the_hypothetical_timeout_of_linux() {

@@ -8,6 +8,7 @@
 
 pub(crate) mod call;
 pub(crate) mod connection;
+mod handshake;
 pub(crate) mod link;
 pub(crate) mod proxy;
 pub(crate) mod request;

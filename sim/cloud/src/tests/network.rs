@@ -186,3 +186,53 @@ fn a_dead_node_swallows_requests_until_the_grace_period_is_over() {
     assert!((40.0..56.5).contains(&timeouts), "{timeouts}");
     assert!(users.failures[Reason::NoEndpoints as usize] > 500);
 }
+
+#[test]
+fn a_link_that_loses_everything_is_given_up_by_the_kernel() {
+    let mut scenario = two_regions();
+    scenario.links[0].loss = Some(1.0);
+    let users = &mut scenario.traffic[0];
+    users.arrivals = at_milliseconds(&[1_000]);
+    users.timeout = None;
+    users.target = TrafficTarget::Service {
+        cluster: ClusterId(0),
+        service: ServiceId(0),
+        port: 0,
+    };
+    // Linux gives up 131 seconds after the first SYN.
+    scenario.run.duration = Duration::from_millis(131_999);
+    assert_eq!(run(&scenario).traffic[0].in_flight, 1);
+    scenario.run.duration = Duration::from_millis(132_001);
+    let record = run(&scenario);
+    assert_eq!(
+        record.traffic[0].failures[Reason::ConnectTimeout as usize],
+        1
+    );
+}
+
+#[test]
+fn a_lost_syn_costs_a_second_and_lost_data_a_retransmission() {
+    let mut scenario = two_regions();
+    scenario.global_names.clear();
+    scenario.links[0].loss = Some(0.1);
+    let users = &mut scenario.traffic[0];
+    users.arrivals = Arrivals::Constant(RateProfile::Constant(20.0));
+    users.timeout = None;
+    users.target = TrafficTarget::Service {
+        cluster: ClusterId(0),
+        service: ServiceId(0),
+        port: 0,
+    };
+    let record = run(&scenario);
+    let users = &record.traffic[0];
+    let over = |milliseconds: u64| {
+        let recorded = users.latency.iter_recorded();
+        let slow = recorded.filter(|value| value.value_iterated_to() > milliseconds * 1_000_000);
+        let count: u64 = slow.map(|value| value.count_since_last_iteration()).sum();
+        count as f64 / users.succeeded as f64
+    };
+    // Four trips, each lost with a tenth: 1 - 0.9^4 are late, by 200 ms or more; 1 - 0.9^2 lose a
+    // SYN or its answer and are late by a second. Five standard deviations of 2000 requests.
+    assert!((over(200) - 0.344).abs() < 0.054, "{}", over(200));
+    assert!((over(1_000) - 0.19).abs() < 0.044, "{}", over(1_000));
+}

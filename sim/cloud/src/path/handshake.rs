@@ -1,0 +1,213 @@
+//! Opening a connection: from a name to an address to a handshake.
+//!
+//! Models: a lookup of the name where the client does not know it, the choice of a pod by the
+//! rules of the client's node or by the entry of another cluster, and one round trip. Lost
+//! SYNs are sent again on Linux's schedule, until the caller or the kernel gives up.
+//!
+//! Approximated: name lookups within a cluster take one fixed time; names of another
+//! cluster's services cost none. Leaves out: TLS.
+//! Sources: Linux's TCP; [`crate::facts`].
+//! Validated by: latencies computed by hand in the crate's tests.
+
+use super::call::Stage;
+use super::link::{Goal, Leg, Packet};
+use super::service::Choice;
+use super::{CallRef, Target};
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::record::Reason;
+use crate::scenario::ServiceKind;
+use crate::slab::Key;
+use engine::Duration;
+
+/// The wait after a SYN that was sent `sent` times before; `None` if it was the last.
+fn syn_wait(sent: u32) -> Option<Duration> {
+    let linear = facts::TCP_SYN_LINEAR_TIMEOUTS.value;
+    if sent > facts::TCP_SYN_RETRIES.value + linear {
+        return None;
+    }
+    let doublings = sent.saturating_sub(linear);
+    Some(facts::TCP_SYN_TIMEOUT.value * (1 << doublings))
+}
+
+impl Domain<'_> {
+    /// From a name to an address.
+    pub(super) fn resolve(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        let (client, attempt) = (call.client, call.attempt);
+        match self.plans[call.plan as usize].target {
+            Target::Service(cluster, service) if Some(cluster) == self.cluster => {
+                let known_until = self.lookups.get(&(client, service));
+                if known_until.is_some_and(|&until| until > context.now()) {
+                    return self.connect(key, context);
+                }
+                self.calls[key].stage = Stage::Resolving;
+                let event = Event::Resolved { attempt, call: key };
+                context.after(facts::CLUSTER_DNS_LOOKUP.value, event);
+            }
+            Target::Service(_, service) => self.dial(key, Goal::Entry(service), context),
+            Target::Global(name) => self.resolve_globally(key, name, context),
+            Target::Backend(_) => unreachable!("backends are addresses"),
+        }
+    }
+
+    /// The cluster's DNS has answered a pod.
+    pub(crate) fn resolved(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
+        let Some(call) = self.calls.get(key) else {
+            return;
+        };
+        if call.attempt != attempt || call.stage != Stage::Resolving {
+            return;
+        }
+        if let Target::Service(_, service) = self.plans[call.plan as usize].target {
+            let until = context.now() + facts::CLUSTER_DNS_TTL.value;
+            self.lookups.insert((call.client, service), until);
+        }
+        self.connect(key, context);
+    }
+
+    /// From the address of a service of this cluster to a pod, by the rules of the client's
+    /// node, and on to the handshake.
+    fn connect(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        let (client, identity) = (call.client, call.work());
+        let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
+            return;
+        };
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        let node = self.pods[client as usize].node;
+        let choice = if described.kind == ServiceKind::Headless {
+            self.choose_address(service, identity)
+        } else {
+            let address = self.address(key);
+            let policy = described.internal_policy;
+            self.choose_endpoint(node, service, address, policy, identity, context.now())
+        };
+        match choice {
+            Choice::Pod(pod) => {
+                let endpoint = self.endpoint(pod, service, None);
+                self.dial(key, Goal::Endpoint(endpoint), context);
+            }
+            Choice::Refuse => {
+                self.connection_failed(key, Reason::NoEndpoints, context);
+            }
+            Choice::Drop => {
+                self.calls[key].stage = Stage::Dialling(None);
+                self.await_syn_answer(key, 0, context);
+            }
+        }
+    }
+
+    /// The handshake begins.
+    pub(crate) fn dial(&mut self, key: Key, goal: Goal, context: &mut Clock<'_, Self>) {
+        self.calls[key].stage = Stage::Dialling(Some(goal));
+        self.send_syn(key, 0, context);
+    }
+
+    fn send_syn(&mut self, key: Key, sent: u8, context: &mut Clock<'_, Self>) {
+        let address = self.address(key);
+        let call = &self.calls[key];
+        let Stage::Dialling(Some(goal)) = call.stage else {
+            return;
+        };
+        let identity = call.work();
+        let packet = Packet::Syn {
+            from: CallRef {
+                partition: self.id,
+                attempt: call.attempt,
+                call: key,
+            },
+            address,
+            identity,
+            goal,
+            sent,
+        };
+        let client = call.client;
+        let trip = identity.part(u64::from(sent));
+        match goal {
+            Goal::Endpoint(endpoint) => {
+                let (from, to) = (self.spot(client), self.spot(endpoint.pod));
+                if let Some(delay) = self.trip_inside(context.now(), from, to, 0, trip, Leg::Syn) {
+                    self.post(delay, packet, context);
+                }
+            }
+            Goal::Entry(_) => {
+                let to = self.destination(key);
+                self.send_out(to, Duration::ZERO, packet, trip, context);
+            }
+        }
+        self.await_syn_answer(key, sent, context);
+    }
+
+    /// The partition that a dialling call looks for an entry in.
+    fn destination(&self, key: Key) -> u16 {
+        let call = &self.calls[key];
+        match self.plans[call.plan as usize].target {
+            Target::Service(cluster, _) => cluster.0 as u16,
+            Target::Global(_) => call.resolved.0 as u16,
+            Target::Backend(_) => self.id,
+        }
+    }
+
+    fn await_syn_answer(&mut self, key: Key, sent: u8, context: &mut Clock<'_, Self>) {
+        let attempt = self.calls[key].attempt;
+        match syn_wait(u32::from(sent)) {
+            Some(wait) => {
+                let class = context.timer_class(wait);
+                let event = Event::SynTimedOut {
+                    attempt,
+                    sent,
+                    call: key,
+                };
+                context.arm(class, event);
+            }
+            None => self.connection_failed(key, Reason::ConnectTimeout, context),
+        }
+    }
+
+    /// No answer to a SYN in time.
+    pub(crate) fn syn_timed_out(
+        &mut self,
+        key: Key,
+        attempt: u16,
+        sent: u8,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let Some(call) = self.calls.get(key) else {
+            return;
+        };
+        if call.attempt != attempt {
+            return;
+        }
+        match call.stage {
+            Stage::Dialling(Some(_)) if syn_wait(u32::from(sent) + 1).is_some() => {
+                self.send_syn(key, sent + 1, context);
+            }
+            Stage::Dialling(_) => self.await_syn_answer(key, sent + 1, context),
+            _ => {}
+        }
+    }
+
+    /// A connection was refused.
+    pub(crate) fn refused(&mut self, to: CallRef, context: &mut Clock<'_, Self>) {
+        if self.awaits(to) && matches!(self.calls[to.call].stage, Stage::Dialling(_)) {
+            self.connection_failed(to.call, Reason::Refused, context);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syns_follow_linux_and_end_after_131_seconds() {
+        let waits: Vec<_> = (0..).map_while(syn_wait).collect();
+        let seconds: Vec<_> = waits
+            .iter()
+            .map(|wait| wait.as_nanos() / 1_000_000_000)
+            .collect();
+        assert_eq!(seconds, [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(seconds.iter().sum::<u64>(), 131);
+    }
+}
