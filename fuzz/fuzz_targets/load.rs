@@ -31,6 +31,9 @@ fuzz_target!(|text: &str| {
     for problem in &loaded.diagnostics {
         assert!(!render(problem, &loaded.files, true).is_empty());
     }
+    for scenario in loaded.scenario.iter().chain(loaded.variants.iter().map(|(_, variant)| variant)) {
+        scenario.assert_valid();
+    }
     let failed = loaded.diagnostics.iter().any(|problem| problem.severity == loader::Severity::Error);
     assert_eq!(loaded.scenario.is_none(), failed, "errors and only errors forbid to run");
 });

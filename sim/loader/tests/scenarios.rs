@@ -111,8 +111,8 @@ fn shipped_manifests_run_without_a_scenario_and_say_what_they_assume() {
 
 #[test]
 fn skeletons_load_and_describe_every_workload() {
-    for folder in ["bookinfo", "helloworld", "shop", "canary"] {
-        let files = Folder.read(&format!("scenarios/{folder}")).unwrap();
+    for path in ["bookinfo", "helloworld", "shop", "canary/app.yaml"] {
+        let files = Folder.read(&format!("scenarios/{path}")).unwrap();
         let skeleton = hybridsim_loader::init(&files, &Folder);
         let name = "skeleton.yaml".to_owned();
         let loaded = load(
@@ -189,4 +189,40 @@ fn the_json_schema_accepts_shipped_scenarios_and_refuses_wrong_ones() {
         );
     }
     assert!(validator.is_valid(&parsed(&format!("{head}spec: {{network: ideal}}\n"))));
+}
+
+/// The same Scenario with every list and map turned around whose order means nothing.
+fn turned_around(mut scenario: serde_json::Value) -> String {
+    let spec = scenario["spec"]
+        .as_object_mut()
+        .expect("a scenario has a spec");
+    for key in ["clusters", "manifests", "users", "dns", "traffic"] {
+        if let Some(list) = spec.get_mut(key).and_then(|list| list.as_array_mut()) {
+            list.reverse();
+        }
+    }
+    for key in ["workloads", "behavior"] {
+        if let Some(map) = spec.get_mut(key).and_then(|map| map.as_object_mut()) {
+            *map = map.clone().into_iter().rev().collect();
+        }
+    }
+    scenario.to_string()
+}
+
+#[test]
+fn the_order_of_independent_entries_never_shows() {
+    for name in shipped() {
+        let text = turned_around(parsed(&Folder.read(&name).unwrap()[0].text));
+        let turned = load(
+            &[File {
+                name: name.clone(),
+                text,
+            }],
+            &Folder,
+        );
+        assert_eq!(told(&turned, Severity::Error), "", "{name}");
+        let straight = load_file(&name);
+        assert_eq!(turned.scenario, straight.scenario, "{name}");
+        assert_eq!(turned.variants, straight.variants, "{name}");
+    }
 }

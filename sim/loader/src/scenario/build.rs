@@ -290,8 +290,9 @@ impl Builder<'_, '_> {
             .flat_map(|assembly| assembly.assumptions.iter().cloned())
             .collect();
         assumptions.append(&mut reader.assumptions);
-        let mut known = BTreeSet::new();
-        assumptions.retain(|sentence| known.insert(sentence.clone()));
+        // Sorted, so that the order of independent entries never shows.
+        assumptions.sort();
+        assumptions.dedup();
         let scenario = Scenario {
             name,
             question: forms::text(spec, "question").map(str::to_owned),

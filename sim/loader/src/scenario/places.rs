@@ -165,6 +165,9 @@ pub(super) fn global_names(
     found
 }
 
+/// Most candidates of a name: weights of so many add up without overflow.
+const ANSWERS_MAX: usize = 1_000;
+
 fn global_name(
     node: &Node,
     host: &str,
@@ -187,6 +190,17 @@ fn global_name(
                 .report(Code::HostNotServed, span, message)
                 .help("add an Ingress or HTTPRoute for it, or say `answers: [{cluster: …, service: …}]`");
         }
+    }
+    if answers.len() > ANSWERS_MAX {
+        let message = format!(
+            "`{host}` has {} candidates; at most {ANSWERS_MAX} are read",
+            answers.len()
+        );
+        reader
+            .diagnostics
+            .report(Code::OverBudget, span, message)
+            .help("name each cluster's entry once, and use `weight`");
+        return None;
     }
     let mut name = assumed_global_name(&host, answers, reader);
     match forms::text(node, "policy") {

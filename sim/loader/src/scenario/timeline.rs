@@ -235,6 +235,14 @@ fn read_fault(
 ) -> Option<(String, Action)> {
     let entry = node.entries().first()?;
     let (kind, body) = (entry.key.as_str(), &entry.value);
+    if names.ideal && !["pod-kill", "slow", "failing"].contains(&kind) {
+        let message = format!("`network: ideal` has no `{kind}`");
+        reader
+            .diagnostics
+            .report(Code::IdealNetwork, entry.key_span, message)
+            .help("without a network nothing is far or out of reach: use `pod-kill`, `slow` or `failing`");
+        return None;
+    }
     let fault = match kind {
         "pod-kill" => {
             let (cluster, workload) = names.the_workload(body, reader)?;

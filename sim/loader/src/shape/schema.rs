@@ -99,7 +99,12 @@ impl Writer {
             }
             Kind::OneOf(values) => json!({"enum": values}),
             Kind::Format(format) => {
-                json!({"type": ["string", "number"], "pattern": format.pattern})
+                let text = json!({"type": "string", "pattern": format.pattern});
+                match ["0", "1"].map(|number| (format.check)(number).is_ok()) {
+                    [_, true] => json!({"anyOf": [text, {"type": "number"}]}),
+                    [true, false] => json!({"anyOf": [text, {"const": 0}]}),
+                    [false, false] => text,
+                }
             }
             Kind::Map(shape) => {
                 self.define(shape);
