@@ -168,6 +168,10 @@ impl<'a> Composer<'a> {
 
     fn scan_error(&self, error: &ScanError) -> Stop {
         let span = self.span(*error.marker(), *error.marker());
+        // The parser reaches its own limit of nesting before the tree that is made of its events.
+        if error.info().contains("recursion limit") {
+            return self.too_deep(span);
+        }
         let mut stop = self.syntax(span, format!("not valid YAML: {}", error.info()));
         if self.text[..span.start as usize]
             .rsplit('\n')
@@ -226,15 +230,21 @@ impl<'a> Composer<'a> {
         if depth <= self.budget.depth_max {
             return Ok(());
         }
-        Err(Stop {
+        Err(self.too_deep(span))
+    }
+
+    fn too_deep(&self, span: Span) -> Stop {
+        Stop {
             code: Code::OverBudget,
             span,
             message: format!(
                 "maps and lists are nested more than {} deep",
                 self.budget.depth_max
             ),
-            help: None,
-        })
+            help: Some(
+                "an object of Kubernetes is some ten deep; is a bracket not closed?".to_owned(),
+            ),
+        }
     }
 
     /// The node that an event starts, and its height.
