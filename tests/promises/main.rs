@@ -1,4 +1,11 @@
 //! Promises to the user, a module per kind.
 
 mod bad_input;
+mod cli;
+mod closed_forms;
+mod digests;
+mod models;
+mod network;
+mod recovery;
 mod statistics;
+mod support;

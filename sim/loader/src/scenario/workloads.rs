@@ -27,7 +27,10 @@ pub(super) static WORKLOAD: Shape = Shape::new(
         QUEUE,
         Field::modelled(
             "balance",
-            Kind::OneOf(&["random", "round-robin", "least-request", "shortest-queue"]),
+            Kind::Either(&[
+                Kind::OneOf(&["random", "round-robin", "least-request", "shortest-queue"]),
+                Kind::Map(&BALANCE),
+            ]),
         )
         .doc("How requests are spread over the pods under `network: ideal`; kube-proxy draws at random.")
         .default(|| json!("random")),
@@ -44,6 +47,21 @@ pub(super) static WORKLOAD: Shape = Shape::new(
     ],
 )
 .doc("Equal pods behind a service of the same name, on port 80 in namespace `default`.");
+
+static BALANCE: Shape = Shape::choice(
+    "Balance",
+    &[Field::modelled("least-request", Kind::Map(&LEAST_REQUEST))
+        .doc("The least loaded of some pods that are drawn at random.")],
+)
+.doc("A way to spread requests that has parameters.");
+
+static LEAST_REQUEST: Shape = Shape::new(
+    "LeastRequest",
+    &[Field::modelled("choices", Kind::Integer(2, 1_000_000))
+        .required()
+        .doc("How many pods are drawn, with replacement.")
+        .default(|| json!(facts::LEAST_REQUEST_CHOICES.value))],
+);
 
 static REQUESTS: Shape = Shape::new(
     "WorkloadRequests",
@@ -128,6 +146,12 @@ fn check_name(name: &str, span: crate::source::Span, reader: &mut Reader<'_>) {
 }
 
 fn balance(node: &Node, reader: &mut Reader<'_>) -> Balance {
+    let parameters = node
+        .get("balance")
+        .and_then(|node| node.get("least-request"));
+    if let Some(choices) = parameters.and_then(|node| forms::count(node, "choices")) {
+        return Balance::LeastRequest { choices };
+    }
     match forms::text(node, "balance") {
         Some("round-robin") => Balance::RoundRobin,
         Some("least-request") => Balance::LeastRequest {

@@ -1,0 +1,32 @@
+//! `hybridsim list`: the scenarios that ship inside this program, each with its question.
+
+use serde_json::json;
+
+use super::End;
+use super::files::{all_shipped, shipped};
+use super::output::Output;
+
+pub(super) fn run(output: &Output) -> anyhow::Result<End> {
+    let mut rows = Vec::new();
+    for name in all_shipped() {
+        let input = shipped(&name).expect("a name of the list is shipped");
+        let loaded = loader::load(&input.files, input.library.as_ref());
+        let question = loaded.scenario.and_then(|scenario| scenario.question);
+        rows.push((name, question.unwrap_or_default()));
+    }
+    if output.json() {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(name, question)| json!({ "name": name, "question": question }))
+            .collect();
+        output.print_json(&rows)?;
+    } else {
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|(name, question)| format!("{name}\n    {question}\n"))
+            .collect();
+        output.print(&rows.join("\n"))?;
+        output.tell("run one with `hybridsim run NAME`");
+    }
+    Ok(End::Fine)
+}

@@ -1,0 +1,164 @@
+//! The command line: exit codes, the two streams, and what a newcomer types first.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn hybridsim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hybridsim"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the program starts")
+}
+
+fn code(arguments: &[&str]) -> i32 {
+    hybridsim(arguments)
+        .status
+        .code()
+        .expect("no signal ended it")
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    let output = hybridsim(arguments);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!(
+            "{arguments:?}: {error}\n{}",
+            String::from_utf8_lossy(&output.stdout)
+        )
+    })
+}
+
+/// A short run of a small scenario.
+const QUEUE: [&str; 4] = ["run", "queue", "--replications", "3"];
+
+#[test]
+fn a_run_prints_a_table_and_ends_with_zero() {
+    let output = hybridsim(&[&QUEUE[..], &["--duration", "1200s"]].concat());
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(text.contains("digest") && text.contains("±"), "{text}");
+}
+
+#[test]
+fn a_json_document_stands_alone_and_carries_the_digest() {
+    let arguments = [&QUEUE[..], &["--duration", "1200s", "--json"]].concat();
+    let document = json(&arguments);
+    let digest = document["digest"].as_str().expect("a digest").to_owned();
+    assert_eq!(
+        json(&[&arguments[..], &["--threads", "3"]].concat())["digest"],
+        digest.as_str()
+    );
+    let other = json(&[&arguments[..], &["--seed", "43"]].concat());
+    assert_ne!(other["digest"], digest.as_str());
+}
+
+#[test]
+fn every_printing_command_has_json() {
+    for arguments in [
+        &["list", "--json"][..],
+        &["facts", "--json"],
+        &["schema", "--json"],
+        &["check", "scenarios/bookinfo/bookinfo.yaml", "--json"],
+        &["check", "--explain", "HS0001", "--json"],
+        &["init", "scenarios/bookinfo/bookinfo.yaml", "--json"],
+        &["completions", "bash", "--json"],
+    ] {
+        assert!(!json(arguments).is_null(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn bad_input_ends_with_two() {
+    assert_eq!(code(&["run", "no-such-file.yaml"]), 2);
+    assert_eq!(code(&["check", "no-such-file.yaml"]), 2);
+    assert_eq!(code(&["check", "--explain", "HS9999"]), 2);
+    assert_eq!(code(&["run", "--no-such-flag"]), 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bad.yaml");
+    std::fs::write(
+        &path,
+        "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nspec: {trafic: []}",
+    )
+    .expect("written");
+    let output = hybridsim(&["run", path.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert!(
+        text.contains("bad.yaml:3:") && text.contains("traffic"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_missed_objective_counts_only_under_the_gate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("slow.yaml");
+    std::fs::write(
+        &path,
+        "apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {name: slow}
+spec:
+  network: ideal
+  workloads: {server: {workers: 1, serviceTime: {exponential: 1s}}}
+  traffic: [{name: users, to: \"server:80\", arrivals: {poisson: 0.5/s}}]
+  objectives: [{mean: 10ms}]
+  run: {duration: 2000s}
+",
+    )
+    .expect("written");
+    let path = path.to_str().expect("a path");
+    assert_eq!(code(&["run", path]), 0);
+    assert_eq!(code(&["run", path, "--gate"]), 1);
+}
+
+#[test]
+fn out_writes_every_kind_of_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path");
+    assert_eq!(
+        code(&[&QUEUE[..], &["--duration", "1200s", "--out", path]].concat()),
+        0
+    );
+    for name in ["report.html", "report.json", "summary.csv", "series.csv"] {
+        let length = std::fs::metadata(Path::new(path).join(name)).map(|meta| meta.len());
+        assert!(length.unwrap_or(0) > 100, "{name}");
+    }
+}
+
+#[test]
+fn manifests_alone_run_with_stated_assumptions() {
+    let document = json(&[
+        "run",
+        "scenarios/bookinfo/bookinfo.yaml",
+        "--duration",
+        "20s",
+        "--replications",
+        "2",
+        "--json",
+    ]);
+    let assumptions = document["assumptions"].as_array().expect("a list");
+    assert!(!assumptions.is_empty());
+}
+
+#[test]
+fn what_init_writes_loads_without_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifests = folder.path().join("bookinfo.yaml");
+    std::fs::copy(root.join("scenarios/bookinfo/bookinfo.yaml"), manifests).expect("copied");
+    let output = Command::new(env!("CARGO_BIN_EXE_hybridsim"))
+        .args(["init", "bookinfo.yaml"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(0));
+    let path = folder.path().join("scenario.yaml");
+    std::fs::write(&path, output.stdout).expect("written");
+    assert_eq!(code(&["check", path.to_str().expect("a path")]), 0);
+}

@@ -1,0 +1,278 @@
+//! The simulator against queueing theory: rows of `tests/data/closed-forms.csv`, each run through
+//! the public path of YAML, Scenario, Topology and Record.
+//!
+//! A row passes if the estimate lies within 4.65 standard errors of the exact value **and** the
+//! standard error is at most half a percent of it, so that the test has the power to fail
+//! (300 tests at a family-wise level of one in a thousand). The long form asks for a fifth of a
+//! percent: `cargo test --release --test promises closed_forms -- --ignored`; the table that it
+//! writes stands in `reports/closed-forms.md`.
+
+use crate::models::{MODELS, Model, Quantity, Row};
+use cloud::record::Record;
+use cloud::{Options, Topology, compile, simulate};
+use engine::{Duration, Seed};
+use rayon::prelude::*;
+use stats::Estimate;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Greatest accepted distance from the exact value, in standard errors.
+const Z_MAX: f64 = 4.65;
+/// Greatest accepted standard error over the value, in the gate.
+const ERROR_MAX_GATE: f64 = 0.005;
+/// The same in the long form.
+const ERROR_MAX_LONG: f64 = 0.002;
+/// How much longer the long form runs: errors shrink with the root.
+const LONG_FACTOR: f64 = 7.0;
+
+/// What came out for one row.
+struct Finding {
+    id: &'static str,
+    exact: f64,
+    estimate: f64,
+    error: f64,
+    bound: bool,
+}
+
+impl Finding {
+    fn z(&self) -> f64 {
+        if self.error > 0.0 {
+            (self.estimate - self.exact) / self.error
+        } else {
+            0.0
+        }
+    }
+
+    fn relative_error(&self) -> f64 {
+        self.error / self.exact
+    }
+
+    /// Why the row fails, if it does.
+    fn fault(&self, error_max: f64) -> Option<String> {
+        let id = self.id;
+        if self.bound {
+            return (self.estimate > self.exact)
+                .then(|| format!("{id}: {} exceeds the bound {}", self.estimate, self.exact));
+        }
+        if self.error == 0.0 {
+            let off = (self.estimate - self.exact).abs() / self.exact;
+            return (off > 1e-6)
+                .then(|| format!("{id}: {} instead of exactly {}", self.estimate, self.exact));
+        }
+        if self.z().abs() > Z_MAX {
+            return Some(format!(
+                "{id}: {} instead of {}, z = {:.2}",
+                self.estimate,
+                self.exact,
+                self.z()
+            ));
+        }
+        (self.relative_error() > error_max).then(|| {
+            format!(
+                "{id}: standard error {:.3} % says too little",
+                100.0 * self.relative_error()
+            )
+        })
+    }
+}
+
+fn exact_values() -> BTreeMap<String, f64> {
+    let mut reader =
+        csv::Reader::from_reader(include_bytes!("../data/closed-forms.csv").as_slice());
+    reader
+        .records()
+        .map(|row| row.expect("the table is well-formed"))
+        .filter_map(|row| Some((row[0].to_owned(), row[4].parse().ok()?)))
+        .collect()
+}
+
+/// Replications of one model, in order.
+fn records(model: &Model, topology: &Topology) -> Vec<Record> {
+    let options = Options {
+        warm_up: Duration::from_secs_f64(model.warm_up_s),
+        ..Options::default()
+    };
+    (0..model.replications)
+        .into_par_iter()
+        .map(|replication| {
+            let seed = Seed {
+                master: 20_251,
+                replication,
+            };
+            simulate(topology, seed, &options)
+        })
+        .collect()
+}
+
+fn findings(factor: f64) -> Vec<Finding> {
+    let exact = exact_values();
+    let topologies: Vec<Topology> = MODELS
+        .iter()
+        .map(|model| compile(&crate::support::scenario(&model.yaml(factor))))
+        .collect();
+    MODELS
+        .par_iter()
+        .zip(&topologies)
+        .flat_map_iter(|(model, topology)| {
+            let records = records(model, topology);
+            let exact = &exact;
+            let finding = move |row: &Row| finding(row, &records, exact[row.id]);
+            model.rows.iter().map(finding).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn finding(row: &Row, records: &[Record], exact: f64) -> Finding {
+    let exact = exact * row.scale;
+    let estimate = row.quantity.estimate(records);
+    let degrees = f64::from(estimate.samples - 1);
+    let quantile = stats::student_t_quantile(degrees, 0.975);
+    Finding {
+        id: row.id,
+        exact,
+        estimate: estimate.value,
+        error: estimate
+            .half_width()
+            .expect("there are several replications")
+            / quantile,
+        bound: row.bound,
+    }
+}
+
+impl Quantity {
+    /// The estimate over replications, with its 95 % interval.
+    fn estimate(&self, records: &[Record]) -> Estimate {
+        match self {
+            Quantity::LatencyQuantile(p) => {
+                let histograms: Vec<_> = records.iter().map(|r| &r.traffic[0].latency).collect();
+                stats::quantile_interval(&histograms, *p, 0.95, 1e-9)
+                    .expect("something was recorded")
+            }
+            Quantity::WaitQuantile(p) => {
+                let histograms: Vec<_> = records.iter().map(|r| &r.workloads[0].wait).collect();
+                stats::quantile_interval(&histograms, *p, 0.95, 1e-9)
+                    .expect("something was recorded")
+            }
+            _ => {
+                let values: Vec<f64> = records.iter().map(|record| self.of(record)).collect();
+                stats::mean_interval(&values, 0.95)
+            }
+        }
+    }
+
+    /// The value of one replication.
+    fn of(&self, record: &Record) -> f64 {
+        let traffic = &record.traffic[0];
+        let seconds = record.until.since(record.from).as_secs_f64();
+        let workload = |index: usize| &record.workloads[index];
+        let per = |sum_ns: u128, count: u64| sum_ns as f64 / 1e9 / count as f64;
+        match *self {
+            Quantity::LatencyMean => per(traffic.latency_sum_ns, traffic.succeeded),
+            Quantity::WaitMean => per(workload(0).wait_sum_ns, workload(0).started),
+            Quantity::SojournMean => per(workload(0).sojourn_sum_ns, workload(0).finished),
+            Quantity::SojournVariance => {
+                let count = workload(0).finished as f64;
+                let mean = per(workload(0).sojourn_sum_ns, workload(0).finished);
+                workload(0).sojourn_square_sum_ns2 as f64 / 1e18 / count - mean * mean
+            }
+            Quantity::InSystem => workload(0).in_system_ns as f64 / 1e9 / seconds,
+            Quantity::Waited => workload(0).waited as f64 / workload(0).started as f64,
+            Quantity::Rejected => workload(0).rejected as f64 / workload(0).arrived as f64,
+            Quantity::Idle => 1.0 - workload(0).busy_ns as f64 / 1e9 / seconds,
+            Quantity::Throughput => traffic.succeeded as f64 / seconds,
+            Quantity::Arrivals(index) => workload(index).arrived as f64 / seconds,
+            Quantity::ArrivalsPerRequest(index) => {
+                workload(index).arrived as f64 / traffic.sent as f64
+            }
+            Quantity::Attempts => {
+                traffic.attempts as f64 / (traffic.sent - traffic.in_flight) as f64
+            }
+            Quantity::Availability => {
+                traffic.succeeded as f64 / (traffic.sent - traffic.in_flight) as f64
+            }
+            Quantity::Sent => traffic.sent as f64,
+            Quantity::BusyInStep(step) => {
+                let step_s = seconds / workload(0).busy_steps_ns.len() as f64;
+                workload(0).busy_steps_ns[step] as f64 / 1e9 / step_s
+            }
+            Quantity::LatencyQuantile(_) | Quantity::WaitQuantile(_) => {
+                unreachable!("a quantile is no mean over replications")
+            }
+        }
+    }
+}
+
+fn table(findings: &[Finding], error_max: f64) -> String {
+    let mut text = String::from(
+        "| row | exact | simulated | standard error | z | |\n|---|---|---|---|---|---|\n",
+    );
+    for finding in findings {
+        let verdict = match (finding.fault(error_max), finding.bound) {
+            (Some(_), _) => "fails",
+            (None, true) => "within the bound",
+            (None, false) => "passes",
+        };
+        writeln!(
+            text,
+            "| {} | {:.6} | {:.6} | {:.3} % | {:+.2} | {verdict} |",
+            finding.id,
+            finding.exact,
+            finding.estimate,
+            100.0 * finding.relative_error(),
+            finding.z(),
+        )
+        .expect("a string takes any text");
+    }
+    text
+}
+
+#[test]
+fn every_expressible_row_holds() {
+    let findings = findings(1.0);
+    let faults: Vec<String> = findings
+        .iter()
+        .filter_map(|finding| finding.fault(ERROR_MAX_GATE))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "{} of {} rows fail:\n{}\n\n{}",
+        faults.len(),
+        findings.len(),
+        faults.join("\n"),
+        table(&findings, ERROR_MAX_GATE)
+    );
+}
+
+#[test]
+#[ignore = "the long form takes an hour; it writes reports/closed-forms.md"]
+fn every_expressible_row_holds_in_the_long_form() {
+    let findings = findings(LONG_FACTOR);
+    let text = table(&findings, ERROR_MAX_LONG);
+    let head = "# The simulator against closed forms, long form\n\n\
+        Written by `cargo test --release --test promises closed_forms -- --ignored`: each row of\n\
+        `tests/data/closed-forms.csv` that a scenario can express, with a standard error of at\n\
+        most 0.2 % of the value and at most 4.65 standard errors from it.\n\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/reports/closed-forms.md");
+    std::fs::write(path, format!("{head}{text}")).expect("the table can be written");
+    let faults: Vec<String> = findings
+        .iter()
+        .filter_map(|finding| finding.fault(ERROR_MAX_LONG))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Every row is simulated here, reproduced by a formula of `stats`, or listed with the reason why
+/// it is not.
+#[test]
+fn every_simulated_row_exists_and_none_is_simulated_twice() {
+    let exact = exact_values();
+    let mut seen = std::collections::BTreeSet::new();
+    for row in MODELS.iter().flat_map(|model| model.rows) {
+        assert!(
+            exact.contains_key(row.id),
+            "{} is no row of the table",
+            row.id
+        );
+        assert!(seen.insert(row.id), "{} is simulated twice", row.id);
+    }
+}

@@ -1,0 +1,664 @@
+//! Scenarios whose answers are known exactly, one for each model of `closed-forms.csv` that a
+//! Scenario can express.
+
+/// What is compared with a row's value.
+#[derive(Clone, Copy, Debug)]
+pub enum Quantity {
+    /// Mean latency of the first traffic source.
+    LatencyMean,
+    /// Quantile of the same.
+    LatencyQuantile(f64),
+    /// Mean wait at the first workload.
+    WaitMean,
+    /// Quantile of the same.
+    WaitQuantile(f64),
+    /// Mean time in the first workload.
+    SojournMean,
+    /// Variance of the same.
+    SojournVariance,
+    /// Mean number in the first workload.
+    InSystem,
+    /// Share of requests that waited at the first workload.
+    Waited,
+    /// Share of requests that the first workload turned away.
+    Rejected,
+    /// Share of time in which the only worker of the first workload is idle.
+    Idle,
+    /// Requests answered per second.
+    Throughput,
+    /// Requests that reach a workload per second.
+    Arrivals(usize),
+    /// Requests that reach a workload per request that a user sends.
+    ArrivalsPerRequest(usize),
+    /// Attempts per request.
+    Attempts,
+    /// Share of requests answered without error.
+    Availability,
+    /// Requests sent.
+    Sent,
+    /// Mean number of busy workers of the first workload in a step of the time series.
+    BusyInStep(usize),
+}
+
+/// A row of the table and what it is compared with.
+pub struct Row {
+    pub id: &'static str,
+    pub quantity: Quantity,
+    /// Factor on the table's value, for another unit.
+    pub scale: f64,
+    /// The value is an upper bound.
+    pub bound: bool,
+}
+
+const fn row(id: &'static str, quantity: Quantity) -> Row {
+    Row {
+        id,
+        quantity,
+        scale: 1.0,
+        bound: false,
+    }
+}
+
+const fn bound(id: &'static str, quantity: Quantity) -> Row {
+    Row {
+        id,
+        quantity,
+        scale: 1.0,
+        bound: true,
+    }
+}
+
+/// A scenario, how long it runs, and the rows it answers.
+pub struct Model {
+    pub name: &'static str,
+    /// `workloads:` and `traffic:` of a Scenario in flow style; the first workload by name is the
+    /// one that is measured.
+    pub workloads: &'static str,
+    pub traffic: &'static str,
+    pub duration_s: f64,
+    pub warm_up_s: f64,
+    pub replications: u32,
+    /// Width of a step of the time series, where one is measured.
+    pub step_s: Option<f64>,
+    pub rows: &'static [Row],
+}
+
+impl Model {
+    /// The whole Scenario, to run `factor` times as long where more time means less error; where
+    /// a certain moment is measured the replications count instead.
+    pub fn yaml(&self, factor: f64) -> String {
+        let lengthened = if self.step_s.is_some() { 1.0 } else { factor };
+        let duration_s = self.duration_s * lengthened;
+        let Model {
+            name,
+            workloads,
+            traffic,
+            ..
+        } = self;
+        let step = self
+            .step_s
+            .map_or(String::new(), |step| format!(", seriesStep: {step}s"));
+        format!(
+            "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: {name}}}\n\
+             spec:\n  network: ideal\n  workloads: {{{workloads}}}\n  \
+             traffic: [{{name: users, timeout: none, {traffic}}}]\n  \
+             run: {{duration: {duration_s:.0}s{step}}}\n"
+        )
+    }
+}
+
+/// A queue in equilibrium: `requests` in all over twenty replications, of which the first part of
+/// each is discarded.
+const fn steady(
+    name: &'static str,
+    workloads: &'static str,
+    traffic: &'static str,
+    duration_s: f64,
+    rows: &'static [Row],
+) -> Model {
+    Model {
+        name,
+        workloads,
+        traffic,
+        duration_s,
+        warm_up_s: 2_000.0,
+        replications: 20,
+        step_s: None,
+        rows,
+    }
+}
+
+use Quantity::{
+    Arrivals, ArrivalsPerRequest, Attempts, Availability, BusyInStep, Idle, InSystem, LatencyMean,
+    LatencyQuantile, Rejected, Sent, SojournMean, SojournVariance, Throughput, WaitMean,
+    WaitQuantile, Waited,
+};
+
+const ONE: &str = "a: {workers: 1, serviceTime: {exponential: 1s}}";
+const RATE_05: &str = "to: \"a:80\", arrivals: {poisson: 0.5/s}";
+const RATE_08: &str = "to: \"a:80\", arrivals: {poisson: 0.8/s}";
+const RATE_09: &str = "to: \"a:80\", arrivals: {poisson: 0.9/s}";
+
+/// Simulated seconds of one replication that give half a percent at load 0.8.
+const MEDIUM: f64 = 4e5;
+
+pub static MODELS: &[Model] = &[
+    // One server.
+    steady(
+        "mm1-05",
+        ONE,
+        RATE_05,
+        1e5,
+        &[
+            row("MM1c-W", LatencyMean),
+            row("MM1c-Wq", WaitMean),
+            row("MM1c-Tq0.5", LatencyQuantile(0.5)),
+            row("MM1c-Wq0.99", WaitQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "mm1-08",
+        ONE,
+        RATE_08,
+        MEDIUM,
+        &[
+            row("MM1a-Tq0.5", LatencyQuantile(0.5)),
+            row("MM1a-Tq0.99", LatencyQuantile(0.99)),
+            row("MM1a-Wq0.99", WaitQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "mm1-09",
+        ONE,
+        RATE_09,
+        6e6,
+        &[
+            row("MM1b-L", InSystem),
+            row("MM1b-W", LatencyMean),
+            row("MM1b-Wq", WaitMean),
+            row("MM1b-Tq0.95", LatencyQuantile(0.95)),
+            row("MM1b-Tq0.99", LatencyQuantile(0.99)),
+            row("MM1b-Tq0.999", LatencyQuantile(0.999)),
+        ],
+    ),
+    // Several servers.
+    steady(
+        "mm10",
+        "a: {workers: 10, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 8/s}",
+        MEDIUM,
+        &[
+            row("MMc10-Wq", WaitMean),
+            row("MMc10-W", LatencyMean),
+            row("MMc10-Wq0.99", WaitQuantile(0.99)),
+            row("MMc10-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "mm2",
+        "a: {workers: 2, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 1.6/s}",
+        MEDIUM,
+        &[
+            row("MMc2-C", Waited),
+            row("MMc2-Wq", WaitMean),
+            row("MMc2-Wq0.95", WaitQuantile(0.95)),
+            row("MMc2-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "mm100",
+        "a: {workers: 100, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 90/s}",
+        2.2e4,
+        &[
+            row("MMc100-C", Waited),
+            row("MMc100-Wq", WaitMean),
+            row("MMc100-W", LatencyMean),
+            row("MMc100-Wq0.95", WaitQuantile(0.95)),
+            row("MMc100-T0.95", LatencyQuantile(0.95)),
+            row("MMc100-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "mm4",
+        "a: {workers: 4, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 3.6/s}",
+        6e5,
+        &[
+            row("MMc4-C", Waited),
+            row("MMc4-T0.95", LatencyQuantile(0.95)),
+            row("MMc4-Wq0.99", WaitQuantile(0.99)),
+        ],
+    ),
+    // Bounded queues.
+    steady(
+        "erlang-b",
+        "a: {workers: 20, queue: 0, serviceTime: {lognormal: {mean: 1s, cv: 2}}}",
+        "to: \"a:80\", arrivals: {poisson: 25/s}",
+        2e4,
+        &[row("ErlB-20-25.0", Rejected)],
+    ),
+    steady(
+        "mm1k",
+        "a: {workers: 1, queue: 9, serviceTime: {exponential: 1s}}",
+        RATE_08,
+        1e5,
+        &[row("MM1K10-X", Throughput), row("MM1K10-W", SojournMean)],
+    ),
+    steady(
+        "mm1k-overload",
+        "a: {workers: 1, queue: 9, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 1.2/s}",
+        2e5,
+        &[row("MM1K10o-loss", Rejected), row("MM1K10o-X", Throughput)],
+    ),
+    steady(
+        "mmck",
+        "a: {workers: 10, queue: 5, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 12/s}",
+        5e4,
+        &[row("MMcK-loss", Rejected), row("MMcK-X", Throughput)],
+    ),
+    // Other service times.
+    steady(
+        "md1",
+        "a: {workers: 1, serviceTime: 1s}",
+        RATE_08,
+        MEDIUM,
+        &[
+            row("MG1-D-Wq", WaitMean),
+            row("MG1-D-W", LatencyMean),
+            row("MD1-Wq0.5", WaitQuantile(0.5)),
+            row("MD1-Wq0.9", WaitQuantile(0.9)),
+            row("MD1-Wq0.95", WaitQuantile(0.95)),
+            row("MD1-Wq0.99", WaitQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "me21",
+        "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 0.7071067811865476}}}",
+        RATE_08,
+        MEDIUM,
+        &[row("MG1-E2-Wq", WaitMean), row("MG1-E2-W", LatencyMean)],
+    ),
+    steady(
+        "mgamma1",
+        "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 2}}}",
+        RATE_08,
+        2e6,
+        &[row("MG1-G4-Wq", WaitMean), row("MG1-G4-W", LatencyMean)],
+    ),
+    steady(
+        "mh21",
+        "a: {workers: 1, serviceTime: {hyperexponential: {mean: 1s, cv: 2}}}",
+        RATE_08,
+        8e6,
+        &[
+            row("MG1-H2-W", LatencyMean),
+            row("MH21-Wq0.95", WaitQuantile(0.95)),
+            row("MH21-Wq0.99", WaitQuantile(0.99)),
+            row("MH21-Wq0.999", WaitQuantile(0.999)),
+        ],
+    ),
+    steady(
+        "two-point",
+        "a: {workers: 1, serviceTime: {empirical: [{value: 500ms, weight: 9}, \
+        {value: 5500ms, weight: 1}]}}",
+        RATE_08,
+        1e6,
+        &[row("MG1-Bi-W", LatencyMean)],
+    ),
+    steady(
+        "mlognormal1",
+        "a: {workers: 1, serviceTime: {lognormal: {mean: 1s, cv: 2}}}",
+        RATE_08,
+        4e6,
+        &[row("MG1-LN-Wq", WaitMean)],
+    ),
+    steady(
+        "mweibull1",
+        "a: {workers: 1, serviceTime: {weibull: {shape: 0.5, scale: 500ms}}}",
+        RATE_08,
+        3e6,
+        &[row("MG1-WB-Wq", WaitMean)],
+    ),
+    // Other arrivals.
+    steady(
+        "dm1",
+        ONE,
+        "to: \"a:80\", arrivals: {constant: 0.8/s}",
+        MEDIUM,
+        &[
+            row("DM1-sigma", Waited),
+            row("DM1-Wq", WaitMean),
+            row("DM1-W", LatencyMean),
+            row("DM1-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "h2m1",
+        ONE,
+        "to: \"a:80\", arrivals: {renewal: {hyperexponential: {mean: 1250ms, cv: 2}}}",
+        2e6,
+        &[
+            row("H2M1-Wq", WaitMean),
+            row("H2M1-W", LatencyMean),
+            row("H2M1-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "mmpp1",
+        ONE,
+        "to: \"a:80\", arrivals: {modulated: {rates: [1.5/s, 0.1/s], \
+        sojourns: [10s, 10s]}}",
+        2e6,
+        &[row("MMPP1-W", LatencyMean), row("MMPP1-P0", Idle)],
+    ),
+    steady(
+        "mmpp2",
+        ONE,
+        "to: \"a:80\", arrivals: {modulated: {rates: [2/s, 0.4/s], \
+        sojourns: [12500ms, 50s]}}",
+        3e6,
+        &[row("MMPP2-W", LatencyMean), row("MMPP2-P0", Idle)],
+    ),
+    steady(
+        "gg1a",
+        "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 0.7071067811865476}}}",
+        "to: \"a:80\", arrivals: {renewal: {gamma: {mean: 1250ms, cv: 0.7071067811865476}}}",
+        1e5,
+        &[bound("GG1a-Kingman", WaitMean)],
+    ),
+    steady(
+        "gg1b",
+        ONE,
+        "to: \"a:80\", arrivals: {renewal: {gamma: {mean: 1250ms, cv: 2}}}",
+        2e5,
+        &[bound("GG1b-Kingman", WaitMean)],
+    ),
+    // Several replicas behind a balancer.
+    steady(
+        "rr2",
+        "a: {replicas: 2, workers: 1, balance: round-robin, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 1.6/s}",
+        MEDIUM,
+        &[
+            row("RR2-sigma", Waited),
+            row("RR2-W", LatencyMean),
+            row("RR2-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "rr3",
+        "a: {replicas: 3, workers: 1, balance: round-robin, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 2.4/s}",
+        MEDIUM,
+        &[row("RR3-Wq", WaitMean)],
+    ),
+    steady(
+        "rr10",
+        "a: {replicas: 10, workers: 1, balance: round-robin, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 8/s}",
+        2e5,
+        &[
+            row("RR10-sigma", Waited),
+            row("RR10-Wq", WaitMean),
+            row("RR10-W", LatencyMean),
+            row("RR10-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "jsq2-10",
+        "a: {replicas: 2, workers: 1, balance: shortest-queue, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 1/s}",
+        1e5,
+        &[row("JSQ2-1.0", LatencyMean)],
+    ),
+    steady(
+        "jsq2-16",
+        "a: {replicas: 2, workers: 1, balance: shortest-queue, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 1.6/s}",
+        MEDIUM,
+        &[row("JSQ2-1.6", LatencyMean)],
+    ),
+    steady(
+        "jsq2-18",
+        "a: {replicas: 2, workers: 1, balance: shortest-queue, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 1.8/s}",
+        2e6,
+        &[row("JSQ2-1.8", LatencyMean)],
+    ),
+    steady(
+        "po2-07",
+        "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 2}}, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 700/s}",
+        2_300.0,
+        &[row("PO2-0.7", LatencyMean)],
+    ),
+    steady(
+        "po2-09",
+        "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 2}}, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 900/s}",
+        2_500.0,
+        &[row("PO2-0.9", LatencyMean)],
+    ),
+    steady(
+        "po3-07",
+        "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 3}}, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 700/s}",
+        2_300.0,
+        &[row("PO3-0.7", LatencyMean)],
+    ),
+    steady(
+        "po3-08",
+        "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 3}}, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 800/s}",
+        2_300.0,
+        &[row("PO3-0.8", LatencyMean)],
+    ),
+    steady(
+        "po3-09",
+        "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 3}}, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 900/s}",
+        2_500.0,
+        &[row("PO3-0.9", LatencyMean)],
+    ),
+    steady(
+        "po3-095",
+        "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 3}}, \
+        serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 950/s}",
+        3_000.0,
+        &[row("PO3-0.95", LatencyMean)],
+    ),
+    // Processor sharing.
+    steady(
+        "ps-05",
+        "a: {cpu: 1, serviceTime: {exponential: 1s}}",
+        RATE_05,
+        4e5,
+        &[
+            row("PS-0.5-W", LatencyMean),
+            row("PS-0.5-Var", SojournVariance),
+        ],
+    ),
+    steady(
+        "ps-08",
+        "a: {cpu: 1, serviceTime: {exponential: 1s}}",
+        RATE_08,
+        4e6,
+        &[row("PS-0.8-Var", SojournVariance)],
+    ),
+    // Networks.
+    steady(
+        "tandem",
+        "a: {workers: 1, asynchronous: true, serviceTime: {exponential: 1s}, \
+        calls: [\"b:80\", \"c:80\"]}, b: {workers: 1, serviceTime: {exponential: 666666667ns}}, \
+        c: {workers: 1, serviceTime: {exponential: 1111111111ns}}",
+        "to: \"a:80\", arrivals: {poisson: 0.7/s}",
+        6e5,
+        &[
+            row("JT-W", LatencyMean),
+            row("JT-T0.99", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "feedback",
+        "a: {workers: 1, errorRate: 30%, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 0.5/s}, \
+        retries: {attempts: 100, backoff: 0s, maxBackoff: 0s}",
+        1e5,
+        &[row("JF-lam", Arrivals(0))],
+    ),
+    steady(
+        "closed-10",
+        ONE,
+        "to: \"a:80\", arrivals: {closed: {users: 10, think: {exponential: 5s}}}",
+        5e4,
+        &[row("CL10-X", Throughput), row("CL10-R", LatencyMean)],
+    ),
+    steady(
+        "closed-20",
+        "a: {workers: 1, serviceTime: {exponential: 800ms}}",
+        "to: \"a:80\", arrivals: {closed: {users: 20, think: {exponential: 10s}}}",
+        5e4,
+        &[row("CL20-X", Throughput)],
+    ),
+    steady(
+        "closed-50",
+        "a: {workers: 1, serviceTime: {exponential: 250ms}}",
+        "to: \"a:80\", arrivals: {closed: {users: 50, think: {exponential: 10s}}}",
+        1e5,
+        &[row("CL50-R", LatencyMean), bound("CLb-X", Throughput)],
+    ),
+    steady(
+        "closed-2-stations",
+        "a: {workers: 1, asynchronous: true, \
+        serviceTime: {exponential: 500ms}, calls: [\"b:80\"]}, \
+        b: {workers: 1, serviceTime: {exponential: 300ms}}",
+        "to: \"a:80\", arrivals: {closed: {users: 8, think: {exponential: 2s}}}",
+        2e4,
+        &[row("CL2-X", Throughput)],
+    ),
+    steady(
+        "closed-5-workers",
+        "a: {workers: 5, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {closed: {users: 30, think: {exponential: 4s}}}",
+        1e4,
+        &[row("CLc-X", Throughput)],
+    ),
+    steady(
+        "fork-2",
+        "a: {workers: unlimited, serviceTime: 0s, \
+        calls: [{parallel: [\"b:80\", \"b:80\"]}]}, \
+        b: {workers: unlimited, serviceTime: {exponential: 1s}}",
+        "to: \"a:80\", arrivals: {poisson: 10/s}",
+        2e4,
+        &[
+            row("FJ-max2", LatencyMean),
+            row("FJ-p99-2", LatencyQuantile(0.99)),
+        ],
+    ),
+    steady(
+        "fork-join-queues",
+        "a: {workers: unlimited, serviceTime: 0s, \
+        calls: [{parallel: [\"b:80\", \"c:80\"]}]}, b: {workers: 1, serviceTime: {exponential: 1s}}, \
+        c: {workers: 1, serviceTime: {exponential: 1s}}",
+        RATE_08,
+        6e5,
+        &[row("FJQ2-0.8", LatencyMean)],
+    ),
+    // Time of day: an hour is a second here.
+    Model {
+        name: "diurnal",
+        workloads: "a: {workers: unlimited, serviceTime: {exponential: 500ms}}",
+        traffic: "to: \"a:80\", arrivals: {sinusoid: {mean: 100, amplitude: 60, period: 24s}, \
+            process: poisson}",
+        duration_s: 96.0,
+        warm_up_s: 0.0,
+        replications: 4_000,
+        step_s: Some(0.02),
+        rows: &[row("MTINF-0", BusyInStep(2_400))],
+    },
+    Model {
+        name: "diurnal-constant",
+        workloads: "a: {workers: unlimited, serviceTime: 500ms}",
+        traffic: "to: \"a:80\", arrivals: {sinusoid: {mean: 100, amplitude: 60, period: 24s}, \
+            process: poisson}",
+        duration_s: 48.0,
+        warm_up_s: 0.0,
+        replications: 3_000,
+        step_s: Some(0.02),
+        rows: &[row("MTDINF-6", BusyInStep(1_500))],
+    },
+    Model {
+        name: "diurnal-count",
+        workloads: "a: {workers: unlimited, serviceTime: 500ms}",
+        traffic: "to: \"a:80\", arrivals: {sinusoid: {mean: 100, amplitude: 60, period: 24s}, \
+            process: poisson}",
+        duration_s: 12.0,
+        warm_up_s: 0.0,
+        replications: 200,
+        step_s: None,
+        rows: &[row("NHPP-count", Sent)],
+    },
+    // Retries.
+    steady(
+        "retries-01-2",
+        "a: {workers: unlimited, errorRate: 10%, serviceTime: 1ms}",
+        "to: \"a:80\", arrivals: {poisson: 10/s}, retries: {attempts: 2, backoff: 1ms}",
+        1e4,
+        &[
+            row("RET-att-0.1-2", Attempts),
+            row("RET-avail-0.1-2", Availability),
+        ],
+    ),
+    steady(
+        "retries-001-2",
+        "a: {workers: unlimited, errorRate: 1%, serviceTime: 1ms}",
+        "to: \"a:80\", arrivals: {poisson: 100/s}, retries: {attempts: 2, backoff: 1ms}",
+        1e4,
+        &[
+            row("RET-att-0.01-2", Attempts),
+            row("RET-avail-0.01-2", Availability),
+        ],
+    ),
+    steady(
+        "retries-03-3",
+        "a: {workers: unlimited, errorRate: 30%, serviceTime: 1ms}",
+        "to: \"a:80\", arrivals: {poisson: 10/s}, retries: {attempts: 3, backoff: 1ms}",
+        1e4,
+        &[
+            row("RET-att-0.3-3", Attempts),
+            row("RET-avail-0.3-3", Availability),
+        ],
+    ),
+    steady(
+        "retries-005-1",
+        "a: {workers: unlimited, errorRate: 5%, serviceTime: 1ms}",
+        "to: \"a:80\", arrivals: {poisson: 10/s}, retries: {attempts: 1, backoff: 1ms}",
+        1e4,
+        &[row("RET-att-0.05-1", Attempts)],
+    ),
+    steady(
+        "retries-in-two-layers",
+        "a: {workers: unlimited, serviceTime: 1ms, \
+        calls: [{to: \"b:80\", retries: {attempts: 1, backoff: 1ms}}]}, \
+        b: {workers: unlimited, errorRate: 20%, serviceTime: 1ms}",
+        "to: \"a:80\", arrivals: {poisson: 10/s}, retries: {attempts: 1, backoff: 1ms}",
+        1e4,
+        &[row("RET-2layer-att", ArrivalsPerRequest(1))],
+    ),
+];
