@@ -64,14 +64,6 @@ fn bad_files() -> Vec<(String, Loaded)> {
         .collect()
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "goldens are updated by an environment variable"
-)]
-fn updating() -> bool {
-    std::env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1")
-}
-
 #[test]
 fn every_bad_file_gets_its_exact_messages() {
     let files = bad_files();
@@ -80,7 +72,7 @@ fn every_bad_file_gets_its_exact_messages() {
     for (name, loaded) in files {
         let path = folder().join(name.replace(".yaml", ".txt"));
         let told = told(&loaded);
-        if updating() {
+        if crate::support::updating() {
             std::fs::write(&path, &told).unwrap();
         } else if std::fs::read_to_string(&path).unwrap_or_default() != told {
             differ.push(format!("{name}:\n{told}"));

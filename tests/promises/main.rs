@@ -7,5 +7,6 @@ mod digests;
 mod models;
 mod network;
 mod recovery;
+mod scenarios;
 mod statistics;
 mod support;

@@ -1,7 +1,9 @@
 //! What several promises need.
 
 use cloud::scenario::Scenario;
-use loader::{File, Loaded, Nothing};
+use loader::{File, Library, Loaded, Nothing};
+use std::fs;
+use std::path::Path;
 
 /// Loads one text.
 pub fn load(name: &str, text: &str) -> Loaded {
@@ -21,4 +23,39 @@ pub fn scenario(text: &str) -> Scenario {
     loaded
         .scenario
         .unwrap_or_else(|| panic!("{:#?}\n{text}", loaded.diagnostics))
+}
+
+/// The project's own files, by paths relative to its root.
+pub struct Project;
+
+impl Library for Project {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if !whole.is_dir() {
+            let text = fs::read_to_string(&whole).map_err(|error| error.to_string())?;
+            let name = path.to_owned();
+            return Ok(vec![File { name, text }]);
+        }
+        let entries = fs::read_dir(&whole).map_err(|error| error.to_string())?;
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry of the folder").file_name())
+            .map(|name| name.to_str().expect("a plain name").to_owned())
+            .filter(|name| name.ends_with(".yaml"))
+            .collect();
+        names.sort();
+        let mut files = Vec::new();
+        for name in names {
+            files.extend(self.read(&format!("{path}/{name}"))?);
+        }
+        Ok(files)
+    }
+}
+
+/// Whether goldens are to be written anew rather than compared.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "goldens are updated by an environment variable"
+)]
+pub fn updating() -> bool {
+    std::env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1")
 }

@@ -1,0 +1,61 @@
+//! Every scenario that ships runs as it stands, keeps what it expects of itself, and has the
+//! digest that is written down in `tests/data/digests.txt` (`UPDATE_GOLDENS=1` writes it anew).
+
+use cloud::scenario::Scenario;
+use cloud::summary::Outcome;
+use hybridsim::study::{self, StudyOptions, Unwatched};
+use loader::Library;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Shipped scenarios and their variants, by name.
+fn shipped() -> Vec<(String, Scenario)> {
+    let files = crate::support::Project
+        .read("scenarios")
+        .expect("scenarios ship");
+    let mut scenarios = Vec::new();
+    for file in files {
+        let name = file
+            .name
+            .trim_start_matches("scenarios/")
+            .trim_end_matches(".yaml")
+            .to_owned();
+        let loaded = loader::load(&[file], &crate::support::Project);
+        let scenario = loaded
+            .scenario
+            .unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+        let variants = loaded.variants.into_iter();
+        let variants = variants.map(|(variant, scenario)| (format!("{name}, {variant}"), scenario));
+        scenarios.push((name.clone(), scenario));
+        scenarios.extend(variants);
+    }
+    scenarios
+}
+
+#[test]
+fn every_scenario_keeps_its_expectations_and_its_digest() {
+    let (mut digests, mut broken) = (String::new(), String::new());
+    for (name, scenario) in shipped() {
+        let study = study::run(&scenario, &StudyOptions::default(), &Unwatched)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let summary = study.summary;
+        assert!(scenario.question.is_some(), "{name} asks nothing");
+        for verdict in &summary.verdicts {
+            if verdict.kind == "expectation" && verdict.outcome != Outcome::Met {
+                let (statement, found) = (&verdict.statement, &verdict.found);
+                writeln!(broken, "{name}: {statement}: {found:?}").expect("a string grows");
+            }
+        }
+        writeln!(digests, "{} {name}", summary.digest).expect("a string grows");
+    }
+    assert!(
+        broken.is_empty(),
+        "expectations that do not hold:\n{broken}"
+    );
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/digests.txt");
+    if crate::support::updating() {
+        std::fs::write(&path, &digests).expect("the goldens can be written");
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(digests, golden, "UPDATE_GOLDENS=1 if this is meant");
+}
