@@ -1,8 +1,6 @@
 //! What a connection costs, counted in round trips and timeouts that protocols fix: exact.
 
 use cloud::record::Record;
-use cloud::{Options, compile, simulate};
-use engine::Seed;
 
 /// Users far from an idle service that answers at once, over a link without jitter or bandwidth
 /// limit, so that every latency is a whole number of round trips.
@@ -20,15 +18,7 @@ spec:
   run: {{duration: 200s}}
 "
     );
-    let scenario = crate::support::scenario(&text);
-    simulate(
-        &compile(&scenario),
-        Seed {
-            master: 1,
-            replication: 0,
-        },
-        &Options::default(),
-    )
+    crate::support::record(&text)
 }
 
 /// A quantile of the latency in round trips of 100 ms; what happens inside of the cluster is far
@@ -70,15 +60,7 @@ spec:
   traffic: [{name: users, from: aws/us-east-1, to: \"front:80\", arrivals: {poisson: 500/s}, protocol: http1-close}]
   run: {duration: 100s}
 ";
-    let scenario = crate::support::scenario(text);
-    let record = simulate(
-        &compile(&scenario),
-        Seed {
-            master: 1,
-            replication: 0,
-        },
-        &Options::default(),
-    );
+    let record = crate::support::record(text);
     let (mut crossing, mut all) = (0, 0);
     for call in &record.calls {
         if let (Some(from), Some((_, to))) = (call.key.caller_zone, call.key.answered) {
@@ -106,15 +88,7 @@ spec:
   timeline: [{at: 0s, fault: {region-down: {region: aws/us-east-1, packets: dropped}}}]
   run: {duration: 141s}
 ";
-    let scenario = crate::support::scenario(text);
-    let record = simulate(
-        &compile(&scenario),
-        Seed {
-            master: 1,
-            replication: 0,
-        },
-        &Options::default(),
-    );
+    let record = crate::support::record(text);
     let traffic = &record.traffic[0];
     assert_eq!(traffic.succeeded, 0);
     let given_up = traffic.failures[cloud::record::Reason::ConnectTimeout as usize];
@@ -140,15 +114,7 @@ spec:
   timeline: [{at: 0s, fault: {node-down: {node: general-2, packets: dropped}}}]
   run: {duration: 30s}
 ";
-    let scenario = crate::support::scenario(text);
-    let record = simulate(
-        &compile(&scenario),
-        Seed {
-            master: 1,
-            replication: 0,
-        },
-        &Options::default(),
-    );
+    let record = crate::support::record(text);
     let traffic = &record.traffic[0];
     let ended = (traffic.sent - traffic.in_flight) as f64;
     let share = traffic.succeeded as f64 / ended;

@@ -1,6 +1,9 @@
 //! What several promises need.
 
+use cloud::record::Record;
 use cloud::scenario::Scenario;
+use cloud::{Options, compile, simulate};
+use engine::Seed;
 use loader::{File, Library, Loaded, Nothing};
 use std::fs;
 use std::path::Path;
@@ -23,6 +26,15 @@ pub fn scenario(text: &str) -> Scenario {
     loaded
         .scenario
         .unwrap_or_else(|| panic!("{:#?}\n{text}", loaded.diagnostics))
+}
+
+/// What one replication of a scenario that stands alone leaves behind.
+pub fn record(text: &str) -> Record {
+    let seed = Seed {
+        master: 1,
+        replication: 0,
+    };
+    simulate(&compile(&scenario(text)), seed, &Options::default())
 }
 
 /// The project's own files, by paths relative to its root.

@@ -491,7 +491,7 @@ fn statements_read_as_sentences() {
             Quantity::LatencyQuantile(Some(TrafficId(0)), 0.999),
             Some((120, 300))
         ),
-        "p99.9 of alice at most 1 s from 120s to 300s"
+        "p99.9 of alice at most 1 s from 2m to 5m"
     );
     assert_eq!(
         statement(Quantity::Availability(None), None),

@@ -5,7 +5,9 @@ use crate::scenario::{
     ClusterId, Comparison, Measure, Quantity, Scenario, Service, Workload, WorkloadId,
 };
 use crate::summary::Unit;
-use engine::Duration;
+use engine::{Duration, Time};
+
+const NANOS_PER_MINUTE: u64 = 60_000_000_000;
 
 /// `namespace/name`: how a topology names the workload of a pod.
 pub(super) fn pod_path(workload: &Workload) -> String {
@@ -28,7 +30,7 @@ pub(super) fn workload_path(
     format!("{}/{}", cluster.name, pod_path(workload))
 }
 
-/// `p99 of browsers at most 300 ms from 120s to 300s`, and the unit of the bound.
+/// `p99 of browsers at most 300 ms from 2m to 5m`, and the unit of the bound.
 pub(super) fn statement(
     study: &Study<'_>,
     measure: &Measure,
@@ -41,12 +43,24 @@ pub(super) fn statement(
         Comparison::AtLeast(bound) => format!("at least {}", show(bound)),
         Comparison::Between(low, high) => format!("between {} and {}", show(low), show(high)),
     };
-    let window = measure.window.map(|(start, end)| {
-        let show = |time: engine::Time| Duration::from_nanos(time.as_nanos());
-        format!(" from {} to {}", show(start), show(end))
-    });
+    let window = measure
+        .window
+        .map(|(start, end)| format!(" from {} to {}", clock(start), clock(end)));
     let statement = format!("{quantity} {comparison}{}", window.unwrap_or_default());
     (statement, unit)
+}
+
+/// A moment as a Scenario would say it: `2m23s`.
+fn clock(time: Time) -> String {
+    let (minutes, rest) = (
+        time.as_nanos() / NANOS_PER_MINUTE,
+        time.as_nanos() % NANOS_PER_MINUTE,
+    );
+    match (minutes, rest) {
+        (0, rest) => Duration::from_nanos(rest).to_string(),
+        (minutes, 0) => format!("{minutes}m"),
+        (minutes, rest) => format!("{minutes}m{}", Duration::from_nanos(rest)),
+    }
 }
 
 fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
