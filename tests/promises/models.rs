@@ -603,7 +603,7 @@ pub static MODELS: &[Model] = &[
         "a: {workers: unlimited, serviceTime: 0s, calls: [{parallel: [HUNDRED]}]}, \
          b: {workers: unlimited, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1/s}",
-        6e3,
+        8e3,
         &[
             row("FJ-max100", LatencyMean),
             row("FJ-p99-100", LatencyQuantile(0.99)),

@@ -59,3 +59,30 @@ fn every_scenario_keeps_its_expectations_and_its_digest() {
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(digests, golden, "UPDATE_GOLDENS=1 if this is meant");
 }
+
+#[test]
+fn the_gallery_shows_what_runs_today() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = std::fs::read_to_string(root.join("tests/data/digests.txt")).expect("goldens");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(root.join("reports")).expect("the gallery") {
+        let folder = entry.expect("an entry of the gallery").path();
+        let Ok(report) = std::fs::read_to_string(folder.join("report.json")) else {
+            continue;
+        };
+        let report: serde_json::Value = serde_json::from_str(&report).expect("a JSON document");
+        let digest = report["digest"].as_str().expect("a digest");
+        let name = folder
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("a plain name");
+        assert!(
+            golden
+                .lines()
+                .any(|line| line == format!("{digest} {name}")),
+            "reports/{name} is out of date: write it anew with `run {name} --out reports/{name}`"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} reports");
+}
