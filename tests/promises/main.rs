@@ -6,6 +6,7 @@ mod closed_forms;
 mod digests;
 mod models;
 mod network;
+mod readme;
 mod recovery;
 mod scenarios;
 mod statistics;

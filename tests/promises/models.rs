@@ -225,7 +225,7 @@ pub static MODELS: &[Model] = &[
         "mm100",
         "a: {workers: 100, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 90/s}",
-        8e4,
+        1.3e5,
         &[
             row("MMc100-C", Waited),
             row("MMc100-Wq", WaitMean),
@@ -375,7 +375,7 @@ pub static MODELS: &[Model] = &[
         ONE,
         "to: \"a:80\", arrivals: {modulated: {rates: [2/s, 0.4/s], \
         sojourns: [12500ms, 50s]}}",
-        1.2e6,
+        2e6,
         &[row("MMPP2-W", LatencyMean), row("MMPP2-P0", Idle)],
     ),
     steady(
@@ -525,7 +525,7 @@ pub static MODELS: &[Model] = &[
         "ps-08",
         "a: {cpu: 1, serviceTime: {exponential: 1s}}",
         RATE_08,
-        1.8e6,
+        3.4e6,
         &[row("PS-0.8-Var", SojournVariance)],
     ),
     // Networks.
