@@ -68,6 +68,12 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
     let mut loaded = loader::load(&input.files, input.library.as_ref());
     problems::tell(&loaded, output);
     let scenario = choose(&mut loaded, arguments.variant.as_deref())?;
+    if arguments.variant.is_none() && !loaded.variants.is_empty() {
+        let names = variant_names(&loaded).join(", ");
+        output.tell(&format!(
+            "not run: {names}; run a variant with --variant NAME"
+        ));
+    }
     let interrupt = interrupted_by_the_user()?;
     let study = simulate(&scenario, arguments, &interrupt, output)?;
     tell(&study, &extras(&loaded)?, arguments, output)?;
@@ -76,17 +82,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
 
 /// The scenario to run: the base, or a variant of it.
 fn choose(loaded: &mut Loaded, variant: Option<&str>) -> anyhow::Result<Scenario> {
+    let base = loaded.scenario.take().ok_or_else(BadInput::told)?;
     let Some(name) = variant else {
-        return loaded
-            .scenario
-            .take()
-            .ok_or_else(|| BadInput::told().into());
+        return Ok(base);
     };
-    let known: Vec<String> = loaded
-        .variants
-        .iter()
-        .map(|(name, _)| name.clone())
-        .collect();
+    let known = variant_names(loaded);
     let position = known
         .iter()
         .position(|known| known == name)
@@ -97,6 +97,11 @@ fn choose(loaded: &mut Loaded, variant: Option<&str>) -> anyhow::Result<Scenario
             })
         })?;
     Ok(loaded.variants.swap_remove(position).1)
+}
+
+fn variant_names(loaded: &Loaded) -> Vec<String> {
+    let names = loaded.variants.iter().map(|(name, _)| name.clone());
+    names.collect()
 }
 
 /// A flag that the first interrupt raises; a second one ends the program at once.

@@ -15,7 +15,7 @@ use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle
 /// How to write for a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Columns of the terminal; at least [`WIDTH_MIN`] are used.
+    /// Columns of the terminal; at least 60 are used.
     pub width: usize,
     /// Whether ANSI colours are wanted.
     pub colour: bool,
