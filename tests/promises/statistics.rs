@@ -392,9 +392,9 @@ fn a_study_interrupted_at_once_is_empty() {
 #[test]
 fn a_broken_model_says_how_to_see_it_again() {
     let mut scenario = queue();
-    // Trace arrivals must ascend; the loader sees to that.
-    let instants = [5, 1].map(|second| engine::Time::ZERO + Duration::from_secs(second));
-    scenario.traffic[0].arrivals = Arrivals::Trace(instants.to_vec());
+    // Work must end before the clock does; the loader sees to that.
+    let endless = engine::Distribution::constant(Duration::MAX);
+    scenario.clusters[0].workloads[0].behavior.service_time = endless;
     scenario.run.analysis = Analysis::Terminating;
     let error = study::run(&scenario, &short(), &Unwatched).unwrap_err();
     let StudyError::Broken(broken) = &error else {

@@ -1,7 +1,7 @@
 //! The `Scenario` kind: what it looks like, and how it becomes a [`cloud::scenario::Scenario`].
 //!
 //! Each file of this folder is a group of keys: its shape tables, and how its values are read.
-//! [`build`] puts the groups together, in the order in which names come to stand for something:
+//! `build` puts the groups together, in the order in which names come to stand for something:
 //! clusters and their manifests, workloads and what they do, places, traffic, timeline, measures.
 
 mod arrivals;
