@@ -86,9 +86,7 @@ pub(crate) fn survey(
     let (inputs, _) = open(sources, ledger, diagnostics);
     let manifests = inputs.iter().map(|&position| &sources.files()[position]);
     let manifests: Vec<_> = manifests.map(|file| file.name.clone()).collect();
-    let name = manifests
-        .first()
-        .map_or("scenario".to_owned(), |name| name_of_file(name));
+    let name = name_of_files(&manifests);
     let mut builder = Builder {
         sources,
         ledger,
@@ -176,7 +174,8 @@ impl Builder<'_, '_> {
             }
             return None;
         };
-        let name = name_of_file(&self.sources.files()[first.file as usize].name);
+        let names = self.sources.files().iter().map(|file| file.name.clone());
+        let name = name_of_files(&names.collect::<Vec<_>>());
         self.build(
             &empty(Span::start_of_file(first.file)),
             name,
@@ -856,9 +855,15 @@ fn scenario_name(document: &Document, diagnostics: &mut Diagnostics) -> String {
     plain_name(name)
 }
 
-/// A name for what a file holds: `bookinfo` for `samples/bookinfo.yaml`.
-fn name_of_file(file: &str) -> String {
-    let last = file.rsplit('/').next().unwrap_or_default();
+/// A name for what files hold: `bookinfo` for `samples/bookinfo.yaml`, `shop` for several files
+/// that begin with `apps/shop/cart.yaml`.
+fn name_of_files(files: &[String]) -> String {
+    let first = files.first().map_or("", String::as_str);
+    let named = match first.rsplit_once('/') {
+        Some((folder, _)) if files.len() > 1 => folder,
+        _ => first,
+    };
+    let last = named.rsplit('/').next().unwrap_or_default();
     plain_name(last.split('.').next().unwrap_or_default())
 }
 
