@@ -250,7 +250,7 @@ fn every_expressible_row_holds() {
 }
 
 #[test]
-#[ignore = "the long form takes an hour; it writes reports/closed-forms.md"]
+#[ignore = "the long form takes over half an hour; it writes reports/closed-forms.md"]
 fn every_expressible_row_holds_in_the_long_form() {
     let findings = findings(LONG_FACTOR);
     let text = table(&findings, ERROR_MAX_LONG);
