@@ -649,7 +649,7 @@ pub static MODELS: &[Model] = &[
         duration_s: 12.0,
         warm_up_s: 0.0,
         replications: 200,
-        step_s: None,
+        step_s: Some(1.0),
         rows: &[row("NHPP-count", Sent)],
     },
     // Retries.
