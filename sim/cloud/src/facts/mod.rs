@@ -6,11 +6,13 @@
 //! A file of this folder is one list; [`all`] sees every fact because the list that declares
 //! the statics also declares their rows.
 
+mod autoscaling;
 mod defaults;
 mod kubernetes;
 mod network;
 mod regions;
 
+pub use autoscaling::*;
 pub use defaults::*;
 pub use kubernetes::*;
 pub use network::*;
@@ -82,6 +84,7 @@ pub struct FactRow {
 /// All facts, ascending by identifier.
 pub fn all() -> Vec<FactRow> {
     let mut rows = [
+        autoscaling::rows(),
         defaults::rows(),
         kubernetes::rows(),
         network::rows(),
