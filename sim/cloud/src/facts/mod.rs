@@ -7,12 +7,14 @@
 //! the statics also declares their rows.
 
 mod autoscaling;
+mod cluster_dns;
 mod defaults;
 mod kubernetes;
 mod network;
 mod regions;
 
 pub use autoscaling::*;
+pub use cluster_dns::*;
 pub use defaults::*;
 pub use kubernetes::*;
 pub use network::*;
@@ -85,6 +87,7 @@ pub struct FactRow {
 pub fn all() -> Vec<FactRow> {
     let mut rows = [
         autoscaling::rows(),
+        cluster_dns::rows(),
         defaults::rows(),
         kubernetes::rows(),
         network::rows(),

@@ -5,3 +5,4 @@
 //! against its original on its own.
 
 pub mod autoscaling;
+pub mod resolver;
