@@ -5,4 +5,5 @@
 //! against its original on its own.
 
 pub mod autoscaling;
+pub mod provisioning;
 pub mod resolver;
