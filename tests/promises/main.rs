@@ -9,5 +9,6 @@ mod network;
 mod readme;
 mod recovery;
 mod scenarios;
+mod slice_delays;
 mod statistics;
 mod support;

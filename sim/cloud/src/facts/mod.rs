@@ -8,6 +8,7 @@
 
 mod autoscaling;
 mod cluster_dns;
+mod control_plane;
 mod defaults;
 mod kubernetes;
 mod network;
@@ -15,6 +16,7 @@ mod regions;
 
 pub use autoscaling::*;
 pub use cluster_dns::*;
+pub use control_plane::*;
 pub use defaults::*;
 pub use kubernetes::*;
 pub use network::*;
@@ -88,6 +90,7 @@ pub fn all() -> Vec<FactRow> {
     let mut rows = [
         autoscaling::rows(),
         cluster_dns::rows(),
+        control_plane::rows(),
         defaults::rows(),
         kubernetes::rows(),
         network::rows(),

@@ -1,9 +1,16 @@
 //! Kubernetes' own decisions, as pure functions and small state machines: what is read goes
 //! in, what is decided comes out.
 //!
-//! Must never know the event queue, chance, or the partition that asks: each file can be held
-//! against its original on its own.
+//! Must never know the event queue, where chance comes from (draws are handed in), or the
+//! partition that asks: each file can be held against its original on its own.
 
 pub mod autoscaling;
+pub mod bucket;
+pub mod election;
+pub mod etcd;
+pub mod eviction;
 pub mod provisioning;
+pub mod reflector;
 pub mod resolver;
+pub mod runner;
+pub mod slices;
