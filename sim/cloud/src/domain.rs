@@ -13,6 +13,7 @@ use crate::fault::Levers;
 use crate::meter::Meters;
 use crate::path::connection::{Pool, PoolTarget};
 use crate::path::link::{Address, Packet, Parcel, Wire};
+use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
 use crate::path::service::{Affinity, RequestArrival};
@@ -222,6 +223,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) services: Vec<ServiceState<'t>>,
     pub(crate) endpoint_log: EndpointLog,
     pub(crate) affinities: BTreeMap<(Option<u32>, ServiceId, Address), Affinity>,
+    pub(crate) name_service: NameService,
     /// Until when a pod knows the address of a service.
     pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,
     pub(crate) nodes: Vec<NodeState>,

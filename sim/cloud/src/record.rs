@@ -30,11 +30,13 @@ pub enum Reason {
     GatewayTimeout,
     /// The proxy could not reach its backend (HTTP 503).
     Unavailable,
+    /// The cluster's DNS did not answer.
+    NameUnresolved,
 }
 
 impl Reason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::Timeout,
         Reason::Refused,
         Reason::ConnectTimeout,
@@ -46,6 +48,7 @@ impl Reason {
         Reason::NoRoute,
         Reason::GatewayTimeout,
         Reason::Unavailable,
+        Reason::NameUnresolved,
     ];
 
     /// Short code; Envoy's response flag where one has the same meaning.
@@ -62,6 +65,7 @@ impl Reason {
             Reason::NoRoute => "NR",
             Reason::GatewayTimeout => "504",
             Reason::Unavailable => "503",
+            Reason::NameUnresolved => "DF",
         }
     }
 
@@ -79,6 +83,7 @@ impl Reason {
             Reason::NoRoute => "no route takes the request",
             Reason::GatewayTimeout => "gateway got no answer in time",
             Reason::Unavailable => "gateway could not reach its backend",
+            Reason::NameUnresolved => "name not resolved by the cluster's DNS",
         }
     }
 }

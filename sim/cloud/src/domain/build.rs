@@ -10,6 +10,7 @@ use crate::fault::Levers;
 use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
 use crate::path::link::Wire;
+use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
 use crate::scenario::{
@@ -63,6 +64,12 @@ impl<'t> Domain<'t> {
             services: Vec::new(),
             endpoint_log: EndpointLog::new(Vec::new()),
             affinities: BTreeMap::new(),
+            name_service: NameService::new(
+                facts::COREDNS_REPLICAS.value,
+                facts::COREDNS_CPU_MILLI.value,
+                facts::COREDNS_MEMORY_BYTES.value,
+                stream("questions"),
+            ),
             lookups: BTreeMap::new(),
             nodes: Vec::new(),
             node_checks: stream("heartbeats"),

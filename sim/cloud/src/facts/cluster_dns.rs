@@ -23,6 +23,9 @@ facts! {
     /// thousand pods and services.
     COREDNS_BASE_MEGABYTES: u32 = 54, "MB", "dns.coredns.memory-base", "CoreDNS", "1.x",
         Documentation, SCALING_COREDNS;
+    /// Memory of a question that CoreDNS has not answered yet.
+    COREDNS_BYTES_PER_QUESTION: u32 = 2_000, "bytes", "dns.coredns.memory-per-question", "CoreDNS", "1.x",
+        Documentation, "coredns/coredns plugin/forward/README.md, max_concurrent: about 2 kB for each concurrent query";
     /// How long CoreDNS keeps answers in its cache.
     COREDNS_CACHE: Duration = Duration::from_secs(30), "s", "dns.coredns.cache", "CoreDNS as a Kubernetes addon", "1.11 and later",
         Source, "kubernetes/kubernetes v1.20.2 cluster/addons/dns/coredns: cache 30";

@@ -6,6 +6,7 @@
 //! Validated by: latencies computed by hand, hop by hop, in the crate's tests.
 
 use super::link::Goal;
+use super::name_service::Lookup;
 use super::service::RequestArrival;
 use super::{Call, CallRef, Endpoint, Identity, Outcome, Owner, Target};
 use crate::balance;
@@ -21,8 +22,10 @@ use crate::slab::Key;
 pub(crate) enum Stage {
     /// Between attempts.
     Paused,
-    /// Waits for an answer of the DNS.
+    /// Waits for an answer of the global DNS.
     Resolving,
+    /// Asks the cluster's DNS.
+    Asking(Lookup),
     /// Waits for a connection that another call is opening.
     Queued,
     /// Waits for an answer to its SYN; sent into nowhere if there is no goal.

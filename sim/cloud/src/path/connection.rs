@@ -270,7 +270,9 @@ impl Domain<'_> {
                     }
                 }
             }
-            Stage::Resolving | Stage::Dialling(_) => self.hand_over_dialling(key, context),
+            Stage::Resolving | Stage::Asking(_) | Stage::Dialling(_) => {
+                self.hand_over_dialling(key, context)
+            }
             Stage::Queued | Stage::Paused => {}
         }
     }

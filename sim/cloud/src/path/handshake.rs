@@ -4,8 +4,7 @@
 //! rules of the client's node or by the entry of another cluster, and one round trip. Lost
 //! SYNs are sent again on Linux's schedule, until the caller or the kernel gives up.
 //!
-//! Approximated: name lookups within a cluster take one fixed time; names of another
-//! cluster's services cost none. Leaves out: TLS.
+//! Approximated: names of another cluster's services cost no lookup. Leaves out: TLS.
 //! Sources: Linux's TCP; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
@@ -34,16 +33,14 @@ impl Domain<'_> {
     /// From a name to an address.
     pub(super) fn resolve(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
-        let (client, attempt) = (call.client, call.attempt);
+        let client = call.client;
         match self.plans[call.plan as usize].target {
             Target::Service(cluster, service) if Some(cluster) == self.cluster => {
                 let known_until = self.lookups.get(&(client, service));
                 if known_until.is_some_and(|&until| until > context.now()) {
                     return self.connect(key, context);
                 }
-                self.calls[key].stage = Stage::Resolving;
-                let event = Event::Resolved { attempt, call: key };
-                context.after(facts::CLUSTER_DNS_LOOKUP.value, event);
+                self.look_up(key, service, context);
             }
             Target::Service(_, service) => self.dial(key, Goal::Entry(service), context),
             Target::Global(name) => self.resolve_globally(key, name, context),
@@ -51,14 +48,9 @@ impl Domain<'_> {
         }
     }
 
-    /// The cluster's DNS has answered a pod.
-    pub(crate) fn resolved(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
-        let Some(call) = self.calls.get(key) else {
-            return;
-        };
-        if call.attempt != attempt || call.stage != Stage::Resolving {
-            return;
-        }
+    /// A pod knows a service's address.
+    pub(super) fn name_found(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
         if let Target::Service(_, service) = self.plans[call.plan as usize].target {
             let until = context.now() + facts::CLUSTER_DNS_TTL.value;
             self.lookups.insert((call.client, service), until);

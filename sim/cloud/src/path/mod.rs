@@ -10,6 +10,7 @@ pub(crate) mod call;
 pub(crate) mod connection;
 mod handshake;
 pub(crate) mod link;
+pub(crate) mod name_service;
 pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod service;

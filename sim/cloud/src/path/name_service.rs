@@ -1,0 +1,369 @@
+//! The cluster's DNS as pods meet it: the instances of CoreDNS behind one address.
+//!
+//! Models: kube-proxy spreads questions over the instances at random; each instance answers
+//! first come, first served at the rate that its CPU allows, so that answers slow down under
+//! load; a question that waits takes memory beside what the cluster's pods and services take,
+//! and an instance over its limit is killed: what it was asked is lost, and it starts again
+//! after the kubelet's back-off. Slowed down or silenced by faults.
+//!
+//! Approximated: the questions for one name are served together; an answer comes a fixed time
+//! after its turn, as measured with the network and the work itself in it; an instance that is
+//! being restarted is out of everybody's rules at once; an answer that comes after the
+//! resolver's patience is of no use to the question that was repeated.
+//! Leaves out: instances as pods on nodes, with the distance to them and the other work there;
+//! NodeLocal DNSCache; names outside of clusters.
+//! Sources: coredns/deployment `kubernetes/Scaling_CoreDNS.md`; [`crate::facts`].
+//! Validated by: queues worked out by hand, below, and lookups in the crate's tests.
+
+use super::call::Stage;
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::kubernetes::resolver::{self, NameForm, ResolverConfig};
+use crate::record::Reason;
+use crate::scenario::ServiceId;
+use crate::slab::Key;
+use engine::{Draw, Duration, Stream, Time};
+
+/// The instances of CoreDNS.
+#[derive(Clone, Debug)]
+pub(crate) struct NameService {
+    /// Draws of instances.
+    stream: Stream,
+    instances: Vec<Instance>,
+    /// Names that a lookup asks for, in the own namespace and in another.
+    names: [u8; 2],
+    /// Questions per second that one answers.
+    rate: f64,
+    /// Memory that one may use.
+    memory_limit_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Instance {
+    /// When all it was asked so far is answered.
+    free: Time,
+    /// When it runs, or ran last, from.
+    started: Time,
+    /// How often it was killed: what it was asked before is lost.
+    kills: u32,
+    /// The last pause before it was started again.
+    pause: Duration,
+}
+
+/// What becomes of questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It turns to them then, if it is not killed before.
+    Taken {
+        /// When.
+        at: Time,
+        /// By which instance.
+        instance: u32,
+        /// How often it had been killed when it was asked.
+        kills: u32,
+    },
+    /// Nobody answers.
+    Lost,
+    /// There is no instance to ask: refused at once.
+    Refused,
+}
+
+impl NameService {
+    /// All instances at rest.
+    pub(crate) fn new(
+        replicas: u32,
+        cpu_milli: u64,
+        memory_limit_bytes: u64,
+        stream: Stream,
+    ) -> Self {
+        let instance = Instance {
+            free: Time::ZERO,
+            started: Time::ZERO,
+            kills: 0,
+            pause: Duration::ZERO,
+        };
+        NameService {
+            stream,
+            names: names_asked(NameForm::default(), &[]),
+            instances: vec![instance; replicas as usize],
+            rate: resolver::capacity(cpu_milli),
+            memory_limit_bytes,
+        }
+    }
+
+    /// Asks one instance, drawn at random, so many questions; `speed` is the share of its
+    /// rate that it has now, and `known` the pods and services of the cluster.
+    pub(crate) fn ask(
+        &mut self,
+        questions: u32,
+        known: u64,
+        speed: f64,
+        draw: &mut Draw,
+        now: Time,
+    ) -> Asked {
+        if speed <= 0.0 {
+            return Asked::Lost;
+        }
+        let up = |instance: &&Instance| instance.started <= now;
+        let count = self.instances.iter().filter(up).count() as u32;
+        if count == 0 {
+            return Asked::Refused;
+        }
+        let chosen = if count == 1 { 0 } else { draw.below(count) };
+        let mut up = (0u32..).zip(&self.instances).filter(|(_, one)| up(one));
+        let (instance, _) = up.nth(chosen as usize).expect("drawn among them");
+        let rate = self.rate * speed;
+        let state = &mut self.instances[instance as usize];
+        let work = Duration::from_secs_f64(f64::from(questions) / rate);
+        let at = state.free.max(now);
+        let free = at + work;
+        let waiting = free.since(now).as_secs_f64() * rate;
+        let memory = resolver::memory_bytes(known, 0)
+            + (waiting * f64::from(facts::COREDNS_BYTES_PER_QUESTION.value)) as u64;
+        if memory > self.memory_limit_bytes {
+            state.kill(now);
+            return Asked::Lost;
+        }
+        state.free = free;
+        Asked::Taken {
+            at,
+            instance,
+            kills: state.kills,
+        }
+    }
+
+    /// Whether an instance still knows what it was asked.
+    pub(crate) fn remembers(&self, instance: u32, kills: u32) -> bool {
+        self.instances[instance as usize].kills == kills
+    }
+}
+
+impl Instance {
+    /// Out of memory: it starts again after a pause, which doubles unless it ran well for long.
+    fn kill(&mut self, now: Time) {
+        let (first, most) = (
+            facts::RESTART_BACKOFF.value,
+            facts::RESTART_BACKOFF_MAX.value,
+        );
+        let well = now.since(self.started) >= most * 2;
+        self.pause = if self.pause.is_zero() || well {
+            first
+        } else {
+            (self.pause * 2).min(most)
+        };
+        self.kills += 1;
+        self.started = now + self.pause;
+        self.free = self.started;
+    }
+}
+
+/// How many names a pod asks for until a service is found, in its own namespace and in another.
+fn names_asked(form: NameForm, of_node: &[String]) -> [u8; 2] {
+    let domain = facts::CLUSTER_DOMAIN.value;
+    let config = ResolverConfig::cluster_first("own", domain, of_node);
+    ["own", "other"].map(|namespace| {
+        let name = form.write("service", namespace, "own", domain);
+        let full = format!("service.{namespace}.svc.{domain}");
+        config.names_asked(&name, &full) as u8
+    })
+}
+
+/// A lookup on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Lookup {
+    /// Names left to ask for, the present one included.
+    names: u8,
+    /// Times that the present one was asked for in vain.
+    vain: u8,
+    /// When it was asked for last.
+    asked: Time,
+    /// The instance that will answer, and how often it had been killed.
+    instance: Option<(u32, u32)>,
+}
+
+impl Domain<'_> {
+    /// A pod does not know a service's address: it asks.
+    pub(super) fn look_up(&mut self, key: Key, service: ServiceId, context: &mut Clock<'_, Self>) {
+        let cluster = self.cluster.expect("pods run in clusters");
+        let described = self.topology.cluster(cluster);
+        let client = self.pods[self.calls[key].client as usize].workload;
+        let own = &described.workloads[client.index()].namespace
+            == &described.services[service.index()].namespace;
+        let names = self.name_service.names[usize::from(!own)];
+        self.ask_name(key, names, 0, context);
+    }
+
+    /// One full name is asked for.
+    fn ask_name(&mut self, key: Key, names: u8, vain: u8, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let attempt = self.calls[key].attempt;
+        let part = u64::from(names) << 8 | u64::from(vain);
+        let identity = self.calls[key].work().part(part);
+        let service = &mut self.name_service;
+        let mut draw = service.stream.draw(identity.request, identity.branch);
+        let known = (self.pods.len() + self.services.len()) as u64;
+        let questions = resolver::QUESTIONS_PER_NAME;
+        let patience = facts::RESOLVER_TIMEOUT.value;
+        let (instance, wake) = match service.ask(questions, known, 1.0, &mut draw, now) {
+            Asked::Refused => return self.connection_failed(key, Reason::NameUnresolved, context),
+            Asked::Taken {
+                at,
+                instance,
+                kills,
+            } if at.since(now) + facts::CLUSTER_DNS_LOOKUP.value <= patience => {
+                let answered = at + facts::CLUSTER_DNS_LOOKUP.value;
+                (Some((instance, kills)), answered)
+            }
+            Asked::Taken { .. } | Asked::Lost => (None, now + patience),
+        };
+        self.calls[key].stage = Stage::Asking(Lookup {
+            names,
+            vain,
+            asked: now,
+            instance,
+        });
+        context.schedule(wake, Event::Resolved { attempt, call: key });
+    }
+
+    /// The cluster's DNS has answered a pod, or has not.
+    pub(crate) fn resolved(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        let Stage::Asking(lookup) = &mut call.stage else {
+            return;
+        };
+        if call.attempt != attempt {
+            return;
+        }
+        let Lookup {
+            names,
+            vain,
+            asked,
+            instance,
+        } = *lookup;
+        match instance {
+            Some((instance, kills)) if self.name_service.remembers(instance, kills) => {
+                if names > 1 {
+                    self.ask_name(key, names - 1, 0, context);
+                } else {
+                    self.name_found(key, context);
+                }
+            }
+            Some(_) => {
+                lookup.instance = None;
+                let event = Event::Resolved { attempt, call: key };
+                context.schedule(asked + facts::RESOLVER_TIMEOUT.value, event);
+            }
+            None if u32::from(vain) + 1 < facts::RESOLVER_ATTEMPTS.value => {
+                self.ask_name(key, names, vain + 1, context);
+            }
+            None => self.connection_failed(key, Reason::NameUnresolved, context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{Seed, Stream};
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    fn stream() -> Stream {
+        let seed = Seed {
+            master: 1,
+            replication: 0,
+        };
+        Stream::new(seed, "questions")
+    }
+
+    fn draw(number: u64) -> Draw {
+        stream().draw(number, 0)
+    }
+
+    fn service(replicas: u32, memory_limit_bytes: u64) -> NameService {
+        NameService::new(replicas, 1_000, memory_limit_bytes, stream())
+    }
+
+    fn turn(asked: Asked) -> f64 {
+        match asked {
+            Asked::Taken { at, .. } => at.as_secs_f64(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn questions_queue_at_the_rate_of_the_processor() {
+        let mut service = service(1, u64::MAX);
+        let rate = 16_834.0;
+        let mut ask = |speed, now| turn(service.ask(1_000, 0, speed, &mut draw(0), now));
+        for (got, expected) in [
+            (ask(1.0, at(0)), 0.0),
+            (ask(1.0, at(0)), 1_000.0 / rate),
+            (ask(1.0, at(1_000)), 1.0),
+            (ask(0.1, at(1_000)), 1.0 + 1_000.0 / rate),
+            (ask(1.0, at(1_000)), 1.0 + 11_000.0 / rate),
+        ] {
+            assert!((got - expected).abs() < 1e-6, "{got} {expected}");
+        }
+        assert_eq!(service.ask(1, 0, 0.0, &mut draw(0), at(9_000)), Asked::Lost);
+    }
+
+    #[test]
+    fn instances_share_by_chance() {
+        let mut service = service(4, u64::MAX);
+        let mut shares = [0; 4];
+        for number in 0..4_000 {
+            match service.ask(1, 0, 1.0, &mut draw(number), at(number)) {
+                Asked::Taken { instance, .. } => shares[instance as usize] += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        // Binomial around 1,000 with a standard deviation of 27.
+        assert!(
+            shares.iter().all(|share| (890..1_110).contains(share)),
+            "{shares:?}"
+        );
+    }
+
+    #[test]
+    fn over_its_limit_an_instance_is_killed_and_forgets() {
+        // 54 MB to begin with and 2 kB a question: 60 MB hold 3,000 that wait.
+        let mut service = service(1, 60_000_000);
+        let mut ask = |questions, now| service.ask(questions, 0, 1.0, &mut draw(0), now);
+        let Asked::Taken {
+            instance, kills, ..
+        } = ask(2_000, at(0))
+        else {
+            panic!("there is room");
+        };
+        assert_eq!(ask(2_000, at(0)), Asked::Lost);
+        // Pauses of 10, 20, 40, ... 300 s; refused while it is away.
+        let mut now = at(0);
+        for pause in [10, 20, 40, 80, 160, 300, 300] {
+            let back = now + Duration::from_secs(pause);
+            assert_eq!(ask(1, now + Duration::from_secs(pause - 1)), Asked::Refused);
+            assert_eq!(ask(4_000, back), Asked::Lost, "{pause}");
+            now = back;
+        }
+        // Ten minutes of health, and the first pause holds again.
+        let later = now + Duration::from_secs(300 + 600);
+        assert!(turn(ask(1, later)) > 0.0);
+        assert_eq!(ask(4_000, later), Asked::Lost);
+        assert!(turn(ask(1, later + Duration::from_secs(10))) > 0.0);
+        assert!(!service.remembers(instance, kills));
+    }
+
+    #[test]
+    fn a_cluster_too_large_for_its_dns_kills_it_at_every_question() {
+        let mut service = service(1, 170 << 20);
+        // 178.3 MB hold 124,257 pods and services and no more.
+        for (known, holds) in [(124_000, true), (124_300, false)] {
+            let asked = service.ask(2, known, 1.0, &mut draw(0), at(0));
+            assert_eq!(matches!(asked, Asked::Taken { .. }), holds, "{known}");
+        }
+    }
+}
