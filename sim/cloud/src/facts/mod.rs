@@ -12,6 +12,7 @@ mod control_plane;
 mod defaults;
 mod kubernetes;
 mod network;
+mod pods;
 mod regions;
 
 pub use autoscaling::*;
@@ -20,6 +21,7 @@ pub use control_plane::*;
 pub use defaults::*;
 pub use kubernetes::*;
 pub use network::*;
+pub use pods::*;
 pub use regions::*;
 
 use engine::Duration;
@@ -94,6 +96,7 @@ pub fn all() -> Vec<FactRow> {
         defaults::rows(),
         kubernetes::rows(),
         network::rows(),
+        pods::rows(),
         regions::rows(),
     ]
     .concat();
