@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod closed_forms;
+mod controllers;
 mod digests;
 mod models;
 mod network;
