@@ -18,6 +18,20 @@ facts! {
     PROBE_FAILURE_THRESHOLD: u32 = 3, "", "kubernetes.probe.failure-threshold", "kubelet", "all",
         Source, CORE_DEFAULTS;
 
+    // kubelet
+    /// From the kubelet hearing of a pod to its sandbox with an address.
+    POD_SANDBOX: Duration = Duration::from_millis(700), "ms",
+        "kubernetes.kubelet.sandbox", "kubelet, containerd", "1.20 and later",
+        Assumption, "what is left of start-up medians of 1.4 s (kubernetes issue 3954, 3 pods per node) after scheduling, half a relist and the container; grows with many pods per node, which is left out";
+    /// From an image that is there to a running container.
+    CONTAINER_START: Duration = Duration::from_millis(300), "ms",
+        "kubernetes.kubelet.container-start", "kubelet, containerd", "1.20 and later",
+        Assumption, "creating and starting a container takes a few tenths of a second; see kubernetes.kubelet.sandbox for the sum";
+    /// Least time between the signal to stop and the kill.
+    TERMINATION_GRACE_PERIOD_MIN: Duration = Duration::from_secs(2), "s",
+        "kubernetes.pod.termination-grace-period-min", "kubelet", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/kubelet/kuberuntime/kuberuntime_container.go, minimumGracePeriodInSeconds";
+
     // controllers
     /// Most pods that one look of a controller creates or deletes.
     CONTROLLER_BURST: u32 = 500, "", "kubernetes.controller.burst-replicas",

@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod election;
 pub mod etcd;
 pub mod eviction;
+pub mod kubelet;
 pub mod probe;
 pub mod provisioning;
 pub mod reflector;

@@ -221,12 +221,14 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// A container that runs from `since` on, probed on a grid through `phase`, which is not
-    /// after it. What it answers is `condition`. Gives whether it is ready at once.
+    /// A container that runs from `since` on, as its kubelet finds out at `noticed`, probed on
+    /// a grid through `phase`, which is not after that. What it answers is `condition`. Gives
+    /// whether it is ready at once.
     pub fn new(
         probes: Probes,
         phase: Time,
         since: Time,
+        noticed: Time,
         condition: Condition,
     ) -> (Prober, Option<Verdict>) {
         let mut prober = Prober {
@@ -240,12 +242,21 @@ impl Prober {
         };
         prober.startup = probes
             .startup
-            .map(|probe| prober.worker(probe, since, None));
+            .map(|probe| prober.worker(probe, noticed, None));
         let verdict = match prober.startup {
             Some(_) => None,
-            None => prober.has_started(since),
+            None => prober.has_started(noticed),
         };
         (prober, verdict)
+    }
+
+    /// The same, of a container that has passed all its probes before.
+    pub fn established(mut self) -> Prober {
+        let workers = [&mut self.readiness, &mut self.liveness];
+        for worker in workers.into_iter().flatten() {
+            worker.verdict = Some(true);
+        }
+        self
     }
 
     fn worker(&self, probe: Probe, from: Time, verdict: Option<bool>) -> Worker {

@@ -16,6 +16,16 @@ fn at(milliseconds: u64) -> Time {
     Time::ZERO + Duration::from_millis(milliseconds)
 }
 
+/// A container whose kubelet knows at once that it runs.
+fn noticed_at_once(
+    probes: Probes,
+    phase: Time,
+    since: Time,
+    condition: Condition,
+) -> (Prober, Option<Verdict>) {
+    Prober::new(probes, phase, since, since, condition)
+}
+
 fn readiness(probe: Probe) -> Probes {
     Probes {
         readiness: Some(probe),
@@ -47,7 +57,7 @@ fn detection(probe: Probe, condition: Condition) -> (f64, f64, f64) {
             // Middles of equal parts of the period.
             let phase = Time::from_nanos((2 * phase + 1) * period / (2 * phases));
             let (mut prober, ready) =
-                Prober::new(readiness(probe), phase, phase, Condition::Healthy);
+                noticed_at_once(readiness(probe), phase, phase, Condition::Healthy);
             assert_eq!(ready, Some(Verdict::Ready));
             let told = verdicts_after(&mut prober, condition, 1);
             assert_eq!(told[0].1, Verdict::NotReady);
@@ -84,7 +94,7 @@ fn failures_are_found_after_their_threshold_of_probes() {
 
 #[test]
 fn a_short_failure_between_two_probes_is_not_seen() {
-    let (mut prober, _) = Prober::new(readiness(defaults()), at(0), at(0), Condition::Healthy);
+    let (mut prober, _) = noticed_at_once(readiness(defaults()), at(0), at(0), Condition::Healthy);
     for (now, condition) in [
         (41_000, Condition::Failing),
         (49_999, Condition::Healthy),
@@ -102,7 +112,7 @@ fn a_short_failure_between_two_probes_is_not_seen() {
 
 #[test]
 fn a_hung_container_that_answers_again_is_believed_at_once() {
-    let (mut prober, _) = Prober::new(readiness(defaults()), at(0), at(0), Condition::Healthy);
+    let (mut prober, _) = noticed_at_once(readiness(defaults()), at(0), at(0), Condition::Healthy);
     let told = verdicts_after(&mut prober, Condition::Hanging, 1);
     assert_eq!(told, [(21.0, Verdict::NotReady)]);
     // In the middle of the probe that begins at 130 s.
@@ -115,7 +125,7 @@ fn a_hung_container_that_answers_again_is_believed_at_once() {
 #[test]
 fn a_slow_start_waits_for_the_grid() {
     // The pod came to the node at 3 s, its container runs from 5.5 s on, answers from 16 s on.
-    let (mut prober, ready) = Prober::new(
+    let (mut prober, ready) = noticed_at_once(
         readiness(defaults()),
         at(3_000),
         at(5_500),
@@ -129,7 +139,7 @@ fn a_slow_start_waits_for_the_grid() {
 
 #[test]
 fn a_container_that_answers_when_it_starts_is_ready_at_once() {
-    let (prober, ready) = Prober::new(
+    let (prober, ready) = noticed_at_once(
         readiness(defaults()),
         at(3_000),
         at(5_500),
@@ -141,7 +151,8 @@ fn a_container_that_answers_when_it_starts_is_ready_at_once() {
         initial_delay: Duration::from_secs(9),
         ..defaults()
     };
-    let (prober, ready) = Prober::new(readiness(patient), at(3_000), at(5_500), Condition::Healthy);
+    let (prober, ready) =
+        noticed_at_once(readiness(patient), at(3_000), at(5_500), Condition::Healthy);
     assert_eq!((ready, prober.turns_at()), (None, Some(at(23_000))));
 }
 
@@ -156,7 +167,7 @@ fn a_startup_probe_holds_the_others_back() {
         readiness: Some(defaults()),
         liveness: Some(defaults()),
     };
-    let (mut prober, ready) = Prober::new(probes, at(0), at(2_000), Condition::Failing);
+    let (mut prober, ready) = noticed_at_once(probes, at(0), at(2_000), Condition::Failing);
     assert_eq!(ready, None);
     assert!(!prober.is_ready());
     // The thirtieth failure of the probes at 5, 10, … s.
@@ -174,11 +185,11 @@ fn what_is_not_live_is_told_before_what_is_not_ready() {
         readiness: Some(defaults()),
         liveness: Some(defaults()),
     };
-    let (mut prober, _) = Prober::new(probes, at(0), at(0), Condition::Healthy);
+    let (mut prober, _) = noticed_at_once(probes, at(0), at(0), Condition::Healthy);
     let told = verdicts_after(&mut prober, Condition::Failing, 2);
     assert_eq!(told, [(20.0, Verdict::NotLive), (20.0, Verdict::NotReady)]);
     // A container that is stopping is no longer tested for life.
-    let (mut prober, _) = Prober::new(probes, at(0), at(0), Condition::Healthy);
+    let (mut prober, _) = noticed_at_once(probes, at(0), at(0), Condition::Healthy);
     prober.stop();
     let told = verdicts_after(&mut prober, Condition::Failing, 2);
     assert_eq!(told, [(20.0, Verdict::NotReady)]);
