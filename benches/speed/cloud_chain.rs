@@ -101,6 +101,7 @@ fn scenario(requests: u64) -> Scenario {
             .collect(),
         workloads,
         proxies: Vec::new(),
+        autoscalers: Vec::new(),
     };
     let duration = Duration::from_nanos((requests as f64 * ARRIVAL_MEAN_NANOS) as u64);
     Scenario {

@@ -53,6 +53,7 @@ fn queue() -> Scenario {
             workloads: vec![workload],
             services: vec![service()],
             proxies: Vec::new(),
+            autoscalers: Vec::new(),
         }],
         user_networks: Vec::new(),
         global_names: Vec::new(),

@@ -6,6 +6,7 @@
 mod build;
 
 use crate::balance;
+use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::dns::NameState;
 use crate::control::kube_proxy::Sync;
@@ -18,6 +19,7 @@ use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
 use crate::path::service::{Affinity, RequestArrival};
 use crate::path::station::Station;
+use crate::path::usage::Counters;
 use crate::path::users::Resolver;
 use crate::path::{Call, Plan, Task};
 use crate::scenario::{
@@ -27,7 +29,7 @@ use crate::slab::{Key, Slab};
 use crate::topology::Topology;
 use crate::topology::scheduler::Scheduler;
 use crate::view::{EndpointLog, View};
-use engine::{Context, PartitionId, Seed, Stream, Time};
+use engine::{Context, Duration, PartitionId, Seed, Stream, Time};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -93,6 +95,12 @@ pub(crate) enum Event {
     NodeEvicted { node: u32, outage: u32 },
     /// A changed object is written.
     Written(u32),
+    /// metrics-server reads the pods.
+    MetricsRead,
+    /// An autoscaler looks.
+    AutoscalerSyncs(u32),
+    /// It has written the replicas of a workload.
+    Scaled { workload: WorkloadId, replicas: u32 },
     /// Changed routes reach their proxy.
     RoutesArrive { entry: u32, change: u32 },
     /// A fault of the timeline begins.
@@ -119,6 +127,11 @@ pub(crate) struct Pod {
     pub(crate) released: bool,
     /// When it is killed if it stops.
     pub(crate) kill_at: Time,
+    /// When it was bound to its node.
+    pub(crate) created: Time,
+    /// When its readiness changed last.
+    pub(crate) ready_changed: Time,
+    pub(crate) counters: Counters,
 }
 
 /// The life of a pod.
@@ -231,6 +244,9 @@ pub(crate) struct Domain<'t> {
     pub(crate) node_checks: Stream,
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) balancers: Vec<Balancer>,
+    pub(crate) autoscalers: Vec<AutoscalerState>,
+    /// How much older the metrics are than they say.
+    pub(crate) metrics_age: Duration,
     pub(crate) proxies: Vec<ProxyState<'t>>,
     /// Requests in flight from a proxy's pod to an endpoint.
     pub(crate) outstanding: BTreeMap<(u32, u32), u32>,
@@ -311,6 +327,7 @@ impl engine::Partition for Domain<'_> {
         self.start_timeline(context);
         self.start_balancers(context);
         self.start_checks(context);
+        self.start_autoscalers(context);
         self.start_sources(context);
     }
 
@@ -356,6 +373,9 @@ impl engine::Partition for Domain<'_> {
             Event::PodsUnready { node, outage } => self.pods_unready(node, outage, context),
             Event::NodeEvicted { node, outage } => self.node_evicted(node, outage, context),
             Event::Written(entry) => self.written(entry, context),
+            Event::MetricsRead => self.metrics_read(context),
+            Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),
+            Event::Scaled { workload, replicas } => self.scaled(workload, replicas, context),
             Event::RoutesArrive { entry, change } => self.routes_arrive(entry, change),
             Event::FaultBegins(entry) => self.fault_begins(entry, context),
             Event::FaultEnds(entry) => self.fault_ends(entry, context),

@@ -5,7 +5,10 @@
 //! [`Scenario::assert_valid`] states what the types cannot say; whoever builds a
 //! scenario (the loader, a test) is responsible for it.
 
+mod scaling;
 mod valid;
+
+pub use scaling::*;
 
 use engine::{Distribution, Duration, Time};
 use std::collections::BTreeMap;
@@ -111,6 +114,8 @@ pub struct Cluster {
     pub services: Vec<Service>,
     /// L7 proxies: an ingress controller or a gateway, each a workload with routes.
     pub proxies: Vec<Proxy>,
+    /// HorizontalPodAutoscalers.
+    pub autoscalers: Vec<Autoscaler>,
 }
 
 /// A machine of a cluster.

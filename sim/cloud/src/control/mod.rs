@@ -6,6 +6,7 @@
 //! Must never know requests, nor what proxies do with them.
 
 pub(crate) mod apply;
+pub(crate) mod autoscaler;
 pub(crate) mod balancer;
 pub(crate) mod dns;
 pub(crate) mod endpoints;

@@ -71,6 +71,7 @@ impl Domain<'_> {
         for pod in self.pods_on(node) {
             let state = &mut self.pods[pod as usize];
             if std::mem::take(&mut state.ready) {
+                state.ready_changed = context.now();
                 let workload = state.workload;
                 self.readiness_changed(workload, context);
             }

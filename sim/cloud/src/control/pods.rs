@@ -17,6 +17,7 @@ use crate::facts;
 use crate::meter::Observation;
 use crate::path::link::Packet;
 use crate::path::station::Station;
+use crate::path::usage::Counters;
 use crate::path::{Identity, Owner};
 use crate::record::Reason;
 use crate::scenario::{WorkloadId, WorkloadKind};
@@ -48,10 +49,14 @@ impl Domain<'_> {
             ready: false,
             released: false,
             kill_at: Time::MAX,
+            created: now,
+            ready_changed: now,
+            counters: Counters::new(),
         });
         let pod = self.pods.len() as u32 - 1;
         if phase == Phase::Running {
             self.pods[pod as usize].ready = true;
+            self.pods[pod as usize].counters.start(now);
             self.add_capacity(pod, 1, now);
         }
         pod
@@ -156,6 +161,8 @@ impl Domain<'_> {
         }
         state.phase = Phase::Running;
         state.ready = true;
+        state.ready_changed = context.now();
+        state.counters.start(context.now());
         let workload = state.workload;
         self.add_capacity(pod, 1, context.now());
         self.readiness_changed(workload, context);

@@ -2,6 +2,7 @@
 
 use super::{BehaviorState, Domain, NodeState, Phase, Pod, ServiceState, WorkloadState};
 use crate::balance;
+use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::dns::NameState;
 use crate::control::kube_proxy::Sync;
@@ -20,7 +21,7 @@ use crate::scenario::{
 use crate::slab::Slab;
 use crate::topology::{PartitionKind, Topology};
 use crate::view::{EndpointLog, View};
-use engine::{Seed, Stream, Time};
+use engine::{Duration, Seed, Stream, Time};
 use std::collections::BTreeMap;
 
 impl<'t> Domain<'t> {
@@ -75,6 +76,8 @@ impl<'t> Domain<'t> {
             node_checks: stream("heartbeats"),
             scheduler: None,
             balancers: Vec::new(),
+            autoscalers: Vec::new(),
+            metrics_age: Duration::ZERO,
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
             names: Vec::new(),
@@ -139,6 +142,8 @@ impl<'t> Domain<'t> {
         for pod in &plan.pods {
             self.add_pod(pod.workload, pod.node, Phase::Running, Time::ZERO);
         }
+        let autoscalers = described.autoscalers.iter();
+        self.autoscalers = autoscalers.map(|_| AutoscalerState::new()).collect();
         self.add_services(id);
         self.add_nodes(id);
         for (index, proxy) in described.proxies.iter().enumerate() {

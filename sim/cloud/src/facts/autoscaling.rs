@@ -53,6 +53,10 @@ facts! {
     METRICS_RESOLUTION: Duration = Duration::from_secs(15), "s",
         "kubernetes.metrics-server.resolution", "metrics-server", "0.5 and later",
         Source, "kubernetes-sigs/metrics-server manifests/base/deployment.yaml, --metric-resolution=15s (the flag's own default is 60 s)";
+    /// How long a container must have run to be sampled without an earlier reading.
+    METRICS_FRESH_CONTAINER_MIN: Duration = Duration::from_secs(10), "s",
+        "kubernetes.metrics-server.fresh-container-min", "metrics-server", "0.6 and later",
+        Source, "kubernetes-sigs/metrics-server pkg/storage/pod.go, freshContainerMinMetricsResolution";
     /// Greatest age of the kubelet's own sample when metrics-server reads it.
     METRICS_KUBELET_PERIOD: Duration = Duration::from_secs(10), "s",
         "kubernetes.kubelet.metrics-period", "kubelet", "all",

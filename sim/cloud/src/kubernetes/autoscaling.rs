@@ -18,73 +18,11 @@ pub mod proposal;
 mod tests;
 
 use crate::facts;
+use crate::scenario::{
+    Amount, Autoscaler, ScalingBehavior, ScalingPolicy, ScalingRules, SelectPolicy,
+};
 use engine::{Duration, Time};
-use proposal::{Metric, PodSample, Proposal, Tolerance};
-
-/// What a HorizontalPodAutoscaler asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bounds {
-    /// Fewest replicas, at least 1.
-    pub min: u32,
-    /// Most replicas.
-    pub max: u32,
-    /// The metrics, at least one.
-    pub metrics: Vec<Metric>,
-    /// `spec.behavior`, with its defaults filled in.
-    pub behavior: Option<Behavior>,
-}
-
-/// How fast it may scale.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Behavior {
-    /// Upwards.
-    pub up: Rules,
-    /// Downwards.
-    pub down: Rules,
-}
-
-/// How fast it may scale in one direction.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// Recommendations of this long count.
-    pub stabilization: Duration,
-    /// Which policy holds if there are several.
-    pub select: Select,
-    /// The policies, at least one unless scaling is disabled.
-    pub policies: Vec<Policy>,
-    /// Share of the target that is no reason to scale, if not the controller's own; heard
-    /// from 1.35 on.
-    pub tolerance: Option<f64>,
-}
-
-/// Which policy of several holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Select {
-    /// The one that allows the greatest change.
-    Max,
-    /// The one that allows the least.
-    Min,
-    /// None: no scaling in this direction.
-    Disabled,
-}
-
-/// How much may change within a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// This much.
-    pub step: Step,
-    /// Within this long.
-    pub period: Duration,
-}
-
-/// How much may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A number of pods.
-    Pods(u32),
-    /// Percent of the replicas at the start of the period.
-    Percent(u32),
-}
+use proposal::{PodSample, Proposal, Tolerance};
 
 /// The controller's own settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,33 +39,28 @@ pub struct Settings {
     pub downscale_stabilization: Duration,
 }
 
-impl Rules {
+impl ScalingRules {
     /// What holds upwards where `behavior` says nothing.
-    pub fn default_up() -> Rules {
+    pub fn default_up() -> ScalingRules {
         let period = facts::HPA_POLICY_PERIOD.value;
-        let step = Step::Pods(facts::HPA_SCALE_UP_PODS.value);
-        let doubling = Step::Percent(facts::HPA_SCALE_UP_PERCENT.value);
-        Rules {
+        let pods = Amount::Count(facts::HPA_SCALE_UP_PODS.value);
+        let percent = Amount::Percent(facts::HPA_SCALE_UP_PERCENT.value);
+        let policy = |amount| ScalingPolicy { amount, period };
+        ScalingRules {
             stabilization: facts::HPA_SCALE_UP_STABILIZATION.value,
-            select: Select::Max,
-            policies: vec![
-                Policy { step, period },
-                Policy {
-                    step: doubling,
-                    period,
-                },
-            ],
+            select: SelectPolicy::Max,
+            policies: vec![policy(pods), policy(percent)],
             tolerance: None,
         }
     }
 
     /// What holds downwards where `behavior` says nothing.
-    pub fn default_down() -> Rules {
-        Rules {
+    pub fn default_down() -> ScalingRules {
+        ScalingRules {
             stabilization: facts::HPA_SCALE_DOWN_STABILIZATION.value,
-            select: Select::Max,
-            policies: vec![Policy {
-                step: Step::Percent(facts::HPA_SCALE_DOWN_PERCENT.value),
+            select: SelectPolicy::Max,
+            policies: vec![ScalingPolicy {
+                amount: Amount::Percent(facts::HPA_SCALE_DOWN_PERCENT.value),
                 period: facts::HPA_POLICY_PERIOD.value,
             }],
             tolerance: None,
@@ -184,7 +117,7 @@ pub struct Memory {
 
 /// One sync: what the replicas should be, from `replicas` wanted now and its pods.
 pub fn decide(
-    bounds: &Bounds,
+    scaler: &Autoscaler,
     settings: &Settings,
     memory: &mut Memory,
     replicas: u32,
@@ -201,13 +134,13 @@ pub fn decide(
     if replicas == 0 {
         return decision;
     }
-    if replicas > bounds.max {
-        decision.rescale = Some((bounds.max, Reason::AboveMaximum));
-    } else if replicas < bounds.min {
-        decision.rescale = Some((bounds.min, Reason::BelowMinimum));
+    if replicas > scaler.replicas_max {
+        decision.rescale = Some((scaler.replicas_max, Reason::AboveMaximum));
+    } else if replicas < scaler.replicas_min {
+        decision.rescale = Some((scaler.replicas_min, Reason::BelowMinimum));
     } else {
-        let tolerance = tolerance(bounds, settings);
-        let proposals: Vec<_> = bounds
+        let tolerance = tolerance(scaler, settings);
+        let proposals: Vec<_> = scaler
             .metrics
             .iter()
             .map(|metric| proposal::propose(metric, pods, replicas, now, settings, tolerance))
@@ -217,7 +150,7 @@ pub fn decide(
         let Some((wanted, metric)) = greatest(&proposals, replicas) else {
             return decision;
         };
-        let to = limits::normalize(bounds, settings, memory, replicas, wanted, now);
+        let to = limits::normalize(scaler, settings, memory, replicas, wanted, now);
         let reason = if wanted > replicas {
             Reason::AboveTarget(metric)
         } else {
@@ -225,7 +158,7 @@ pub fn decide(
         };
         decision.rescale = (to != replicas).then_some((to, reason));
     }
-    if let (Some((to, _)), Some(behavior)) = (decision.rescale, &bounds.behavior) {
+    if let (Some((to, _)), Some(behavior)) = (decision.rescale, &scaler.behavior) {
         limits::remember(memory, behavior, replicas, to, now);
     }
     decision
@@ -247,9 +180,9 @@ fn greatest(proposals: &[Option<Proposal>], replicas: u32) -> Option<(u32, usize
 }
 
 /// The tolerance in each direction: an object's own counts from 1.35 on.
-fn tolerance(bounds: &Bounds, settings: &Settings) -> Tolerance {
-    let own = |rules: fn(&Behavior) -> &Rules| {
-        let behavior = bounds.behavior.as_ref().filter(|_| settings.minor >= 35);
+fn tolerance(scaler: &Autoscaler, settings: &Settings) -> Tolerance {
+    let own = |rules: fn(&ScalingBehavior) -> &ScalingRules| {
+        let behavior = scaler.behavior.as_ref().filter(|_| settings.minor >= 35);
         behavior
             .and_then(|behavior| rules(behavior).tolerance)
             .unwrap_or(settings.tolerance)

@@ -16,6 +16,7 @@ pub(crate) mod request;
 pub(crate) mod service;
 pub(crate) mod sharing;
 pub(crate) mod station;
+pub(crate) mod usage;
 pub(crate) mod users;
 
 use crate::record::Caller;

@@ -113,6 +113,7 @@ impl Domain<'_> {
             return Err(Reason::Overflow);
         }
         pod.station.present += 1;
+        pod.counters.request();
         self.meters.observe(now, Observation::Arrived(workload));
         let behavior = self.workloads[workload.index()].behavior;
         let task = self.tasks.insert(Task {
@@ -142,6 +143,7 @@ impl Domain<'_> {
                     waiting.push_back(task);
                 } else {
                     *busy += 1;
+                    pod.counters.busy(1_000, now);
                     self.meters.observe(now, Observation::Busy(workload, 1_000));
                     self.begin(task, context);
                 }
@@ -181,6 +183,7 @@ impl Domain<'_> {
                 let before = sharing.used_milli() as i64;
                 sharing.join(now, work, key);
                 let change = sharing.used_milli() as i64 - before;
+                pod.counters.busy(change, now);
                 let pod = task.pod;
                 self.meters
                     .observe(now, Observation::Busy(workload, change));
@@ -211,6 +214,7 @@ impl Domain<'_> {
             return;
         };
         let change = sharing.used_milli() as i64 - before;
+        state.counters.busy(change, now);
         self.meters
             .observe(now, Observation::Busy(workload, change));
         self.await_completion(pod, context);
@@ -269,6 +273,7 @@ impl Domain<'_> {
             Some(next) => self.begin(next, context),
             None => {
                 *busy -= 1;
+                pod.counters.busy(-1_000, context.now());
                 let observation = Observation::Busy(pod.workload, -1_000);
                 self.meters.observe(context.now(), observation);
             }

@@ -7,6 +7,7 @@ mod network;
 mod properties;
 mod proxies;
 mod regions;
+mod scaling;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};
@@ -116,6 +117,7 @@ fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
             .collect(),
         workloads,
         proxies: Vec::new(),
+        autoscalers: Vec::new(),
     }
 }
 

@@ -252,6 +252,7 @@ mod tests {
             workloads: Vec::new(),
             services: Vec::new(),
             proxies: Vec::new(),
+            autoscalers: Vec::new(),
         };
         let users = |name: &str, region: &str| UserNetwork {
             name: name.to_owned(),

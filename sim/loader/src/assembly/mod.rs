@@ -188,6 +188,7 @@ pub fn assemble(
         workloads: Vec::new(),
         services: Vec::new(),
         proxies: Vec::new(),
+        autoscalers: Vec::new(),
     };
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {

@@ -5,22 +5,12 @@
 //! aside or missing is filled in so that it damps the change, never so that it turns it.
 
 use super::Settings;
+use crate::scenario::Metric;
 use engine::{Duration, Time};
-
-/// A metric with its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// CPU, in percent of what is requested, on average.
-    CpuUtilization(u32),
-    /// CPU per pod, in thousandths of a core.
-    CpuAverage(u64),
-    /// Requests per second and pod, in thousandths.
-    RequestRate(u64),
-}
 
 impl Metric {
     fn is_cpu(self) -> bool {
-        !matches!(self, Metric::RequestRate(_))
+        !matches!(self, Metric::RequestsAverage(_))
     }
 
     /// How Kubernetes names it in events.
@@ -28,7 +18,7 @@ impl Metric {
         match self {
             Metric::CpuUtilization(_) => "cpu resource utilization (percentage of request)",
             Metric::CpuAverage(_) => "cpu resource",
-            Metric::RequestRate(_) => "pods metric requests-per-second",
+            Metric::RequestsAverage(_) => "pods metric requests-per-second",
         }
     }
 }
@@ -184,7 +174,7 @@ fn group(metric: Metric, pods: &[PodSample], now: Time, settings: &Settings) -> 
             }
             Some(usage) => groups.counted.push(Entry {
                 usage: match metric {
-                    Metric::RequestRate(_) => usage.requests_milli,
+                    Metric::RequestsAverage(_) => usage.requests_milli,
                     _ => usage.cpu_milli,
                 },
                 request,
@@ -212,11 +202,17 @@ fn ratio(metric: Metric, entries: &[Entry]) -> Option<(f64, u64)> {
             let request: u64 = entries.iter().map(|entry| entry.request).sum();
             ((usage * 100).checked_div(request)?, u64::from(percent))
         }
-        Metric::CpuAverage(target) | Metric::RequestRate(target) => {
-            (usage.checked_div(entries.len() as u64)?, target)
+        Metric::CpuAverage(target) => (usage.checked_div(entries.len() as u64)?, target),
+        Metric::RequestsAverage(target) => {
+            (usage.checked_div(entries.len() as u64)?, milli(target))
         }
     };
     Some((measured as f64 / target as f64, measured))
+}
+
+/// A rate in thousandths, as quantities are counted.
+fn milli(rate: f64) -> u64 {
+    (rate * 1000.0) as u64
 }
 
 /// Fills in pods that are missing or set aside, against the change.
@@ -226,7 +222,8 @@ fn fill(metric: Metric, ratio: f64, groups: &mut Groups) {
             Metric::CpuUtilization(percent) if ratio < 1.0 => {
                 request * u64::from(percent.max(100)) / 100
             }
-            Metric::CpuAverage(target) | Metric::RequestRate(target) if ratio < 1.0 => target,
+            Metric::CpuAverage(target) if ratio < 1.0 => target,
+            Metric::RequestsAverage(target) if ratio < 1.0 => milli(target),
             // Upstream leaves them out at exactly 1, where they would count as nothing.
             Metric::CpuUtilization(_) if ratio == 1.0 => continue,
             _ => 0,

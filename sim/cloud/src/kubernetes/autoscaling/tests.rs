@@ -1,7 +1,8 @@
 //! Sequences worked out by hand from the rules of the original.
 
-use super::proposal::{Metric, PodSample, SamplePhase, Tolerance, Usage, propose};
+use super::proposal::{PodSample, SamplePhase, Tolerance, Usage, propose};
 use super::*;
+use crate::scenario::{Metric, WorkloadId};
 use engine::{Duration, Time};
 
 const WINDOW: Duration = Duration::from_secs(15);
@@ -136,14 +137,14 @@ fn averages_fill_in_missing_pods_at_the_target() {
             "(10 + 10 + 50) / 3 = 23 of 50, of 3 pods",
         ),
         (
-            Metric::RequestRate(500),
+            Metric::RequestsAverage(0.5),
             "aaU",
             3,
             Some(4),
             "requests count although it is not ready",
         ),
         (
-            Metric::RequestRate(500),
+            Metric::RequestsAverage(0.5),
             "aaP",
             3,
             Some(4),
@@ -207,10 +208,13 @@ fn a_pod_without_a_request_makes_utilization_unknown() {
     assert!(ask(Metric::CpuAverage(50)).is_some());
 }
 
-fn bounds(behavior: Option<Behavior>) -> Bounds {
-    Bounds {
-        min: 1,
-        max: 100,
+fn bounds(behavior: Option<ScalingBehavior>) -> Autoscaler {
+    Autoscaler {
+        namespace: "shop".into(),
+        name: "web".into(),
+        workload: WorkloadId(0),
+        replicas_min: 1,
+        replicas_max: 100,
         metrics: vec![Metric::CpuUtilization(50)],
         behavior,
     }
@@ -218,7 +222,7 @@ fn bounds(behavior: Option<Behavior>) -> Bounds {
 
 /// What a sequence of syncs decides: (seconds, tenths of its request that each pod uses,
 /// replicas after the sync). Every pod is ready at once.
-fn follow(bounds: &Bounds, minor: u32, start: u32, syncs: &[(u64, char, u32)]) {
+fn follow(bounds: &Autoscaler, minor: u32, start: u32, syncs: &[(u64, char, u32)]) {
     let mut memory = Memory::default();
     let mut replicas = start;
     for &(second, digit, expected) in syncs {
@@ -255,9 +259,9 @@ fn without_behavior_it_doubles_at_most_and_falls_after_five_minutes() {
 
 #[test]
 fn the_default_policies_add_four_or_double_in_fifteen_seconds() {
-    let behavior = Behavior {
-        up: Rules::default_up(),
-        down: Rules::default_down(),
+    let behavior = ScalingBehavior {
+        up: ScalingRules::default_up(),
+        down: ScalingRules::default_down(),
     };
     let syncs = [
         (1_000, 'z', 5),  // 1 + 4
@@ -275,16 +279,16 @@ fn the_default_policies_add_four_or_double_in_fifteen_seconds() {
 #[test]
 fn policies_of_pods_and_percent_with_each_choice() {
     let policies = vec![
-        Policy {
-            step: Step::Pods(2),
+        ScalingPolicy {
+            amount: Amount::Count(2),
             period: Duration::from_secs(60),
         },
-        Policy {
-            step: Step::Percent(10),
+        ScalingPolicy {
+            amount: Amount::Percent(10),
             period: Duration::from_secs(60),
         },
     ];
-    let rules = |select| Rules {
+    let rules = |select| ScalingRules {
         stabilization: Duration::ZERO,
         select,
         policies: policies.clone(),
@@ -292,11 +296,11 @@ fn policies_of_pods_and_percent_with_each_choice() {
     };
     for (select, up, down) in [
         // From 40: +2 or +10 % = 44; -2 or -10 % = 36.
-        (Select::Max, 44, 36),
-        (Select::Min, 42, 38),
-        (Select::Disabled, 40, 40),
+        (SelectPolicy::Max, 44, 36),
+        (SelectPolicy::Min, 42, 38),
+        (SelectPolicy::Disabled, 40, 40),
     ] {
-        let behavior = Behavior {
+        let behavior = ScalingBehavior {
             up: rules(select),
             down: rules(select),
         };
@@ -305,9 +309,9 @@ fn policies_of_pods_and_percent_with_each_choice() {
         follow(&bounds, 33, 40, &[(1_000, '1', down), (1_015, '1', down)]);
     }
     // A minute later the next step follows, from where it is then.
-    let behavior = Behavior {
-        up: rules(Select::Max),
-        down: rules(Select::Max),
+    let behavior = ScalingBehavior {
+        up: rules(SelectPolicy::Max),
+        down: rules(SelectPolicy::Max),
     };
     let steps = [
         (1_000, '1', 36),
@@ -320,12 +324,12 @@ fn policies_of_pods_and_percent_with_each_choice() {
 
 #[test]
 fn a_window_upwards_takes_the_least_of_it() {
-    let behavior = Behavior {
-        up: Rules {
+    let behavior = ScalingBehavior {
+        up: ScalingRules {
             stabilization: Duration::from_secs(60),
-            ..Rules::default_up()
+            ..ScalingRules::default_up()
         },
-        down: Rules::default_down(),
+        down: ScalingRules::default_down(),
     };
     let syncs = [
         (1_000, '5', 4),
@@ -341,7 +345,7 @@ fn a_window_upwards_takes_the_least_of_it() {
 fn bounds_come_before_metrics() {
     let now = at(1_000);
     let mut bounds = bounds(None);
-    (bounds.min, bounds.max) = (3, 6);
+    (bounds.replicas_min, bounds.replicas_max) = (3, 6);
     for (replicas, expected) in [
         (0, None), // scaled to zero by hand: autoscaling is off
         (1, Some((3, Reason::BelowMinimum))),
@@ -359,14 +363,14 @@ fn bounds_come_before_metrics() {
 #[test]
 fn several_metrics_take_the_greatest_and_an_unknown_one_forbids_to_shrink() {
     let now = at(1_000);
-    let mut bounds = bounds(Some(Behavior {
-        up: Rules::default_up(),
-        down: Rules {
+    let mut bounds = bounds(Some(ScalingBehavior {
+        up: ScalingRules::default_up(),
+        down: ScalingRules {
             stabilization: Duration::ZERO,
-            ..Rules::default_down()
+            ..ScalingRules::default_down()
         },
     }));
-    bounds.metrics = vec![Metric::CpuUtilization(50), Metric::RequestRate(250)];
+    bounds.metrics = vec![Metric::CpuUtilization(50), Metric::RequestsAverage(0.25)];
     let decision = |notation: &str, request: Option<u64>| {
         let mut pods = pods(notation, now);
         pods.iter_mut()
@@ -399,12 +403,12 @@ fn several_metrics_take_the_greatest_and_an_unknown_one_forbids_to_shrink() {
 
 #[test]
 fn the_tolerance_is_the_objects_own_from_1_35_on() {
-    let behavior = |tolerance| Behavior {
-        up: Rules {
+    let behavior = |tolerance| ScalingBehavior {
+        up: ScalingRules {
             tolerance,
-            ..Rules::default_up()
+            ..ScalingRules::default_up()
         },
-        down: Rules::default_down(),
+        down: ScalingRules::default_down(),
     };
     let narrow = bounds(Some(behavior(Some(0.0))));
     // 60 % is 1.09 of the target: within the controller's tenth.

@@ -74,6 +74,7 @@ fn cluster(nodes: Vec<Node>, workloads: Vec<Workload>) -> Cluster {
         workloads,
         services: Vec::new(),
         proxies: Vec::new(),
+        autoscalers: Vec::new(),
     }
 }
 

@@ -1,0 +1,163 @@
+//! HorizontalPodAutoscalers in time: from what pods use to how many are wanted.
+//!
+//! Models: metrics-server reads all pods at its own interval, and what it shows is older by
+//! the kubelet's; each autoscaler looks at its own phase of the sync period, decides by
+//! [`crate::kubernetes::autoscaling`], and writes the scale through the API server.
+//!
+//! Approximated: the kubelet's readings lag behind by one draw for the whole cluster.
+//! Sources: kubernetes/kubernetes `pkg/controller/podautoscaler`,
+//! kubernetes-sigs/metrics-server; [`crate::facts`].
+//! Validated by: the delay from a step of load to the first new pod, and the replicas after
+//! it, in the crate's tests.
+
+use crate::domain::{Clock, Domain, Event, Phase, Pod};
+use crate::facts;
+use crate::kubernetes::autoscaling::proposal::{PodSample, SamplePhase};
+use crate::kubernetes::autoscaling::{Decision, Memory, Settings, decide};
+use crate::scenario::{Autoscaler, WorkloadId};
+use engine::{Duration, Stream, Time};
+
+/// An autoscaler at work.
+#[derive(Clone, Debug)]
+pub(crate) struct AutoscalerState {
+    memory: Memory,
+    /// What it last decided, for those who ask.
+    pub(crate) last: Decision,
+}
+
+impl AutoscalerState {
+    pub(crate) fn new() -> Self {
+        AutoscalerState {
+            memory: Memory::default(),
+            last: Decision {
+                rescale: None,
+                measured: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Domain<'_> {
+    fn autoscaler(&self, position: u32) -> &Autoscaler {
+        let cluster = self.cluster.expect("autoscalers belong to clusters");
+        &self.topology.cluster(cluster).autoscalers[position as usize]
+    }
+
+    /// Autoscalers and metrics-server begin, each at its own phase.
+    pub(crate) fn start_autoscalers(&mut self, context: &mut Clock<'_, Self>) {
+        if self.autoscalers.is_empty() {
+            return;
+        }
+        let place = self.topology.partition_name(self.id);
+        let phases = Stream::new(self.seed, &format!("autoscalers of {place}"));
+        let phase = |number: usize, period: Duration| {
+            period.mul_f64(phases.draw(number as u64, 0).uniform())
+        };
+        let count = self.autoscalers.len();
+        for position in 0..count {
+            let event = Event::AutoscalerSyncs(position as u32);
+            context.after(phase(position, facts::HPA_SYNC_PERIOD.value), event);
+        }
+        self.metrics_age = phase(count, facts::METRICS_KUBELET_PERIOD.value);
+        let first = phase(count + 1, facts::METRICS_RESOLUTION.value);
+        context.after(first, Event::MetricsRead);
+    }
+
+    /// metrics-server reads the pods that some autoscaler looks at.
+    pub(crate) fn metrics_read(&mut self, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        for position in 0..self.autoscalers.len() as u32 {
+            let workload = self.autoscaler(position).workload;
+            for pod in self.pods_of(workload) {
+                let state = &mut self.pods[pod as usize];
+                state.counters.read(now, now + self.metrics_age);
+            }
+        }
+        context.after(facts::METRICS_RESOLUTION.value, Event::MetricsRead);
+    }
+
+    /// An autoscaler looks.
+    pub(crate) fn autoscaler_syncs(&mut self, position: u32, context: &mut Clock<'_, Self>) {
+        let event = Event::AutoscalerSyncs(position);
+        context.after(facts::HPA_SYNC_PERIOD.value, event);
+        let topology = self.topology;
+        let cluster = self.cluster.expect("autoscalers belong to clusters");
+        let described = topology.cluster(cluster);
+        let scaler = &described.autoscalers[position as usize];
+        let samples = self.samples(scaler.workload, context.now());
+        let settings = Settings::of(described.kubernetes_minor);
+        let replicas = self.workloads[scaler.workload.index()].replicas;
+        let memory = &mut self.autoscalers[position as usize].memory;
+        let decision = decide(scaler, &settings, memory, replicas, &samples, context.now());
+        if let Some((replicas, _)) = decision.rescale {
+            let event = Event::Scaled {
+                workload: scaler.workload,
+                replicas,
+            };
+            context.after(facts::API_WRITE_DELAY.value, event);
+        }
+        self.autoscalers[position as usize].last = decision;
+    }
+
+    /// A new number of replicas is written.
+    pub(crate) fn scaled(
+        &mut self,
+        workload: WorkloadId,
+        replicas: u32,
+        context: &mut Clock<'_, Self>,
+    ) {
+        self.workloads[workload.index()].replicas = replicas;
+        self.reconcile(workload, context);
+    }
+
+    /// The pods of a workload as the autoscaler's caches show them.
+    fn samples(&self, workload: WorkloadId, now: Time) -> Vec<PodSample> {
+        let cluster = self.cluster.expect("workloads run in clusters");
+        let described = &self.topology.cluster(cluster).workloads[workload.index()];
+        let milli = described.placement.requests.cpu_milli;
+        let request = (milli > 0).then_some(milli);
+        let pods = self.pods_of(workload).into_iter();
+        let mut samples: Vec<_> = pods
+            .map(|pod| sample(&self.pods[pod as usize], request, now))
+            .collect();
+        // Those that have no node yet.
+        let state = &self.workloads[workload.index()];
+        let pending = PodSample {
+            phase: SamplePhase::Pending,
+            started: now,
+            ready: false,
+            ready_changed: now,
+            cpu_request_milli: request,
+            usage: None,
+        };
+        let waiting = (state.pending + state.coming) as usize;
+        samples.extend(std::iter::repeat_n(pending, waiting));
+        samples
+    }
+
+    /// A workload's pods whose objects are there.
+    fn pods_of(&self, workload: WorkloadId) -> Vec<u32> {
+        let pods = (0..).zip(&self.pods);
+        let there = pods.filter(|(_, pod)| pod.workload == workload && !pod.released);
+        there.map(|(position, _)| position).collect()
+    }
+}
+
+fn sample(pod: &Pod, cpu_request_milli: Option<u64>, now: Time) -> PodSample {
+    PodSample {
+        phase: match pod.phase {
+            Phase::Starting => SamplePhase::Pending,
+            Phase::Running | Phase::Dead => SamplePhase::Running,
+            Phase::Terminating => SamplePhase::Leaving,
+        },
+        started: pod.created,
+        ready: pod.ready,
+        ready_changed: pod.ready_changed,
+        cpu_request_milli,
+        // Nobody reads a container that is gone.
+        usage: pod
+            .counters
+            .sample(now)
+            .filter(|_| pod.phase == Phase::Running),
+    }
+}
