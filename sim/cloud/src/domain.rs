@@ -6,10 +6,13 @@
 mod build;
 
 use crate::balance;
+use crate::control::api::{Api, Client};
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::dns::NameState;
-use crate::control::kube_proxy::Sync;
+use crate::control::kube_proxy::KubeProxy;
+use crate::control::leader::Leader;
+use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::fault::Levers;
 use crate::meter::Meters;
 use crate::path::connection::{Pool, PoolTarget};
@@ -65,9 +68,19 @@ pub(crate) enum Event {
     /// A proxy's watch brings news.
     ProxyInformed(ProxyId),
     /// A node begins to rewrite its rules.
-    SyncBegins(u32),
+    SyncBegins { node: u32, number: u32 },
     /// A node's new rules are in force.
-    SyncEnds(u32),
+    SyncEnds { node: u32, number: u32 },
+    /// A kube-proxy that has started gets its lists.
+    ListsArrive { node: u32, number: u32 },
+    /// A client's watch is open again.
+    Reopened { client: Client, number: u32 },
+    /// A client can do what it could not.
+    Resumed(Client),
+    /// A leader exits unless it could renew its lease.
+    LeaderGivesUp { which: u8, number: u32 },
+    /// A new leader begins.
+    LeaderElected { which: u8, number: u32 },
     /// A load balancer checks a node.
     NodeChecked { balancer: u32, node: u32 },
     /// It knows the result.
@@ -87,12 +100,24 @@ pub(crate) enum Event {
     PodStarted { pod: u32, restarts: u32 },
     /// A stopping pod is looked at.
     DrainCheck(u32),
-    /// A silent node counts as lost.
-    NodeLost { node: u32, outage: u32 },
+    /// A pass looks whether a silent node is lost.
+    NodeLost { node: u32, number: u32 },
     /// Its pods are not ready.
-    PodsUnready { node: u32, outage: u32 },
-    /// Its pods are deleted.
-    NodeEvicted { node: u32, outage: u32 },
+    PodsUnready { node: u32, number: u32 },
+    /// It takes no new pods.
+    NodeTainted { node: u32, number: u32 },
+    /// All nodes have been looked at.
+    PassEnds,
+    /// A zone's queue of nodes to be emptied is polled.
+    TaintDue(u32),
+    /// Pods that tolerate so much are deleted.
+    NodeEvicted {
+        node: u32,
+        number: u32,
+        stay_seconds: u32,
+    },
+    /// A kubelet is heard again.
+    NodeHeard { node: u32, number: u32 },
     /// A changed object is written.
     Written(u32),
     /// metrics-server reads the pods.
@@ -182,6 +207,14 @@ pub(crate) struct ServiceState<'t> {
     pub(crate) stream: Stream,
     /// Since when its endpoints have to change.
     pub(crate) changed: Option<Time>,
+    /// When they changed last.
+    pub(crate) published: Option<Time>,
+    /// Its EndpointSlices.
+    pub(crate) slices: Vec<Vec<u32>>,
+    /// Draws of the controller's delays.
+    pub(crate) slice_delays: Stream,
+    /// How often the controller took it up.
+    pub(crate) slice_updates: u64,
     /// Ready pods, on the ideal network.
     pub(crate) ready: Vec<u32>,
     /// Whose turn it is, on the ideal network.
@@ -194,13 +227,10 @@ pub(crate) struct NodeState {
     pub(crate) zone: u32,
     /// What its kube-proxy knows.
     pub(crate) view: View,
-    pub(crate) sync: Sync,
-    /// Before this no sync begins.
-    pub(crate) next_sync: Time,
+    pub(crate) kube_proxy: KubeProxy,
+    pub(crate) heartbeat: Heartbeat,
     /// Its way out to other nodes.
     pub(crate) wire: Wire,
-    /// How often it was down.
-    pub(crate) outages: u32,
 }
 
 /// A partition at work.
@@ -240,8 +270,9 @@ pub(crate) struct Domain<'t> {
     /// Until when a pod knows the address of a service.
     pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,
     pub(crate) nodes: Vec<NodeState>,
-    /// Draws of heartbeats.
-    pub(crate) node_checks: Stream,
+    pub(crate) api: Api,
+    pub(crate) leaders: [Leader; 2],
+    pub(crate) lifecycle: NodeLifecycle,
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) balancers: Vec<Balancer>,
     pub(crate) autoscalers: Vec<AutoscalerState>,
@@ -258,6 +289,12 @@ impl Domain<'_> {
     /// Whether hops are free.
     pub(crate) fn is_ideal(&self) -> bool {
         self.topology.scenario.network == NetworkModel::Ideal
+    }
+
+    /// Kubernetes minor version of this cluster.
+    pub(crate) fn minor(&self) -> u32 {
+        let cluster = self.cluster.expect("versions belong to clusters");
+        self.topology.cluster(cluster).kubernetes_minor
     }
 
     /// What arrives is for the part that it concerns.
@@ -325,6 +362,7 @@ impl engine::Partition for Domain<'_> {
 
     fn start(&mut self, context: &mut Clock<'_, Self>) {
         self.start_timeline(context);
+        self.start_kube_proxies(context);
         self.start_balancers(context);
         self.start_checks(context);
         self.start_autoscalers(context);
@@ -349,8 +387,15 @@ impl engine::Partition for Domain<'_> {
             Event::Resend(parcel) => self.resend(parcel, context),
             Event::EndpointsDue(service) => self.endpoints_due(service, context),
             Event::ProxyInformed(proxy) => self.proxy_informed(proxy, context),
-            Event::SyncBegins(node) => self.sync_begins(node, context),
-            Event::SyncEnds(node) => self.sync_ends(node, context),
+            Event::SyncBegins { node, number } => self.sync_begins(node, number, context),
+            Event::SyncEnds { node, number } => self.sync_ends(node, number, context),
+            Event::ListsArrive { node, number } => self.lists_arrive(node, number, context),
+            Event::Reopened { client, number } => self.reopened(client, number, context),
+            Event::Resumed(client) => self.resumed(client, context),
+            Event::LeaderGivesUp { which, number } => {
+                self.leader_gives_up(which, number, context.now());
+            }
+            Event::LeaderElected { which, number } => self.leader_elected(which, number, context),
             Event::NodeChecked { balancer, node } => self.check_node(balancer, node, context),
             Event::NodeCheckEnds {
                 balancer,
@@ -369,9 +414,19 @@ impl engine::Partition for Domain<'_> {
             Event::PodScheduled(workload) => self.schedule_pod(workload, context),
             Event::PodStarted { pod, restarts } => self.pod_started(pod, restarts, context),
             Event::DrainCheck(pod) => self.check_drain(pod, context),
-            Event::NodeLost { node, outage } => self.node_lost(node, outage, context),
-            Event::PodsUnready { node, outage } => self.pods_unready(node, outage, context),
-            Event::NodeEvicted { node, outage } => self.node_evicted(node, outage, context),
+            Event::NodeLost { node, number } => self.node_lost(node, number, context),
+            Event::PodsUnready { node, number } => self.pods_unready(node, number, context),
+            Event::NodeTainted { node, number } => self.node_tainted(node, number),
+            Event::PassEnds => self.pass_ends(context),
+            Event::TaintDue(zone) => self.taint_due(zone, context),
+            Event::NodeEvicted {
+                node,
+                number,
+                stay_seconds,
+            } => {
+                self.node_evicted(node, number, stay_seconds, context);
+            }
+            Event::NodeHeard { node, number } => self.node_heard(node, number, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

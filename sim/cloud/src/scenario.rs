@@ -844,6 +844,81 @@ pub enum Fault {
         /// Probability of an error, replacing its own where greater.
         error_rate: f64,
     },
+    /// A node reaches nothing and nothing reaches it; its containers run on.
+    NodePartition {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Position of the node in the cluster.
+        node: u32,
+    },
+    /// A node's CPU or disk is slow.
+    NodeSlow {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Position of the node in the cluster.
+        node: u32,
+        /// Factor on the work of its pods, at least 1.
+        cpu_factor: f64,
+        /// Factor on image pulls and container starts, at least 1.
+        disk_factor: f64,
+    },
+    /// All machines of a zone stop.
+    ZoneDown {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The zone.
+        zone: ZoneId,
+        /// What happens to packets sent to them.
+        packets: Packets,
+    },
+    /// So many of a cluster's API servers are down.
+    ApiServerDown {
+        /// The cluster.
+        cluster: ClusterId,
+        /// How many; at least as many as there are stands for all.
+        count: u32,
+    },
+    /// A cluster's API server answers slowly.
+    ApiServerSlow {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Factor on its latencies, at least 1.
+        factor: f64,
+    },
+    /// So many members of a cluster's etcd are down.
+    EtcdDown {
+        /// The cluster.
+        cluster: ClusterId,
+        /// How many; without a majority left nothing is written.
+        count: u32,
+    },
+    /// A part of the control plane is down.
+    ComponentDown {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Which.
+        component: Component,
+    },
+    /// The clock of a part stands still: it does nothing until the fault ends.
+    Frozen {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Which.
+        component: Component,
+    },
+}
+
+/// A part of Kubernetes that runs by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// kube-controller-manager.
+    ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// The kubelet of a node, by its position in the cluster.
+    Kubelet(u32),
+    /// The kube-proxy of a node, by its position in the cluster.
+    KubeProxy(u32),
 }
 
 /// What happens to packets sent to something that is down.

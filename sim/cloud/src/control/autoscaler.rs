@@ -10,6 +10,7 @@
 //! Validated by: the delay from a step of load to the first new pod, and the replicas after
 //! it, in the crate's tests.
 
+use crate::control::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase, Pod};
 use crate::facts;
 use crate::kubernetes::autoscaling::proposal::{PodSample, SamplePhase};
@@ -80,6 +81,9 @@ impl Domain<'_> {
     pub(crate) fn autoscaler_syncs(&mut self, position: u32, context: &mut Clock<'_, Self>) {
         let event = Event::AutoscalerSyncs(position);
         context.after(facts::HPA_SYNC_PERIOD.value, event);
+        if !self.works(Client::ControllerManager) {
+            return;
+        }
         let topology = self.topology;
         let cluster = self.cluster.expect("autoscalers belong to clusters");
         let described = topology.cluster(cluster);

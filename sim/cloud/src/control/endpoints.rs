@@ -1,13 +1,19 @@
 //! EndpointSlices: from a pod's readiness to what the API server publishes.
 //!
-//! Models: the first change after a publication starts a delay, whatever changes until it has
-//! passed is published with it; L7 proxies hear of it one watch later.
-//! Leaves out: slices of 100 endpoints, re-queueing after errors, trigger-time annotations.
-//! Sources: kubernetes/kubernetes EndpointSlice controller; [`crate::facts`].
-//! Validated by: staleness computed by hand in the crate's tests.
+//! Models: the first change after a publication starts a delay as recorded of the controller;
+//! whatever changes until it has passed is published with it. One that follows another closely
+//! may lose a race against the controller's own view and come a second later. The slices are
+//! packed as the controller packs them, and each costs a write of its client's limit. While
+//! nobody leads, or nothing can be written, nothing is published; afterwards everything is.
+//! L7 proxies hear of it one watch later.
+//! Approximated: the slices of one update are published together.
+//! Sources: [`crate::kubernetes::slices`]; [`crate::facts`].
+//! Validated by: the recording of delays; staleness and outages in the crate's tests.
 
+use super::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::facts;
+use crate::kubernetes::slices;
 use crate::meter::Observation;
 use crate::record::ViewKind;
 use crate::scenario::{ProxyId, ServiceId, WorkloadId};
@@ -32,11 +38,39 @@ impl Domain<'_> {
             self.services[service.index()].ready = self.endpoints_wanted(service);
             return;
         }
+        let now = context.now();
         let state = &mut self.services[service.index()];
         if state.changed.is_none() {
-            state.changed = Some(context.now());
-            let event = Event::EndpointsDue(service);
-            context.after(facts::ENDPOINT_SLICE_DELAY.value, event);
+            state.changed = Some(now);
+            self.write_endpoints(service, context);
+        }
+    }
+
+    /// The controller takes up a service, if it can.
+    fn write_endpoints(&mut self, service: ServiceId, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let Some(write) = self.api_write(Client::ControllerManager, now) else {
+            return;
+        };
+        let state = &mut self.services[service.index()];
+        let mut draw = state.slice_delays.draw(state.slice_updates, 0);
+        state.slice_updates += 1;
+        let mut delay = slices::delay(&mut draw);
+        let gap = state.published.map(|published| now.since(published));
+        if gap.is_some_and(|gap| gap < facts::ENDPOINT_SLICE_BURST_GAP.value) {
+            delay += slices::race_penalty(&mut draw);
+        }
+        // The recorded delay holds a write of the ordinary kind already.
+        delay += write.saturating_sub(facts::API_WRITE_DELAY.value);
+        context.after(delay, Event::EndpointsDue(service));
+    }
+
+    /// The controller can work again: it takes up all that has changed meanwhile.
+    pub(super) fn endpoints_resumed(&mut self, context: &mut Clock<'_, Self>) {
+        for service in (0..self.services.len()).map(ServiceId::from) {
+            if self.services[service.index()].changed.is_some() {
+                self.write_endpoints(service, context);
+            }
         }
     }
 
@@ -59,28 +93,37 @@ impl Domain<'_> {
     /// The EndpointSlice controller writes.
     pub(crate) fn endpoints_due(&mut self, service: ServiceId, context: &mut Clock<'_, Self>) {
         let now = context.now();
+        let able = self.is_writable() && self.acts(Client::ControllerManager);
+        if !able || self.services[service.index()].changed.is_none() {
+            return;
+        }
         let pods = self.endpoints_wanted(service);
-        let changed = self.services[service.index()].changed.take();
-        let changed = changed.unwrap_or(now);
+        let state = &mut self.services[service.index()];
+        let changed = state.changed.take().expect("checked just now");
+        let desired = pods.iter().copied().collect();
+        let writes = slices::pack(&mut state.slices, desired, |_| false);
+        for _ in 1..writes.total() {
+            // What further slices cost, the next write feels.
+            self.api_write(Client::ControllerManager, now);
+        }
         if !self.endpoint_log.publish(service, pods, changed, now) {
             return;
         }
+        self.services[service.index()].published = Some(now);
         for node in 0..self.nodes.len() as u32 {
             self.await_sync(node, context);
         }
-        for proxy in 0..self.proxies.len() {
-            let event = Event::ProxyInformed(ProxyId::from(proxy));
-            context.after(facts::WATCH_DELAY.value, event);
+        for proxy in 0..self.proxies.len() as u32 {
+            if let Some(delay) = self.watch(Client::L7Proxy(proxy)) {
+                context.after(delay, Event::ProxyInformed(ProxyId(proxy)));
+            }
         }
     }
 
     /// A proxy's watch brings what was published one watch delay ago.
     pub(crate) fn proxy_informed(&mut self, proxy: ProxyId, context: &mut Clock<'_, Self>) {
         let now = context.now();
-        let knows = engine::Time::ZERO
-            + now
-                .since(engine::Time::ZERO)
-                .saturating_sub(facts::WATCH_DELAY.value);
+        let knows = self.heard_until(Client::L7Proxy(proxy.0), now);
         let kind = ViewKind::L7Proxy;
         let meters = &mut self.meters;
         let view = &mut self.proxies[proxy.index()].view;

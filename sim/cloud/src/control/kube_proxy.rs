@@ -1,76 +1,180 @@
 //! kube-proxy: from published endpoints to a node's rules.
 //!
-//! Models: a watch; syncs that take their time and keep a least distance from the end of the
-//! one before, so that each node has its own phase; a sync covers what its node had heard of
-//! when it began. A node that is down syncs nothing, and everything when it is back.
-//! Leaves out: full syncs, sync times that grow with the number of services.
-//! Sources: kubernetes/kubernetes pkg/proxy, pkg/util/async; [`crate::facts`].
-//! Validated by: staleness computed by hand in the crate's tests.
+//! Models: a watch per node, and the runner of [`crate::kubernetes::runner`] between what it
+//! brings and a sync; a sync covers what its node had heard of when it began, and takes longer
+//! on a slow machine. A kube-proxy that starts, by itself or with its machine, writes nothing
+//! before its lists are there, and then everything. One whose API server is out of reach keeps
+//! its rules as they are.
+//! Approximated: a machine that comes back has the rules that it had, until that first sync.
+//! Leaves out: sync times that grow with the number of services.
+//! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
+//! Validated by: staleness computed by hand, and outages, in the crate's tests.
 
+use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
+use crate::kubernetes::runner::{Extent, Outcome, Pacing, Periods, Runner};
 use crate::meter::Observation;
 use crate::record::ViewKind;
 use engine::Time;
 
-/// Where a node's kube-proxy stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
-    /// Nothing to do.
-    Idle,
-    /// Waits for its next turn.
-    Waiting,
-    /// At work since.
-    Syncing(Time),
+/// A node's kube-proxy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KubeProxy {
+    runner: Runner,
+    /// When the sync under way began.
+    began: Time,
+    /// What is scheduled counts only if nothing has changed since.
+    number: u32,
+    /// Its end came while the process stood still.
+    unfinished: bool,
+}
+
+impl KubeProxy {
+    /// One that runs since long: its last sync ended at `ended`.
+    pub(crate) fn settled(minor: u32, ended: Time, full_due: Time) -> Self {
+        let pacing = Pacing::of_minor(minor);
+        KubeProxy {
+            runner: Runner::settled(pacing, Periods::default(), ended, full_due),
+            began: Time::ZERO,
+            number: 0,
+            unfinished: false,
+        }
+    }
+}
+
+#[cfg(test)]
+impl KubeProxy {
+    /// Whether it may write rules at all.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.runner.due().is_some() || self.runner.is_running()
+    }
 }
 
 impl Domain<'_> {
+    /// Enters the syncs that come in any case into the calendar.
+    pub(crate) fn start_kube_proxies(&mut self, context: &mut Clock<'_, Self>) {
+        for node in 0..self.nodes.len() as u32 {
+            self.schedule_sync(node, context);
+        }
+    }
+
     /// Something was published that a node has yet to hear of.
     pub(crate) fn await_sync(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        let state = &mut self.nodes[node as usize];
-        if state.sync == Sync::Idle {
-            state.sync = Sync::Waiting;
-            let heard = context.now() + facts::WATCH_DELAY.value;
-            context.schedule(heard.max(state.next_sync), Event::SyncBegins(node));
+        let Some(delay) = self.watch(Client::KubeProxy(node)) else {
+            return;
+        };
+        let state = &mut self.nodes[node as usize].kube_proxy;
+        let due = state.runner.due();
+        if due.is_some() {
+            state.runner.ask(context.now() + delay);
+        }
+        if state.runner.due() != due {
+            self.schedule_sync(node, context);
+        }
+    }
+
+    /// The next sync is due.
+    fn schedule_sync(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+        let state = &mut self.nodes[node as usize].kube_proxy;
+        if let Some(due) = state.runner.due() {
+            state.number += 1;
+            let number = state.number;
+            context.schedule(due.max(context.now()), Event::SyncBegins { node, number });
         }
     }
 
     /// A node begins to rewrite its rules.
-    pub(crate) fn sync_begins(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        self.nodes[node as usize].sync = Sync::Syncing(context.now());
-        let event = Event::SyncEnds(node);
-        context.after(facts::KUBE_PROXY_SYNC_DURATION.value, event);
+    pub(crate) fn sync_begins(&mut self, node: u32, number: u32, context: &mut Clock<'_, Self>) {
+        let acts = self.acts(Client::KubeProxy(node));
+        let slow = self.levers.speed(node).cpu_factor;
+        let state = &mut self.nodes[node as usize].kube_proxy;
+        if state.number != number || !acts {
+            return;
+        }
+        state.began = context.now();
+        let takes = match state.runner.begin(context.now()) {
+            Extent::Partial => facts::KUBE_PROXY_SYNC_DURATION.value,
+            Extent::Full => {
+                facts::KUBE_PROXY_SYNC_DURATION.value + facts::KUBE_PROXY_FULL_SYNC_EXTRA.value
+            }
+        };
+        context.after(takes.mul_f64(slow), Event::SyncEnds { node, number });
     }
 
     /// A node's new rules are in force.
-    pub(crate) fn sync_ends(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+    pub(crate) fn sync_ends(&mut self, node: u32, number: u32, context: &mut Clock<'_, Self>) {
+        let client = Client::KubeProxy(node);
+        let acts = self.acts(client);
         let now = context.now();
-        let state = &mut self.nodes[node as usize];
-        let Sync::Syncing(began) = state.sync else {
+        let state = &mut self.nodes[node as usize].kube_proxy;
+        if state.number != number {
             return;
-        };
-        state.sync = Sync::Idle;
-        state.next_sync = now + facts::KUBE_PROXY_MIN_SYNC_PERIOD.value;
-        if self.levers.node(node).is_none() {
-            let watch = facts::WATCH_DELAY.value;
-            let knows = Time::ZERO + began.since(Time::ZERO).saturating_sub(watch);
-            let kind = ViewKind::KubeProxy;
-            let meters = &mut self.meters;
-            state
-                .view
-                .catch_up(&self.endpoint_log, knows, |publication| {
-                    let changed = publication.changed;
-                    meters.observe(now, Observation::ViewApplied { kind, changed });
-                });
         }
+        state.unfinished = !acts;
+        if !acts {
+            return;
+        }
+        state.runner.end(Outcome::Done, now);
+        let began = state.began;
+        let knows = self.heard_until(client, began);
+        let kind = ViewKind::KubeProxy;
+        let meters = &mut self.meters;
+        let view = &mut self.nodes[node as usize].view;
+        view.catch_up(&self.endpoint_log, knows, |publication| {
+            let changed = publication.changed;
+            meters.observe(now, Observation::ViewApplied { kind, changed });
+        });
+        self.schedule_sync(node, context);
         self.sync_if_behind(node, context);
     }
 
     /// A node that does not know everything yet, and runs, gets to know it.
     pub(crate) fn sync_if_behind(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        let behind = self.nodes[node as usize].view.position() < self.endpoint_log.len();
-        if behind && self.levers.node(node).is_none() {
+        if self.nodes[node as usize].view.position() < self.endpoint_log.len() {
             self.await_sync(node, context);
+        }
+    }
+
+    /// The process starts: it lists, and then writes everything.
+    pub(super) fn kube_proxy_starts(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+        let minor = self.minor();
+        let state = &mut self.nodes[node as usize].kube_proxy;
+        let pacing = Pacing::of_minor(minor);
+        state.runner = Runner::starting(pacing, Periods::default(), context.now());
+        state.number += 1;
+        state.unfinished = false;
+        let number = state.number;
+        let lists = facts::KUBE_PROXY_START_UP.value;
+        context.after(lists, Event::ListsArrive { node, number });
+    }
+
+    /// The process has its lists, if it can reach the API server.
+    pub(crate) fn lists_arrive(&mut self, node: u32, number: u32, context: &mut Clock<'_, Self>) {
+        if self.nodes[node as usize].kube_proxy.number == number {
+            self.open_watch(Client::KubeProxy(node));
+            self.kube_proxy_resumed(node, context);
+        }
+    }
+
+    /// The watch is back, or the process acts again.
+    pub(super) fn kube_proxy_resumed(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+        let client = Client::KubeProxy(node);
+        if !self.acts(client) {
+            return;
+        }
+        let listed = self.watch(client).is_some();
+        let state = &mut self.nodes[node as usize].kube_proxy;
+        if state.unfinished {
+            let number = state.number;
+            return self.sync_ends(node, number, context);
+        }
+        if listed {
+            state.runner.lists_arrived(context.now());
+        }
+        if !state.runner.is_running() {
+            self.schedule_sync(node, context);
+            self.sync_if_behind(node, context);
         }
     }
 }

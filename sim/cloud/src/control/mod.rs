@@ -5,11 +5,13 @@
 //!
 //! Must never know requests, nor what proxies do with them.
 
+pub(crate) mod api;
 pub(crate) mod apply;
 pub(crate) mod autoscaler;
 pub(crate) mod balancer;
 pub(crate) mod dns;
 pub(crate) mod endpoints;
 pub(crate) mod kube_proxy;
+pub(crate) mod leader;
 pub(crate) mod nodes;
 pub(crate) mod pods;

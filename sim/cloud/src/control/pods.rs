@@ -12,6 +12,7 @@
 //! Sources: kubernetes/kubernetes pkg/controller, pkg/kubelet; [`crate::facts`].
 //! Validated by: the lives of pods computed by hand in the crate's tests.
 
+use crate::control::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase, Pod};
 use crate::facts;
 use crate::meter::Observation;
@@ -85,9 +86,15 @@ impl Domain<'_> {
         let state = &self.workloads[workload.index()];
         let present = self.active(workload).count() + (state.coming + state.pending) as usize;
         for _ in present..wanted {
+            let now = context.now();
+            let Some(write) = self.api_write(Client::ControllerManager, now) else {
+                return;
+            };
             self.workloads[workload.index()].coming += 1;
+            // The controller's delay holds a write of the ordinary kind already.
+            let wait = write.saturating_sub(facts::API_WRITE_DELAY.value);
             let delay = facts::REPLACEMENT_DELAY.value + facts::SCHEDULING_DELAY.value;
-            context.after(delay, Event::PodScheduled(workload));
+            context.after(delay + wait, Event::PodScheduled(workload));
         }
         for _ in wanted..present {
             let pending = &mut self.workloads[workload.index()].pending;
@@ -116,6 +123,10 @@ impl Domain<'_> {
         self.workloads[workload.index()].coming -= 1;
         let wanted = self.workloads[workload.index()].replicas as usize;
         if self.active(workload).count() >= wanted {
+            return;
+        }
+        if self.api_write(Client::Scheduler, context.now()).is_none() {
+            self.workloads[workload.index()].pending += 1;
             return;
         }
         let cluster = self.cluster.expect("pods run in clusters");

@@ -2,12 +2,16 @@
 
 use super::{BehaviorState, Domain, NodeState, Phase, Pod, ServiceState, WorkloadState};
 use crate::balance;
+use crate::control::api::Api;
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::dns::NameState;
-use crate::control::kube_proxy::Sync;
+use crate::control::kube_proxy::KubeProxy;
+use crate::control::leader::Leader;
+use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::facts;
 use crate::fault::Levers;
+use crate::kubernetes::slices;
 use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
 use crate::path::link::Wire;
@@ -39,6 +43,11 @@ impl<'t> Domain<'t> {
             _ => None,
         };
         let workloads = cluster.map_or(0, |cluster| topology.cluster(cluster).workloads.len());
+        let described = cluster.map(|cluster| topology.cluster(cluster));
+        let minor = described.map_or(0, |cluster| cluster.kubernetes_minor);
+        let zones = described.map_or(0, |cluster| cluster.zones.len());
+        let nodes = described.into_iter().flat_map(|cluster| &cluster.nodes);
+        let nodes = nodes.map(|node| node.zone.0);
         let place = topology.partition_name(id);
         let stream = |what: &str| Stream::new(seed, &format!("{what} of {place}"));
         let mut domain = Domain {
@@ -73,7 +82,9 @@ impl<'t> Domain<'t> {
             ),
             lookups: BTreeMap::new(),
             nodes: Vec::new(),
-            node_checks: stream("heartbeats"),
+            api: Api::new(stream("API server"), minor),
+            leaders: Leader::both(stream("leaders")),
+            lifecycle: NodeLifecycle::new(stream("node lifecycle"), minor, zones, nodes),
             scheduler: None,
             balancers: Vec::new(),
             autoscalers: Vec::new(),
@@ -165,11 +176,19 @@ impl<'t> Domain<'t> {
                 backends: &service.backends,
                 stream: Stream::new(self.seed, &format!("endpoints of {name}")),
                 changed: None,
+                published: None,
+                slices: Vec::new(),
+                slice_delays: Stream::new(self.seed, &format!("slices of {name}")),
+                slice_updates: 0,
                 ready: pods
                     .filter(|&pod| service.backends.contains(&self.pods[pod as usize].workload))
                     .collect(),
                 turn: balance::Turn::default(),
             });
+        }
+        for service in &mut self.services {
+            let ready = service.ready.iter().copied().collect();
+            slices::pack(&mut service.slices, ready, |_| false);
         }
         let initial = self.services.iter().map(|service| service.ready.clone());
         self.endpoint_log = EndpointLog::new(initial.collect());
@@ -180,18 +199,19 @@ impl<'t> Domain<'t> {
         if self.is_ideal() {
             return;
         }
+        let name = format!("phases of {}", described.name);
+        let phases = Stream::new(self.seed, &name);
         for (index, node) in described.nodes.iter().enumerate() {
-            let mut draw = self.node_checks.draw(index as u64, u64::MAX);
-            let phase = facts::KUBE_PROXY_MIN_SYNC_PERIOD
-                .value
-                .mul_f64(draw.uniform());
+            let mut draw = phases.draw(index as u64, 0);
+            let mut phase = |period: Duration| Time::ZERO + period.mul_f64(draw.uniform());
+            let renewed = phase(facts::NODE_LEASE_RENEW_INTERVAL.value);
+            let full = phase(facts::KUBE_PROXY_FULL_SYNC_PERIOD.value);
             self.nodes.push(NodeState {
                 zone: node.zone.0,
                 view: View::new(described.services.len()),
-                sync: Sync::Idle,
-                next_sync: Time::ZERO + phase,
+                kube_proxy: KubeProxy::settled(described.kubernetes_minor, Time::ZERO, full),
+                heartbeat: Heartbeat::new(renewed),
                 wire: Wire::default(),
-                outages: 0,
             });
         }
         for (index, service) in described.services.iter().enumerate() {

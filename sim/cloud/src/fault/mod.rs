@@ -7,14 +7,18 @@
 //! the greatest error rate counts, and what drops packets wins over what refuses them.
 //! Validated by: the property that all levers are at rest after any set of faults, in `tests`.
 
+mod control_plane;
 mod failing;
 mod link;
-mod node_down;
+mod node;
 mod pod_kill;
 mod region_down;
 mod slow;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use control_plane::ControlLevers;
+pub(crate) use node::NodeLevers;
 
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
@@ -28,7 +32,9 @@ use engine::{Duration, Time};
 pub(crate) struct Levers {
     workloads: Vec<WorkloadLevers>,
     /// By node of this cluster.
-    nodes: Vec<Option<Packets>>,
+    nodes: Vec<NodeLevers>,
+    /// Of this cluster's control plane.
+    pub(crate) control: ControlLevers,
     /// By partition: what lies between this one and that.
     links: Vec<LinkLevers>,
 }
@@ -79,7 +85,8 @@ impl Levers {
         };
         Levers {
             workloads: vec![workload; described.map_or(0, |cluster| cluster.workloads.len())],
-            nodes: vec![None; described.map_or(0, |cluster| cluster.nodes.len())],
+            nodes: vec![NodeLevers::AT_REST; described.map_or(0, |cluster| cluster.nodes.len())],
+            control: ControlLevers::at_rest(),
             links: vec![link; topology.partitions.len()],
         }
     }
@@ -102,7 +109,12 @@ impl Levers {
                     cluster,
                     node,
                     packets,
-                } => node_down::pull(&mut levers, owner, *cluster, *node, *packets),
+                } => node::turn_off(&mut levers, owner, *cluster, *node, *packets),
+                Fault::ZoneDown {
+                    cluster,
+                    zone,
+                    packets,
+                } => node::turn_off_zone(&mut levers, owner, *cluster, *zone, *packets),
                 Fault::RegionDown { region, packets } => {
                     region_down::pull(&mut levers, owner, region, *packets);
                 }
@@ -119,17 +131,74 @@ impl Levers {
                     workload,
                     error_rate,
                 } => failing::pull(&mut levers, owner, *cluster, *workload, *error_rate),
+                Fault::NodePartition { cluster, .. }
+                | Fault::NodeSlow { cluster, .. }
+                | Fault::ApiServerDown { cluster, .. }
+                | Fault::ApiServerSlow { cluster, .. }
+                | Fault::EtcdDown { cluster, .. }
+                | Fault::ComponentDown { cluster, .. }
+                | Fault::Frozen { cluster, .. } => {
+                    if owner.is(*cluster) {
+                        levers.pull_inside(fault);
+                    }
+                }
             }
         }
         levers
+    }
+
+    /// Moves what a fault inside this cluster moves.
+    fn pull_inside(&mut self, fault: &Fault) {
+        match *fault {
+            Fault::NodePartition { node, .. } => self.nodes[node as usize].cut_off = true,
+            Fault::NodeSlow {
+                node,
+                cpu_factor,
+                disk_factor,
+                ..
+            } => {
+                let node = &mut self.nodes[node as usize];
+                node.cpu_factor *= cpu_factor;
+                node.disk_factor *= disk_factor;
+            }
+            Fault::ApiServerDown { count, .. } => {
+                let down = &mut self.control.api_servers_down;
+                *down = down.saturating_add(count);
+            }
+            Fault::ApiServerSlow { factor, .. } => self.control.api_slow_factor *= factor,
+            Fault::EtcdDown { count, .. } => {
+                self.control.etcd_down = self.control.etcd_down.saturating_add(count);
+            }
+            Fault::ComponentDown { component, .. } => {
+                self.control.down.insert(component);
+            }
+            Fault::Frozen { component, .. } => {
+                self.control.frozen.insert(component);
+            }
+            _ => unreachable!("other faults do not stay inside a cluster"),
+        }
     }
 
     pub(crate) fn workload(&self, workload: WorkloadId) -> WorkloadLevers {
         self.workloads[workload.index()]
     }
 
-    /// What becomes of packets sent to a node, if it is down.
+    /// What becomes of packets sent to a node, if it cannot be reached.
     pub(crate) fn node(&self, node: u32) -> Option<Packets> {
+        let levers = &self.nodes[node as usize];
+        match levers.cut_off {
+            true => Some(Packets::Dropped),
+            false => levers.off,
+        }
+    }
+
+    /// Whether a node has no power.
+    pub(crate) fn is_off(&self, node: u32) -> bool {
+        self.nodes[node as usize].off.is_some()
+    }
+
+    /// How slow a node is.
+    pub(crate) fn speed(&self, node: u32) -> NodeLevers {
         self.nodes[node as usize]
     }
 
@@ -240,7 +309,7 @@ impl Domain<'_> {
         self.move_levers(context);
     }
 
-    /// Brings all levers to where the active faults want them; nodes notice.
+    /// Brings all levers to where the active faults want them; the control plane notices.
     fn move_levers(&mut self, context: &mut Clock<'_, Self>) {
         let timeline = &self.topology.scenario.timeline;
         let faults =
@@ -252,12 +321,8 @@ impl Domain<'_> {
                 });
         let levers = Levers::under(faults, self.topology, self.id);
         let before = std::mem::replace(&mut self.levers, levers);
-        for node in 0..self.nodes.len() as u32 {
-            match (before.node(node), self.levers.node(node)) {
-                (None, Some(_)) => self.node_stops(node, context),
-                (Some(_), None) => self.node_returns(node, context),
-                _ => {}
-            }
+        if self.cluster.is_some() && !self.is_ideal() {
+            self.control_plane_moved(&before, context);
         }
     }
 }

@@ -2,13 +2,54 @@
 
 use super::Levers;
 use crate::Options;
-use crate::scenario::{ClusterId, Fault, LinkChange, Packets, Place, UserNetworkId, WorkloadId};
+use crate::scenario::{
+    ClusterId, Component, Fault, LinkChange, Packets, Place, UserNetworkId, WorkloadId, ZoneId,
+};
 use crate::simulate::replicate;
 use crate::tests::{fault_at, two_regions};
 use engine::{Duration, Seed};
 use proptest::prelude::*;
 
+/// Faults of machines and of the control plane of one of two clusters.
+fn faults_inside() -> impl Strategy<Value = Fault> {
+    let cluster = (0u32..2).prop_map(ClusterId);
+    let component = prop_oneof![
+        Just(Component::ControllerManager),
+        Just(Component::Scheduler),
+        (0u32..2).prop_map(Component::Kubelet),
+        (0u32..2).prop_map(Component::KubeProxy),
+    ];
+    let packets = prop_oneof![Just(Packets::Dropped), Just(Packets::Refused)];
+    let zone = ZoneId(0);
+    let kinds = (0..8, 0u32..2, 1u32..4, 1.0f64..5.0);
+    (cluster, kinds, component, packets).prop_map(
+        move |(cluster, (kind, node, count, factor), component, packets)| match kind {
+            0 => Fault::NodePartition { cluster, node },
+            1 => Fault::NodeSlow {
+                cluster,
+                node,
+                cpu_factor: factor,
+                disk_factor: factor,
+            },
+            2 => Fault::ZoneDown {
+                cluster,
+                zone,
+                packets,
+            },
+            3 => Fault::ApiServerDown { cluster, count },
+            4 => Fault::ApiServerSlow { cluster, factor },
+            5 => Fault::EtcdDown { cluster, count },
+            6 => Fault::ComponentDown { cluster, component },
+            _ => Fault::Frozen { cluster, component },
+        },
+    )
+}
+
 fn faults() -> impl Strategy<Value = Fault> {
+    prop_oneof![faults_between(), faults_inside()]
+}
+
+fn faults_between() -> impl Strategy<Value = Fault> {
     let packets = prop_oneof![Just(Packets::Dropped), Just(Packets::Refused)];
     let cluster = (0u32..2).prop_map(ClusterId);
     let place = prop_oneof![

@@ -21,7 +21,7 @@ fn look(draw: &mut Draw) -> Duration {
 
 /// From an arbitrary instant to a standby's next look: what is left of a pause that this
 /// instant falls into, so that long pauses count for more.
-fn next_look(draw: &mut Draw) -> Duration {
+pub fn next_look(draw: &mut Draw) -> Duration {
     let least = facts::LEADER_RETRY_PERIOD.value.as_secs_f64();
     let greatest = least * (1.0 + facts::LEADER_JITTER.value);
     let square = least * least + draw.uniform() * (greatest * greatest - least * least);

@@ -97,8 +97,8 @@ pub struct Runner {
     state: State,
     /// End of the last run that counts, or the start of the process.
     ended: Time,
-    /// End of the last full sync.
-    full_at: Time,
+    /// When the next sync is full in any case.
+    full_due: Time,
     /// Something has changed since the run under way began.
     asked: bool,
     full_wanted: bool,
@@ -115,18 +115,20 @@ impl Runner {
             bucket: Bucket::new(periods.min, facts::KUBE_PROXY_SYNC_BURST.value),
             state: State::Unsynced,
             ended: now,
-            full_at: now,
+            full_due: now,
             asked: false,
             full_wanted: false,
             first: true,
         }
     }
 
-    /// A runner that has been idle since long, whose last full sync ended `full_at`.
-    pub fn settled(pacing: Pacing, periods: Periods, full_at: Time) -> Self {
-        let mut runner = Runner::starting(pacing, periods, full_at);
+    /// A runner that is idle, has just had a run that ended at `ended`, and will rewrite
+    /// everything at `full_due`.
+    pub fn settled(pacing: Pacing, periods: Periods, ended: Time, full_due: Time) -> Self {
+        let mut runner = Runner::starting(pacing, periods, ended);
         runner.first = false;
-        runner.state = State::Due(full_at.saturating_add(periods.max));
+        runner.full_due = full_due;
+        runner.state = State::Due(full_due);
         runner
     }
 
@@ -186,8 +188,7 @@ impl Runner {
         if !self.first {
             self.bucket.try_take(now);
         }
-        let old = now.saturating_since(self.full_at) >= self.periods.max;
-        let extent = match self.first || old || self.full_wanted {
+        let extent = match self.first || self.full_wanted || self.full_due <= now {
             true => Extent::Full,
             false => Extent::Partial,
         };
@@ -215,7 +216,7 @@ impl Runner {
         self.full_wanted |= outcome == Outcome::Failed;
         self.first &= outcome == Outcome::Failed;
         if (outcome, extent) == (Outcome::Done, Extent::Full) {
-            self.full_at = now;
+            self.full_due = now.saturating_add(self.periods.max);
         }
         self.state = State::Due(now.saturating_add(next));
         if self.asked {
@@ -238,10 +239,15 @@ mod tests {
         time.as_nanos() / 1_000_000
     }
 
+    /// A runner whose last sync, a full one, ended at the start.
+    fn idle(pacing: Pacing) -> Runner {
+        Runner::settled(pacing, Periods::default(), at(0), at(3_600_000))
+    }
+
     /// When syncs of 50 ms begin if they are asked for at these milliseconds.
     fn begins(pacing: Pacing, asked: &[u64]) -> Vec<u64> {
         let periods = Periods::default();
-        let mut runner = Runner::settled(pacing, periods, Time::ZERO);
+        let mut runner = idle(pacing);
         let mut asked = asked.iter().copied().peekable();
         let mut begins = Vec::new();
         loop {
@@ -290,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_failed_run_is_tried_again_in_full() {
-        let mut runner = Runner::settled(Pacing::Spaced, Periods::default(), Time::ZERO);
+        let mut runner = idle(Pacing::Spaced);
         runner.ask(at(5_000));
         assert_eq!(runner.begin(at(5_000)), Extent::Partial);
         runner.end(Outcome::Failed, at(5_100));
@@ -307,7 +313,7 @@ mod tests {
 
     #[test]
     fn one_comes_every_hour_and_is_full() {
-        let mut runner = Runner::settled(Pacing::Burst, Periods::default(), Time::ZERO);
+        let mut runner = idle(Pacing::Burst);
         assert_eq!(runner.due(), Some(at(3_600_000)));
         assert_eq!(runner.begin(at(3_600_000)), Extent::Full);
         runner.end(Outcome::Done, at(3_600_100));
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn flushed_rules_make_the_next_sync_full_even_if_one_is_under_way() {
-        let mut runner = Runner::settled(Pacing::Spaced, Periods::default(), Time::ZERO);
+        let mut runner = idle(Pacing::Spaced);
         runner.ask(at(5_000));
         runner.begin(at(5_000));
         runner.ask_full(at(5_010));

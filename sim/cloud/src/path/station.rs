@@ -166,8 +166,11 @@ impl Domain<'_> {
             .service_times
             .draw(task.identity.request, task.identity.branch);
         let mut work = behavior.described.service_time.sample(&mut draw);
-        if lever.slow_factor != 1.0 {
-            work = work.mul_f64(lever.slow_factor);
+        let machine = pod.node.filter(|_| !self.nodes.is_empty());
+        let cpu_factor = machine.map_or(1.0, |node| self.levers.speed(node).cpu_factor);
+        let slow_factor = lever.slow_factor * cpu_factor;
+        if slow_factor != 1.0 {
+            work = work.mul_f64(slow_factor);
         }
         let error_rate = behavior.described.error_rate.max(lever.error_rate);
         task.fails = error_rate > 0.0 && draw.chance(error_rate);

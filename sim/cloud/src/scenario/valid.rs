@@ -4,8 +4,8 @@
 //! wrong reference is found where it is made and not deep inside a run.
 
 use super::{
-    Action, Arrivals, Behavior, Change, Cluster, ClusterId, Discipline, Fault, NetworkModel, Place,
-    Scenario, ServiceId, TrafficSource, TrafficTarget, WorkloadId,
+    Action, Arrivals, Behavior, Change, Cluster, ClusterId, Component, Discipline, Fault,
+    NetworkModel, Place, Scenario, ServiceId, TrafficSource, TrafficTarget, WorkloadId,
 };
 
 impl Scenario {
@@ -116,10 +116,27 @@ impl Scenario {
             Fault::PodKill {
                 cluster, workload, ..
             } => self.assert_workload(*cluster, *workload, name),
-            Fault::NodeDown { cluster, node, .. } => assert!(
-                (*node as usize) < self.clusters[cluster.index()].nodes.len(),
-                "{name}: no such node"
+            Fault::NodeDown { cluster, node, .. }
+            | Fault::NodePartition { cluster, node }
+            | Fault::NodeSlow { cluster, node, .. } => self.assert_node(*cluster, *node, name),
+            Fault::ZoneDown { cluster, zone, .. } => assert!(
+                zone.index() < self.clusters[cluster.index()].zones.len(),
+                "{name}: no such zone"
             ),
+            Fault::ApiServerDown { cluster, .. }
+            | Fault::ApiServerSlow { cluster, .. }
+            | Fault::EtcdDown { cluster, .. } => assert!(
+                cluster.index() < self.clusters.len(),
+                "{name}: no such cluster"
+            ),
+            Fault::ComponentDown { cluster, component } | Fault::Frozen { cluster, component } => {
+                match component {
+                    Component::Kubelet(node) | Component::KubeProxy(node) => {
+                        self.assert_node(*cluster, *node, name);
+                    }
+                    Component::ControllerManager | Component::Scheduler => {}
+                }
+            }
             Fault::RegionDown { .. } => {}
             Fault::Link { from, to, .. } => {
                 self.assert_place(from);
@@ -142,6 +159,13 @@ impl Scenario {
                 assert_share(*error_rate, name);
             }
         }
+    }
+
+    fn assert_node(&self, cluster: ClusterId, node: u32, name: &str) {
+        assert!(
+            (node as usize) < self.clusters[cluster.index()].nodes.len(),
+            "{name}: no such node"
+        );
     }
 
     fn assert_place(&self, place: &Place) {

@@ -4,6 +4,8 @@ mod control;
 mod execution;
 mod ideal;
 mod network;
+mod nodes;
+mod outages;
 mod properties;
 mod proxies;
 mod regions;

@@ -1,0 +1,217 @@
+//! Nodes that fall silent: when that is seen, and what becomes of their pods.
+
+use super::control::entry;
+use super::*;
+use crate::domain::{Domain, Phase};
+use crate::record::Reason;
+
+/// One cluster with so many nodes and one pod on each, in Kubernetes 1.`minor`; nobody asks.
+pub(super) fn fleet(nodes: u32, minor: u32, seconds: u64) -> Scenario {
+    let mut scenario = entry();
+    let cluster = &mut scenario.clusters[0];
+    cluster.kubernetes_minor = minor;
+    let names = 0..nodes;
+    cluster.nodes = names.map(|index| node(&format!("n{index}"), 0)).collect();
+    cluster.workloads[0].replicas = nodes;
+    scenario.traffic[0].arrivals = at_milliseconds(&[0]);
+    scenario.run.duration = Duration::from_secs(seconds);
+    scenario
+}
+
+pub(super) fn node_down(at: u64, node: u32, lasts: Option<u64>) -> TimelineEntry {
+    let fault = Fault::NodeDown {
+        cluster: ClusterId(0),
+        node,
+        packets: Packets::Dropped,
+    };
+    fault_at(at * 1_000, fault, lasts.map(|seconds| seconds * 1_000))
+}
+
+/// What a look at the cluster's partition at the end of a run gives.
+pub(super) fn at_end<R>(
+    scenario: &Scenario,
+    replication: u32,
+    look: impl FnOnce(&Domain<'_>) -> R,
+) -> R {
+    let topology = compile(scenario);
+    let seed = Seed {
+        master: 1,
+        replication,
+    };
+    let simulation = crate::simulate::replicate(&topology, seed, &Options::default());
+    look(simulation.partitions().next().expect("there is a cluster"))
+}
+
+/// When endpoints were published, in seconds.
+pub(super) fn published(domain: &Domain<'_>) -> Vec<f64> {
+    let all = (0..domain.endpoint_log.len()).filter_map(|at| domain.endpoint_log.publication(at));
+    all.map(|publication| publication.published.as_secs_f64())
+        .collect()
+}
+
+/// Pods on a node that count, and whether they serve.
+fn pods_of(domain: &Domain<'_>, node: u32) -> Vec<(Phase, bool)> {
+    let pods = domain.pods.iter();
+    pods.filter(|pod| pod.node == Some(node) && !pod.released)
+        .map(|pod| (pod.phase, pod.ready))
+        .collect()
+}
+
+#[test]
+fn endpoints_go_at_the_grace_period_less_ten_plus_five() {
+    for (minor, grace) in [(31, 40.0), (32, 50.0)] {
+        let mut scenario = fleet(2, minor, 120);
+        scenario.timeline = vec![node_down(50, 0, None)];
+        let count = 400;
+        let delays: Vec<f64> = (0..count)
+            .map(|replication| at_end(&scenario, replication, |domain| published(domain)[0] - 50.0))
+            .collect();
+        let mean = delays.iter().sum::<f64>() / f64::from(count);
+        let least = delays.iter().copied().fold(f64::MAX, f64::min);
+        let greatest = delays.iter().copied().fold(0.0, f64::max);
+        // Pods follow 37 ms later, and their slice 1.3 to 106.4 ms after that.
+        assert!(least >= grace - 9.962 && least < grace - 8.5, "{least}");
+        assert!(
+            greatest < grace + 5.144 && greatest > grace + 3.5,
+            "{greatest}"
+        );
+        // Standard error: sqrt((100 + 25) / 12 / 400) = 0.16 s.
+        assert!((mean - (grace - 2.45)).abs() < 0.6, "{mean}");
+    }
+}
+
+#[test]
+fn pods_are_deleted_after_their_toleration() {
+    let mut scenario = fleet(2, 33, 600);
+    scenario.timeline = vec![node_down(50, 0, None)];
+    for replication in 0..40 {
+        at_end(&scenario, replication, |domain| {
+            let times = published(domain);
+            // Lost, and a pod elsewhere 2 s after the deletion at the end of 300 s, the taint
+            // having come up to 1.4 s late.
+            assert_eq!(times.len(), 2);
+            let apart = times[1] - times[0];
+            assert!((301.9..303.7).contains(&apart), "{apart}");
+            assert_eq!(pods_of(domain, 0), []);
+            assert_eq!(pods_of(domain, 1), [(Phase::Running, true); 2]);
+        });
+    }
+}
+
+/// How many of the nodes' pods have been deleted by the end.
+fn deleted(scenario: &Scenario) -> usize {
+    at_end(scenario, 0, |domain| {
+        domain.pods.iter().filter(|pod| pod.released).count()
+    })
+}
+
+#[test]
+fn a_zone_is_emptied_at_its_rate() {
+    // Four of twelve: found within 55 s, evicted 300 s later, ten seconds apart.
+    let mut scenario = fleet(12, 33, 50 + 55 + 302 + 30);
+    scenario.timeline = (0..4).map(|node| node_down(50, node, None)).collect();
+    assert_eq!(deleted(&scenario), 4);
+    scenario.run.duration = Duration::from_secs(50 + 40 + 300 + 29);
+    assert!(deleted(&scenario) < 4, "the last is 30 s after the first");
+}
+
+#[test]
+fn a_small_zone_with_most_nodes_lost_is_not_emptied() {
+    let mut scenario = fleet(5, 33, 1_000);
+    scenario.timeline = (0..3).map(|node| node_down(50, node, None)).collect();
+    assert!(deleted(&scenario) < 3, "evictions stop once three are lost");
+}
+
+#[test]
+fn a_cluster_that_is_lost_altogether_is_not_emptied() {
+    let mut scenario = fleet(4, 33, 900);
+    scenario.timeline = (0..4).map(|node| node_down(50, node, None)).collect();
+    assert_eq!(deleted(&scenario), 0);
+    // Half of it comes back: the rest has a fresh start, and goes a toleration later.
+    scenario.timeline = (0..4)
+        .map(|node| node_down(50, node, (node < 2).then_some(450)))
+        .collect();
+    scenario.run.duration = Duration::from_secs(790);
+    assert_eq!(deleted(&scenario), 0);
+    scenario.run.duration = Duration::from_secs(500 + 5 + 302 + 20);
+    assert_eq!(deleted(&scenario), 2);
+}
+
+#[test]
+fn a_node_that_returns_in_time_keeps_its_pods() {
+    let mut scenario = fleet(2, 33, 600);
+    scenario.timeline = vec![node_down(50, 0, Some(200))];
+    at_end(&scenario, 0, |domain| {
+        assert_eq!(pods_of(domain, 0), [(Phase::Running, true)]);
+        assert_eq!(domain.pods.len(), 2, "nothing was replaced");
+        let times = published(domain);
+        assert!((252.0..252.2).contains(&times[1]), "{times:?}");
+    });
+}
+
+#[test]
+fn containers_serve_on_without_their_kubelet() {
+    let mut scenario = fleet(2, 33, 300);
+    scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(20.0));
+    let fault = Fault::ComponentDown {
+        cluster: ClusterId(0),
+        component: Component::Kubelet(0),
+    };
+    scenario.timeline = vec![fault_at(50_000, fault, Some(150_000))];
+    let record = run(&scenario);
+    assert_eq!(record.traffic[0].failures.iter().sum::<u64>(), 0);
+    at_end(&scenario, 0, |domain| {
+        let times = published(domain);
+        assert_eq!(times.len(), 2, "out, and in again: {times:?}");
+        assert!((90.0..105.2).contains(&times[0]), "{times:?}");
+        // The kubelet says within ten seconds how its pods are.
+        assert!((200.0..210.2).contains(&times[1]), "{times:?}");
+        assert_eq!(domain.pods[0].restarts, 0);
+    });
+}
+
+#[test]
+fn a_node_that_is_cut_off_runs_on() {
+    let mut scenario = fleet(2, 33, 700);
+    scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(20.0));
+    let fault = |lasts| {
+        let fault = Fault::NodePartition {
+            cluster: ClusterId(0),
+            node: 0,
+        };
+        vec![fault_at(50_000, fault, Some(lasts))]
+    };
+    scenario.timeline = fault(100_000);
+    let record = run(&scenario);
+    assert!(record.traffic[0].failures[Reason::Timeout as usize] > 0);
+    at_end(&scenario, 0, |domain| {
+        assert_eq!(pods_of(domain, 0), [(Phase::Running, true)]);
+        assert_eq!(domain.pods[0].restarts, 0, "it never stopped");
+    });
+    // Deleted meanwhile: it ends when its kubelet hears of it.
+    scenario.timeline = fault(500_000);
+    scenario.run.duration = Duration::from_secs(549);
+    let phase = |scenario: &Scenario| at_end(scenario, 0, |domain| domain.pods[0].phase);
+    assert_eq!(phase(&scenario), Phase::Running);
+    scenario.run.duration = Duration::from_secs(562);
+    assert_eq!(phase(&scenario), Phase::Dead);
+}
+
+#[test]
+fn a_slow_node_serves_slowly() {
+    let mut scenario = entry();
+    scenario.clusters[0].workloads[0].behavior.service_time = milliseconds(10);
+    let plain = run(&scenario).traffic[0].latency_sum_ns;
+    let slow = |node| Fault::NodeSlow {
+        cluster: ClusterId(0),
+        node,
+        cpu_factor: 3.0,
+        disk_factor: 1.0,
+    };
+    scenario.timeline = vec![fault_at(0, slow(0), None), fault_at(0, slow(1), None)];
+    let record = run(&scenario);
+    let more = record.traffic[0].latency_sum_ns - plain;
+    let requests = record.traffic[0].succeeded as f64;
+    let each = more as f64 / requests / 1e6;
+    assert!((each - 20.0).abs() < 0.5, "{each} ms more");
+}
