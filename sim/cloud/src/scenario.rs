@@ -844,6 +844,13 @@ pub enum Fault {
         /// Probability of an error, replacing its own where greater.
         error_rate: f64,
     },
+    /// A node's kubelet stands still; its containers run on.
+    KubeletDown {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Position of the node in the cluster.
+        node: u32,
+    },
     /// A node reaches nothing and nothing reaches it; its containers run on.
     NodePartition {
         /// The cluster.

@@ -22,7 +22,7 @@ pub(crate) use node::NodeLevers;
 
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::scenario::{Action, ClusterId, Fault, Packets, Place, WorkloadId};
+use crate::scenario::{Action, ClusterId, Component, Fault, Packets, Place, WorkloadId};
 use crate::topology::links::End;
 use crate::topology::{PartitionKind, Topology};
 use engine::{Duration, Time};
@@ -131,7 +131,8 @@ impl Levers {
                     workload,
                     error_rate,
                 } => failing::pull(&mut levers, owner, *cluster, *workload, *error_rate),
-                Fault::NodePartition { cluster, .. }
+                Fault::KubeletDown { cluster, .. }
+                | Fault::NodePartition { cluster, .. }
                 | Fault::NodeSlow { cluster, .. }
                 | Fault::ApiServerDown { cluster, .. }
                 | Fault::ApiServerSlow { cluster, .. }
@@ -150,6 +151,9 @@ impl Levers {
     /// Moves what a fault inside this cluster moves.
     fn pull_inside(&mut self, fault: &Fault) {
         match *fault {
+            Fault::KubeletDown { node, .. } => {
+                self.control.down.insert(Component::Kubelet(node));
+            }
             Fault::NodePartition { node, .. } => self.nodes[node as usize].cut_off = true,
             Fault::NodeSlow {
                 node,

@@ -21,7 +21,7 @@ fn faults_inside() -> impl Strategy<Value = Fault> {
     ];
     let packets = prop_oneof![Just(Packets::Dropped), Just(Packets::Refused)];
     let zone = ZoneId(0);
-    let kinds = (0..8, 0u32..2, 1u32..4, 1.0f64..5.0);
+    let kinds = (0..9, 0u32..2, 1u32..4, 1.0f64..5.0);
     (cluster, kinds, component, packets).prop_map(
         move |(cluster, (kind, node, count, factor), component, packets)| match kind {
             0 => Fault::NodePartition { cluster, node },
@@ -40,6 +40,7 @@ fn faults_inside() -> impl Strategy<Value = Fault> {
             4 => Fault::ApiServerSlow { cluster, factor },
             5 => Fault::EtcdDown { cluster, count },
             6 => Fault::ComponentDown { cluster, component },
+            7 => Fault::KubeletDown { cluster, node },
             _ => Fault::Frozen { cluster, component },
         },
     )

@@ -117,6 +117,7 @@ impl Scenario {
                 cluster, workload, ..
             } => self.assert_workload(*cluster, *workload, name),
             Fault::NodeDown { cluster, node, .. }
+            | Fault::KubeletDown { cluster, node }
             | Fault::NodePartition { cluster, node }
             | Fault::NodeSlow { cluster, node, .. } => self.assert_node(*cluster, *node, name),
             Fault::ZoneDown { cluster, zone, .. } => assert!(

@@ -153,9 +153,9 @@ fn a_node_that_returns_in_time_keeps_its_pods() {
 fn containers_serve_on_without_their_kubelet() {
     let mut scenario = fleet(2, 33, 300);
     scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(20.0));
-    let fault = Fault::ComponentDown {
+    let fault = Fault::KubeletDown {
         cluster: ClusterId(0),
-        component: Component::Kubelet(0),
+        node: 0,
     };
     scenario.timeline = vec![fault_at(50_000, fault, Some(150_000))];
     let record = run(&scenario);
