@@ -187,8 +187,8 @@ impl Domain<'_> {
         let cluster = self.cluster.expect("pods run in clusters");
         let described = self.topology.cluster(cluster);
         let client = self.pods[self.calls[key].client as usize].workload;
-        let own = &described.workloads[client.index()].namespace
-            == &described.services[service.index()].namespace;
+        let own = described.workloads[client.index()].namespace
+            == described.services[service.index()].namespace;
         let names = self.name_service.names[usize::from(!own)];
         self.ask_name(key, names, 0, context);
     }

@@ -84,18 +84,21 @@ impl Counters {
             return;
         }
         let nanos = u128::from(window.as_nanos());
-        if nanos > 0 {
-            let until = self.cpu_until(now);
-            let milli = u128::from(self.requests - requests) * 1_000_000_000_000;
-            let sample = Usage {
-                cpu_milli: ((until - cpu) / nanos) as u64,
-                requests_milli: (milli / nanos) as u64,
-                taken: now,
-                window,
-            };
-            self.next = Some((visible, sample));
-            self.read = Some((now, until, self.requests));
-        }
+        let until = self.cpu_until(now);
+        let milli = u128::from(self.requests - requests) * 1_000_000_000_000;
+        let (Some(cpu), Some(answered)) =
+            ((until - cpu).checked_div(nanos), milli.checked_div(nanos))
+        else {
+            return;
+        };
+        let sample = Usage {
+            cpu_milli: cpu as u64,
+            requests_milli: answered as u64,
+            taken: now,
+            window,
+        };
+        self.next = Some((visible, sample));
+        self.read = Some((now, until, self.requests));
     }
 
     /// The newest sample that can be seen.

@@ -38,7 +38,7 @@ fn frozen(component: Component, at: u64, lasts: u64) -> TimelineEntry {
 /// Endpoints' publications, over several replications.
 fn publications(scenario: &Scenario) -> Vec<Vec<f64>> {
     (0..20)
-        .map(|replication| at_end(scenario, replication, |domain| published(domain)))
+        .map(|replication| at_end(scenario, replication, published))
         .collect()
 }
 
