@@ -11,7 +11,6 @@ mod load;
 mod meter;
 mod path;
 pub mod record;
-pub mod rules;
 pub mod scenario;
 mod simulate;
 mod slab;

@@ -20,9 +20,6 @@ facts! {
     KUBE_PROXY_MIN_SYNC_PERIOD: Duration = Duration::from_secs(1), "s",
         "kubernetes.kube-proxy.min-sync-period", "kube-proxy iptables, nftables", "1.20 and later",
         Source, "kubernetes/kubernetes v1.30.5 pkg/proxy/apis/config/v1alpha1/defaults.go; back-to-back syncs measured 1.000 to 1.002 s apart on 1.36.2";
-    /// Bit of the packet mark with which kube-proxy asks for masquerading.
-    KUBE_PROXY_MASQUERADE_BIT: u32 = 14, "", "kubernetes.kube-proxy.masquerade-bit", "kube-proxy iptables, nftables", "all",
-        Source, "kubernetes/kubernetes v1.30.5 pkg/proxy/apis/config/v1alpha1/defaults.go: mark 0x4000";
     /// How long one partial sync of a node's rules takes.
     KUBE_PROXY_SYNC_DURATION: Duration = Duration::from_millis(35), "ms",
         "kubernetes.kube-proxy.sync-duration", "kube-proxy iptables", "1.28 and later",
