@@ -109,7 +109,7 @@ pub struct Provisioner {
     pub kind: ProvisionerKind,
     /// From the order for a machine until its kubelet registers.
     pub boot: Distribution,
-    /// The pools of machines, which [`Node::pool`](super::Node::pool) points at.
+    /// The pools of machines.
     pub pools: Vec<NodePool>,
 }
 
