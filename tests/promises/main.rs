@@ -5,6 +5,7 @@ mod cli;
 mod closed_forms;
 mod controllers;
 mod digests;
+mod kube_proxy;
 mod models;
 mod network;
 mod readme;

@@ -11,6 +11,7 @@ mod load;
 mod meter;
 mod path;
 pub mod record;
+pub mod rules;
 pub mod scenario;
 mod simulate;
 mod slab;

@@ -20,6 +20,13 @@ facts! {
     KUBE_PROXY_MIN_SYNC_PERIOD: Duration = Duration::from_secs(1), "s",
         "kubernetes.kube-proxy.min-sync-period", "kube-proxy iptables, nftables", "1.20 and later",
         Source, "kubernetes/kubernetes v1.30.5 pkg/proxy/apis/config/v1alpha1/defaults.go; back-to-back syncs measured 1.000 to 1.002 s apart on 1.36.2";
+    /// Bit of a packet's mark that asks for masquerading.
+    KUBE_PROXY_MASQUERADE_BIT: u32 = 14, "", "kubernetes.kube-proxy.masquerade-bit", "kube-proxy", "all",
+        Source, "kubernetes/kubernetes v1.30.5 pkg/proxy/apis/config/v1alpha1/defaults.go";
+    /// With more endpoints than this, over all service ports, rules lose their comments.
+    KUBE_PROXY_LARGE_CLUSTER_ENDPOINTS: u32 = 1000, "endpoints",
+        "kubernetes.kube-proxy.large-cluster-endpoints", "kube-proxy iptables", "1.24 and later",
+        Source, "kubernetes/kubernetes v1.30.5 pkg/proxy/iptables/proxier.go, largeClusterEndpointsThreshold";
     /// How long one partial sync of a node's rules takes.
     KUBE_PROXY_SYNC_DURATION: Duration = Duration::from_millis(35), "ms",
         "kubernetes.kube-proxy.sync-duration", "kube-proxy iptables", "1.28 and later",

@@ -4,6 +4,7 @@ mod container;
 pub mod gateway;
 pub mod ingress;
 pub mod kinds;
+pub mod kube_proxy;
 pub mod metadata;
 mod namespace;
 pub mod node;

@@ -1,0 +1,25 @@
+//! kube-proxy's rules on a node: from Services and EndpointSlices to netfilter's text.
+//!
+//! Models: the iptables mode's nat and filter tables to the character as 1.36 writes them, and
+//! the nftables mode's table; endpoint selection by conditions, hints and traffic policies.
+//! Approximated: of two slices that disagree about one address, the one whose name sorts last
+//! counts; a real kube-proxy takes either at random.
+//! Leaves out: rules of IPv6 services.
+//! Sources: kubernetes/kubernetes v1.30.5 pkg/proxy; rules that kube-proxy 1.36.2 wrote.
+//! Validated by: recordings of kube-proxy 1.36.2 in `tests/parity/kube-proxy`.
+//!
+//! Must never know: time, chance, requests.
+
+mod configuration;
+mod health;
+mod input;
+pub mod iptables;
+mod names;
+mod plan;
+mod select;
+
+pub use configuration::{Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler};
+pub use health::health_check;
+pub use input::{Endpoint, Input, Node, Protocol, Service, ServicePort};
+pub use plan::{Plan, plan};
+pub use select::{Demand, Hint, Seen, Selection, select};

@@ -1,0 +1,363 @@
+//! What kube-proxy reads: Services, EndpointSlices, Nodes, and its own configuration.
+//!
+//! Models: every field that goes into the rules of a node. Documents of other kinds are passed
+//! over; a KubeProxyConfiguration may stand alone or in the `config.conf` of a ConfigMap.
+//! Approximated: of two slices that disagree about one address, the one whose name sorts last
+//! counts; a real kube-proxy takes either at random.
+//! Leaves out: services and slices of IPv6.
+//! Sources: k8s.io/api core/v1, discovery/v1; k8s.io/kube-proxy config/v1alpha1 (1.36).
+
+use super::node::ZONE;
+use crate::diagnostic::Diagnostics;
+use crate::source::File;
+use crate::tree::{Budget, Node as Tree, parse};
+use cloud::facts;
+use cloud::rules::{
+    Configuration, DetectLocal, Endpoint, Mode, Node, NodePortAddresses, Protocol, Scheduler,
+    Service, ServicePort,
+};
+use engine::Duration;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// What kube-proxy reads.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Services with a cluster address, by namespace and name.
+    pub services: Vec<Service>,
+    /// Nodes.
+    pub nodes: Vec<Node>,
+    /// What an administrator set, where a document says so.
+    pub configuration: Option<Configuration>,
+    /// Ranges of ServiceCIDR objects.
+    pub service_cidrs: Vec<IpNet>,
+    /// Whether there is any EndpointSlice.
+    pub has_slices: bool,
+}
+
+/// Reads manifests. What cannot be read as YAML is reported in words.
+pub fn read(files: &[File]) -> Result<Known, String> {
+    let mut documents = Vec::new();
+    for (position, file) in files.iter().enumerate() {
+        for document in trees(&file.text, position as u32, files)? {
+            match document.list("items") {
+                [] => documents.push(document),
+                items => documents.extend(items.iter().cloned()),
+            }
+        }
+    }
+    let of_kind = |kind: &'static str| {
+        let documents = documents.iter();
+        documents.filter(move |document| string(document, &["kind"]) == kind)
+    };
+    let slices: Vec<&Tree> = of_kind("EndpointSlice").collect();
+    let mut services: Vec<Service> = of_kind("Service")
+        .filter_map(|document| service(document, &slices))
+        .collect();
+    services
+        .sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+    let mut configuration_of = of_kind("KubeProxyConfiguration").next().map(configuration);
+    for map in of_kind("ConfigMap") {
+        let text = string(map, &["data", "config.conf"]);
+        for document in trees(&text, 0, &[])? {
+            if string(&document, &["kind"]) == "KubeProxyConfiguration" {
+                configuration_of.get_or_insert_with(|| configuration(&document));
+            }
+        }
+    }
+    Ok(Known {
+        services,
+        nodes: of_kind("Node").map(node).collect(),
+        configuration: configuration_of,
+        service_cidrs: of_kind("ServiceCIDR")
+            .flat_map(|document| strings(document, &["spec", "cidrs"]))
+            .filter_map(|range| range.parse().ok())
+            .collect(),
+        has_slices: !slices.is_empty(),
+    })
+}
+
+/// The documents of a text.
+pub fn trees(text: &str, file: u32, files: &[File]) -> Result<Vec<Tree>, String> {
+    let mut diagnostics = Diagnostics::default();
+    let trees = parse(text, file, Budget::default(), &mut diagnostics);
+    match diagnostics.finish(files).first() {
+        Some(problem) => Err(problem.message.clone()),
+        None => Ok(trees),
+    }
+}
+
+fn string(tree: &Tree, path: &[&str]) -> String {
+    let found = tree.at(path).and_then(Tree::text);
+    found.unwrap_or_default().to_owned()
+}
+
+fn strings(tree: &Tree, path: &[&str]) -> Vec<String> {
+    let items = tree.at(path).map_or(&[][..], Tree::items);
+    let texts = items.iter().filter_map(Tree::text);
+    texts.map(str::to_owned).collect()
+}
+
+fn truth(tree: &Tree, path: &[&str]) -> Option<bool> {
+    tree.at(path).and_then(Tree::bool)
+}
+
+fn port_number(tree: &Tree, key: &str) -> Option<u16> {
+    let number = u16::try_from(tree.get(key)?.integer()?).ok()?;
+    (number > 0).then_some(number)
+}
+
+fn namespace(tree: &Tree) -> String {
+    match string(tree, &["metadata", "namespace"]) {
+        none if none.is_empty() => "default".to_owned(),
+        named => named,
+    }
+}
+
+fn node(document: &Tree) -> Node {
+    let listed = document.at(&["status", "addresses"]);
+    let addresses = listed.map_or(&[][..], Tree::items).iter();
+    let zone = document
+        .at(&["metadata", "labels"])
+        .map_or_else(String::new, |labels| string(labels, &[ZONE]));
+    let mut ranges = strings(document, &["spec", "podCIDRs"]);
+    if ranges.is_empty() {
+        ranges.push(string(document, &["spec", "podCIDR"]));
+    }
+    Node {
+        name: string(document, &["metadata", "name"]),
+        addresses: addresses
+            .filter(|one| string(one, &["type"]) == "InternalIP")
+            .filter_map(|one| string(one, &["address"]).parse().ok())
+            .collect(),
+        zone: (!zone.is_empty()).then_some(zone),
+        pod_cidrs: ranges
+            .iter()
+            .filter_map(|range| range.parse().ok())
+            .collect(),
+    }
+}
+
+/// A Service, unless kube-proxy passes it over.
+fn service(document: &Tree, slices: &[&Tree]) -> Option<Service> {
+    let spec = document.get("spec")?;
+    let labels = document.at(&["metadata", "labels"]);
+    let foreign = labels.and_then(|all| all.get("service.kubernetes.io/service-proxy-name"));
+    let cluster_ip = first_ipv4(
+        strings(spec, &["clusterIPs"])
+            .into_iter()
+            .chain([string(spec, &["clusterIP"])]),
+    );
+    if foreign.is_some() || string(spec, &["type"]) == "ExternalName" {
+        return None;
+    }
+    let (namespace, name) = (namespace(document), string(document, &["metadata", "name"]));
+    let own: Vec<&Tree> = slices_of(slices, &namespace, &name);
+    let external = string(spec, &["externalTrafficPolicy"]) == "Local";
+    let kind = string(spec, &["type"]);
+    let external_ips = addresses(strings(spec, &["externalIPs"]));
+    let reachable = kind == "NodePort" || kind == "LoadBalancer" || !external_ips.is_empty();
+    let balanced = kind == "LoadBalancer";
+    Some(Service {
+        cluster_ip: cluster_ip?,
+        external_ips,
+        load_balancer_ips: if balanced {
+            load_balancer_ips(document)
+        } else {
+            Vec::new()
+        },
+        source_ranges: source_ranges(spec),
+        internal_local: string(spec, &["internalTrafficPolicy"]) == "Local",
+        external_local: external && reachable,
+        affinity: (string(spec, &["sessionAffinity"]) == "ClientIP").then(|| {
+            let path = ["sessionAffinityConfig", "clientIP", "timeoutSeconds"];
+            let seconds = spec.at(&path).and_then(Tree::integer);
+            seconds
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map_or(facts::SESSION_AFFINITY_TIMEOUT.value, Duration::from_secs)
+        }),
+        health_check_node_port: port_number(spec, "healthCheckNodePort")
+            .filter(|_| external && balanced),
+        ports: spec
+            .list("ports")
+            .iter()
+            .filter_map(|port| service_port(port, &own))
+            .collect(),
+        namespace,
+        name,
+    })
+}
+
+fn first_ipv4(texts: impl Iterator<Item = String>) -> Option<IpAddr> {
+    addresses(texts.collect()).into_iter().next()
+}
+
+fn addresses(texts: Vec<String>) -> Vec<IpAddr> {
+    let parsed = texts.iter().filter_map(|text| text.parse().ok());
+    parsed.filter(IpAddr::is_ipv4).collect()
+}
+
+fn load_balancer_ips(document: &Tree) -> Vec<IpAddr> {
+    let listed = document.at(&["status", "loadBalancer", "ingress"]);
+    let unchanged = listed
+        .map_or(&[][..], Tree::items)
+        .iter()
+        .filter(|one| string(one, &["ipMode"]) != "Proxy");
+    addresses(unchanged.map(|one| string(one, &["ip"])).collect())
+}
+
+/// Ranges as written; none if one of them holds every address.
+fn source_ranges(spec: &Tree) -> Vec<IpNet> {
+    let ranges: Vec<IpNet> = strings(spec, &["loadBalancerSourceRanges"])
+        .iter()
+        .filter_map(|range| range.trim().parse::<IpNet>().ok())
+        .filter(|range| range.addr().is_ipv4())
+        .collect();
+    if ranges.iter().any(|range| range.prefix_len() == 0) {
+        return Vec::new();
+    }
+    ranges
+}
+
+/// The slices that kube-proxy reads for a service, by name.
+fn slices_of<'t>(slices: &[&'t Tree], of_namespace: &str, name: &str) -> Vec<&'t Tree> {
+    let mut own: Vec<&Tree> = slices
+        .iter()
+        .copied()
+        .filter(|slice| {
+            let labels = slice.at(&["metadata", "labels"]);
+            let label = |key: &str| labels.and_then(|all| all.get(key)).and_then(Tree::text);
+            namespace(slice) == of_namespace
+                && label("kubernetes.io/service-name") == Some(name)
+                && label("service.kubernetes.io/headless").is_none()
+                && label("service.kubernetes.io/service-proxy-name").is_none()
+                && string(slice, &["addressType"]) == "IPv4"
+        })
+        .collect();
+    own.sort_by_key(|slice| string(slice, &["metadata", "name"]));
+    own
+}
+
+fn protocol(port: &Tree) -> Protocol {
+    match string(port, &["protocol"]).as_str() {
+        "UDP" => Protocol::Udp,
+        "SCTP" => Protocol::Sctp,
+        _ => Protocol::Tcp,
+    }
+}
+
+fn service_port(port: &Tree, slices: &[&Tree]) -> Option<ServicePort> {
+    let (name, protocol_of) = (string(port, &["name"]), protocol(port));
+    let mut endpoints: BTreeMap<String, Endpoint> = BTreeMap::new();
+    for slice in slices {
+        let ports = slice.list("ports").iter();
+        let same =
+            ports.filter(|one| string(one, &["name"]) == name && protocol(one) == protocol_of);
+        for number in same.filter_map(|one| port_number(one, "port")) {
+            let listed = slice.list("endpoints").iter();
+            let read = listed.filter_map(|listed| endpoint(listed, number));
+            endpoints.extend(read.map(|one| (one.address.to_string(), one)));
+        }
+    }
+    Some(ServicePort {
+        name,
+        protocol: protocol_of,
+        port: port_number(port, "port")?,
+        node_port: port_number(port, "nodePort"),
+        endpoints: endpoints.into_values().collect(),
+    })
+}
+
+fn endpoint(listed: &Tree, port: u16) -> Option<Endpoint> {
+    let address = listed.list("addresses").first()?.text()?.parse().ok()?;
+    let condition = |name: &str| truth(listed, &["conditions", name]);
+    let hints = |key: &str| {
+        let listed = listed.at(&["hints", key]);
+        let named = listed.map_or(&[][..], Tree::items).iter();
+        named.map(|hint| string(hint, &["name"])).collect()
+    };
+    let node = string(listed, &["nodeName"]);
+    Some(Endpoint {
+        address: SocketAddr::new(address, port),
+        node: (!node.is_empty()).then_some(node),
+        ready: condition("ready").unwrap_or(true),
+        serving: condition("serving").unwrap_or(true),
+        terminating: condition("terminating").unwrap_or(false),
+        zone_hints: hints("forZones"),
+        node_hints: hints("forNodes"),
+    })
+}
+
+/// Reads a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1).
+pub fn configuration(document: &Tree) -> Configuration {
+    let standard = Configuration::default();
+    let mode = match string(document, &["mode"]).as_str() {
+        "nftables" => Mode::Nftables,
+        "ipvs" => Mode::Ipvs {
+            scheduler: scheduler(&string(document, &["ipvs", "scheduler"])),
+        },
+        _ => Mode::Iptables,
+    };
+    let section = match mode {
+        Mode::Nftables => "nftables",
+        _ => "iptables",
+    };
+    let bit = document
+        .at(&[section, "masqueradeBit"])
+        .and_then(Tree::integer);
+    let bit = bit.and_then(|bit| u8::try_from(bit).ok());
+    Configuration {
+        mode,
+        cluster_cidrs: string(document, &["clusterCIDR"])
+            .split(',')
+            .filter_map(|range| range.trim().parse().ok())
+            .collect(),
+        detect_local: detect_local(document),
+        masquerade_all: truth(document, &[section, "masqueradeAll"]).unwrap_or(false),
+        masquerade_bit: bit
+            .filter(|bit| *bit < 32)
+            .unwrap_or(standard.masquerade_bit),
+        node_port_addresses: node_port_addresses(strings(document, &["nodePortAddresses"])),
+        localhost_node_ports: truth(document, &["iptables", "localhostNodePorts"])
+            .unwrap_or(standard.localhost_node_ports),
+        ..standard
+    }
+}
+
+fn scheduler(name: &str) -> Scheduler {
+    match name {
+        "wrr" => Scheduler::WeightedRoundRobin,
+        "lc" => Scheduler::LeastConnection,
+        "wlc" => Scheduler::WeightedLeastConnection,
+        "sh" => Scheduler::SourceHashing,
+        "dh" => Scheduler::DestinationHashing,
+        "sed" => Scheduler::ShortestExpectedDelay,
+        "nq" => Scheduler::NeverQueue,
+        "mh" => Scheduler::MaglevHashing,
+        _ => Scheduler::RoundRobin,
+    }
+}
+
+fn detect_local(document: &Tree) -> DetectLocal {
+    let name = |key| string(document, &["detectLocal", key]);
+    match string(document, &["detectLocalMode"]).as_str() {
+        "NodeCIDR" => DetectLocal::NodeCidr,
+        "BridgeInterface" => DetectLocal::BridgeInterface(name("bridgeInterface")),
+        "InterfaceNamePrefix" => DetectLocal::InterfaceNamePrefix(name("interfaceNamePrefix")),
+        _ => DetectLocal::ClusterCidr,
+    }
+}
+
+fn node_port_addresses(texts: Vec<String>) -> NodePortAddresses {
+    match &texts[..] {
+        [] => NodePortAddresses::Default,
+        [one] if one == "primary" => NodePortAddresses::Primary,
+        ranges => NodePortAddresses::Networks(
+            ranges
+                .iter()
+                .filter_map(|range| range.parse().ok())
+                .collect(),
+        ),
+    }
+}
