@@ -14,6 +14,7 @@ mod kubernetes;
 mod network;
 mod pods;
 mod regions;
+mod service_rules;
 
 pub use autoscaling::*;
 pub use cluster_dns::*;
@@ -23,6 +24,7 @@ pub use kubernetes::*;
 pub use network::*;
 pub use pods::*;
 pub use regions::*;
+pub use service_rules::*;
 
 use engine::Duration;
 
@@ -98,6 +100,7 @@ pub fn all() -> Vec<FactRow> {
         network::rows(),
         pods::rows(),
         regions::rows(),
+        service_rules::rows(),
     ]
     .concat();
     rows.sort_by_key(|row| row.id);

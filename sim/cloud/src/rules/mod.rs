@@ -8,15 +8,17 @@
 //! Sources: kubernetes/kubernetes v1.30.5 pkg/proxy; rules that kube-proxy 1.36.2 wrote.
 //! Validated by: recordings of kube-proxy 1.36.2 in `tests/parity/kube-proxy`.
 //!
-//! Must never know: time, chance, requests.
+//! Must never know: simulated time, requests. Only [`cost`] knows chance, by the draw it is handed.
 
 mod configuration;
+pub mod cost;
 mod health;
 mod input;
 pub mod iptables;
 mod names;
 mod plan;
 mod select;
+pub mod sync;
 
 pub use configuration::{Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler};
 pub use health::health_check;
