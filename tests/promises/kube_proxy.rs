@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Folders of recordings: the committed ones, and those of further folders.
-fn recordings() -> Vec<PathBuf> {
+pub(super) fn recordings() -> Vec<PathBuf> {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity");
     let further = std::env::var_os("HYBRIDSIM_PARITY").unwrap_or_default();
     let mut found = Vec::new();
@@ -26,12 +26,12 @@ fn recordings() -> Vec<PathBuf> {
     found
 }
 
-fn text(folder: &Path, name: &str) -> Option<String> {
+pub(super) fn text(folder: &Path, name: &str) -> Option<String> {
     std::fs::read_to_string(folder.join(name)).ok()
 }
 
 /// The input of a recording: its manifests as seen from its node.
-fn input(folder: &Path) -> Input {
+pub(super) fn input(folder: &Path) -> Input {
     let file = File {
         name: "manifests.yaml".to_owned(),
         text: text(folder, "manifests.yaml").expect("a recording has manifests"),
@@ -120,7 +120,7 @@ fn differences(
 }
 
 /// Whether a service's endpoints in a recording depend on chance: two slices disagree.
-fn depends_on_chance(folder: &Path) -> bool {
+pub(super) fn depends_on_chance(folder: &Path) -> bool {
     text(folder, "node.txt").is_some_and(|node| node.contains("nondeterministic"))
 }
 

@@ -8,6 +8,7 @@ mod digests;
 mod kube_proxy;
 mod models;
 mod network;
+mod nftables;
 mod readme;
 mod recovery;
 mod scenarios;

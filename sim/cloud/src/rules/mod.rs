@@ -16,6 +16,7 @@ mod health;
 mod input;
 pub mod iptables;
 mod names;
+pub mod nftables;
 mod plan;
 mod select;
 pub mod sync;
