@@ -205,6 +205,10 @@ pub(crate) struct ServiceState<'t> {
     pub(crate) backends: &'t [WorkloadId],
     /// Draws of endpoints.
     pub(crate) stream: Stream,
+    /// Draws of its place among the rules of a node.
+    pub(crate) places: Stream,
+    /// Draws of how warm those rules are.
+    pub(crate) warmth: Stream,
     /// Since when its endpoints have to change.
     pub(crate) changed: Option<Time>,
     /// When they changed last.
@@ -264,6 +268,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: Slab<Task>,
     pub(crate) services: Vec<ServiceState<'t>>,
+    /// Ports of services that nodes have rules for.
+    pub(crate) service_ports: u32,
     pub(crate) endpoint_log: EndpointLog,
     pub(crate) affinities: BTreeMap<(Option<u32>, ServiceId, Address), Affinity>,
     pub(crate) name_service: NameService,

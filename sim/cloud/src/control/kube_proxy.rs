@@ -24,6 +24,8 @@ pub(crate) struct KubeProxy {
     runner: Runner,
     /// When the sync under way began.
     began: Time,
+    /// When the rules in force were written: their order changes with each sync.
+    written: Time,
     /// What is scheduled counts only if nothing has changed since.
     number: u32,
     /// Its end came while the process stood still.
@@ -37,9 +39,15 @@ impl KubeProxy {
         KubeProxy {
             runner: Runner::settled(pacing, Periods::default(), ended, full_due),
             began: Time::ZERO,
+            written: Time::ZERO,
             number: 0,
             unfinished: false,
         }
+    }
+
+    /// When the rules in force were written.
+    pub(crate) fn written(&self) -> Time {
+        self.written
     }
 }
 
@@ -116,6 +124,7 @@ impl Domain<'_> {
             return;
         }
         state.runner.end(Outcome::Done, now);
+        state.written = now;
         let began = state.began;
         let knows = self.heard_until(client, began);
         let kind = ViewKind::KubeProxy;

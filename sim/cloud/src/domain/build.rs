@@ -72,6 +72,11 @@ impl<'t> Domain<'t> {
             pods: Vec::new(),
             tasks: Slab::new(),
             services: Vec::new(),
+            service_ports: described.map_or(0, |cluster| {
+                let services = cluster.services.iter();
+                let ruled = services.filter(|service| service.kind != ServiceKind::Headless);
+                ruled.map(|service| service.ports.len() as u32).sum()
+            }),
             endpoint_log: EndpointLog::new(Vec::new()),
             affinities: BTreeMap::new(),
             name_service: NameService::new(
@@ -175,6 +180,8 @@ impl<'t> Domain<'t> {
             self.services.push(ServiceState {
                 backends: &service.backends,
                 stream: Stream::new(self.seed, &format!("endpoints of {name}")),
+                places: Stream::new(self.seed, &format!("places of {name}")),
+                warmth: Stream::new(self.seed, &format!("warmth of {name}")),
                 changed: None,
                 published: None,
                 slices: Vec::new(),

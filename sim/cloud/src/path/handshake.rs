@@ -1,8 +1,9 @@
 //! Opening a connection: from a name to an address to a handshake.
 //!
 //! Models: a lookup of the name where the client does not know it, the choice of a pod by the
-//! rules of the client's node or by the entry of another cluster, and one round trip. Lost
-//! SYNs are sent again on Linux's schedule, until the caller or the kernel gives up.
+//! rules of the client's node or by the entry of another cluster, and one round trip; the first
+//! SYN pays for the rules that it passes. Lost SYNs are sent again on Linux's schedule, until the
+//! caller or the kernel gives up.
 //!
 //! Approximated: names of another cluster's services cost no lookup. Leaves out: TLS.
 //! Sources: Linux's TCP; [`crate::facts`].
@@ -78,7 +79,9 @@ impl Domain<'_> {
         match choice {
             Choice::Pod(pod) => {
                 let endpoint = self.endpoint(pod, service, None);
-                self.dial(key, Goal::Endpoint(endpoint), context);
+                let rules = self.rules_passed(node, service, identity);
+                self.calls[key].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
+                self.send_syn(key, 0, rules, context);
             }
             Choice::Refuse => {
                 self.connection_failed(key, Reason::NoEndpoints, context);
@@ -93,10 +96,11 @@ impl Domain<'_> {
     /// The handshake begins.
     pub(crate) fn dial(&mut self, key: Key, goal: Goal, context: &mut Clock<'_, Self>) {
         self.calls[key].stage = Stage::Dialling(Some(goal));
-        self.send_syn(key, 0, context);
+        self.send_syn(key, 0, Duration::ZERO, context);
     }
 
-    fn send_syn(&mut self, key: Key, sent: u8, context: &mut Clock<'_, Self>) {
+    /// Sends a SYN, which spends a time in the rules of its node.
+    fn send_syn(&mut self, key: Key, sent: u8, rules: Duration, context: &mut Clock<'_, Self>) {
         let address = self.address(key);
         let call = &self.calls[key];
         let Stage::Dialling(Some(goal)) = call.stage else {
@@ -120,7 +124,7 @@ impl Domain<'_> {
             Goal::Endpoint(endpoint) => {
                 let (from, to) = (self.spot(client), self.spot(endpoint.pod));
                 if let Some(delay) = self.trip_inside(context.now(), from, to, 0, trip, Leg::Syn) {
-                    self.post(delay, packet, context);
+                    self.post(rules + delay, packet, context);
                 }
             }
             Goal::Entry(_) => {
@@ -173,7 +177,8 @@ impl Domain<'_> {
         }
         match call.stage {
             Stage::Dialling(Some(_)) if syn_wait(u32::from(sent) + 1).is_some() => {
-                self.send_syn(key, sent + 1, context);
+                // The kernel knows the connection by now.
+                self.send_syn(key, sent + 1, Duration::ZERO, context);
             }
             Stage::Dialling(_) => self.await_syn_answer(key, sent + 1, context),
             _ => {}

@@ -7,7 +7,12 @@
 //! balancers that pass connections through to a node they believe healthy, whose rules may
 //! send them on to another node. Headless services, whose client picks an address at random.
 //!
-//! Approximated: every answer of the cluster's DNS holds the newest endpoints of a headless
+//! The first packet of a connection pays for the rules that it passes on a node, by the model of
+//! [`crate::rules::cost`], beyond those of a lone service with one endpoint, which measured
+//! round trips hold already.
+//!
+//! Approximated: places of services among the rules are drawn one by one rather than as an
+//! order of all; every cluster's kube-proxy is in iptables mode; every answer of the cluster's DNS holds the newest endpoints of a headless
 //! service; a load balancer is as far from any node as nodes of one zone are from each
 //! other, spreads connections at random, and takes all nodes if it believes none healthy.
 //! Leaves out: topology hints, terminating endpoints as a last resort.
@@ -18,6 +23,7 @@ use super::link::{Address, Goal, Leg, Packet, Spot};
 use super::{CallRef, Endpoint, Identity, Outcome, Task};
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
+use crate::rules::{Mode, cost};
 use crate::scenario::{Packets, ServiceId, TrafficId, TrafficPolicy};
 use engine::{Duration, Time};
 
@@ -93,6 +99,33 @@ impl Domain<'_> {
                 .insert(affinity_key, Affinity { pod, used: now });
         }
         Choice::Pod(pod)
+    }
+
+    /// How long a new connection spends in the rules of a node.
+    pub(crate) fn rules_passed(
+        &self,
+        node: Option<u32>,
+        service: ServiceId,
+        identity: Identity,
+    ) -> Duration {
+        let Some(node) = node else {
+            return Duration::ZERO; // No node, no rules.
+        };
+        let state = &self.nodes[node as usize];
+        let endpoints = state.view.endpoints(&self.endpoint_log, service).len() as u32;
+        let cluster = self.cluster.expect("services belong to clusters");
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        let affinity = match described.session_affinity {
+            None => cost::Affinity::None,
+            Some(_) => cost::Affinity::Client,
+        };
+        let streams = &self.services[service.index()];
+        let written = state.kube_proxy.written().as_nanos();
+        let rules = self.service_ports;
+        let mut place = streams.places.draw(u64::from(node), written);
+        let passed = cost::extra_rules(1 + place.below(rules.max(1)), endpoints, affinity);
+        let mut warmth = streams.warmth.draw(identity.request, identity.branch);
+        cost::walk(Mode::Iptables, passed, rules.max(1), &mut warmth)
     }
 
     /// One of the addresses that a headless service's name answers with.
@@ -206,7 +239,8 @@ impl Domain<'_> {
                 let trip = identity.part(u64::from(sent));
                 let way = self.way_in(endpoint, 0, trip, Leg::Syn, context.now());
                 if let Some(delay) = way {
-                    self.post(delay, packet, context);
+                    let rules = self.rules_passed(node, service, identity);
+                    self.post(rules + delay, packet, context);
                 }
             }
         }

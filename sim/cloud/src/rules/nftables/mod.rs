@@ -17,6 +17,9 @@ pub use list::list;
 
 use std::net::IpAddr;
 
+#[cfg(test)]
+mod tests;
+
 /// A family of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
