@@ -8,6 +8,7 @@ mod completions;
 mod facts;
 mod files;
 mod init;
+mod inspect;
 mod list;
 mod output;
 mod problems;
@@ -50,6 +51,8 @@ enum Command {
     List,
     /// List every default number with its unit, source and grade
     Facts(facts::Arguments),
+    /// Print what a part of a cluster would hold, from manifests
+    Inspect(inspect::Arguments),
     /// Print the JSON Schema of the Scenario kind, for editors
     Schema,
     /// Print a completion script for a shell
@@ -118,6 +121,7 @@ fn dispatch(command: &Command, output: &Output) -> anyhow::Result<End> {
         Command::Init(arguments) => init::run(arguments, output),
         Command::List => list::run(output),
         Command::Facts(arguments) => facts::run(arguments, output),
+        Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Schema => schema::run(output),
         Command::Completions(arguments) => completions::run(arguments, output),
     }

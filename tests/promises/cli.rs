@@ -162,3 +162,39 @@ fn what_init_writes_loads_without_an_error() {
     std::fs::write(&path, output.stdout).expect("written");
     assert_eq!(code(&["check", path.to_str().expect("a path")]), 0);
 }
+
+#[test]
+fn a_node_s_rules_are_printed_in_both_modes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("shop.yaml");
+    let text = "\
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+status: {addresses: [{type: InternalIP, address: 10.60.0.11}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.96.1.2, ports: [{port: 80}]}
+";
+    std::fs::write(&path, text).expect("the file can be written");
+    let path = path.to_str().expect("a plain path");
+    let printed = |part, node| {
+        let output = hybridsim(&["inspect", part, path, "--node", node]);
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).expect("text"),
+        )
+    };
+    let (code, listing) = printed("nftables", "n1");
+    assert_eq!(code, Some(0));
+    assert!(listing.contains("10.96.1.2 . tcp . 80 comment \"shop/web\" : goto reject-chain"));
+    let (code, saved) = printed("iptables", "n1");
+    assert_eq!(code, Some(0));
+    assert!(
+        saved.contains("-A KUBE-SERVICES -d 10.96.1.2/32 -p tcp"),
+        "{saved}"
+    );
+    assert_eq!(printed("nftables", "n2"), (Some(2), String::new()));
+}

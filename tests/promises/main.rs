@@ -6,6 +6,7 @@ mod closed_forms;
 mod controllers;
 mod digests;
 mod kube_proxy;
+mod kube_proxy_cost;
 mod models;
 mod network;
 mod nftables;
