@@ -102,6 +102,7 @@ fn scenario(requests: u64) -> Scenario {
         workloads,
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        dns: cloud::scenario::ClusterDns::default(),
     };
     let duration = Duration::from_nanos((requests as f64 * ARRIVAL_MEAN_NANOS) as u64);
     Scenario {

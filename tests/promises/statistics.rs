@@ -54,6 +54,7 @@ fn queue() -> Scenario {
             services: vec![service()],
             proxies: Vec::new(),
             autoscalers: Vec::new(),
+            dns: cloud::scenario::ClusterDns::default(),
         }],
         user_networks: Vec::new(),
         global_names: Vec::new(),

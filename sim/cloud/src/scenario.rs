@@ -5,9 +5,11 @@
 //! [`Scenario::assert_valid`] states what the types cannot say; whoever builds a
 //! scenario (the loader, a test) is responsible for it.
 
+mod dns;
 mod scaling;
 mod valid;
 
+pub use dns::*;
 pub use scaling::*;
 
 use engine::{Distribution, Duration, Time};
@@ -116,6 +118,8 @@ pub struct Cluster {
     pub proxies: Vec<Proxy>,
     /// HorizontalPodAutoscalers.
     pub autoscalers: Vec<Autoscaler>,
+    /// The cluster's DNS.
+    pub dns: ClusterDns,
 }
 
 /// A machine of a cluster.
@@ -912,6 +916,13 @@ pub enum Fault {
         cluster: ClusterId,
         /// Which.
         component: Component,
+    },
+    /// The cluster's DNS does its work slower, or not at all.
+    DnsThrottled {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Share of its capacity that is left; zero is down.
+        capacity: f64,
     },
 }
 

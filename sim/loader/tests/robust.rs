@@ -29,6 +29,7 @@ fn read(texts: &[String]) {
         region: "local".to_owned(),
         kubernetes_minor: 33,
         zones: vec!["a".to_owned()],
+        dns: cloud::scenario::ClusterDns::default(),
         nodes: Vec::new(),
     };
     let defaults = Defaults {

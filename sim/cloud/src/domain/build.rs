@@ -48,6 +48,8 @@ impl<'t> Domain<'t> {
         let zones = described.map_or(0, |cluster| cluster.zones.len());
         let nodes = described.into_iter().flat_map(|cluster| &cluster.nodes);
         let nodes = nodes.map(|node| node.zone.0);
+        let dns = cluster.map(|cluster| topology.cluster(cluster).dns);
+        let dns = dns.unwrap_or_default();
         let place = topology.partition_name(id);
         let stream = |what: &str| Stream::new(seed, &format!("{what} of {place}"));
         let mut domain = Domain {
@@ -79,12 +81,7 @@ impl<'t> Domain<'t> {
             }),
             endpoint_log: EndpointLog::new(Vec::new()),
             affinities: BTreeMap::new(),
-            name_service: NameService::new(
-                facts::COREDNS_REPLICAS.value,
-                facts::COREDNS_CPU_MILLI.value,
-                facts::COREDNS_MEMORY_BYTES.value,
-                stream("questions"),
-            ),
+            name_service: NameService::new(&dns, stream("questions")),
             lookups: BTreeMap::new(),
             nodes: Vec::new(),
             api: Api::new(stream("API server"), minor),

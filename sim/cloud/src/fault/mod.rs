@@ -8,6 +8,7 @@
 //! Validated by: the property that all levers are at rest after any set of faults, in `tests`.
 
 mod control_plane;
+mod dns_throttled;
 mod failing;
 mod link;
 mod node;
@@ -37,6 +38,8 @@ pub(crate) struct Levers {
     pub(crate) control: ControlLevers,
     /// By partition: what lies between this one and that.
     links: Vec<LinkLevers>,
+    /// Share of the cluster's DNS's capacity that is left.
+    pub(crate) dns_capacity: f64,
 }
 
 /// What a fault can do to a workload's pods.
@@ -88,6 +91,7 @@ impl Levers {
             nodes: vec![NodeLevers::AT_REST; described.map_or(0, |cluster| cluster.nodes.len())],
             control: ControlLevers::at_rest(),
             links: vec![link; topology.partitions.len()],
+            dns_capacity: 1.0,
         }
     }
 
@@ -142,6 +146,9 @@ impl Levers {
                     if owner.is(*cluster) {
                         levers.pull_inside(fault);
                     }
+                }
+                Fault::DnsThrottled { cluster, capacity } => {
+                    dns_throttled::pull(&mut levers, owner, *cluster, *capacity);
                 }
             }
         }

@@ -86,6 +86,8 @@ fn faults_between() -> impl Strategy<Value = Fault> {
             workload,
             factor,
         }),
+        (cluster.clone(), 0.0f64..1.0)
+            .prop_map(|(cluster, capacity)| Fault::DnsThrottled { cluster, capacity }),
         (cluster, 0.0f64..1.0).prop_map(move |(cluster, error_rate)| Fault::Failing {
             cluster,
             workload,

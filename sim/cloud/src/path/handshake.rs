@@ -53,8 +53,11 @@ impl Domain<'_> {
     pub(super) fn name_found(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
         if let Target::Service(_, service) = self.plans[call.plan as usize].target {
-            let until = context.now() + facts::CLUSTER_DNS_TTL.value;
-            self.lookups.insert((call.client, service), until);
+            let ttl = self.name_service.ttl;
+            if !ttl.is_zero() {
+                let until = context.now() + ttl;
+                self.lookups.insert((call.client, service), until);
+            }
         }
         self.connect(key, context);
     }

@@ -18,9 +18,9 @@
 use super::call::Stage;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::kubernetes::resolver::{self, NameForm, ResolverConfig};
+use crate::kubernetes::resolver::{self, ResolverConfig};
 use crate::record::Reason;
-use crate::scenario::ServiceId;
+use crate::scenario::{ClusterDns, ServiceId};
 use crate::slab::Key;
 use engine::{Draw, Duration, Stream, Time};
 
@@ -36,6 +36,8 @@ pub(crate) struct NameService {
     rate: f64,
     /// Memory that one may use.
     memory_limit_bytes: u64,
+    /// How long a pod uses an answer.
+    pub(super) ttl: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +72,7 @@ pub(crate) enum Asked {
 
 impl NameService {
     /// All instances at rest.
-    pub(crate) fn new(
-        replicas: u32,
-        cpu_milli: u64,
-        memory_limit_bytes: u64,
-        stream: Stream,
-    ) -> Self {
+    pub(crate) fn new(dns: &ClusterDns, stream: Stream) -> Self {
         let instance = Instance {
             free: Time::ZERO,
             started: Time::ZERO,
@@ -84,10 +81,11 @@ impl NameService {
         };
         NameService {
             stream,
-            names: names_asked(NameForm::default(), &[]),
-            instances: vec![instance; replicas as usize],
-            rate: resolver::capacity(cpu_milli),
-            memory_limit_bytes,
+            names: names_asked(dns),
+            instances: vec![instance; dns.replicas as usize],
+            rate: resolver::capacity(dns.cpu_milli),
+            memory_limit_bytes: dns.memory_bytes,
+            ttl: dns.ttl,
         }
     }
 
@@ -158,11 +156,12 @@ impl Instance {
 }
 
 /// How many names a pod asks for until a service is found, in its own namespace and in another.
-fn names_asked(form: NameForm, of_node: &[String]) -> [u8; 2] {
+fn names_asked(dns: &ClusterDns) -> [u8; 2] {
     let domain = facts::CLUSTER_DOMAIN.value;
-    let config = ResolverConfig::cluster_first("own", domain, of_node);
+    let of_node = vec!["node.domain".to_owned(); dns.node_domains as usize];
+    let config = ResolverConfig::cluster_first("own", domain, &of_node);
     ["own", "other"].map(|namespace| {
-        let name = form.write("service", namespace, "own", domain);
+        let name = dns.names.write("service", namespace, "own", domain);
         let full = format!("service.{namespace}.svc.{domain}");
         config.names_asked(&name, &full) as u8
     })
@@ -203,8 +202,9 @@ impl Domain<'_> {
         let mut draw = service.stream.draw(identity.request, identity.branch);
         let known = (self.pods.len() + self.services.len()) as u64;
         let questions = resolver::QUESTIONS_PER_NAME;
+        let speed = self.levers.dns_capacity;
         let patience = facts::RESOLVER_TIMEOUT.value;
-        let (instance, wake) = match service.ask(questions, known, 1.0, &mut draw, now) {
+        let (instance, wake) = match service.ask(questions, known, speed, &mut draw, now) {
             Asked::Refused => return self.connection_failed(key, Reason::NameUnresolved, context),
             Asked::Taken {
                 at,
@@ -285,7 +285,13 @@ mod tests {
     }
 
     fn service(replicas: u32, memory_limit_bytes: u64) -> NameService {
-        NameService::new(replicas, 1_000, memory_limit_bytes, stream())
+        let dns = ClusterDns {
+            replicas,
+            cpu_milli: 1_000,
+            memory_bytes: memory_limit_bytes,
+            ..ClusterDns::default()
+        };
+        NameService::new(&dns, stream())
     }
 
     fn turn(asked: Asked) -> f64 {

@@ -151,6 +151,10 @@ impl Scenario {
                 self.assert_workload(*cluster, *workload, name);
                 assert!(*factor > 0.0, "{name}: a factor is positive");
             }
+            Fault::DnsThrottled { cluster, capacity } => assert!(
+                cluster.index() < self.clusters.len() && (0.0..=1.0).contains(capacity),
+                "{name}: no such DNS"
+            ),
             Fault::Failing {
                 cluster,
                 workload,

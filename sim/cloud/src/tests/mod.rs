@@ -3,6 +3,7 @@
 mod control;
 mod execution;
 mod ideal;
+mod names;
 mod network;
 mod nodes;
 mod outages;
@@ -120,6 +121,7 @@ fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
         workloads,
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        dns: ClusterDns::default(),
     }
 }
 

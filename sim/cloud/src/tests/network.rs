@@ -6,7 +6,7 @@ use crate::topology::Topology;
 
 /// Two nodes, one pod of `web` (10 ms) called by one pod of `client` (service time 0) over
 /// HTTP/1.1 without keep-alive.
-fn pair() -> Scenario {
+pub(super) fn pair() -> Scenario {
     let mut client = workload("client", 1, 4, milliseconds(0));
     client.behavior.steps = vec![Step {
         calls: vec![call(1)],
@@ -37,7 +37,7 @@ fn without_jitter(scenario: &Scenario) -> Topology {
     topology
 }
 
-fn run_without_jitter(scenario: &Scenario) -> Record {
+pub(super) fn run_without_jitter(scenario: &Scenario) -> Record {
     simulate(
         &without_jitter(scenario),
         Seed::default(),

@@ -253,6 +253,7 @@ mod tests {
             services: Vec::new(),
             proxies: Vec::new(),
             autoscalers: Vec::new(),
+            dns: crate::scenario::ClusterDns::default(),
         };
         let users = |name: &str, region: &str| UserNetwork {
             name: name.to_owned(),

@@ -27,8 +27,8 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
-    Balance, Behavior, Change, Cluster, Node, Proxy, ProxyId, Resources, Route, RouteBackend,
-    Service, ServiceId, ServiceKind, Station, Workload, WorkloadId, ZoneId,
+    Balance, Behavior, Change, Cluster, ClusterDns, Node, Proxy, ProxyId, Resources, Route,
+    RouteBackend, Service, ServiceId, ServiceKind, Station, Workload, WorkloadId, ZoneId,
 };
 use engine::Duration;
 use labels::LabelIndex;
@@ -50,6 +50,8 @@ pub struct Frame {
     pub zones: Vec<String>,
     /// Machines; Node objects among the manifests replace them.
     pub nodes: Vec<Node>,
+    /// The cluster's DNS.
+    pub dns: ClusterDns,
 }
 
 /// A workload that is declared in the scenario, with a service of its name on port 80 in the
@@ -189,6 +191,7 @@ pub fn assemble(
         services: Vec::new(),
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        dns: frame.dns,
     };
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {

@@ -58,6 +58,7 @@ fn assembled(texts: &[&str]) -> Assembled {
         region: "local".to_owned(),
         kubernetes_minor: 33,
         zones: vec!["a".to_owned()],
+        dns: cloud::scenario::ClusterDns::default(),
         nodes: Vec::new(),
     };
     let assembly = assemble(&frame, &stages, &[], &defaults, &mut diagnostics);

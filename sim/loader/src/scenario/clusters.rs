@@ -10,7 +10,7 @@ use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{QUANTITY, parse_quantity};
 use cloud::facts;
-use cloud::scenario::{Node as Machine, Resources, ZoneId};
+use cloud::scenario::{ClusterDns, Node as Machine, Resources, ZoneId};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,7 @@ pub(super) static CLUSTER: Shape = Shape::new(
             .default(|| json!(format!("1.{}", facts::KUBERNETES_MINOR.value))),
         Field::modelled("nodePools", Kind::List(&Kind::Map(&NODE_POOL)))
             .doc("Its machines; Node objects among the manifests replace them."),
+        Field::modelled("dns", Kind::Map(&super::dns::DNS)).doc("Its DNS."),
         Field::modelled("manifests", TEXT_LIST)
             .doc("Files and folders of manifests, relative to the scenario's own folder."),
     ],
@@ -116,6 +117,7 @@ pub(crate) fn the_default(ideal: bool, span: Span, reader: &mut Reader<'_>) -> C
         kubernetes_minor: reader.fact(&facts::KUBERNETES_MINOR),
         nodes: default_nodes(&zones, ideal, reader),
         zones,
+        dns: ClusterDns::default(),
     };
     ClusterPlan {
         frame,
@@ -176,12 +178,14 @@ fn cluster(
     if nodes.is_empty() && node.get("nodePools").is_none() {
         nodes = default_nodes(&zones, ideal, reader);
     }
+    let dns = super::dns::read(node.get("dns"), reader);
     let frame = Frame {
         name: forms::text(node, "name").unwrap_or_default().to_owned(),
         region,
         kubernetes_minor: minor,
         nodes,
         zones,
+        dns,
     };
     ClusterPlan {
         frame,

@@ -10,6 +10,7 @@ mod build;
 mod clients;
 mod clusters;
 mod distribution;
+mod dns;
 pub(crate) mod entries;
 pub(crate) mod forms;
 mod measures;

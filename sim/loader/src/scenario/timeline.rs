@@ -70,6 +70,9 @@ static FAULT: Shape = Shape::choice(
         Field::modelled("link-loss", Kind::Map(&LINK_LOSS)).doc("A link loses packets."),
         Field::modelled("slow", Kind::Map(&SLOW)).doc("A workload's own work takes longer."),
         Field::modelled("failing", Kind::Map(&FAILING)).doc("A workload answers with errors."),
+        Field::modelled("dns-down", Kind::Map(&DNS_DOWN)).doc("A cluster's DNS answers nobody."),
+        Field::modelled("dns-throttled", Kind::Map(&DNS_THROTTLED))
+            .doc("A cluster's DNS does its work slower."),
     ],
 )
 .doc("What goes wrong.");
@@ -146,6 +149,18 @@ static FAILING: Shape = Shape::new(
         Field::modelled("errorRate", Kind::Format(&SHARE))
             .required()
             .doc("Share of requests that end in an error."),
+        FOR,
+        CLUSTER,
+    ],
+);
+
+static DNS_DOWN: Shape = Shape::new("DnsDown", &[FOR, CLUSTER]);
+static DNS_THROTTLED: Shape = Shape::new(
+    "DnsThrottled",
+    &[
+        Field::modelled("capacity", Kind::Format(&SHARE))
+            .required()
+            .doc("Share of its capacity that is left."),
         FOR,
         CLUSTER,
     ],
@@ -279,6 +294,14 @@ fn read_fault(
                 error_rate,
             }
         }
+        "dns-down" => Fault::DnsThrottled {
+            cluster: names.the_cluster(body, entry.key_span, reader)?,
+            capacity: 0.0,
+        },
+        "dns-throttled" => Fault::DnsThrottled {
+            cluster: names.the_cluster(body, entry.key_span, reader)?,
+            capacity: forms::read(body.get("capacity"), forms::parse_share)?,
+        },
         _ => link_fault(kind, body, names, users, reader)?,
     };
     let lasts = forms::duration(body, "for");
@@ -351,12 +374,14 @@ fn label(kind: &str, body: &Node) -> String {
         "delay",
         "loss",
         "errorRate",
+        "capacity",
     ];
     for key in texts {
         if let Some(text) = forms::text(body, key) {
             words.push(match key {
                 "to" => format!("to {text}"),
                 "delay" | "loss" | "errorRate" => format!("by {text}"),
+                "capacity" => format!("to {text}"),
                 _ => text.to_owned(),
             });
         }

@@ -75,6 +75,7 @@ fn cluster(nodes: Vec<Node>, workloads: Vec<Workload>) -> Cluster {
         services: Vec::new(),
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        dns: crate::scenario::ClusterDns::default(),
     }
 }
 
