@@ -4,9 +4,10 @@
 use cloud::record::Record;
 use cloud::scenario::{
     Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, Discipline, NetworkModel,
-    OnFailure, Placement, Protocol, RateProfile, Replications, RequestAttributes, Retry, RunPlan,
-    Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Step, Traffic, TrafficPolicy,
-    TrafficSource, TrafficTarget, Workload, WorkloadId, WorkloadKind,
+    OnFailure, Placement, Probes, Protocol, RateProfile, Replications, RequestAttributes, Retry,
+    Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Step,
+    Termination, Traffic, TrafficPolicy, TrafficSource, TrafficTarget, Workload, WorkloadId,
+    WorkloadKind,
 };
 use cloud::{Options, compile, simulate};
 use engine::{Distribution, Duration, Seed};
@@ -152,6 +153,9 @@ fn workload(
         replicas: 1,
         placement: Placement::default(),
         start_up: Duration::ZERO,
+        probes: Probes::default(),
+        termination: Termination::default(),
+        rollout: Rollout::of(WorkloadKind::Inline),
         station: Station {
             discipline: Discipline::Fifo { workers },
             queue_max: None,

@@ -2,10 +2,10 @@
 
 use cloud::scenario::{
     Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, Discipline, NetworkModel, Node,
-    Placement, Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry, RunPlan,
-    Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Traffic, TrafficPolicy,
-    TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload, WorkloadId, WorkloadKind,
-    ZoneId,
+    Placement, Probes, Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry,
+    Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Termination,
+    Traffic, TrafficPolicy, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload,
+    WorkloadId, WorkloadKind, ZoneId,
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
@@ -28,6 +28,9 @@ fn queue() -> Scenario {
         replicas: 1,
         placement: Placement::default(),
         start_up: Duration::ZERO,
+        probes: Probes::default(),
+        termination: Termination::default(),
+        rollout: Rollout::of(WorkloadKind::Inline),
         station: Station {
             discipline: Discipline::Fifo { workers: 1 },
             queue_max: None,

@@ -9,11 +9,13 @@ use crate::balance;
 use crate::control::api::{Api, Client};
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
+use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::fault::Levers;
+use crate::kubernetes::kubelet::Life;
 use crate::meter::Meters;
 use crate::path::connection::{Pool, PoolTarget};
 use crate::path::link::{Address, Packet, Parcel, Wire};
@@ -94,12 +96,20 @@ pub(crate) enum Event {
     /// A check has gone unanswered.
     CheckTimedOut { name: u16, answer: u16, number: u64 },
 
-    /// A new pod of a workload is to be bound.
-    PodScheduled(WorkloadId),
-    /// A pod is ready.
-    PodStarted { pod: u32, restarts: u32 },
-    /// A stopping pod is looked at.
-    DrainCheck(u32),
+    /// A workload's pods are looked at by what keeps their number.
+    ControllerLooks(WorkloadId),
+    /// A Deployment's ReplicaSets are looked at.
+    DeploymentLooks(WorkloadId),
+    /// A new pod is to be bound.
+    PodScheduled(u32),
+    /// Something in the life of a pod falls due.
+    PodWakes(u32),
+    /// What a kubelet has found out about a pod is written.
+    PodStatus(u32),
+    /// A kubelet hears that a pod is to end.
+    PodStops(u32),
+    /// A pod's end is written.
+    PodDeleted(u32),
     /// A pass looks whether a silent node is lost.
     NodeLost { node: u32, number: u32 },
     /// Its pods are not ready.
@@ -138,55 +148,66 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) struct Pod {
     pub(crate) workload: WorkloadId,
-    /// `None` for machines outside the cluster's nodes.
+    /// Position among its workload's revisions.
+    pub(crate) revision: u32,
+    /// Its number within a StatefulSet.
+    pub(crate) ordinal: Option<u32>,
+    /// Position among the partition's behaviours.
+    pub(crate) behavior: u32,
+    /// `None` for machines outside the cluster's nodes, and until it is bound.
     pub(crate) node: Option<u32>,
     pub(crate) zone: u32,
     pub(crate) station: Station,
-    /// How often it was restarted on its node.
+    /// How often its container has ended to be started again.
     pub(crate) restarts: u32,
     /// What it does.
     pub(crate) phase: Phase,
-    /// Whether the control plane believes it ready.
+    /// Under its kubelet, from being bound until it is gone.
+    pub(crate) life: Option<Box<Life>>,
+    /// For when its life's next event is in the calendar.
+    pub(crate) wakes_at: Time,
+    /// Whether the API server holds it ready.
     pub(crate) ready: bool,
-    /// Whether its place on its node was given up.
-    pub(crate) released: bool,
-    /// When it is killed if it stops.
-    pub(crate) kill_at: Time,
-    /// When it was bound to its node.
+    /// Since when that is so.
+    pub(crate) ready_since: Time,
     pub(crate) created: Time,
-    /// When its readiness changed last.
-    pub(crate) ready_changed: Time,
+    /// Whether its end was asked for.
+    pub(crate) deleted: bool,
+    /// Whether its object is gone.
+    pub(crate) released: bool,
     pub(crate) counters: Counters,
+    /// What decides between equal pods.
+    pub(crate) uid: u64,
 }
 
-/// The life of a pod.
+/// What a pod does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Bound to a node, not serving yet.
+    /// Not serving yet.
     Starting,
     /// Serving.
     Running,
-    /// Serving, asked to stop.
+    /// Finishing what it has begun, and taking no new connections.
     Terminating,
-    /// Gone, or on a node that is down.
+    /// Gone, between two containers, or on a node that is down.
     Dead,
 }
 
 /// What a workload's pods share.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadState {
-    /// Position among the partition's behaviours.
-    pub(crate) behavior: u32,
     /// Draws of service times and own errors.
     pub(crate) service_times: Stream,
     /// Draws of whether calls are made.
     pub(crate) calls: Stream,
     /// Pods wanted.
     pub(crate) replicas: u32,
-    /// Pods about to be bound.
-    pub(crate) coming: u32,
-    /// Pods that found no node.
-    pub(crate) pending: u32,
+    /// Pods whose objects exist, oldest first.
+    pub(crate) pods: Vec<u32>,
+    /// Of these, those that found no node.
+    pub(crate) pending: Vec<u32>,
+    /// What its controllers know.
+    pub(crate) controller: ControllerState,
 }
 
 /// A behaviour with its calls as plans.
@@ -235,6 +256,8 @@ pub(crate) struct NodeState {
     pub(crate) heartbeat: Heartbeat,
     /// Its way out to other nodes.
     pub(crate) wire: Wire,
+    /// Pods bound to it whose objects exist, oldest first.
+    pub(crate) pods: Vec<u32>,
 }
 
 /// A partition at work.
@@ -279,6 +302,10 @@ pub(crate) struct Domain<'t> {
     pub(crate) api: Api,
     pub(crate) leaders: [Leader; 2],
     pub(crate) lifecycle: NodeLifecycle,
+    /// Draws of when kubelets look at their containers.
+    pub(crate) kubelets: Stream,
+    /// Draws of pods' UIDs.
+    pub(crate) uids: Stream,
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) balancers: Vec<Balancer>,
     pub(crate) autoscalers: Vec<AutoscalerState>,
@@ -417,9 +444,6 @@ impl engine::Partition for Domain<'_> {
                 let name = GlobalNameId(u32::from(name));
                 self.checked(name, u32::from(answer), number, false, context);
             }
-            Event::PodScheduled(workload) => self.schedule_pod(workload, context),
-            Event::PodStarted { pod, restarts } => self.pod_started(pod, restarts, context),
-            Event::DrainCheck(pod) => self.check_drain(pod, context),
             Event::NodeLost { node, number } => self.node_lost(node, number, context),
             Event::PodsUnready { node, number } => self.pods_unready(node, number, context),
             Event::NodeTainted { node, number } => self.node_tainted(node, number),
@@ -433,6 +457,13 @@ impl engine::Partition for Domain<'_> {
                 self.node_evicted(node, number, stay_seconds, context);
             }
             Event::NodeHeard { node, number } => self.node_heard(node, number, context),
+            Event::ControllerLooks(workload) => self.controller_looks(workload, context),
+            Event::DeploymentLooks(workload) => self.deployment_looks(workload, context),
+            Event::PodScheduled(pod) => self.schedule_pod(pod, context),
+            Event::PodWakes(pod) => self.pod_wakes(pod, context),
+            Event::PodStatus(pod) => self.pod_status_written(pod, context),
+            Event::PodStops(pod) => self.pod_hears_of_end(pod, context),
+            Event::PodDeleted(pod) => self.pod_deleted(pod, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

@@ -7,10 +7,13 @@
 
 mod dns;
 mod scaling;
+mod template;
 mod valid;
 
+pub use crate::kubernetes::probe::Probes;
 pub use dns::*;
 pub use scaling::*;
+pub use template::*;
 
 use engine::{Distribution, Duration, Time};
 use std::collections::BTreeMap;
@@ -198,8 +201,14 @@ pub struct Workload {
     pub replicas: u32,
     /// What decides where its pods may run.
     pub placement: Placement,
-    /// Time from being bound to a node to being Ready.
+    /// Time from being bound to a node until the application can serve.
     pub start_up: Duration,
+    /// How its pods are probed.
+    pub probes: Probes,
+    /// How its pods end.
+    pub termination: Termination,
+    /// How changed pods take the place of the others.
+    pub rollout: Rollout,
     /// How one pod serves.
     pub station: Station,
     /// What one pod does with a request.
@@ -784,8 +793,10 @@ pub enum Action {
 pub enum Change {
     /// A workload's replica count.
     Replicas(WorkloadId, u32),
-    /// What a workload does.
+    /// What a workload's pods do: those of a controller are replaced by new ones.
     Behavior(WorkloadId, Behavior),
+    /// A workload's pods shall be again as they were before the last change of them.
+    Rollback(WorkloadId),
     /// Which workloads back a service.
     Backends(ServiceId, Vec<WorkloadId>),
     /// A proxy's routes.

@@ -17,7 +17,7 @@ use crate::fault::Levers;
 use crate::kubernetes::bucket::Bucket;
 use crate::kubernetes::etcd::{self, Role};
 use crate::kubernetes::reflector::{self, Break};
-use crate::scenario::{Component, ProxyId};
+use crate::scenario::{Component, ProxyId, WorkloadId};
 use engine::{Draw, Duration, Stream, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,14 +187,29 @@ impl Domain<'_> {
         able && self.acts(client)
     }
 
+    /// Whether a client can act now; it will be told when it can, if it cannot.
+    pub(crate) fn can_act(&mut self, client: Client) -> bool {
+        let able = self.is_ideal() || self.works(client);
+        if !able {
+            self.api.waiting.insert(client);
+        }
+        able
+    }
+
+    /// How much longer than an ordinary write one takes that is asked for now. `None`: as
+    /// [`Domain::api_write`].
+    pub(crate) fn write_wait(&mut self, client: Client, now: Time) -> Option<Duration> {
+        let write = self.api_write(client, now)?;
+        Some(write.saturating_sub(facts::API_WRITE_DELAY.value))
+    }
+
     /// How long a write takes that is asked for now. `None`: it cannot be done now, and the
     /// client will be told when it can.
     pub(crate) fn api_write(&mut self, client: Client, now: Time) -> Option<Duration> {
         if self.is_ideal() {
             return Some(facts::API_WRITE_DELAY.value);
         }
-        if !self.works(client) {
-            self.api.waiting.insert(client);
+        if !self.can_act(client) {
             return None;
         }
         let stall = self.api.stalled_until.saturating_since(now);
@@ -355,8 +370,9 @@ impl Domain<'_> {
             Client::ControllerManager => {
                 self.node_lifecycle_resumed(context);
                 self.endpoints_resumed(context);
-                for workload in 0..self.workloads.len() {
-                    self.reconcile(workload.into(), context);
+                for workload in (0..self.workloads.len()).map(WorkloadId::from) {
+                    self.reconcile(workload, context);
+                    self.pods_changed(workload, context);
                 }
             }
             Client::Scheduler => self.retry_pending(context),
@@ -384,8 +400,8 @@ impl Domain<'_> {
                 Component::ControllerManager | Component::Scheduler => {}
                 Component::KubeProxy(node) if restarted => self.kube_proxy_starts(node, context),
                 Component::KubeProxy(node) => self.kube_proxy_resumed(node, context),
-                // What becomes of silent kubelets is seen where nodes move.
-                Component::Kubelet(_) => {}
+                // What becomes of silence is seen where nodes move.
+                Component::Kubelet(node) => self.kubelet_acts(node, context),
             }
         }
     }

@@ -1,11 +1,9 @@
 //! Applying changed objects: from the API server to controllers and proxies.
 //!
-//! Models: a write that takes its time; replica counts and backends then go their way through
-//! controllers and endpoints, routes reach proxies one watch later.
-//! Approximated: changed behaviour holds for all pods as soon as it is written; rolling
-//! updates come with the controllers' own clocks.
+//! Models: a write that takes its time; replica counts, changed pods and backends then go
+//! their way through controllers and endpoints, routes reach proxies one watch later.
 //! Sources: [`crate::facts`].
-//! Validated by: scaling up and down, and a canary by weights, in the crate's tests.
+//! Validated by: scaling up and down, rollouts, and a canary by weights, in the crate's tests.
 
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
@@ -26,9 +24,9 @@ impl Domain<'_> {
                     self.reconcile(*workload, context);
                 }
                 Change::Behavior(workload, behavior) => {
-                    let behavior = self.add_behavior(*workload, behavior);
-                    self.workloads[workload.index()].behavior = behavior;
+                    self.change_pods(*workload, behavior, context);
                 }
+                Change::Rollback(workload) => self.roll_back(*workload, context),
                 Change::Backends(service, backends) => {
                     self.services[service.index()].backends = backends;
                     self.endpoints_changed(*service, context);

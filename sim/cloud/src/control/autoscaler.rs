@@ -69,7 +69,7 @@ impl Domain<'_> {
         let now = context.now();
         for position in 0..self.autoscalers.len() as u32 {
             let workload = self.autoscaler(position).workload;
-            for pod in self.pods_of(workload) {
+            for pod in self.workloads[workload.index()].pods.clone() {
                 let state = &mut self.pods[pod as usize];
                 state.counters.read(now, now + self.metrics_age);
             }
@@ -120,43 +120,22 @@ impl Domain<'_> {
         let described = &self.topology.cluster(cluster).workloads[workload.index()];
         let milli = described.placement.requests.cpu_milli;
         let request = (milli > 0).then_some(milli);
-        let pods = self.pods_of(workload).into_iter();
-        let mut samples: Vec<_> = pods
-            .map(|pod| sample(&self.pods[pod as usize], request, now))
-            .collect();
-        // Those that have no node yet.
-        let state = &self.workloads[workload.index()];
-        let pending = PodSample {
-            phase: SamplePhase::Pending,
-            started: now,
-            ready: false,
-            ready_changed: now,
-            cpu_request_milli: request,
-            usage: None,
-        };
-        let waiting = (state.pending + state.coming) as usize;
-        samples.extend(std::iter::repeat_n(pending, waiting));
-        samples
-    }
-
-    /// A workload's pods whose objects are there.
-    fn pods_of(&self, workload: WorkloadId) -> Vec<u32> {
-        let pods = (0..).zip(&self.pods);
-        let there = pods.filter(|(_, pod)| pod.workload == workload && !pod.released);
-        there.map(|(position, _)| position).collect()
+        let pods = self.workloads[workload.index()].pods.iter().copied();
+        pods.map(|pod| sample(&self.pods[pod as usize], request, now))
+            .collect()
     }
 }
 
 fn sample(pod: &Pod, cpu_request_milli: Option<u64>, now: Time) -> PodSample {
     PodSample {
         phase: match pod.phase {
+            _ if pod.deleted => SamplePhase::Leaving,
             Phase::Starting => SamplePhase::Pending,
-            Phase::Running | Phase::Dead => SamplePhase::Running,
-            Phase::Terminating => SamplePhase::Leaving,
+            Phase::Running | Phase::Terminating | Phase::Dead => SamplePhase::Running,
         },
         started: pod.created,
         ready: pod.ready,
-        ready_changed: pod.ready_changed,
+        ready_changed: pod.ready_since,
         cpu_request_milli,
         // Nobody reads a container that is gone.
         usage: pod

@@ -11,7 +11,7 @@
 //! Validated by: the recording of delays; staleness and outages in the crate's tests.
 
 use super::api::Client;
-use crate::domain::{Clock, Domain, Event, Phase};
+use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::slices;
 use crate::meter::Observation;
@@ -79,15 +79,18 @@ impl Domain<'_> {
         let cluster = self.cluster.expect("services belong to clusters");
         let unready_too =
             self.topology.cluster(cluster).services[service.index()].publish_not_ready;
-        let state = &self.services[service.index()];
-        let pods = (0..).zip(&self.pods);
-        pods.filter(|(_, pod)| {
-            let present = matches!(pod.phase, Phase::Starting | Phase::Running);
-            let wanted = pod.ready || (unready_too && present);
-            wanted && state.backends.contains(&pod.workload)
-        })
-        .map(|(index, _)| index)
-        .collect()
+        let backends = self.services[service.index()].backends.iter();
+        let pods = backends.flat_map(|workload| &self.workloads[workload.index()].pods);
+        let mut wanted: Vec<u32> = pods
+            .copied()
+            .filter(|&pod| {
+                let state = &self.pods[pod as usize];
+                let has_address = state.life.is_some();
+                !state.deleted && (state.ready || (unready_too && has_address))
+            })
+            .collect();
+        wanted.sort_unstable();
+        wanted
     }
 
     /// The EndpointSlice controller writes.

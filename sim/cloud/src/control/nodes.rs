@@ -17,7 +17,7 @@
 //! Validated by: losses of nodes, zones and kubelets, in the crate's tests.
 
 use super::api::Client;
-use crate::domain::{Clock, Domain, Event, Phase};
+use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::fault::Levers;
 use crate::kubernetes::eviction::{self, EvictionQueue, Grid, Monitor, ZoneMode};
@@ -117,11 +117,8 @@ impl NodeLifecycle {
 }
 
 impl Domain<'_> {
-    fn pods_on(&self, node: u32) -> Vec<u32> {
-        let pods = (0u32..).zip(&self.pods);
-        pods.filter(|(_, pod)| pod.node == Some(node) && !pod.released)
-            .map(|(index, _)| index)
-            .collect()
+    pub(super) fn pods_on(&self, node: u32) -> Vec<u32> {
+        self.nodes[node as usize].pods.clone()
     }
 
     /// Whether something about the node itself keeps its kubelet from the API server.
@@ -163,23 +160,18 @@ impl Domain<'_> {
     /// A machine loses its power.
     fn node_stops(&mut self, node: u32, context: &mut Clock<'_, Self>) {
         for pod in self.pods_on(node) {
-            self.pod_dies(pod, context);
+            self.live(pod, context, |life, _, told| life.power_off(told));
         }
     }
 
     /// A machine has power again: it starts the pods it still has.
     fn node_starts(&mut self, node: u32, context: &mut Clock<'_, Self>) {
         self.mark_unready(node, context);
-        let cluster = self.cluster.expect("nodes belong to clusters");
-        let slow = self.levers.speed(node).disk_factor;
+        let pace = self.pace(Some(node));
         for pod in self.pods_on(node) {
-            let state = &mut self.pods[pod as usize];
-            state.phase = Phase::Starting;
-            state.restarts += 1;
-            let restarts = state.restarts;
-            let described = &self.topology.cluster(cluster).workloads[state.workload.index()];
-            let start_up = described.start_up.mul_f64(slow);
-            context.after(start_up, Event::PodStarted { pod, restarts });
+            self.live(pod, context, |life, now, told| {
+                life.power_on(pace, now, told);
+            });
         }
         self.kube_proxy_starts(node, context);
     }
@@ -257,12 +249,7 @@ impl Domain<'_> {
 
     fn mark_unready(&mut self, node: u32, context: &mut Clock<'_, Self>) {
         for pod in self.pods_on(node) {
-            let state = &mut self.pods[pod as usize];
-            if std::mem::take(&mut state.ready) {
-                state.ready_changed = context.now();
-                let workload = state.workload;
-                self.readiness_changed(workload, context);
-            }
+            self.set_ready(pod, false, context);
         }
     }
 
@@ -380,19 +367,9 @@ impl Domain<'_> {
         {
             return;
         }
-        let cluster = self.cluster.expect("nodes belong to clusters");
         for pod in self.pods_on(node) {
-            if self.stay_seconds(pod) != Some(stay_seconds) {
-                continue;
-            }
-            let workload = self.pods[pod as usize].workload;
-            match self.topology.cluster(cluster).workloads[workload.index()].kind {
-                WorkloadKind::DaemonSet | WorkloadKind::StatefulSet => {}
-                WorkloadKind::Pod | WorkloadKind::External => self.release(pod, context),
-                WorkloadKind::Deployment | WorkloadKind::ReplicaSet | WorkloadKind::Inline => {
-                    self.release(pod, context);
-                    self.reconcile(workload, context);
-                }
+            if self.stay_seconds(pod) == Some(stay_seconds) {
+                self.delete_pod(pod, Duration::ZERO, context);
             }
         }
     }
@@ -424,9 +401,8 @@ impl Domain<'_> {
         state.phase = now;
         state.renewed = None;
         self.lifecycle.silent.remove(&node);
-        self.end_deleted_pods(node, context);
+        self.kubelet_catches_up(node, context);
         if self.nodes[node as usize].heartbeat.lost {
-            self.report_pods(node, context);
             self.clear_node(node, context);
         }
     }
@@ -451,33 +427,11 @@ impl Domain<'_> {
         context.schedule(pass, Event::PassEnds);
     }
 
-    /// Pods that were deleted while their kubelet was silent end now.
-    fn end_deleted_pods(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        for pod in 0..self.pods.len() as u32 {
-            let state = &self.pods[pod as usize];
-            let runs = matches!(state.phase, Phase::Running | Phase::Terminating);
-            if state.node == Some(node) && state.released && runs {
-                self.pod_dies(pod, context);
-                self.announce_closing(pod, context);
-            }
-        }
-    }
-
-    /// A kubelet says again which of its pods are ready.
-    fn report_pods(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        for pod in self.pods_on(node) {
-            let state = &mut self.pods[pod as usize];
-            if state.phase == Phase::Running && !std::mem::replace(&mut state.ready, true) {
-                state.ready_changed = context.now();
-                let workload = state.workload;
-                self.readiness_changed(workload, context);
-            }
-        }
-    }
-
-    /// A kubelet's watch is back: it has nothing else to catch up with.
+    /// A kubelet's watch is back, or it can write again.
     pub(super) fn kubelet_resumed(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        if self.lifecycle.silent.contains(&node) && !self.is_silent(&self.levers, node) {
+        if !self.lifecycle.silent.contains(&node) {
+            self.kubelet_catches_up(node, context);
+        } else if !self.is_silent(&self.levers, node) {
             self.may_be_heard(node, false, context);
         }
     }

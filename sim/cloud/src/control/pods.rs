@@ -1,20 +1,17 @@
-//! Pods: how they come, serve and go.
+//! Pods: objects that controllers create and delete, and what becomes of a pod's requests.
 //!
-//! Models: a controller that keeps the wanted number of pods of each workload: a missing one
-//! is created after a delay, scheduled, bound and started; one too many is asked to stop,
-//! leaves the endpoints, finishes what it has begun and is killed after its grace period. A
-//! pod that finds no node is Pending until something changes. A pod that dies takes its
-//! requests with it; its node, or the load balancer before it, tells the clients.
+//! Models: a pod is created, bound to a node, lives there under its kubelet, is asked to end,
+//! and its object leaves when the kubelet has let it go. A pod that finds no node is Pending
+//! until something changes. A container that ends takes its requests with it; its node, or
+//! the load balancer before it, tells the clients.
 //!
-//! Approximated: a stopping pod takes new connections until no node's rules lead to it any
-//! more, as with a sleep before its end that is long enough; the others close when it is asked
-//! to stop. Leaves out: probes, restarts of containers in place, rolling updates.
-//! Sources: kubernetes/kubernetes pkg/controller, pkg/kubelet; [`crate::facts`].
+//! Sources: kubernetes/kubernetes pkg/controller, pkg/scheduler; [`crate::facts`].
 //! Validated by: the lives of pods computed by hand in the crate's tests.
 
 use crate::control::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase, Pod};
 use crate::facts;
+use crate::kubernetes::kubelet::Life;
 use crate::meter::Observation;
 use crate::path::link::Packet;
 use crate::path::station::Station;
@@ -25,45 +22,104 @@ use crate::scenario::{WorkloadId, WorkloadKind};
 use crate::topology::PartitionKind;
 use engine::{Duration, Time};
 
-/// How often a stopping pod is looked at.
-const DRAIN_CHECK: Duration = Duration::from_secs(1);
-
 impl Domain<'_> {
-    /// Adds a pod on a node and gives its position.
-    pub(crate) fn add_pod(
-        &mut self,
-        workload: WorkloadId,
-        node: Option<u32>,
-        phase: Phase,
-        now: Time,
-    ) -> u32 {
+    /// What keeps a workload's pods.
+    pub(crate) fn kind(&self, workload: WorkloadId) -> WorkloadKind {
+        let cluster = self.cluster.expect("workloads run in clusters");
+        self.topology.cluster(cluster).workloads[workload.index()].kind
+    }
+
+    /// Adds the object of a pod and gives its position.
+    fn add_pod(&mut self, workload: WorkloadId, revision: u32, now: Time) -> u32 {
         let cluster = self.cluster.expect("pods run in clusters");
-        let described = self.topology.cluster(cluster);
-        let station = &described.workloads[workload.index()].station;
+        let station = &self.topology.cluster(cluster).workloads[workload.index()].station;
+        let pod = self.pods.len() as u32;
+        let state = &mut self.workloads[workload.index()];
+        state.pods.push(pod);
         self.pods.push(Pod {
             workload,
-            node,
-            zone: node.map_or(0, |node| described.nodes[node as usize].zone.0),
+            revision,
+            ordinal: None,
+            behavior: state.controller.revisions[revision as usize].behavior,
+            node: None,
+            zone: 0,
             station: Station::new(station),
             restarts: 0,
-            phase,
+            phase: Phase::Starting,
+            life: None,
+            wakes_at: Time::MAX,
             ready: false,
-            released: false,
-            kill_at: Time::MAX,
+            ready_since: now,
             created: now,
-            ready_changed: now,
+            deleted: false,
+            released: false,
             counters: Counters::new(),
+            uid: self.uids.draw(u64::from(pod), 0).word(),
         });
-        let pod = self.pods.len() as u32 - 1;
-        if phase == Phase::Running {
-            self.pods[pod as usize].ready = true;
-            self.pods[pod as usize].counters.start(now);
-            self.add_capacity(pod, 1, now);
-        }
         pod
     }
 
-    fn add_capacity(&mut self, pod: u32, sign: i64, now: Time) {
+    /// Adds a pod that has been ready for long.
+    pub(crate) fn establish_pod(&mut self, workload: WorkloadId, node: Option<u32>) {
+        let now = Time::ZERO;
+        let pod = self.add_pod(workload, 0, now);
+        self.number(pod);
+        self.put(pod, node);
+        let plan = self.workloads[workload.index()].controller.plan(0);
+        // A pod comes to its node at any instant; its probes stand on a grid through it.
+        let phase = self.kubelets.draw(u64::from(pod), 1).uniform();
+        let admitted = now + facts::PROBE_PERIOD.value.mul_f64(phase);
+        let life = Life::established(plan, self.pace(node), admitted, now);
+        let state = &mut self.pods[pod as usize];
+        state.life = Some(Box::new(life));
+        state.phase = Phase::Running;
+        state.ready = true;
+        state.counters.start(now);
+        self.add_capacity(pod, 1, now);
+    }
+
+    /// Adds a pod that has found no node.
+    pub(crate) fn add_pending_pod(&mut self, workload: WorkloadId) {
+        let pod = self.add_pod(workload, 0, Time::ZERO);
+        self.number(pod);
+        self.workloads[workload.index()].pending.push(pod);
+    }
+
+    /// Gives the pod of a StatefulSet the number after those there are.
+    fn number(&mut self, pod: u32) {
+        let workload = self.pods[pod as usize].workload;
+        if self.kind(workload) == WorkloadKind::StatefulSet {
+            let count = self.workloads[workload.index()].pods.len() as u32;
+            self.pods[pod as usize].ordinal = Some(count - 1);
+        }
+    }
+
+    /// Puts a pod on its node.
+    fn put(&mut self, pod: u32, node: Option<u32>) {
+        let cluster = self.cluster.expect("pods run in clusters");
+        let described = self.topology.cluster(cluster);
+        let state = &mut self.pods[pod as usize];
+        state.node = node;
+        state.zone = node.map_or(0, |node| described.nodes[node as usize].zone.0);
+    }
+
+    /// A controller has a pod created; its turn with the scheduler comes after `wait`.
+    pub(crate) fn create_pod(
+        &mut self,
+        workload: WorkloadId,
+        revision: u32,
+        ordinal: Option<u32>,
+        wait: Duration,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let pod = self.add_pod(workload, revision, context.now());
+        self.pods[pod as usize].ordinal = ordinal;
+        let delay = wait + facts::SCHEDULING_DELAY.value;
+        context.after(delay, Event::PodScheduled(pod));
+    }
+
+    /// Adds to what a workload's stations can do, for a pod that comes (1) or goes (-1).
+    pub(crate) fn add_capacity(&mut self, pod: u32, sign: i64, now: Time) {
         let cluster = self.cluster.expect("pods run in clusters");
         let workload = self.pods[pod as usize].workload;
         let station = &self.topology.cluster(cluster).workloads[workload.index()].station;
@@ -72,159 +128,86 @@ impl Domain<'_> {
             .observe(now, Observation::Capacity(workload, change));
     }
 
-    /// Pods of a workload that count towards its replicas.
-    fn active(&self, workload: WorkloadId) -> impl DoubleEndedIterator<Item = u32> + '_ {
-        (0..self.pods.len() as u32).filter(move |&pod| {
-            let pod = &self.pods[pod as usize];
-            pod.workload == workload && !pod.released && pod.phase != Phase::Terminating
+    /// A new pod is bound to a node, if there is one for it.
+    pub(crate) fn schedule_pod(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        let state = &self.pods[pod as usize];
+        if state.released {
+            return;
+        }
+        let workload = state.workload;
+        if self.api_write(Client::Scheduler, context.now()).is_none() {
+            return self.workloads[workload.index()].pending.push(pod);
+        }
+        let outside = self.is_ideal() || self.kind(workload) == WorkloadKind::External;
+        let node = match self.scheduler.as_mut().filter(|_| !outside) {
+            None => None,
+            Some(scheduler) => match scheduler.place(workload) {
+                Ok(node) => {
+                    self.nodes[node as usize].pods.push(pod);
+                    Some(node)
+                }
+                Err(_) => return self.workloads[workload.index()].pending.push(pod),
+            },
+        };
+        self.put(pod, node);
+        if let Some(watch) = self.kubelet_hears(node) {
+            self.begin_life(pod, context.now() + watch, context);
+        }
+    }
+
+    /// How long until the kubelet of a node hears of what is written now, if it does; machines
+    /// outside of nodes hear at once.
+    fn kubelet_hears(&self, node: Option<u32>) -> Option<Duration> {
+        node.map_or(Some(Duration::ZERO), |node| {
+            self.watch(Client::Kubelet(node))
         })
     }
 
-    /// A controller looks whether a workload has the pods it wants.
-    pub(crate) fn reconcile(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
-        let wanted = self.workloads[workload.index()].replicas as usize;
-        let state = &self.workloads[workload.index()];
-        let present = self.active(workload).count() + (state.coming + state.pending) as usize;
-        for _ in present..wanted {
-            let now = context.now();
-            let Some(write) = self.api_write(Client::ControllerManager, now) else {
-                return;
-            };
-            self.workloads[workload.index()].coming += 1;
-            // The controller's delay holds a write of the ordinary kind already.
-            let wait = write.saturating_sub(facts::API_WRITE_DELAY.value);
-            let delay = facts::REPLACEMENT_DELAY.value + facts::SCHEDULING_DELAY.value;
-            context.after(delay + wait, Event::PodScheduled(workload));
-        }
-        for _ in wanted..present {
-            let pending = &mut self.workloads[workload.index()].pending;
-            if *pending > 0 {
-                *pending -= 1;
-                continue;
-            }
-            let Some(pod) = self.least_worth_keeping(workload) else {
-                return;
-            };
-            self.stop_pod(pod, context);
-        }
-    }
-
-    /// The pod to stop first: one that is not ready, else the newest.
-    fn least_worth_keeping(&self, workload: WorkloadId) -> Option<u32> {
-        let not_ready = self
-            .active(workload)
-            .rev()
-            .find(|&pod| !self.pods[pod as usize].ready);
-        not_ready.or_else(|| self.active(workload).next_back())
-    }
-
-    /// A new pod is bound to a node, if there is one for it.
-    pub(crate) fn schedule_pod(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
-        self.workloads[workload.index()].coming -= 1;
-        let wanted = self.workloads[workload.index()].replicas as usize;
-        if self.active(workload).count() >= wanted {
-            return;
-        }
-        if self.api_write(Client::Scheduler, context.now()).is_none() {
-            self.workloads[workload.index()].pending += 1;
-            return;
-        }
-        let cluster = self.cluster.expect("pods run in clusters");
-        let described = &self.topology.cluster(cluster).workloads[workload.index()];
-        let node = if self.is_ideal() || described.kind == WorkloadKind::External {
-            None
-        } else {
-            match self
-                .scheduler
-                .as_mut()
-                .map(|scheduler| scheduler.place(workload))
-            {
-                Some(Ok(node)) => Some(node),
-                _ => {
-                    self.workloads[workload.index()].pending += 1;
-                    return;
-                }
-            }
-        };
-        let pod = self.add_pod(workload, node, Phase::Starting, context.now());
-        let restarts = 0;
-        context.after(described.start_up, Event::PodStarted { pod, restarts });
+    /// The kubelet of a pod hears of it.
+    pub(super) fn begin_life(&mut self, pod: u32, now: Time, context: &mut Clock<'_, Self>) {
+        let state = &self.pods[pod as usize];
+        let controller = &self.workloads[state.workload.index()].controller;
+        let plan = controller.plan(state.revision);
+        let life = Life::admitted(plan, self.pace(state.node), now);
+        self.pods[pod as usize].life = Some(Box::new(life));
+        self.await_wake(pod, context);
     }
 
     /// Room has come free, or a node: pending pods try again.
     pub(crate) fn retry_pending(&mut self, context: &mut Clock<'_, Self>) {
         for index in 0..self.workloads.len() {
-            let state = &mut self.workloads[index];
-            let pending = std::mem::take(&mut state.pending);
-            state.coming += pending;
-            for _ in 0..pending {
-                let event = Event::PodScheduled(WorkloadId::from(index));
-                context.after(facts::SCHEDULING_DELAY.value, event);
+            for pod in std::mem::take(&mut self.workloads[index].pending) {
+                let delay = facts::SCHEDULING_DELAY.value;
+                context.after(delay, Event::PodScheduled(pod));
             }
         }
     }
 
-    /// A pod has started and is ready.
-    pub(crate) fn pod_started(&mut self, pod: u32, restarts: u32, context: &mut Clock<'_, Self>) {
+    /// A pod's end is asked for, and written after `wait`.
+    pub(crate) fn delete_pod(&mut self, pod: u32, wait: Duration, context: &mut Clock<'_, Self>) {
         let state = &mut self.pods[pod as usize];
-        if state.phase != Phase::Starting || state.restarts != restarts {
+        if state.released || std::mem::replace(&mut state.deleted, true) {
             return;
         }
-        state.phase = Phase::Running;
-        state.ready = true;
-        state.ready_changed = context.now();
-        state.counters.start(context.now());
-        let workload = state.workload;
-        self.add_capacity(pod, 1, context.now());
-        self.readiness_changed(workload, context);
-    }
-
-    /// A pod is asked to stop.
-    pub(crate) fn stop_pod(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
-        let state = &mut self.pods[pod as usize];
-        let (workload, phase) = (state.workload, state.phase);
-        state.ready = false;
-        if phase != Phase::Running {
-            self.pod_dies(pod, context);
-            self.release(pod, context);
-            return;
+        if wait.is_zero() {
+            self.pod_deleted(pod, context);
+        } else {
+            context.after(wait, Event::PodDeleted(pod));
         }
-        state.phase = Phase::Terminating;
-        self.readiness_changed(workload, context);
-        self.announce_closing(pod, context);
-        let kill_at = context.now() + facts::TERMINATION_GRACE_PERIOD.value;
-        self.pods[pod as usize].kill_at = kill_at;
-        context.after(DRAIN_CHECK, Event::DrainCheck(pod));
     }
 
-    /// Whether a stopping pod has nothing left to do.
-    pub(crate) fn check_drain(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+    /// A pod's end is written: it leaves its services, and its kubelet will hear of it.
+    pub(crate) fn pod_deleted(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let state = &self.pods[pod as usize];
-        if state.phase != Phase::Terminating {
-            return;
+        let (workload, node) = (state.workload, state.node);
+        if node.is_none() && state.life.is_none() {
+            return self.release(pod, context);
         }
-        let idle = state.station.present == 0 && !self.is_known(pod);
-        if idle || context.now() >= state.kill_at {
-            self.pod_dies(pod, context);
-            self.release(pod, context);
-            return;
+        self.readiness_changed(workload, context);
+        self.pods_changed(workload, context);
+        if let Some(watch) = self.kubelet_hears(node) {
+            context.after(watch, Event::PodStops(pod));
         }
-        context.after(DRAIN_CHECK, Event::DrainCheck(pod));
-    }
-
-    /// Whether any node's rules still lead to a pod.
-    fn is_known(&self, pod: u32) -> bool {
-        let services = (0u32..).zip(&self.services);
-        let mut services = services
-            .filter(|(_, service)| service.backends.contains(&self.pods[pod as usize].workload))
-            .map(|(index, _)| crate::scenario::ServiceId(index));
-        services.any(|service| {
-            self.nodes.iter().any(|node| {
-                node.view
-                    .endpoints(&self.endpoint_log, service)
-                    .contains(&pod)
-            })
-        })
     }
 
     /// A pod stops serving at once: its requests are lost and its own calls are not awaited.
@@ -301,17 +284,25 @@ impl Domain<'_> {
         self.lookups.retain(|(client, _), _| *client != pod);
     }
 
-    /// A pod's place on its node is free again.
+    /// A pod's object goes, and its place on its node is free again.
     pub(crate) fn release(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let state = &mut self.pods[pod as usize];
         if std::mem::replace(&mut state.released, true) {
             return;
         }
-        let workload = state.workload;
-        if let (Some(node), Some(scheduler)) = (state.node, self.scheduler.as_mut()) {
+        state.life = None;
+        state.ready = false;
+        let (workload, node) = (state.workload, state.node);
+        let owner = &mut self.workloads[workload.index()];
+        owner.pods.retain(|&other| other != pod);
+        owner.pending.retain(|&other| other != pod);
+        if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
+            self.nodes[node as usize].pods.retain(|&other| other != pod);
             scheduler.release(node, workload);
             self.retry_pending(context);
         }
+        self.readiness_changed(workload, context);
+        self.pods_changed(workload, context);
     }
 
     /// A pod closes its idle connections, wherever their clients are.

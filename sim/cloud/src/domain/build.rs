@@ -1,10 +1,11 @@
 //! A partition at the start of a replication, from the topology's tables.
 
-use super::{BehaviorState, Domain, NodeState, Phase, Pod, ServiceState, WorkloadState};
+use super::{BehaviorState, Domain, NodeState, Phase, ServiceState, WorkloadState};
 use crate::balance;
 use crate::control::api::Api;
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
+use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
@@ -87,6 +88,8 @@ impl<'t> Domain<'t> {
             api: Api::new(stream("API server"), minor),
             leaders: Leader::both(stream("leaders")),
             lifecycle: NodeLifecycle::new(stream("node lifecycle"), minor, zones, nodes),
+            kubelets: stream("kubelets"),
+            uids: stream("uids"),
             scheduler: None,
             balancers: Vec::new(),
             autoscalers: Vec::new(),
@@ -139,21 +142,25 @@ impl<'t> Domain<'t> {
                 "{}/{:?}/{}/{}",
                 described.name, workload.kind, workload.namespace, workload.name
             );
-            let behavior = self.add_behavior(id, &workload.behavior);
             let stream = |what: &str| Stream::new(self.seed, &format!("{what} of {name}"));
             let running = plan.pods.iter().filter(|pod| pod.workload == id).count() as u32;
             let pending = plan.pending.iter().filter(|(pod, _)| *pod == id).count() as u32;
             self.workloads.push(WorkloadState {
-                behavior,
                 service_times: stream("service times"),
                 calls: stream("calls"),
                 replicas: running + pending,
-                coming: 0,
-                pending,
+                pods: Vec::new(),
+                pending: Vec::new(),
+                controller: ControllerState::default(),
             });
+            self.add_revision(id, &workload.behavior);
+            self.settle(id);
         }
         for pod in &plan.pods {
-            self.add_pod(pod.workload, pod.node, Phase::Running, Time::ZERO);
+            self.establish_pod(pod.workload, pod.node);
+        }
+        for (workload, _) in &plan.pending {
+            self.add_pending_pod(*workload);
         }
         let autoscalers = described.autoscalers.iter();
         self.autoscalers = autoscalers.map(|_| AutoscalerState::new()).collect();
@@ -173,7 +180,10 @@ impl<'t> Domain<'t> {
         let described = topology.cluster(id);
         for service in &described.services {
             let name = format!("{}/{}/{}", described.name, service.namespace, service.name);
-            let pods = 0..self.pods.len() as u32;
+            let pods = (0..).zip(&self.pods);
+            let ready =
+                pods.filter(|(_, pod)| pod.ready && service.backends.contains(&pod.workload));
+            let ready = ready.map(|(pod, _)| pod).collect();
             self.services.push(ServiceState {
                 backends: &service.backends,
                 stream: Stream::new(self.seed, &format!("endpoints of {name}")),
@@ -184,9 +194,7 @@ impl<'t> Domain<'t> {
                 slices: Vec::new(),
                 slice_delays: Stream::new(self.seed, &format!("slices of {name}")),
                 slice_updates: 0,
-                ready: pods
-                    .filter(|&pod| service.backends.contains(&self.pods[pod as usize].workload))
-                    .collect(),
+                ready,
                 turn: balance::Turn::default(),
             });
         }
@@ -216,7 +224,13 @@ impl<'t> Domain<'t> {
                 kube_proxy: KubeProxy::settled(described.kubernetes_minor, Time::ZERO, full),
                 heartbeat: Heartbeat::new(renewed),
                 wire: Wire::default(),
+                pods: Vec::new(),
             });
+        }
+        for (pod, state) in (0..).zip(&self.pods) {
+            if let Some(node) = state.node {
+                self.nodes[node as usize].pods.push(pod);
+            }
         }
         for (index, service) in described.services.iter().enumerate() {
             if service.kind == ServiceKind::LoadBalancer {
@@ -260,10 +274,10 @@ impl<'t> Domain<'t> {
 
     /// One of a workload's running pods, by turn.
     pub(crate) fn running_pod(&self, workload: WorkloadId, turn: u32) -> Option<u32> {
-        let running = |pod: &&Pod| pod.workload == workload && pod.phase == Phase::Running;
-        let count = self.pods.iter().filter(running).count() as u32;
+        let pods = &self.workloads[workload.index()].pods;
+        let running = |pod: &&u32| self.pods[**pod as usize].phase == Phase::Running;
+        let count = pods.iter().filter(running).count() as u32;
         let position = turn.checked_rem(count)?;
-        let mut running = (0u32..).zip(&self.pods).filter(|(_, pod)| running(pod));
-        running.nth(position as usize).map(|(index, _)| index)
+        pods.iter().filter(running).nth(position as usize).copied()
     }
 }

@@ -33,6 +33,18 @@ facts! {
         Source, "kubernetes/kubernetes v1.20.2 pkg/kubelet/kuberuntime/kuberuntime_container.go, minimumGracePeriodInSeconds";
 
     // controllers
+    /// Surge, and pods that may be unavailable, of a rolling update that does not say.
+    ROLLING_UPDATE_PERCENT: u32 = 25, "%", "kubernetes.deployment.rolling-update-share",
+        "Kubernetes Deployment", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go";
+    /// Pods that a rolling update of a DaemonSet replaces at once, if it does not say.
+    DAEMON_SET_UNAVAILABLE_MAX: u32 = 1, "", "kubernetes.daemonset.unavailable-max",
+        "Kubernetes DaemonSet", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go";
+    /// How long a rollout may stand still before it counts as failed.
+    PROGRESS_DEADLINE: Duration = Duration::from_secs(600), "s",
+        "kubernetes.deployment.progress-deadline", "Kubernetes Deployment", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go";
     /// Most pods that one look of a controller creates or deletes.
     CONTROLLER_BURST: u32 = 500, "", "kubernetes.controller.burst-replicas",
         "kube-controller-manager", "all",

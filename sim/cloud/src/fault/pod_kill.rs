@@ -2,7 +2,7 @@
 //! replace them, and bare pods stay away.
 
 use crate::domain::{Clock, Domain, Phase};
-use crate::scenario::{WorkloadId, WorkloadKind};
+use crate::scenario::WorkloadId;
 use engine::Stream;
 
 impl Domain<'_> {
@@ -19,29 +19,20 @@ impl Domain<'_> {
         let described = &self.topology.cluster(cluster).workloads[workload.index()];
         let name = format!("pods killed of {}/{}", described.namespace, described.name);
         let mut draw = Stream::new(self.seed, &name).draw(context.now().as_nanos(), 0);
-        let mut running: Vec<u32> = (0..self.pods.len() as u32)
-            .filter(|&pod| {
-                let pod = &self.pods[pod as usize];
-                pod.workload == workload && pod.phase == Phase::Running
-            })
+        let pods = self.workloads[workload.index()].pods.iter().copied();
+        let mut running: Vec<u32> = pods
+            .filter(|&pod| self.pods[pod as usize].phase == Phase::Running)
             .collect();
         for _ in 0..count.min(running.len() as u32) {
             let chosen = draw.below(running.len() as u32);
             let pod = running.swap_remove(chosen as usize);
             self.kill_pod(pod, context);
         }
-        let replaced = !matches!(described.kind, WorkloadKind::Pod | WorkloadKind::External);
-        if replaced {
-            self.reconcile(workload, context);
-        }
     }
 
     fn kill_pod(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
-        let workload = self.pods[pod as usize].workload;
-        self.pods[pod as usize].ready = false;
         self.pod_dies(pod, context);
         self.announce_closing(pod, context);
         self.release(pod, context);
-        self.readiness_changed(workload, context);
     }
 }

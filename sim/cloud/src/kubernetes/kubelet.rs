@@ -13,7 +13,9 @@
 
 use super::back_off::{BackOff, Pauses};
 use super::probe::{Condition, Prober, Probes, Verdict};
+use crate::scenario::OnStop;
 use engine::{Duration, Time};
+use std::sync::Arc;
 
 /// What a pod asks of its kubelet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +30,8 @@ pub struct Plan {
     pub pre_stop: Duration,
     /// How long it may take to stop, hook and all.
     pub grace: Duration,
-    /// Whether it finishes what it has begun when it is told to stop.
-    pub drains: Drains,
-}
-
-/// What an application does when it is told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drains {
-    /// Takes no new connections, finishes what it has begun, and exits.
-    Yes,
-    /// Exits at once.
-    No,
+    /// What the application does when it is told to stop.
+    pub on_stop: OnStop,
 }
 
 /// How fast a kubelet is.
@@ -153,7 +146,7 @@ enum Container {
 /// A pod's life so far.
 #[derive(Clone, Debug)]
 pub struct Life {
-    plan: Plan,
+    plan: Arc<Plan>,
     pace: Pace,
     /// When the kubelet heard of it: its probes stand on a grid through this instant.
     admitted: Time,
@@ -162,7 +155,7 @@ pub struct Life {
     hangs: bool,
     /// When the kubelet gets to know what the container has become.
     notice: Option<Time>,
-    prober: Option<Prober>,
+    prober: Option<Box<Prober>>,
     back_off: BackOff,
     ready: bool,
     /// Whether its end was asked for.
@@ -171,14 +164,13 @@ pub struct Life {
 
 impl Life {
     /// A pod that its kubelet hears of now.
-    pub fn admitted(plan: Plan, pace: Pace, now: Time) -> Life {
+    pub fn admitted(plan: Arc<Plan>, pace: Pace, now: Time) -> Life {
+        let until = now + pace.sandbox + plan.init;
         Life {
             plan,
             pace,
             admitted: now,
-            stage: Stage::Preparing {
-                until: now + pace.sandbox + plan.init,
-            },
+            stage: Stage::Preparing { until },
             container: Container::Absent,
             hangs: false,
             notice: None,
@@ -190,16 +182,16 @@ impl Life {
     }
 
     /// A pod that serves and is ready at `now`, and has been for long.
-    pub fn established(plan: Plan, pace: Pace, admitted: Time, now: Time) -> Life {
+    pub fn established(plan: Arc<Plan>, pace: Pace, admitted: Time, now: Time) -> Life {
+        let mut probes = plan.probes;
         let mut life = Life::admitted(plan, pace, admitted);
         life.stage = Stage::Watching;
         life.container = Container::Serving { since: now };
         life.ready = true;
         let condition = Condition::Healthy;
-        let mut probes = plan.probes;
         probes.startup = None;
         let (prober, _) = Prober::new(probes, admitted, admitted, now, condition);
-        life.prober = Some(prober.established());
+        life.prober = Some(Box::new(prober.established()));
         life
     }
 
@@ -208,9 +200,9 @@ impl Life {
         self.ready
     }
 
-    /// Whether its end was asked for.
-    pub fn is_deleted(&self) -> bool {
-        self.deleted
+    /// Whether the kubelet has let it go.
+    pub fn is_gone(&self) -> bool {
+        self.stage == Stage::Gone
     }
 
     /// Whether its container runs, as far as the kubelet knows.
@@ -232,7 +224,7 @@ impl Life {
             Container::Starting { serves_at, .. } if !self.hangs => Some(serves_at),
             _ => None,
         };
-        let probes = self.prober.and_then(|prober| prober.turns_at());
+        let probes = self.prober.as_ref().and_then(|prober| prober.turns_at());
         let all = [stage, application, self.notice, probes];
         all.into_iter().flatten().min()
     }
@@ -320,7 +312,7 @@ impl Life {
                 let condition = self.condition();
                 let (prober, verdict) =
                     Prober::new(self.plan.probes, self.admitted, since, at, condition);
-                self.prober = Some(prober);
+                self.prober = Some(Box::new(prober));
                 if verdict == Some(Verdict::Ready) {
                     self.find_ready(true, told);
                 }
@@ -412,8 +404,8 @@ impl Life {
         if self.hangs {
             return; // It does not hear.
         }
-        match (self.container, self.plan.drains) {
-            (Container::Serving { .. }, Drains::Yes) => {
+        match (self.container, self.plan.on_stop) {
+            (Container::Serving { .. }, OnStop::Drain) => {
                 self.container = Container::Draining;
                 self.condition_changed(at);
                 told.push(Told::Drains);
@@ -498,7 +490,7 @@ impl Life {
     }
 
     /// The node runs again: the kubelet has forgotten all pauses and starts afresh.
-    pub fn power_on(&mut self, now: Time, told: &mut Vec<Told>) {
+    pub fn power_on(&mut self, pace: Pace, now: Time, told: &mut Vec<Told>) {
         if self.stage != Stage::Off {
             return;
         }
@@ -507,7 +499,7 @@ impl Life {
             return self.leave(told);
         }
         let hangs = self.hangs;
-        *self = Life::admitted(self.plan, self.pace, now);
+        *self = Life::admitted(self.plan.clone(), pace, now);
         self.hangs = hangs;
     }
 }

@@ -67,7 +67,7 @@ impl Worker {
         let mut worker = Worker {
             probe,
             condition,
-            next: phase,
+            next: Time::from_nanos(phase.as_nanos() % probe.period.as_nanos()),
             last: verdict.unwrap_or(false),
             run: 0,
             verdict,
@@ -222,8 +222,8 @@ pub struct Prober {
 
 impl Prober {
     /// A container that runs from `since` on, as its kubelet finds out at `noticed`, probed on
-    /// a grid through `phase`, which is not after that. What it answers is `condition`. Gives
-    /// whether it is ready at once.
+    /// a grid through `phase`. What it answers is `condition`. Gives whether it is ready at
+    /// once.
     pub fn new(
         probes: Probes,
         phase: Time,

@@ -188,6 +188,11 @@ impl Domain<'_> {
                 self.admit(from, address, identity, service, sent, context);
             }
             Goal::Endpoint(endpoint) => match self.fate(endpoint) {
+                // Who is stopping no longer listens; rules that still lead there do not know.
+                Fate::Served if self.pods[endpoint.pod as usize].phase == Phase::Terminating => {
+                    let denied = Packet::Refused { to: from };
+                    self.send_back(from, endpoint, denied, trip, context);
+                }
                 Fate::Served => {
                     let granted = Packet::Connected { to: from, endpoint };
                     self.send_back(from, endpoint, granted, trip, context);

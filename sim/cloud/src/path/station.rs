@@ -13,7 +13,7 @@
 use super::service::RequestArrival;
 use super::sharing::Sharing;
 use super::{Outcome, Task};
-use crate::domain::{Clock, Domain, Event};
+use crate::domain::{Clock, Domain, Event, Phase};
 use crate::meter::Observation;
 use crate::record::Reason;
 use crate::scenario::Discipline;
@@ -115,7 +115,7 @@ impl Domain<'_> {
         pod.station.present += 1;
         pod.counters.request();
         self.meters.observe(now, Observation::Arrived(workload));
-        let behavior = self.workloads[workload.index()].behavior;
+        let behavior = pod.behavior;
         let task = self.tasks.insert(Task {
             reply: request.from,
             identity: request.identity,
@@ -253,6 +253,7 @@ impl Domain<'_> {
         let task = self.tasks.remove(key).expect("a task finishes once");
         let pod = &mut self.pods[task.pod as usize];
         pod.station.present -= 1;
+        let drained = pod.phase == Phase::Terminating && pod.station.present == 0;
         let observation = Observation::Finished {
             workload: pod.workload,
             arrived: task.arrived,
@@ -260,6 +261,9 @@ impl Domain<'_> {
         };
         self.meters.observe(now, observation);
         self.answer(&task, outcome, context);
+        if drained {
+            self.pod_idle(task.pod, context);
+        }
     }
 
     /// The worker of a request, if it holds one, turns to the next that waits.

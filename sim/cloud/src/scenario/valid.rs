@@ -93,7 +93,9 @@ impl Scenario {
 
     fn assert_change(&self, cluster: ClusterId, change: &Change, name: &str) {
         match change {
-            Change::Replicas(workload, _) => self.assert_workload(cluster, *workload, name),
+            Change::Replicas(workload, _) | Change::Rollback(workload) => {
+                self.assert_workload(cluster, *workload, name);
+            }
             Change::Behavior(workload, behavior) => {
                 self.assert_workload(cluster, *workload, name);
                 assert_behavior(&self.clusters[cluster.index()], behavior, name);

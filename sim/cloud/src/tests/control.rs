@@ -41,6 +41,8 @@ fn staleness(record: &Record, kind: ViewKind) -> (u64, Duration) {
 #[test]
 fn scaling_down_loses_no_request() {
     let mut scenario = entry();
+    let pre_stop = Duration::from_secs(5);
+    scenario.clusters[0].workloads[0].termination.pre_stop = pre_stop;
     scenario.timeline = vec![scale(30, 1)];
     let record = run(&scenario);
     let users = &record.traffic[0];
@@ -58,20 +60,21 @@ fn scaling_up_adds_capacity_once_the_pods_have_started() {
     let mut scenario = entry();
     scenario.timeline = vec![scale(30, 4)];
     let record = run(&scenario);
-    // Two pods of four workers for 100 s, two more from 30 s + 5 ms (write) + 20 ms
-    // (controller) + 10 ms (scheduler) + 2 s (start) on.
-    let capacity_ms = 2 * 4 * 100_000 + 2 * 4 * (100_000 - 32_035);
+    // Two pods of four workers for 100 s, two more from 30 s + 5 ms (write) + 20 ms each
+    // (Deployment, ReplicaSet) + 10 ms (scheduler) + 5 ms (watch) + 2 s (start) on; the
+    // ReplicaSet tries one before it creates the other, 5 ms later.
+    let capacity_ms = 2 * 4 * 100_000 + 4 * (100_000 - 32_060) + 4 * (100_000 - 32_065);
     assert_eq!(record.workloads[0].capacity_ns, capacity_ms * 1_000_000);
 }
 
-/// Pods that come within half a second of each other, in a version of Kubernetes: the updates
+/// Pods that go within half a second of each other, in a version of Kubernetes: the updates
 /// of views and the greatest staleness, in milliseconds.
 fn two_in_a_row(minor: u32) -> (u64, f64) {
     let mut scenario = entry();
     scenario.clusters[0].kubernetes_minor = minor;
-    scenario.clusters[0].workloads[0].start_up = Duration::from_millis(100);
+    scenario.clusters[0].workloads[0].replicas = 4;
     scenario.timeline = vec![scale(30, 3)];
-    let mut later = scale(30, 4);
+    let mut later = scale(30, 2);
     later.at += Duration::from_millis(500);
     scenario.timeline.push(later);
     let record = run(&scenario);
@@ -84,7 +87,7 @@ fn syncs_keep_their_distance() {
     let (updates, greatest) = two_in_a_row(34);
     assert_eq!(updates, 4);
     // First sync done 40 ms after its slice; the next begins a second later and takes 35 ms; its
-    // pod was ready 500 ms after the other. The slice takes 1.3 to 106.4 ms.
+    // pod was deleted 500 ms after the other. The slice takes 1.3 to 106.4 ms.
     assert!((576.3..681.5).contains(&greatest), "{greatest} ms");
 }
 
@@ -166,7 +169,7 @@ fn a_node_that_returns_starts_its_pods_again() {
     let users = &record.traffic[0];
     assert!(users.failures[Reason::Refused as usize] > 0);
     let last = users.failing.last().unwrap().1;
-    // Back at 15 s, known not to be ready by then, ready at 17 s.
+    // Back at 15 s, known not to be ready by then, serving at 17 s.
     assert!(last < Time::ZERO + Duration::from_secs(17), "{last}");
     let capacity_ms = 2 * 4 * 60_000 - 4 * 7_000;
     assert_eq!(record.workloads[0].capacity_ns, capacity_ms * 1_000_000);

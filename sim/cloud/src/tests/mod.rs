@@ -10,6 +10,7 @@ mod outages;
 mod properties;
 mod proxies;
 mod regions;
+mod rollouts;
 mod scaling;
 
 use crate::scenario::*;
@@ -31,6 +32,9 @@ pub(crate) fn workload(
         replicas,
         placement: Placement::default(),
         start_up: Duration::from_secs(2),
+        probes: Probes::default(),
+        termination: Termination::default(),
+        rollout: Rollout::of(WorkloadKind::Inline),
         station: Station {
             discipline: Discipline::Fifo { workers },
             queue_max: None,

@@ -180,7 +180,8 @@ fn connections_choose_each_endpoint_alike_and_affinity_sticks() {
 #[test]
 fn a_killed_pod_resets_its_requests_and_is_replaced() {
     let mut scenario = pair();
-    scenario.traffic[0].arrivals = at_milliseconds(&[1_000, 1_900, 4_500]);
+    scenario.traffic[0].arrivals = at_milliseconds(&[1_000, 1_900, 6_000]);
+    scenario.run.duration = Duration::from_secs(8);
     scenario.traffic[0].timeout = Some(Duration::from_millis(500));
     scenario.timeline = vec![fault_at(
         1_005,
@@ -194,7 +195,8 @@ fn a_killed_pod_resets_its_requests_and_is_replaced() {
     let record = run_without_jitter(&scenario);
     let users = &record.traffic[0];
     // The first is reset at 1005; at 1900 every node knows that there is no endpoint; from
-    // 3035 on there is one again, and the rules follow within a second or two.
+    // 3040 on there is one again; its kubelet notices within a second, and the rules follow
+    // within another.
     assert_eq!(users.failures[Reason::Reset as usize], 1);
     assert_eq!(users.failures[Reason::NoEndpoints as usize], 1);
     assert_eq!(users.succeeded, 1);

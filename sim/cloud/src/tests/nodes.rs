@@ -87,12 +87,13 @@ fn pods_are_deleted_after_their_toleration() {
     for replication in 0..40 {
         at_end(&scenario, replication, |domain| {
             let times = published(domain);
-            // Lost, and a pod elsewhere 2 s after the deletion at the end of 300 s, the taint
-            // having come up to 1.4 s late.
+            // Lost, and a pod elsewhere serves 2 s after the deletion at the end of 300 s, the
+            // taint having come up to 1.4 s late; its kubelet notices within a second.
             assert_eq!(times.len(), 2);
             let apart = times[1] - times[0];
-            assert!((301.9..303.7).contains(&apart), "{apart}");
-            assert_eq!(pods_of(domain, 0), []);
+            assert!((301.9..304.8).contains(&apart), "{apart}");
+            // Nobody can say that it has ended.
+            assert_eq!(pods_of(domain, 0), [(Phase::Dead, false)]);
             assert_eq!(pods_of(domain, 1), [(Phase::Running, true); 2]);
         });
     }
@@ -101,7 +102,7 @@ fn pods_are_deleted_after_their_toleration() {
 /// How many of the nodes' pods have been deleted by the end.
 fn deleted(scenario: &Scenario) -> usize {
     at_end(scenario, 0, |domain| {
-        domain.pods.iter().filter(|pod| pod.released).count()
+        domain.pods.iter().filter(|pod| pod.deleted).count()
     })
 }
 
@@ -145,7 +146,7 @@ fn a_node_that_returns_in_time_keeps_its_pods() {
         assert_eq!(pods_of(domain, 0), [(Phase::Running, true)]);
         assert_eq!(domain.pods.len(), 2, "nothing was replaced");
         let times = published(domain);
-        assert!((252.0..252.2).contains(&times[1]), "{times:?}");
+        assert!((252.0..253.2).contains(&times[1]), "{times:?}");
     });
 }
 

@@ -162,12 +162,12 @@ fn without_a_scheduler_pods_wait() {
     let mut scenario = fleet(2, 33, 100);
     scenario.timeline = vec![down(Component::Scheduler, 10, 100), pod_kill(20)];
     at_end(&scenario, 0, |domain| {
-        assert_eq!(domain.workloads[0].pending, 1);
+        assert_eq!(domain.workloads[0].pending.len(), 1);
         assert_eq!(ready(domain), 1);
     });
     scenario.run.duration = Duration::from_secs(200);
     at_end(&scenario, 0, |domain| {
-        assert_eq!(domain.workloads[0].pending, 0);
+        assert_eq!(domain.workloads[0].pending.len(), 0);
         assert_eq!(ready(domain), 2);
     });
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::strategy::Strategy;
 
 fn protocols() -> impl Strategy<Value = Protocol> {
     prop_oneof![

@@ -27,8 +27,9 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
-    Balance, Behavior, Change, Cluster, ClusterDns, Node, Proxy, ProxyId, Resources, Route,
-    RouteBackend, Service, ServiceId, ServiceKind, Station, Workload, WorkloadId, ZoneId,
+    Balance, Behavior, Change, Cluster, ClusterDns, Node, Probes, Proxy, ProxyId, Resources,
+    Rollout, Route, RouteBackend, Service, ServiceId, ServiceKind, Station, Termination, Workload,
+    WorkloadId, ZoneId,
 };
 use engine::Duration;
 use labels::LabelIndex;
@@ -398,6 +399,9 @@ fn workload(
         replicas,
         placement: view.placement.clone(),
         start_up: Duration::max(start_up, view.readiness_delay),
+        probes: Probes::default(),
+        termination: Termination::default(),
+        rollout: Rollout::of(view.kind),
         station,
         behavior,
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::facts;
 use crate::kubernetes::probe::Probe;
+use crate::scenario::OnStop;
 
 fn seconds(count: f64) -> Duration {
     Duration::from_nanos((count * 1e9).round() as u64)
@@ -32,7 +33,7 @@ fn plan() -> Plan {
         probes: Probes::default(),
         pre_stop: Duration::ZERO,
         grace: facts::TERMINATION_GRACE_PERIOD.value,
-        drains: Drains::Yes,
+        on_stop: OnStop::Drain,
     }
 }
 
@@ -93,12 +94,17 @@ impl Diary {
 }
 
 fn established(plan: Plan) -> Diary {
-    Diary::new(Life::established(plan, pace(), Time::ZERO, Time::ZERO))
+    Diary::new(Life::established(
+        plan.into(),
+        pace(),
+        Time::ZERO,
+        Time::ZERO,
+    ))
 }
 
 #[test]
 fn a_pod_without_probes_is_ready_before_it_serves() {
-    let mut pod = Diary::new(Life::admitted(plan(), pace(), at(0.25)));
+    let mut pod = Diary::new(Life::admitted(plan().into(), pace(), at(0.25)));
     let told = pod.until(100.0).take();
     // Sandbox 0.7 s, container 0.3 s, noticed at the full second, serving 3 s after its start.
     let expected = [
@@ -114,7 +120,7 @@ fn a_pod_without_probes_is_ready_before_it_serves() {
 fn a_pod_with_a_readiness_probe_is_ready_once_it_serves() {
     let mut probed = plan();
     probed.probes.readiness = Some(probe());
-    let mut pod = Diary::new(Life::admitted(probed, pace(), at(0.25)));
+    let mut pod = Diary::new(Life::admitted(probed.into(), pace(), at(0.25)));
     let told = pod.until(100.0).take();
     assert_eq!(told[2..], [(4.25, Told::Serves), (10.25, Told::Ready)]);
 }
@@ -219,7 +225,7 @@ fn a_pod_that_does_not_drain_in_time_is_killed() {
 #[test]
 fn a_pod_that_exits_at_once_loses_what_it_has() {
     let rude = Plan {
-        drains: Drains::No,
+        on_stop: OnStop::Exit,
         ..plan()
     };
     let mut pod = established(rude);
@@ -238,7 +244,7 @@ fn a_pod_that_exits_at_once_loses_what_it_has() {
 
 #[test]
 fn a_pod_without_a_container_goes_at_once() {
-    let mut pod = Diary::new(Life::admitted(plan(), pace(), at(0.25)));
+    let mut pod = Diary::new(Life::admitted(plan().into(), pace(), at(0.25)));
     let told = pod
         .act(0.5, |life, now, told| life.delete(now, told))
         .until(100.0)
@@ -273,7 +279,7 @@ fn power_comes_back_to_a_fresh_start() {
     let mut pod = established(plan());
     let told = pod
         .act(10.0, |life, _, told| life.power_off(told))
-        .act(20.25, |life, now, told| life.power_on(now, told))
+        .act(20.25, |life, now, told| life.power_on(pace(), now, told))
         .until(100.0)
         .take();
     let expected = [
@@ -290,7 +296,7 @@ fn power_comes_back_to_a_fresh_start() {
     let told = pod
         .act(10.0, |life, _, told| life.power_off(told))
         .act(12.0, |life, now, told| life.delete(now, told))
-        .act(20.25, |life, now, told| life.power_on(now, told))
+        .act(20.25, |life, now, told| life.power_on(pace(), now, told))
         .take();
     assert_eq!(told[1..], [(20.25, Told::NotReady), (20.25, Told::Gone)]);
 }

@@ -50,6 +50,9 @@ fn workload(name: &str, requests: Resources) -> Workload {
             ..Placement::default()
         },
         start_up: Duration::ZERO,
+        probes: Default::default(),
+        termination: Default::default(),
+        rollout: crate::scenario::Rollout::of(crate::scenario::WorkloadKind::Deployment),
         station: Station {
             discipline: Discipline::Fifo { workers: 1 },
             queue_max: None,

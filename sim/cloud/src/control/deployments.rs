@@ -1,0 +1,132 @@
+//! Deployments: one ReplicaSet per revision of their pods, and how one takes over.
+//!
+//! Models: a changed Deployment has a new ReplicaSet, an earlier one whose revision comes
+//! back has its old one; looks of the Deployment controller that share a changed replica
+//! count out in proportion, else take one step of the rollout. Bare pods change in place.
+//! Leaves out: the deletion of old ReplicaSets, pausing.
+//! Sources: kubernetes/kubernetes pkg/controller/deployment; [`crate::facts`].
+//! Validated by: rollouts in the crate's tests, whose limits hold at every instant.
+
+use super::api::Client;
+use super::controllers::is_deployed;
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::kubernetes::rolling::{self, Revision, Step};
+use crate::scenario::{Behavior, Strategy, WorkloadId, WorkloadKind};
+
+impl<'t> Domain<'t> {
+    /// A workload's pods shall do something else.
+    pub(crate) fn change_pods(
+        &mut self,
+        workload: WorkloadId,
+        behavior: &'t Behavior,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let revision = self.add_revision(workload, behavior);
+        self.roll_out(workload, revision, context);
+    }
+}
+
+impl Domain<'_> {
+    /// A workload's pods shall look as before the last change.
+    pub(crate) fn roll_back(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
+        let previous = self.workloads[workload.index()].controller.previous;
+        self.roll_out(workload, previous, context);
+    }
+
+    /// A workload's pods shall be of this revision.
+    fn roll_out(&mut self, workload: WorkloadId, revision: u32, context: &mut Clock<'_, Self>) {
+        let controller = &mut self.workloads[workload.index()].controller;
+        controller.previous = std::mem::replace(&mut controller.current, revision);
+        let behavior = controller.revisions[revision as usize].behavior;
+        if matches!(
+            self.kind(workload),
+            WorkloadKind::Pod | WorkloadKind::External
+        ) {
+            for pod in self.workloads[workload.index()].pods.clone() {
+                self.pods[pod as usize].behavior = behavior;
+            }
+        }
+        self.reconcile(workload, context);
+    }
+
+    /// A Deployment or what it knows of its ReplicaSets has changed.
+    pub(crate) fn deployment_changed(
+        &mut self,
+        workload: WorkloadId,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let is_due = &mut self.workloads[workload.index()]
+            .controller
+            .deployment_is_due;
+        if !std::mem::replace(is_due, true) {
+            let event = Event::DeploymentLooks(workload);
+            context.after(facts::REPLACEMENT_DELAY.value, event);
+        }
+    }
+
+    /// The Deployment controller looks.
+    pub(crate) fn deployment_looks(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
+        debug_assert!(is_deployed(self.kind(workload)));
+        if !self.can_act(Client::ControllerManager) {
+            let controller = &mut self.workloads[workload.index()].controller;
+            controller.deployment_is_due = false;
+            return;
+        }
+        let limits = self.limits(workload);
+        let strategy = self.rollout(workload).strategy;
+        let state = &mut self.workloads[workload.index()];
+        let replicas = state.replicas;
+        let controller = &mut state.controller;
+        controller.deployment_is_due = false;
+        // The old ones, oldest first, and the new one last.
+        let mut order: Vec<usize> = (0..controller.revisions.len()).collect();
+        order.retain(|&revision| revision != controller.current as usize);
+        order.push(controller.current as usize);
+        let seen = order.iter().map(|&at| controller.revisions[at].replica_set);
+        let seen: Vec<Revision> = seen.collect();
+        let scaled = std::mem::replace(&mut controller.shared_out, replicas) != replicas;
+        let wanted = if scaled {
+            rolling::proportional(replicas, limits, &seen)
+        } else {
+            let (new, old) = seen.split_last().expect("there is a new one");
+            let step = match strategy {
+                Strategy::RollingUpdate { .. } => {
+                    rolling::rolling_step(replicas, limits, old, *new)
+                }
+                Strategy::Recreate => {
+                    let current = controller.current;
+                    let others = state.pods.iter();
+                    let others = others
+                        .filter(|&&pod| self.pods[pod as usize].revision != current)
+                        .count();
+                    rolling::recreate_step(replicas, old, others as u32, new.wanted)
+                }
+            };
+            after(step, &seen)
+        };
+        let controller = &mut self.workloads[workload.index()].controller;
+        let mut changed = false;
+        for (at, wanted) in order.into_iter().zip(wanted) {
+            let replica_set = &mut controller.revisions[at].replica_set;
+            changed |= std::mem::replace(&mut replica_set.wanted, wanted) != wanted;
+            replica_set.most = replicas + limits.surge;
+        }
+        if changed {
+            self.pods_changed(workload, context);
+            self.deployment_changed(workload, context);
+        }
+    }
+}
+
+/// What the ReplicaSets are asked for after a step, in the order in which they were seen.
+fn after(step: Step, seen: &[Revision]) -> Vec<u32> {
+    let mut wanted: Vec<u32> = seen.iter().map(|revision| revision.wanted).collect();
+    let new = wanted.len() - 1;
+    match step {
+        Step::Rest => {}
+        Step::New(count) => wanted[new] = count,
+        Step::Old(counts) => wanted[..new].copy_from_slice(&counts),
+    }
+    wanted
+}
