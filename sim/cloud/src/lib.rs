@@ -15,6 +15,7 @@ pub mod rules;
 pub mod scenario;
 mod simulate;
 mod slab;
+pub mod snapshot;
 mod summarize;
 pub mod summary;
 mod topology;

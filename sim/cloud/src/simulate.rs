@@ -49,13 +49,24 @@ pub(crate) fn replicate<'t>(
     seed: Seed,
     options: &Options,
 ) -> Simulation<Domain<'t>> {
+    let end = Time::ZERO + topology.scenario.run.duration;
+    replicate_until(topology, seed, options, end)
+}
+
+/// Runs the partitions of one replication up to an instant.
+pub(crate) fn replicate_until<'t>(
+    topology: &'t Topology,
+    seed: Seed,
+    options: &Options,
+    instant: Time,
+) -> Simulation<Domain<'t>> {
     let plan = measure_plan(topology, seed, options);
     let domains = (0..topology.partitions.len())
         .map(|partition| Domain::new(topology, partition as u16, seed, plan))
         .collect();
     let lookahead = Lookahead::matrix(topology.lookahead.clone());
     let mut simulation = Simulation::new(domains, lookahead, options.queue);
-    simulation.run(plan.until, options.execution);
+    simulation.run(instant, options.execution);
     simulation
 }
 

@@ -1,7 +1,7 @@
 //! Results told: terminal tables, JSON, CSV, charts and a self-contained HTML page.
 //!
-//! The only room that knows output formats. It reads [`cloud::summary::Summary`] and hands back
-//! text; nothing here computes a result, opens a file or looks at a clock, so the same summary
+//! The only room that knows output formats. It reads [`cloud::summary::Summary`], and
+//! [`cloud::snapshot::Snapshot`] for [`kubectl`], and hands back text; nothing here computes a result, opens a file or looks at a clock, so the same summary
 //! always gives the same bytes. Every figure is told with its interval.
 //!
 //! A table or a chart is one file plus one line in a closed list: the sections of
@@ -12,6 +12,7 @@ mod csv;
 mod extras;
 mod html;
 mod json;
+pub mod kubectl;
 mod number;
 mod tell;
 mod terminal;

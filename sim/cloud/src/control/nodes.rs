@@ -49,6 +49,11 @@ impl Heartbeat {
         }
     }
 
+    /// Whether the API server holds its node's condition unknown.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// The last renewal at or before an instant.
     fn renewed_before(&self, instant: Time) -> Time {
         let period = facts::NODE_LEASE_RENEW_INTERVAL.value.as_nanos();

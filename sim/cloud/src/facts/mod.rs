@@ -6,6 +6,7 @@
 //! A file of this folder is one list; [`all`] sees every fact because the list that declares
 //! the statics also declares their rows.
 
+mod addresses;
 mod autoscaling;
 mod cluster_dns;
 mod control_plane;
@@ -16,6 +17,7 @@ mod pods;
 mod regions;
 mod service_rules;
 
+pub use addresses::*;
 pub use autoscaling::*;
 pub use cluster_dns::*;
 pub use control_plane::*;
@@ -92,6 +94,7 @@ pub struct FactRow {
 /// All facts, ascending by identifier.
 pub fn all() -> Vec<FactRow> {
     let mut rows = [
+        addresses::rows(),
         autoscaling::rows(),
         cluster_dns::rows(),
         control_plane::rows(),

@@ -110,6 +110,11 @@ impl View {
         &log.versions[service.index()][self.versions[service.index()] as usize].pods
     }
 
+    /// Whether this element knows the newest version of a service.
+    pub(crate) fn is_current(&self, log: &EndpointLog, service: ServiceId) -> bool {
+        self.versions[service.index()] as usize + 1 == log.versions[service.index()].len()
+    }
+
     /// How far in the log this element is.
     pub(crate) fn position(&self) -> usize {
         self.position

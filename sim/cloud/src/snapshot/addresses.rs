@@ -1,0 +1,203 @@
+//! Addresses of nodes, pods and services.
+//!
+//! Models: a range of each node's own for its pods, given out in the order of the nodes and used
+//! in the order in which pods come, as the host-local plugin does; cluster addresses and ports on
+//! nodes drawn as the API server's allocators draw them, with the addresses at the start of the
+//! range left to services that ask.
+//! Approximated: addresses that manifests give are not heard.
+//! Sources: kubernetes/kubernetes pkg/registry/core/service, pkg/controller/nodeipam;
+//! containernetworking/plugins host-local; [`crate::facts`].
+//! Validated by: the tests below.
+
+use crate::facts;
+use crate::scenario::{Cluster, Service, ServiceKind};
+use engine::{Seed, Stream};
+use ipnet::Ipv4Net;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+/// Addresses of a node's range that no pod gets: the network's, the gateway's, the broadcast's.
+const SET_ASIDE: u32 = 3;
+
+/// The addresses that a cluster gives out.
+#[derive(Clone, Debug)]
+pub(super) struct Addresses {
+    pods: Ipv4Net,
+    /// Bits of a pod's address within its node's range.
+    host_bits: u32,
+}
+
+impl Addresses {
+    /// Those of a cluster, from how many nodes it has and how many pods fit on one.
+    pub(super) fn of(cluster: &Cluster) -> Addresses {
+        let most = cluster.nodes.iter().map(|node| node.pods_max).max();
+        let wanted = most.unwrap_or(0) + SET_ASIDE;
+        let host_bits = (32 - facts::NODE_MASK_BITS.value).max(u32::BITS - wanted.leading_zeros());
+        let usual = range(facts::POD_RANGE.value);
+        let room = 1u64 << (32 - u32::from(usual.prefix_len())).saturating_sub(host_bits);
+        Addresses {
+            pods: match cluster.nodes.len() as u64 <= room {
+                true => usual,
+                false => range(facts::POD_RANGE_LARGE.value),
+            },
+            host_bits,
+        }
+    }
+
+    /// The range of a node's pods.
+    pub(super) fn pod_range(&self, node: u32) -> Ipv4Net {
+        let first = plus(self.pods.network(), node << self.host_bits);
+        let bits = (32 - self.host_bits) as u8;
+        Ipv4Net::new(first, bits).expect("no more bits than there are")
+    }
+
+    /// The address of the pod that came to a node as the `number`th, from 0.
+    pub(super) fn pod(&self, node: u32, number: u32) -> Ipv4Addr {
+        let room = (1 << self.host_bits) - SET_ASIDE;
+        plus(self.pod_range(node).network(), 2 + number % room)
+    }
+}
+
+/// The address of a node.
+pub(super) fn node(position: u32) -> Ipv4Addr {
+    // The network's own address, and its gateway.
+    plus(range(facts::NODE_RANGE.value).network(), 2 + position)
+}
+
+/// The address of a machine outside of a cluster's nodes.
+pub(super) fn machine(position: u32) -> Ipv4Addr {
+    plus(range(facts::MACHINE_RANGE.value).network(), 1 + position)
+}
+
+/// The address of a load balancer.
+pub(super) fn load_balancer(position: u32) -> Ipv4Addr {
+    plus(
+        range(facts::LOAD_BALANCER_RANGE.value).network(),
+        1 + position,
+    )
+}
+
+/// What the API server's allocators gave a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Allocated {
+    /// Cluster address, unless it is headless.
+    pub(super) cluster_ip: Option<Ipv4Addr>,
+    /// Ports on the nodes, for each of its ports.
+    pub(super) node_ports: Vec<Option<u16>>,
+}
+
+/// What the API server's allocators gave the services of a cluster.
+pub(super) fn allocate(cluster: &Cluster, seed: Seed) -> Vec<Allocated> {
+    let ports = cluster.services.iter().flat_map(|service| &service.ports);
+    let mut used_ports: BTreeSet<u16> = ports.filter_map(|port| port.node_port).collect();
+    let mut used_addresses = BTreeSet::new();
+    let services = cluster.services.iter();
+    services
+        .map(|service| {
+            let name = format!("{}/{}/{}", cluster.name, service.namespace, service.name);
+            let draws = Stream::new(seed, &format!("addresses of {name}"));
+            let has_address = service.kind != ServiceKind::Headless;
+            Allocated {
+                cluster_ip: has_address.then(|| cluster_ip(draws, &mut used_addresses)),
+                node_ports: node_ports(service, draws, &mut used_ports),
+            }
+        })
+        .collect()
+}
+
+fn cluster_ip(draws: Stream, used: &mut BTreeSet<Ipv4Addr>) -> Ipv4Addr {
+    let range = range(facts::SERVICE_RANGE.value);
+    let kept = facts::SERVICE_RANGE_KEPT.value;
+    // Neither the network's address nor the broadcast's.
+    let size = (1u32 << (32 - range.prefix_len())) - 2;
+    let mut draw = draws.draw(0, 0);
+    loop {
+        let offset = kept + draw.below(size - kept);
+        let address = plus(range.network(), 1 + offset);
+        if used.insert(address) {
+            return address;
+        }
+    }
+}
+
+fn node_ports(service: &Service, draws: Stream, used: &mut BTreeSet<u16>) -> Vec<Option<u16>> {
+    let exposed = matches!(
+        service.kind,
+        ServiceKind::NodePort | ServiceKind::LoadBalancer
+    );
+    let count = facts::NODE_PORT_COUNT.value;
+    let ports = (0..).zip(&service.ports);
+    ports
+        .map(|(position, port)| {
+            if !exposed || port.node_port.is_some() {
+                return port.node_port;
+            }
+            let mut draw = draws.draw(1, position);
+            // A cluster with more ports than there are has none for the rest.
+            let drawn = (0..count).map(|_| facts::NODE_PORT_FIRST.value + draw.below(count));
+            drawn
+                .map(|port| port as u16)
+                .find(|&port| used.insert(port))
+        })
+        .collect()
+}
+
+fn range(text: &str) -> Ipv4Net {
+    text.parse().expect("facts hold ranges as they are written")
+}
+
+fn plus(address: Ipv4Addr, offset: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(address).wrapping_add(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::two_regions;
+
+    #[test]
+    fn pods_are_numbered_within_the_range_of_their_node() {
+        let mut cluster = two_regions().clusters.remove(0);
+        let addresses = Addresses::of(&cluster);
+        assert_eq!(addresses.pod_range(1).to_string(), "10.244.1.0/24");
+        assert_eq!(addresses.pod(1, 0).to_string(), "10.244.1.2");
+        assert_eq!(addresses.pod(1, 252).to_string(), "10.244.1.254");
+        assert_eq!(addresses.pod(1, 253).to_string(), "10.244.1.2");
+        cluster.nodes[0].pods_max = 500;
+        let addresses = Addresses::of(&cluster);
+        assert_eq!(addresses.pod_range(1).to_string(), "10.244.2.0/23");
+    }
+
+    #[test]
+    fn many_nodes_have_a_larger_range() {
+        let mut cluster = two_regions().clusters.remove(0);
+        cluster.nodes = vec![cluster.nodes[0].clone(); 257];
+        let addresses = Addresses::of(&cluster);
+        assert_eq!(addresses.pod(256, 0).to_string(), "10.129.0.2");
+    }
+
+    #[test]
+    fn services_get_what_is_free() {
+        let mut cluster = two_regions().clusters.remove(0);
+        let service = cluster.services[0].clone();
+        cluster.services = (0..3_000)
+            .map(|number| Service {
+                name: format!("s{number}"),
+                ..service.clone()
+            })
+            .collect();
+        cluster.services[0].ports[0].node_port = Some(30_080);
+        let all = allocate(&cluster, Seed::default());
+        let range = range(facts::SERVICE_RANGE.value);
+        let addresses: BTreeSet<_> = all.iter().filter_map(|one| one.cluster_ip).collect();
+        assert_eq!(addresses.len(), 3_000, "no two are alike");
+        let kept = plus(range.network(), facts::SERVICE_RANGE_KEPT.value);
+        let inside = |address: &Ipv4Addr| range.contains(address) && *address > kept;
+        assert!(addresses.iter().all(inside));
+        let ports: Vec<_> = all.iter().filter_map(|one| one.node_ports[0]).collect();
+        let distinct: BTreeSet<_> = ports.iter().copied().collect();
+        assert_eq!(all[0].node_ports, [Some(30_080)]);
+        assert_eq!(distinct.len(), ports.len());
+        assert!(distinct.iter().all(|port| (30_000..32_768).contains(port)));
+    }
+}

@@ -1,0 +1,131 @@
+//! What `kubectl get` prints of a cluster at an instant.
+//!
+//! Columns, spacing, ages and the forms of cells are kubectl's own; fields that the model does
+//! not have are printed as kubectl prints them where they are empty. Without a namespace all are
+//! shown, in a column of their own where there are several.
+//! Sources: kubernetes/kubernetes pkg/printers/internalversion/printers.go, k8s.io/apimachinery
+//! pkg/util/duration, k8s.io/cli-runtime pkg/printers.
+//! Validated by: whole tables in the tests, and of a scenario in the tests of the program.
+
+mod age;
+mod columns;
+mod endpoints;
+mod nodes;
+mod services;
+
+use cloud::snapshot::ClusterSnapshot;
+use columns::Table;
+use engine::Time;
+use std::collections::BTreeSet;
+
+/// What can be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Endpoints.
+    Endpoints,
+    /// Nodes.
+    Nodes,
+    /// Services.
+    Services,
+}
+
+/// Whose objects are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespaces<'n> {
+    /// Those of all; in a column of its own if there are several.
+    All,
+    /// Those of one.
+    One(&'n str),
+}
+
+/// How much is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// The usual columns.
+    Usual,
+    /// Those of `-o wide` too.
+    Wide,
+}
+
+/// A line of a table: the cells of the usual columns, and those that only `-o wide` shows.
+struct Row {
+    /// `None` for what has no namespace.
+    namespace: Option<String>,
+    name: String,
+    usual: Vec<String>,
+    wide: Vec<String>,
+}
+
+/// Prints the objects of a cluster; `None` if there are none.
+pub fn kubectl(
+    cluster: &ClusterSnapshot,
+    now: Time,
+    resource: Resource,
+    namespaces: Namespaces<'_>,
+    width: Width,
+) -> Option<String> {
+    let (usual, wide, mut rows) = match resource {
+        Resource::Endpoints => (
+            endpoints::USUAL,
+            endpoints::WIDE,
+            endpoints::rows(cluster, now),
+        ),
+        Resource::Nodes => (nodes::USUAL, nodes::WIDE, nodes::rows(cluster, now)),
+        Resource::Services => (
+            services::USUAL,
+            services::WIDE,
+            services::rows(cluster, now),
+        ),
+    };
+    if let Namespaces::One(wanted) = namespaces {
+        rows.retain(|row| row.namespace.as_deref().is_none_or(|name| name == wanted));
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    let present: BTreeSet<_> = rows.iter().map(|row| &row.namespace).collect();
+    let names_them = present.len() > 1;
+    let heading = names_them.then_some("NAMESPACE");
+    let mut headings: Vec<&str> = heading.into_iter().chain(["NAME"]).collect();
+    headings.extend(usual);
+    if width == Width::Wide {
+        headings.extend(wide);
+    }
+    let mut table = Table::new(&headings);
+    for row in rows {
+        let namespace = row.namespace.filter(|_| names_them);
+        let mut cells: Vec<String> = namespace.into_iter().chain([row.name]).collect();
+        cells.extend(row.usual);
+        if width == Width::Wide {
+            cells.extend(row.wide);
+        }
+        table.add(cells);
+    }
+    Some(table.print())
+}
+
+/// What kubectl prints for a field that is not set.
+const NONE: &str = "<none>";
+/// What it prints for one that it does not know.
+const UNKNOWN: &str = "<unknown>";
+
+/// Text, or what kubectl prints where there is none.
+fn or_none(text: String) -> String {
+    match text.is_empty() {
+        true => NONE.to_owned(),
+        false => text,
+    }
+}
+
+/// Labels as a selector.
+fn selector(labels: &std::collections::BTreeMap<String, String>) -> String {
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    or_none(labels.join(","))
+}
+
+#[cfg(test)]
+mod tests;
