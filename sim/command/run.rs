@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
 }
 
 /// The scenario to run: the base, or a variant of it.
-fn choose(loaded: &mut Loaded, variant: Option<&str>) -> anyhow::Result<Scenario> {
+pub(super) fn choose(loaded: &mut Loaded, variant: Option<&str>) -> anyhow::Result<Scenario> {
     let base = loaded.scenario.take().ok_or_else(BadInput::told)?;
     let Some(name) = variant else {
         return Ok(base);

@@ -177,7 +177,12 @@ fn called(
                 None if is_machine => addresses::machine(earlier),
                 node => addresses.pod(node.unwrap_or(0), earlier),
             },
-            pod: names::pod(workload, 0, number, suffixes[index]),
+            pod: names::pod(
+                workload,
+                pod.revision,
+                pod.ordinal.map_or(number, u64::from),
+                suffixes[index],
+            ),
             node: pod
                 .node
                 .map(|node| described.nodes[node as usize].name.clone()),

@@ -9,9 +9,12 @@
 
 mod age;
 mod columns;
+mod document;
 mod endpoints;
 mod nodes;
 mod services;
+
+pub use document::document;
 
 use cloud::snapshot::ClusterSnapshot;
 use columns::Table;
@@ -36,6 +39,16 @@ pub enum Namespaces<'n> {
     All,
     /// Those of one.
     One(&'n str),
+}
+
+impl Namespaces<'_> {
+    /// Whether objects of a namespace are printed.
+    fn contains(self, namespace: &str) -> bool {
+        match self {
+            Namespaces::All => true,
+            Namespaces::One(name) => name == namespace,
+        }
+    }
 }
 
 /// How much is printed.
@@ -77,9 +90,10 @@ pub fn kubectl(
             services::rows(cluster, now),
         ),
     };
-    if let Namespaces::One(wanted) = namespaces {
-        rows.retain(|row| row.namespace.as_deref().is_none_or(|name| name == wanted));
-    }
+    rows.retain(|row| {
+        let namespace = row.namespace.as_deref();
+        namespace.is_none_or(|name| namespaces.contains(name))
+    });
     if rows.is_empty() {
         return None;
     }

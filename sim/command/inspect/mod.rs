@@ -1,0 +1,43 @@
+//! `hybridsim inspect`: what a part of a cluster holds, from manifests or at an instant of a
+//! scenario.
+
+mod objects;
+mod rules;
+
+use report::kubectl::Resource;
+
+use super::End;
+use super::output::Output;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(clap::Subcommand)]
+enum Part {
+    /// kube-proxy's rules on a node as iptables-save prints them
+    Iptables(rules::Arguments),
+    /// kube-proxy's rules on a node as nft list ruleset prints them
+    Nftables(rules::Arguments),
+    /// Endpoints as kubectl get prints them
+    #[command(visible_alias = "ep")]
+    Endpoints(objects::Arguments),
+    /// Nodes as kubectl get prints them
+    #[command(visible_alias = "no")]
+    Nodes(objects::Arguments),
+    /// Services as kubectl get prints them
+    #[command(visible_alias = "svc")]
+    Services(objects::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End> {
+    match &arguments.part {
+        Part::Iptables(arguments) => rules::iptables(arguments, output),
+        Part::Nftables(arguments) => rules::nftables(arguments, output),
+        Part::Endpoints(arguments) => objects::run(Resource::Endpoints, arguments, output),
+        Part::Nodes(arguments) => objects::run(Resource::Nodes, arguments, output),
+        Part::Services(arguments) => objects::run(Resource::Services, arguments, output),
+    }
+}
