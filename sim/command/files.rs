@@ -28,35 +28,66 @@ pub(super) struct Input {
 pub(super) fn read(paths: &[String], default: &str) -> anyhow::Result<Input> {
     match paths {
         [] => Ok(shipped(default).expect("the default scenario ships with the program")),
-        [name] if !Path::new(name).exists() => shipped(name).ok_or_else(|| {
-            let what = "no such file or folder, nor a shipped scenario (see `hybridsim list`)";
-            BadInput(format!("{name}: {what}")).into()
-        }),
+        [name] if !Path::new(name).exists() => {
+            let meant = meant_by(name).map_err(BadInput)?;
+            Ok(shipped(&meant).expect("a name of the list is shipped"))
+        }
         _ => from_disk(paths),
     }
 }
 
-/// The shipped scenario of this name.
+/// The whole name of the shipped scenario that `name` means: itself, or the only one that is
+/// called so in some folder.
+fn meant_by(name: &str) -> Result<String, String> {
+    let all = all_shipped();
+    if all.iter().any(|known| known == name) {
+        return Ok(name.to_owned());
+    }
+    let within_a_folder = format!("/{name}");
+    let found: Vec<String> = all
+        .into_iter()
+        .filter(|known| known.ends_with(&within_a_folder))
+        .collect();
+    match found.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(format!(
+            "{name}: no such file or folder, nor a shipped scenario (see `hybridsim list`)"
+        )),
+        several => Err(format!("{name} can mean {}", several.join(" or "))),
+    }
+}
+
+/// The shipped scenario of this whole name.
 pub(super) fn shipped(name: &str) -> Option<Input> {
-    let path = format!("{name}.yaml");
-    let text = SHIPPED.get_file(&path)?.contents_utf8()?;
+    let file = SHIPPED.get_file(format!("{name}.yaml"))?;
     Some(Input {
-        files: vec![File {
-            name: path,
-            text: text.to_owned(),
-        }],
+        files: vec![embedded_file(file)?],
         library: Box::new(Embedded),
     })
 }
 
-/// Names of all shipped scenarios, sorted.
+/// Whole names of all shipped scenarios, as `queue` and `kubernetes/node-power-loss`, sorted:
+/// those without a folder come first.
 pub(super) fn all_shipped() -> Vec<String> {
-    let mut names: Vec<String> = SHIPPED
-        .files()
-        .filter_map(|file| Some(file.path().to_str()?.strip_suffix(".yaml")?.to_owned()))
+    let mut files = Vec::new();
+    collect(&SHIPPED, &mut files);
+    let mut names: Vec<String> = files
+        .iter()
+        .filter(|file| is_scenario(&file.text))
+        .filter_map(|file| Some(file.name.strip_suffix(".yaml")?.to_owned()))
         .collect();
-    names.sort();
+    names.sort_by_key(|name| (folder_of(name).map(str::to_owned), name.clone()));
     names
+}
+
+/// The folder of a shipped scenario; none for those that stand at the top.
+pub(super) fn folder_of(name: &str) -> Option<&str> {
+    Some(name.rsplit_once('/')?.0)
+}
+
+/// Whether a shipped text is a scenario rather than a manifest that one uses.
+fn is_scenario(text: &str) -> bool {
+    text.lines().any(|line| line == "kind: Scenario")
 }
 
 fn from_disk(paths: &[String]) -> anyhow::Result<Input> {

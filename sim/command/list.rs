@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::End;
-use super::files::{all_shipped, shipped};
+use super::files::{all_shipped, folder_of, shipped};
 use super::output::Output;
 
 pub(super) fn run(output: &Output) -> anyhow::Result<End> {
@@ -21,12 +21,25 @@ pub(super) fn run(output: &Output) -> anyhow::Result<End> {
             .collect();
         output.print_json(&rows)?;
     } else {
-        let rows: Vec<String> = rows
-            .iter()
-            .map(|(name, question)| format!("{name}\n    {question}\n"))
-            .collect();
-        output.print(&rows.join("\n"))?;
+        output.print(&grouped(&rows))?;
         output.tell("run one with `hybridsim run NAME`");
     }
     Ok(End::Fine)
+}
+
+/// Names and questions, those of a folder under its name.
+fn grouped(rows: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for group in rows.chunk_by(|left, right| folder_of(&left.0) == folder_of(&right.0)) {
+        let folder = group.first().and_then(|(name, _)| folder_of(name));
+        if let Some(folder) = folder {
+            text += &format!("\n{folder}/\n\n");
+        }
+        let entries: Vec<String> = group
+            .iter()
+            .map(|(name, question)| format!("{name}\n    {question}\n"))
+            .collect();
+        text += &entries.join("\n");
+    }
+    text
 }

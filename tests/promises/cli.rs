@@ -73,6 +73,25 @@ fn every_printing_command_has_json() {
 }
 
 #[test]
+fn shipped_scenarios_of_a_folder_have_two_names() {
+    let listed = json(&["list", "--json"]);
+    let listed = listed.as_array().expect("a list");
+    let names: Vec<_> = listed.iter().map(|row| row["name"].as_str()).collect();
+    assert!(names.contains(&Some("kubernetes/canary-by-pods")));
+    assert!(names.contains(&Some("queue")));
+    assert!(!names.contains(&Some("kubernetes/web/web")), "a manifest");
+    let short = ["--duration", "3m", "--replications", "2", "--json"];
+    let digest = |name| json(&[&["run", name], &short[..]].concat())["digest"].clone();
+    assert_eq!(
+        digest("kubernetes/canary-by-pods"),
+        digest("canary-by-pods")
+    );
+    let text = hybridsim(&["list"]).stdout;
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.contains("\nkubernetes/\n\nkubernetes/"), "{text}");
+}
+
+#[test]
 fn bad_input_ends_with_two() {
     assert_eq!(code(&["run", "no-such-file.yaml"]), 2);
     assert_eq!(code(&["check", "no-such-file.yaml"]), 2);

@@ -4,17 +4,13 @@
 use cloud::scenario::Scenario;
 use cloud::summary::Outcome;
 use hybridsim::study::{self, StudyOptions, Unwatched};
-use loader::Library;
 use std::fmt::Write as _;
 use std::path::Path;
 
 /// Shipped scenarios and their variants, by name.
 fn shipped() -> Vec<(String, Scenario)> {
-    let files = crate::support::Project
-        .read("scenarios")
-        .expect("scenarios ship");
     let mut scenarios = Vec::new();
-    for file in files {
+    for file in crate::support::shipped() {
         let name = file
             .name
             .trim_start_matches("scenarios/")
@@ -65,15 +61,19 @@ fn the_gallery_shows_what_runs_today() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let golden = std::fs::read_to_string(root.join("tests/data/digests.txt")).expect("goldens");
     let mut seen = 0;
-    for entry in std::fs::read_dir(root.join("reports")).expect("the gallery") {
-        let folder = entry.expect("an entry of the gallery").path();
+    let mut folders = vec![root.join("reports")];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).expect("a folder of the gallery");
+        let entries = entries.map(|entry| entry.expect("an entry of the gallery").path());
+        folders.extend(entries.filter(|path| path.is_dir()));
         let Ok(report) = std::fs::read_to_string(folder.join("report.json")) else {
             continue;
         };
         let report: serde_json::Value = serde_json::from_str(&report).expect("a JSON document");
         let digest = report["digest"].as_str().expect("a digest");
         let name = folder
-            .file_name()
+            .strip_prefix(root.join("reports"))
+            .ok()
             .and_then(|name| name.to_str())
             .expect("a plain name");
         assert!(

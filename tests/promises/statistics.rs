@@ -58,6 +58,7 @@ fn queue() -> Scenario {
             proxies: Vec::new(),
             autoscalers: Vec::new(),
             dns: cloud::scenario::ClusterDns::default(),
+            service_rules: cloud::scenario::ServiceRules::default(),
         }],
         user_networks: Vec::new(),
         global_names: Vec::new(),

@@ -63,6 +63,25 @@ impl Library for Project {
     }
 }
 
+/// The shipped scenarios, as `scenarios/queue.yaml` and `scenarios/kubernetes/NAME.yaml`; the
+/// manifests that they use are left out.
+pub fn shipped() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut found) = (vec!["scenarios".to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        found.extend(Project.read(&folder).expect("the folder is there"));
+        let entries = fs::read_dir(root.join(&folder)).expect("the folder is there");
+        let inner = entries
+            .map(|entry| entry.expect("an entry of the folder"))
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().to_str().expect("a plain name").to_owned());
+        folders.extend(inner.map(|name| format!("{folder}/{name}")));
+    }
+    found.retain(|file| file.text.lines().any(|line| line == "kind: Scenario"));
+    found.sort_by(|left, right| left.name.cmp(&right.name));
+    found
+}
+
 /// Whether goldens are to be written anew rather than compared.
 #[allow(
     clippy::disallowed_methods,

@@ -15,6 +15,7 @@ use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::fault::Levers;
+use crate::guard::RetryBudget;
 use crate::kubernetes::kubelet::Life;
 use crate::meter::Meters;
 use crate::path::connection::{Pool, PoolTarget};
@@ -277,6 +278,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) source_of_traffic: Vec<u32>,
     pub(crate) plans: Vec<Plan>,
     pub(crate) calls: Slab<Call>,
+    /// What clients with a budget may still retry, by plan and client.
+    pub(crate) retry_budgets: BTreeMap<(u32, u32), RetryBudget>,
     pub(crate) pools: BTreeMap<(Address, PoolTarget), Pool>,
     /// Packets under way in this partition, or waiting to leave it.
     pub(crate) parcels: Slab<Parcel>,

@@ -7,12 +7,14 @@
 
 mod dns;
 mod scaling;
+mod service_rules;
 mod template;
 mod valid;
 
 pub use crate::kubernetes::probe::Probes;
 pub use dns::*;
 pub use scaling::*;
+pub use service_rules::*;
 pub use template::*;
 
 use engine::{Distribution, Duration, Time};
@@ -123,6 +125,8 @@ pub struct Cluster {
     pub autoscalers: Vec<Autoscaler>,
     /// The cluster's DNS.
     pub dns: ClusterDns,
+    /// What its kube-proxies write.
+    pub service_rules: ServiceRules,
 }
 
 /// A machine of a cluster.
@@ -393,6 +397,8 @@ pub struct Retry {
     pub backoff: Duration,
     /// Greatest pause.
     pub backoff_max: Duration,
+    /// Retries per request that a client allows itself on average; `None` is without bound.
+    pub budget: Option<f64>,
 }
 
 impl Retry {
@@ -401,6 +407,7 @@ impl Retry {
         attempts_max: 1,
         backoff: Duration::ZERO,
         backoff_max: Duration::ZERO,
+        budget: None,
     };
 }
 

@@ -30,6 +30,7 @@ fn read(texts: &[String]) {
         kubernetes_minor: 33,
         zones: vec!["a".to_owned()],
         dns: cloud::scenario::ClusterDns::default(),
+        service_rules: cloud::scenario::ServiceRules::default(),
         nodes: Vec::new(),
     };
     let defaults = Defaults {

@@ -65,6 +65,7 @@ impl<'t> Domain<'t> {
             source_of_traffic: vec![u32::MAX; scenario.traffic.len()],
             plans: Vec::new(),
             calls: Slab::new(),
+            retry_budgets: BTreeMap::new(),
             pools: BTreeMap::new(),
             parcels: Slab::new(),
             wires: vec![Wire::default(); topology.partitions.len()],
@@ -78,7 +79,8 @@ impl<'t> Domain<'t> {
             service_ports: described.map_or(0, |cluster| {
                 let services = cluster.services.iter();
                 let ruled = services.filter(|service| service.kind != ServiceKind::Headless);
-                ruled.map(|service| service.ports.len() as u32).sum()
+                let described: u32 = ruled.map(|service| service.ports.len() as u32).sum();
+                described + cluster.service_rules.other_services
             }),
             endpoint_log: EndpointLog::new(Vec::new()),
             affinities: BTreeMap::new(),

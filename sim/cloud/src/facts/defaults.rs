@@ -34,6 +34,10 @@ facts! {
     CLIENTS: u32 = 1000, "", "default.clients", "hybridsim", "0.1",
         Assumption, "enough that affinity and connection reuse spread as they do for a crowd";
 
+    /// Retries that a client with a budget may do at once.
+    RETRY_BUDGET_MAX: f64 = 10.0, "retries", "default.retry-budget-max", "hybridsim", "0.1",
+        Documentation, "grpc/proposal A6: maxTokens of the example of retryThrottling";
+
     // runs
     /// Simulated time of a run that does not say.
     RUN_DURATION: Duration = Duration::from_secs(300), "s", "default.duration", "hybridsim", "0.1",

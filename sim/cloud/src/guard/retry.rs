@@ -1,6 +1,6 @@
 //! Retries: the pause doubles with each further attempt up to its greatest value.
 //!
-//! Leaves out: jitter of the pause and retry budgets.
+//! Leaves out: jitter of the pause.
 
 use crate::scenario::Retry;
 use engine::Duration;
@@ -29,6 +29,7 @@ mod tests {
             attempts_max: 5,
             backoff: Duration::from_millis(25),
             backoff_max: Duration::from_millis(80),
+            budget: None,
         };
         let pauses: Vec<_> = (1..=5)
             .map(|attempts| pause_before(&retry, attempts))

@@ -1,8 +1,8 @@
 //! Calls: attempts, patience and retries of a client.
 //!
-//! Models: a timeout per attempt, retries with a doubling pause, repetition. An attempt that
+//! Models: a timeout per attempt, retries with a doubling pause and a budget, repetition. An attempt that
 //! its caller has given up goes on at the callee; its answer finds nobody.
-//! Leaves out: retry budgets, hedging, deadlines that travel with a request.
+//! Leaves out: hedging, deadlines that travel with a request.
 //! Validated by: latencies computed by hand, hop by hop, in the crate's tests.
 
 use super::link::Goal;
@@ -11,11 +11,12 @@ use super::service::RequestArrival;
 use super::{Call, CallRef, Endpoint, Identity, Outcome, Owner, Target};
 use crate::balance;
 use crate::domain::{Clock, Domain, Event};
-use crate::guard;
+use crate::guard::{self, RetryBudget};
 use crate::meter::Observation;
 use crate::record::{CallKey, Reason};
 use crate::scenario::{ClusterId, NetworkModel, OnFailure};
 use crate::slab::Key;
+use engine::Duration;
 
 /// What a call is doing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +69,18 @@ impl Domain<'_> {
             resolved: ClusterId(0),
             answer_bytes: 0,
         });
+        if let Some(share) = self.plans[plan as usize].retry.budget {
+            self.retry_budget(plan, client).pay(share);
+        }
         self.attempt(key, context);
+    }
+
+    /// The account of retries that a client has with one of its plans.
+    fn retry_budget(&mut self, plan: u32, client: u32) -> &mut RetryBudget {
+        let budgets = &mut self.retry_budgets;
+        budgets
+            .entry((plan, client))
+            .or_insert_with(RetryBudget::full)
     }
 
     /// Begins the next attempt.
@@ -174,20 +186,21 @@ impl Domain<'_> {
     ) {
         self.meter_attempt(key, outcome, context);
         self.release_outstanding(key);
-        let call = &mut self.calls[key];
-        call.stage = Stage::Paused;
-        let plan = &self.plans[call.plan as usize];
-        let pause = guard::pause_before(&plan.retry, u32::from(call.attempts));
-        if let (Err(_), Some(pause)) = (outcome, pause) {
+        self.calls[key].stage = Stage::Paused;
+        if outcome.is_err()
+            && let Some(pause) = self.pause_before_retry(key)
+        {
             context.after(pause, Event::Retry(key));
             return;
         }
+        let call = &mut self.calls[key];
+        let plan = &self.plans[call.plan as usize];
         let goes_on = outcome.is_ok() || plan.on_failure == OnFailure::Ignore;
         if goes_on && call.repeats_left > 0 {
             call.repeats_left -= 1;
             call.attempts = 0;
             // By an event, so that instant answers do not pile up on the stack.
-            context.after(engine::Duration::ZERO, Event::Retry(key));
+            context.after(Duration::ZERO, Event::Retry(key));
             return;
         }
         let call = self.calls.remove(key).expect("a call ends once");
@@ -197,6 +210,16 @@ impl Domain<'_> {
             }
             Owner::Task(task) => self.call_ended(task, &call, outcome, context),
         }
+    }
+
+    /// How long a failed call pauses before its next attempt, if it may have one.
+    fn pause_before_retry(&mut self, key: Key) -> Option<Duration> {
+        let call = &self.calls[key];
+        let (plan, client) = (call.plan, call.client);
+        let retry = &self.plans[plan as usize].retry;
+        let pause = guard::pause_before(retry, u32::from(call.attempts))?;
+        let may = retry.budget.is_none() || self.retry_budget(plan, client).take();
+        may.then_some(pause)
     }
 
     /// The entry that a call to a global name was led to, once it was.

@@ -23,7 +23,7 @@ use super::link::{Address, Goal, Leg, Packet, Spot};
 use super::{CallRef, Endpoint, Identity, Outcome, Task};
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
-use crate::rules::{Mode, cost};
+use crate::rules::cost;
 use crate::scenario::{Packets, ServiceId, TrafficId, TrafficPolicy};
 use engine::{Duration, Time};
 
@@ -125,7 +125,8 @@ impl Domain<'_> {
         let mut place = streams.places.draw(u64::from(node), written);
         let passed = cost::extra_rules(1 + place.below(rules.max(1)), endpoints, affinity);
         let mut warmth = streams.warmth.draw(identity.request, identity.branch);
-        cost::walk(Mode::Iptables, passed, rules.max(1), &mut warmth)
+        let mode = self.topology.cluster(cluster).service_rules.mode;
+        cost::walk(mode, passed, rules.max(1), &mut warmth)
     }
 
     /// One of the addresses that a headless service's name answers with.

@@ -77,6 +77,7 @@ fn an_impatient_user_retries_and_the_work_goes_on() {
         attempts_max: 2,
         backoff: Duration::from_millis(15),
         backoff_max: Duration::from_millis(15),
+        budget: None,
     };
     let record = run(&scenario);
     // Given up at 20 and at 55; the second attempt began service at 35 after all.

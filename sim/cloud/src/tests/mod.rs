@@ -126,6 +126,7 @@ fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         dns: ClusterDns::default(),
+        service_rules: ServiceRules::default(),
     }
 }
 

@@ -101,6 +101,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
             attempts_max,
             backoff: Duration::from_millis(10),
             backoff_max: Duration::from_millis(50),
+            budget: None,
         };
         if closed {
             users.arrivals = Arrivals::Closed {

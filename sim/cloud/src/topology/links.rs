@@ -254,6 +254,7 @@ mod tests {
             proxies: Vec::new(),
             autoscalers: Vec::new(),
             dns: crate::scenario::ClusterDns::default(),
+            service_rules: crate::scenario::ServiceRules::default(),
         };
         let users = |name: &str, region: &str| UserNetwork {
             name: name.to_owned(),

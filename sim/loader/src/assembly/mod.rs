@@ -28,8 +28,8 @@ use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
     Balance, Behavior, Change, Cluster, ClusterDns, Node, Probes, Proxy, ProxyId, Resources,
-    Rollout, Route, RouteBackend, Service, ServiceId, ServiceKind, Station, Termination, Workload,
-    WorkloadId, ZoneId,
+    Rollout, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station,
+    Termination, Workload, WorkloadId, ZoneId,
 };
 use engine::Duration;
 use labels::LabelIndex;
@@ -53,6 +53,8 @@ pub struct Frame {
     pub nodes: Vec<Node>,
     /// The cluster's DNS.
     pub dns: ClusterDns,
+    /// What its kube-proxies write.
+    pub service_rules: ServiceRules,
 }
 
 /// A workload that is declared in the scenario, with a service of its name on port 80 in the
@@ -193,6 +195,7 @@ pub fn assemble(
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         dns: frame.dns,
+        service_rules: frame.service_rules,
     };
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {

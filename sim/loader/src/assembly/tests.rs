@@ -59,6 +59,7 @@ fn assembled(texts: &[&str]) -> Assembled {
         kubernetes_minor: 33,
         zones: vec!["a".to_owned()],
         dns: cloud::scenario::ClusterDns::default(),
+        service_rules: cloud::scenario::ServiceRules::default(),
         nodes: Vec::new(),
     };
     let assembly = assemble(&frame, &stages, &[], &defaults, &mut diagnostics);

@@ -1,7 +1,7 @@
 //! What callers and users have in common: how long they wait, whether they try again, and how
 //! they use connections.
 
-use super::forms::{self, SIZE};
+use super::forms::{self, SHARE, SIZE};
 use super::reader::Reader;
 use crate::shape::{Field, Format, Kind, Shape};
 use crate::tree::Node;
@@ -31,6 +31,8 @@ static RETRY: Shape = Shape::new(
         Field::modelled("maxBackoff", Kind::Format(&DURATION))
             .doc("Greatest pause.")
             .default(|| json!(forms::show_duration(facts::HTTP_RETRY_BACKOFF_MAX.value))),
+        Field::modelled("budget", Kind::Format(&SHARE))
+            .doc("Retries as a share of requests that a client allows itself; without, no bound."),
     ],
 )
 .doc("What a client does about failures.");
@@ -111,6 +113,7 @@ fn retry(node: &Node, reader: &mut Reader<'_>) -> Retry {
                 backoff_max: forms::duration(retries, "maxBackoff")
                     .unwrap_or_else(|| reader.fact(&facts::HTTP_RETRY_BACKOFF_MAX))
                     .max(backoff),
+                budget: forms::read(retries.get("budget"), forms::parse_share),
             }
         }
     }

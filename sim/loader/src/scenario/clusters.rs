@@ -10,7 +10,7 @@ use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{QUANTITY, parse_quantity};
 use cloud::facts;
-use cloud::scenario::{ClusterDns, Node as Machine, Resources, ZoneId};
+use cloud::scenario::{ClusterDns, Node as Machine, Resources, ServiceRules, ZoneId};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -35,6 +35,8 @@ pub(super) static CLUSTER: Shape = Shape::new(
         Field::modelled("nodePools", Kind::List(&Kind::Map(&NODE_POOL)))
             .doc("Its machines; Node objects among the manifests replace them."),
         Field::modelled("dns", Kind::Map(&super::dns::DNS)).doc("Its DNS."),
+        Field::modelled("kubeProxy", Kind::Map(&super::service_rules::KUBE_PROXY))
+            .doc("What its kube-proxies write."),
         Field::modelled("manifests", TEXT_LIST)
             .doc("Files and folders of manifests, relative to the scenario's own folder."),
     ],
@@ -118,6 +120,7 @@ pub(crate) fn the_default(ideal: bool, span: Span, reader: &mut Reader<'_>) -> C
         nodes: default_nodes(&zones, ideal, reader),
         zones,
         dns: ClusterDns::default(),
+        service_rules: ServiceRules::default(),
     };
     ClusterPlan {
         frame,
@@ -179,6 +182,7 @@ fn cluster(
         nodes = default_nodes(&zones, ideal, reader);
     }
     let dns = super::dns::read(node.get("dns"), reader);
+    let service_rules = super::service_rules::read(node.get("kubeProxy"));
     let frame = Frame {
         name: forms::text(node, "name").unwrap_or_default().to_owned(),
         region,
@@ -186,6 +190,7 @@ fn cluster(
         nodes,
         zones,
         dns,
+        service_rules,
     };
     ClusterPlan {
         frame,

@@ -19,6 +19,7 @@ pub(crate) mod names;
 pub(crate) mod places;
 mod reader;
 mod run;
+mod service_rules;
 mod timeline;
 mod traffic;
 mod workloads;

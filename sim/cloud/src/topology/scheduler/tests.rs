@@ -79,6 +79,7 @@ fn cluster(nodes: Vec<Node>, workloads: Vec<Workload>) -> Cluster {
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         dns: crate::scenario::ClusterDns::default(),
+        service_rules: crate::scenario::ServiceRules::default(),
     }
 }
 
