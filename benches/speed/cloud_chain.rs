@@ -104,6 +104,7 @@ fn scenario(requests: u64) -> Scenario {
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         dns: cloud::scenario::ClusterDns::default(),
+        service_rules: cloud::scenario::ServiceRules::default(),
     };
     let duration = Duration::from_nanos((requests as f64 * ARRIVAL_MEAN_NANOS) as u64);
     Scenario {
