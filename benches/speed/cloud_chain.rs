@@ -117,6 +117,7 @@ fn scenario(requests: u64) -> Scenario {
         links: Vec::new(),
         traffic: vec![traffic()],
         timeline: Vec::new(),
+        measures: Vec::new(),
         objectives: Vec::new(),
         expectations: Vec::new(),
         run: RunPlan {

@@ -65,6 +65,7 @@ fn queue() -> Scenario {
         links: Vec::new(),
         traffic: vec![traffic()],
         timeline: Vec::new(),
+        measures: Vec::new(),
         objectives: Vec::new(),
         expectations: Vec::new(),
         run: RunPlan {

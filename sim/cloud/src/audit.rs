@@ -42,6 +42,8 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
                     .workloads
                     .push(domain.meters.close_station(cluster, workload, residual));
             }
+            let indicators = domain.meters.indicator_records(cluster);
+            record.indicators.extend(indicators);
         }
         record.calls.extend(domain.meters.call_records());
         let partition = u32::from(domain.id);

@@ -1,6 +1,10 @@
 //! What one replication left behind: integer counts and histograms, so that adding them up
 //! in any grouping gives the same numbers. Times are nanoseconds.
 
+mod indicators;
+
+pub use indicators::*;
+
 use crate::scenario::{ClusterId, TrafficId, WorkloadId};
 use engine::{Duration, Time};
 use hdrhistogram::Histogram;
@@ -112,6 +116,8 @@ pub struct Record {
     pub calls: Vec<CallRecord>,
     /// Per kind of view and place.
     pub views: Vec<ViewRecord>,
+    /// Per cluster and service-level indicator of Kubernetes.
+    pub indicators: Vec<IndicatorRecord>,
 }
 
 /// What one traffic source saw. Only requests whose intended start lies in the measured

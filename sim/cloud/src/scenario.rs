@@ -6,6 +6,7 @@
 //! scenario (the loader, a test) is responsible for it.
 
 mod dns;
+mod indicator;
 mod scaling;
 mod service_rules;
 mod template;
@@ -13,6 +14,7 @@ mod valid;
 
 pub use crate::kubernetes::probe::Probes;
 pub use dns::*;
+pub use indicator::*;
 pub use scaling::*;
 pub use service_rules::*;
 pub use template::*;
@@ -80,6 +82,8 @@ pub struct Scenario {
     pub traffic: Vec<Traffic>,
     /// Operations and faults, ordered by time.
     pub timeline: Vec<TimelineEntry>,
+    /// What is to be told besides what is told of every run.
+    pub measures: Vec<Measure>,
     /// What users were promised.
     pub objectives: Vec<Objective>,
     /// What the author of the scenario says will come out.
@@ -1026,6 +1030,8 @@ pub enum Quantity {
     Recovery(TrafficId, u32),
     /// Attempts per request.
     Attempts(Option<TrafficId>),
+    /// A service-level indicator of Kubernetes, of one cluster or of all.
+    Indicator(Option<ClusterId>, Indicator, Statistic),
 }
 
 /// How a measure must compare.

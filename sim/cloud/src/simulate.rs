@@ -36,6 +36,7 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
         workloads: Vec::new(),
         calls: Vec::new(),
         views: Vec::new(),
+        indicators: Vec::new(),
     };
     let mut domains = simulation.into_partitions();
     audit::close(&mut domains, &mut record);

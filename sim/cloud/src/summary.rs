@@ -47,6 +47,8 @@ pub struct Summary {
     pub recovery: Vec<RecoverySummary>,
     /// Objectives and expectations, judged.
     pub verdicts: Vec<Verdict>,
+    /// What the scenario asks for besides.
+    pub measures: Vec<MeasureSummary>,
     /// What happened when, as on the timeline, for marks in plots.
     pub marks: Vec<Mark>,
     /// What was simulated.
@@ -261,6 +263,17 @@ pub struct Verdict {
     pub unit: Unit,
     /// Judgement.
     pub outcome: Outcome,
+}
+
+/// A measure that a scenario asks for, without a bound to judge it by.
+#[derive(Clone, Debug, Serialize)]
+pub struct MeasureSummary {
+    /// In words: `p99 of network programming latency`.
+    pub statement: String,
+    /// What was found; `None` if nothing was measured.
+    pub found: Option<Estimate>,
+    /// Unit of what was found.
+    pub unit: Unit,
 }
 
 /// What a number stands for.

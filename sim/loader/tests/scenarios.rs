@@ -243,3 +243,59 @@ fn the_order_of_independent_entries_never_shows() {
         assert_eq!(turned.variants, straight.variants, "{name}");
     }
 }
+
+#[test]
+fn measures_name_indicators_of_kubernetes() {
+    use cloud::scenario::{ClusterId, Indicator, Measure, Quantity, ServiceId, Statistic};
+    let text = r"
+apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {name: indicators}
+spec:
+  workloads: {web: {}, db: {}}
+  traffic: [{name: users, to: 'web:80', arrivals: {poisson: 10/s}}]
+  measures:
+    - {measure: networkProgrammingLatency}
+    - {measure: networkProgrammingLatency, service: web, statistic: p50}
+    - {measure: apiCallLatency, cluster: cluster, statistic: mean, from: 10s, until: 20s}
+  expect:
+    - {measure: apiCallLatency, calls: reading, statistic: p99.9, atMost: 1s}
+";
+    let file = File {
+        name: "indicators.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let scenario = load(&[file], &Folder).scenario.expect("nothing is wrong");
+    let web = scenario.clusters[0]
+        .services
+        .iter()
+        .position(|service| service.name == "web");
+    let web = ServiceId::from(web.unwrap());
+    let here = Some(ClusterId(0));
+    let at = |seconds| engine::Time::ZERO + engine::Duration::from_secs(seconds);
+    let quantity = |cluster, indicator, statistic| Measure {
+        quantity: Quantity::Indicator(cluster, indicator, statistic),
+        window: None,
+    };
+    let asked = [
+        quantity(
+            None,
+            Indicator::NetworkProgramming(None),
+            Statistic::Quantile(0.99),
+        ),
+        quantity(
+            here,
+            Indicator::NetworkProgramming(Some(web)),
+            Statistic::Quantile(0.5),
+        ),
+        Measure {
+            window: Some((at(10), at(20))),
+            ..quantity(here, Indicator::ApiMutating, Statistic::Mean)
+        },
+    ];
+    assert_eq!(scenario.measures, asked);
+    assert_eq!(
+        scenario.expectations[0].measure,
+        quantity(None, Indicator::ApiRead, Statistic::Quantile(0.999))
+    );
+}

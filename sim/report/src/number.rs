@@ -4,7 +4,7 @@
 //! decimals; a value without a margin keeps three significant digits. Shares keep two digits of whichever is smaller, the
 //! share or its complement, so that 99.9 % and 99.99 % never look alike.
 
-use cloud::summary::{TrafficSummary, Unit, Verdict};
+use cloud::summary::{TrafficSummary, Unit};
 use stats::{Estimate, Method};
 
 /// Most decimals ever printed.
@@ -333,12 +333,12 @@ fn availability_of(estimate: &Estimate) -> Figure {
     Figure::with_margin(value.trim_end_matches(" %"), margin, " %")
 }
 
-/// What a verdict found, in its unit.
-pub(crate) fn found(verdict: &Verdict) -> String {
-    let Some(estimate) = &verdict.found else {
+/// What was found, in its unit.
+pub(crate) fn found(found: Option<&Estimate>, unit: Unit) -> String {
+    let Some(estimate) = found else {
         return "nothing measured".to_owned();
     };
-    match verdict.unit {
+    match unit {
         Unit::Share => availability_of(estimate),
         Unit::Time => duration_figure(estimate),
         Unit::Rate => rate_figure(estimate),

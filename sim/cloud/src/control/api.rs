@@ -17,7 +17,8 @@ use crate::fault::Levers;
 use crate::kubernetes::bucket::Bucket;
 use crate::kubernetes::etcd::{self, Role};
 use crate::kubernetes::reflector::{self, Break};
-use crate::scenario::{Component, ProxyId, WorkloadId};
+use crate::meter::Observation;
+use crate::scenario::{Component, Indicator, ProxyId, WorkloadId};
 use engine::{Draw, Duration, Stream, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -212,10 +213,31 @@ impl Domain<'_> {
         if !self.can_act(client) {
             return None;
         }
+        let call = self.api_call(Indicator::ApiMutating, facts::API_WRITE_DELAY.value, now);
+        Some(self.api.limit(client, now) + call)
+    }
+
+    /// How long it takes a client that works to read an object.
+    pub(super) fn api_read(&mut self, client: Client, now: Time) -> Duration {
+        if self.is_ideal() {
+            return facts::API_READ_DELAY.value;
+        }
+        let call = self.api_call(Indicator::ApiRead, facts::API_READ_DELAY.value, now);
+        self.api.limit(client, now) + call
+    }
+
+    /// How long the API server takes for a call that takes it `own` at other times: what its
+    /// indicators count, unlike the time that a client holds a call back.
+    fn api_call(&mut self, indicator: Indicator, own: Duration, now: Time) -> Duration {
         let stall = self.api.stalled_until.saturating_since(now);
-        let slow = self.levers.control.api_slow_factor;
-        let own = facts::API_WRITE_DELAY.value.mul_f64(slow);
-        Some(self.api.limit(client, now) + stall + own)
+        let latency = stall + own.mul_f64(self.levers.control.api_slow_factor);
+        let took = Observation::Took {
+            indicator,
+            began: now,
+            latency,
+        };
+        self.meters.observe(now, took);
+        latency
     }
 
     /// How long until a client hears of what is written now. `None`: it hears of everything

@@ -1,14 +1,16 @@
 //! HorizontalPodAutoscalers in time: from what pods use to how many are wanted.
 //!
 //! Models: metrics-server reads all pods at its own interval, and what it shows is older by
-//! the kubelet's; each autoscaler looks at its own phase of the sync period, decides by
-//! [`crate::kubernetes::autoscaling`], and writes the scale through the API server.
+//! the kubelet's; each autoscaler looks at its own phase of the sync period, reads the scale and
+//! the metrics, decides by [`crate::kubernetes::autoscaling`], and writes the scale. While the
+//! controller manager cannot work it does nothing; a new one has forgotten the recommendations.
 //!
-//! Approximated: the kubelet's readings lag behind by one draw for the whole cluster.
+//! Approximated: the kubelet's readings lag behind by one draw for the whole cluster; a decision
+//! is made on what there is when the reads begin; a new process keeps the phases of the last.
 //! Sources: kubernetes/kubernetes `pkg/controller/podautoscaler`,
 //! kubernetes-sigs/metrics-server; [`crate::facts`].
 //! Validated by: the delay from a step of load to the first new pod, and the replicas after
-//! it, in the crate's tests.
+//! it, also where an outage or a restart lies between them, in the crate's tests.
 
 use crate::control::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase, Pod};
@@ -37,6 +39,9 @@ impl AutoscalerState {
         }
     }
 }
+
+/// As which it reads and writes.
+const CLIENT: Client = Client::ControllerManager;
 
 impl Domain<'_> {
     fn autoscaler(&self, position: u32) -> &Autoscaler {
@@ -77,13 +82,22 @@ impl Domain<'_> {
         context.after(facts::METRICS_RESOLUTION.value, Event::MetricsRead);
     }
 
+    /// A new process begins: what the last one remembered is lost.
+    pub(super) fn autoscalers_restart(&mut self) {
+        for autoscaler in &mut self.autoscalers {
+            *autoscaler = AutoscalerState::new();
+        }
+    }
+
     /// An autoscaler looks.
     pub(crate) fn autoscaler_syncs(&mut self, position: u32, context: &mut Clock<'_, Self>) {
         let event = Event::AutoscalerSyncs(position);
         context.after(facts::HPA_SYNC_PERIOD.value, event);
-        if !self.works(Client::ControllerManager) {
+        if !self.works(CLIENT) {
             return;
         }
+        // The scale, and the metrics.
+        let reads = self.api_read(CLIENT, context.now()) + self.api_read(CLIENT, context.now());
         let topology = self.topology;
         let cluster = self.cluster.expect("autoscalers belong to clusters");
         let described = topology.cluster(cluster);
@@ -93,12 +107,14 @@ impl Domain<'_> {
         let replicas = self.workloads[scaler.workload.index()].replicas;
         let memory = &mut self.autoscalers[position as usize].memory;
         let decision = decide(scaler, &settings, memory, replicas, &samples, context.now());
-        if let Some((replicas, _)) = decision.rescale {
+        if let Some((replicas, _)) = decision.rescale
+            && let Some(write) = self.api_write(CLIENT, context.now())
+        {
             let event = Event::Scaled {
                 workload: scaler.workload,
                 replicas,
             };
-            context.after(facts::API_WRITE_DELAY.value, event);
+            context.after(reads + write, event);
         }
         self.autoscalers[position as usize].last = decision;
     }

@@ -16,6 +16,7 @@ use crate::facts;
 use crate::kubernetes::runner::{Extent, Outcome, Pacing, Periods, Runner};
 use crate::meter::Observation;
 use crate::record::ViewKind;
+use crate::scenario::Indicator;
 use engine::Time;
 
 /// A node's kube-proxy.
@@ -133,6 +134,12 @@ impl Domain<'_> {
         view.catch_up(&self.endpoint_log, knows, |publication| {
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
+            let took = Observation::Took {
+                indicator: Indicator::NetworkProgramming(Some(publication.service)),
+                began: changed,
+                latency: now.since(changed),
+            };
+            meters.observe(now, took);
         });
         self.schedule_sync(node, context);
         self.sync_if_behind(node, context);

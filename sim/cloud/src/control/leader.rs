@@ -164,6 +164,7 @@ impl Domain<'_> {
         let client = leader.client;
         if client == Client::ControllerManager {
             self.monitor_starts(context.now());
+            self.autoscalers_restart();
         }
         self.open_watch(client);
         self.resumed(client, context);

@@ -50,6 +50,11 @@ facts! {
         "kubernetes.api.write-delay", "kube-apiserver, etcd", "all",
         Assumption, "far below the service-level objective of 1 s (kubernetes/community sig-scalability/slos/slos.md); one etcd commit on SSD takes milliseconds";
 
+    /// How long the API server takes to answer a read of one object.
+    API_READ_DELAY: Duration = Duration::from_millis(3), "ms",
+        "kubernetes.api.read-delay", "kube-apiserver, etcd", "all",
+        Assumption, "a read that wants the newest asks etcd's leader and commits nothing: less than a write";
+
     // nodes
     /// How often a kubelet renews its node's lease.
     NODE_LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(10), "s",

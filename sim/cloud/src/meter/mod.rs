@@ -5,14 +5,16 @@
 //! audit at the end of a run can demand equality.
 
 mod calls;
+mod indicators;
 mod stations;
 mod traffic;
 mod views;
 
 use crate::record::{
-    CallKey, CallRecord, Reason, TrafficRecord, ViewKind, ViewRecord, WorkloadRecord,
+    CallKey, CallRecord, IndicatorRecord, Reason, TrafficRecord, ViewKind, ViewRecord,
+    WorkloadRecord,
 };
-use crate::scenario::{ClusterId, TrafficId, WorkloadId};
+use crate::scenario::{ClusterId, Indicator, TrafficId, WorkloadId};
 use engine::{Duration, Seed, Time};
 
 /// When to measure and how finely.
@@ -66,6 +68,12 @@ pub(crate) enum Observation {
     Capacity(WorkloadId, i64),
     /// A view was brought up to date with a change made at `changed`.
     ViewApplied { kind: ViewKind, changed: Time },
+    /// Something that a service-level indicator of Kubernetes counts took so long.
+    Took {
+        indicator: Indicator,
+        began: Time,
+        latency: Duration,
+    },
 }
 
 /// All meters of one partition.
@@ -76,6 +84,7 @@ pub(crate) struct Meters {
     stations: Vec<stations::StationMeter>,
     calls: calls::CallMeter,
     views: views::ViewMeter,
+    indicators: indicators::IndicatorMeter,
 }
 
 impl Meters {
@@ -89,6 +98,7 @@ impl Meters {
                 .collect(),
             calls: calls::CallMeter::default(),
             views: views::ViewMeter::default(),
+            indicators: indicators::IndicatorMeter::default(),
         }
     }
 
@@ -122,6 +132,11 @@ impl Meters {
             Observation::ViewApplied { kind, changed } => {
                 self.views.applied(&plan, now, kind, changed)
             }
+            Observation::Took {
+                indicator,
+                began,
+                latency,
+            } => self.indicators.took(&plan, indicator, began, latency),
         }
     }
 
@@ -149,6 +164,11 @@ impl Meters {
     /// Views held in this partition.
     pub(crate) fn view_records(&mut self, partition: u32) -> Vec<ViewRecord> {
         self.views.records(partition)
+    }
+
+    /// Kubernetes' service-level indicators of this partition, a cluster.
+    pub(crate) fn indicator_records(&mut self, cluster: ClusterId) -> Vec<IndicatorRecord> {
+        self.indicators.records(cluster)
     }
 }
 

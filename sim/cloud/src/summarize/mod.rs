@@ -10,6 +10,7 @@
 //! are told as in flight and left out of shares.
 
 mod calls;
+mod indicators;
 mod leanings;
 mod recovery;
 mod tally;
@@ -81,6 +82,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
     let study = Study::new(topology, records);
     let recovery = recovery::summaries(&study);
     let verdicts = verdicts::judge_all(&study, &recovery);
+    let measures = indicators::asked(&study, &recovery);
     Summary {
         scenario: scenario.name.clone(),
         question: scenario.question.clone(),
@@ -104,6 +106,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         views: calls::views(&study),
         recovery,
         verdicts,
+        measures,
         marks: marks(scenario),
         topology: topology::summary(topology),
         facts: leanings::facts(scenario),

@@ -4,7 +4,8 @@ use super::verdicts::judge;
 use super::*;
 use crate::compile;
 use crate::record::{
-    CallKey, CallRecord, Caller, Sketch, StepRecord, ViewKind, ViewRecord, WaitStep, WorkloadRecord,
+    CallKey, CallRecord, Caller, IndicatorRecord, IndicatorStep, Sketch, StepRecord, ViewKind,
+    ViewRecord, WaitStep, WorkloadRecord,
 };
 use crate::scenario::*;
 use crate::summary::Outcome;
@@ -108,6 +109,7 @@ fn record(replication: u32, alice: TrafficRecord, bob: TrafficRecord) -> Record 
         workloads: vec![station(20 * (u64::from(replication) + 1))],
         calls: vec![],
         views: vec![],
+        indicators: vec![],
     }
 }
 
@@ -481,6 +483,85 @@ fn measures_in_a_window_come_from_whole_steps() {
             .unwrap(),
         0.002
     ));
+}
+
+/// Network programming latencies of two services, in tenths of a second, by step.
+fn indicators(latencies: &[(u32, usize, &[u64])]) -> Vec<IndicatorRecord> {
+    let all = latencies.iter();
+    all.map(|&(service, step, tenths)| {
+        let mut counted = IndicatorStep {
+            step,
+            ..IndicatorStep::default()
+        };
+        for tenth in tenths {
+            let latency = Duration::from_millis(100 * tenth);
+            counted.latency.record(latency);
+            counted.latency_sum_ns += u128::from(latency.as_nanos());
+        }
+        IndicatorRecord {
+            cluster: ClusterId(0),
+            indicator: Indicator::NetworkProgramming(Some(ServiceId(service))),
+            steps: vec![counted],
+        }
+    })
+    .collect()
+}
+
+#[test]
+fn indicators_by_hand() {
+    let mut records = two_records();
+    records[0].indicators = indicators(&[(0, 0, &[1, 2, 3]), (1, 3, &[9])]);
+    records[1].indicators = indicators(&[(0, 0, &[4]), (1, 3, &[9, 9])]);
+    let programming = |service: Option<u32>, statistic| {
+        let indicator = Indicator::NetworkProgramming(service.map(ServiceId));
+        Quantity::Indicator(None, indicator, statistic)
+    };
+    let half = Statistic::Quantile(0.5);
+    let mut scenario = scenario();
+    let ask = |quantity, window: Option<(u64, u64)>| Measure {
+        quantity,
+        window: window.map(|(start, end)| (at(start), at(end))),
+    };
+    scenario.measures = vec![
+        ask(programming(None, Statistic::Mean), None),
+        ask(programming(Some(0), Statistic::Mean), None),
+        ask(programming(Some(0), half), None),
+        ask(programming(None, half), Some((30, 60))),
+        ask(programming(Some(0), half), Some((30, 60))),
+        ask(Quantity::Indicator(None, Indicator::ApiRead, half), None),
+        ask(
+            Quantity::Indicator(Some(ClusterId(0)), Indicator::ApiMutating, half),
+            None,
+        ),
+    ];
+    let measures = summary(&scenario, &records).measures;
+    let told: Vec<_> = measures.iter().map(|measure| &*measure.statement).collect();
+    assert_eq!(
+        told,
+        [
+            "mean of network programming latency",
+            "mean of network programming latency",
+            "p50 of network programming latency",
+            "p50 of network programming latency from 30s to 1m",
+            "p50 of network programming latency from 30s to 1m",
+            "p50 of latency of reading API calls",
+            "p50 of latency of mutating API calls in cluster",
+        ]
+    );
+    let found = |position: usize| measures[position].found.map(|found| found.value);
+    // 0.1 + 0.2 + 0.3 + 0.9 and 0.4 + 0.9 + 0.9 s, four and three of them.
+    assert!(close(found(0).unwrap(), 3.7 / 7.0));
+    assert!(close(found(1).unwrap(), 1.0 / 4.0));
+    let near = |value: Option<f64>, wanted: f64| (value.unwrap() / wanted - 1.0).abs() < 0.016;
+    assert!(near(found(2), 0.2));
+    assert!(near(found(3), 0.9));
+    assert_eq!([found(4), found(5), found(6)], [None; 3]);
+    // Ratios of sums: 0.6 of 3 and 0.4 of 1 around 0.25, residuals -0.15 and 0.15; with one
+    // degree of freedom, t · 0.15 / 2.
+    let half_width = 12.706_204_736_174_7 * 0.15 / 2.0;
+    let mean = measures[1].found.unwrap();
+    assert_eq!(mean.method, Method::StudentT);
+    assert!((mean.half_width().unwrap() - half_width).abs() < 1e-9);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 use super::tally::{Tallies, quantile_of_steps, steps_inside};
 use super::workloads::Across;
-use super::{Study, recovery, words};
+use super::{Study, indicators, recovery, words};
 use crate::scenario::{Comparison, Measure, Quantity, TrafficId};
 use crate::summary::{Outcome, RecoverySummary, Verdict};
 use stats::{Estimate, quantile_interval};
@@ -33,7 +33,7 @@ pub(super) fn judge_all(study: &Study<'_>, recovery: &[RecoverySummary]) -> Vec<
     objectives
         .chain(expectations)
         .map(|(kind, measure, comparison, because)| {
-            let found = measured(study, recovery, measure).filter(|found| found.samples > 0);
+            let found = found(study, recovery, measure);
             let (statement, unit) = words::statement(study, measure, comparison);
             Verdict {
                 kind,
@@ -66,6 +66,15 @@ pub(super) fn judge(found: Option<&Estimate>, comparison: Comparison) -> Outcome
     } else {
         Outcome::Undecided
     }
+}
+
+/// What was found of a measure; `None` if nothing was measured.
+pub(super) fn found(
+    study: &Study<'_>,
+    recovery: &[RecoverySummary],
+    measure: &Measure,
+) -> Option<Estimate> {
+    measured(study, recovery, measure).filter(|found| found.samples > 0)
 }
 
 fn measured(
@@ -104,6 +113,9 @@ fn measured(
         Quantity::Recovery(traffic, entry) => {
             let position = recovery::position(study, entry as usize, traffic)?;
             recovered(study, &recovery[position])
+        }
+        Quantity::Indicator(cluster, indicator, statistic) => {
+            indicators::estimate(study, cluster, indicator, statistic, measure.window)
         }
     }
 }

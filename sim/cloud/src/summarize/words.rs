@@ -2,7 +2,8 @@
 
 use super::Study;
 use crate::scenario::{
-    ClusterId, Comparison, Measure, Quantity, Scenario, Service, Workload, WorkloadId,
+    ClusterId, Comparison, Indicator, Measure, Quantity, Scenario, Service, Statistic, Workload,
+    WorkloadId,
 };
 use crate::summary::Unit;
 use engine::{Duration, Time};
@@ -43,11 +44,22 @@ pub(super) fn statement(
         Comparison::AtLeast(bound) => format!("at least {}", show(bound)),
         Comparison::Between(low, high) => format!("between {} and {}", show(low), show(high)),
     };
-    let window = measure
-        .window
-        .map(|(start, end)| format!(" from {} to {}", clock(start), clock(end)));
-    let statement = format!("{quantity} {comparison}{}", window.unwrap_or_default());
+    let statement = format!("{quantity} {comparison}{}", window(measure));
     (statement, unit)
+}
+
+/// The same of a measure without a bound: `p99 of browsers from 2m to 5m`.
+pub(super) fn measure(study: &Study<'_>, measure: &Measure) -> (String, Unit) {
+    let (quantity, unit) = quantity(study, &measure.quantity);
+    (format!("{quantity}{}", window(measure)), unit)
+}
+
+/// ` from 2m to 5m`, or nothing.
+fn window(measure: &Measure) -> String {
+    let ends = measure.window;
+    ends.map_or_else(String::new, |(start, end)| {
+        format!(" from {} to {}", clock(start), clock(end))
+    })
 }
 
 /// A moment as a Scenario would say it: `2m23s`.
@@ -98,7 +110,40 @@ fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
                 Unit::Time,
             )
         }
+        Quantity::Indicator(cluster, indicator, statistic) => (
+            self::indicator(study.scenario, cluster, indicator, statistic),
+            Unit::Time,
+        ),
     }
+}
+
+/// `p99 of network programming latency of east/default/web`.
+fn indicator(
+    scenario: &Scenario,
+    cluster: Option<ClusterId>,
+    indicator: Indicator,
+    statistic: Statistic,
+) -> String {
+    let statistic = match statistic {
+        Statistic::Mean => "mean".to_owned(),
+        Statistic::Quantile(p) => format!("p{}", number(100.0 * p)),
+    };
+    let what = match indicator {
+        Indicator::NetworkProgramming(_) => "network programming latency",
+        Indicator::ApiMutating => "latency of mutating API calls",
+        Indicator::ApiRead => "latency of reading API calls",
+    };
+    let place = cluster.map(|cluster| {
+        let described = &scenario.clusters[cluster.index()];
+        match indicator {
+            Indicator::NetworkProgramming(Some(service)) => {
+                let service = service_path(&described.services[service.index()]);
+                format!(" of {}/{service}", described.name)
+            }
+            _ => format!(" in {}", described.name),
+        }
+    });
+    format!("{statistic} of {what}{}", place.unwrap_or_default())
 }
 
 fn show(value: f64, unit: Unit) -> String {

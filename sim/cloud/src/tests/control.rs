@@ -19,7 +19,7 @@ pub(super) fn entry() -> Scenario {
     scenario
 }
 
-fn scale(at: u64, replicas: u32) -> TimelineEntry {
+pub(super) fn scale(at: u64, replicas: u32) -> TimelineEntry {
     TimelineEntry {
         at: Time::ZERO + Duration::from_secs(at),
         label: "scale".into(),

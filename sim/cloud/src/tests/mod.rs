@@ -3,6 +3,7 @@
 mod control;
 mod execution;
 mod ideal;
+mod indicators;
 mod names;
 mod network;
 mod nodes;
@@ -142,6 +143,7 @@ pub(crate) fn ideal(workloads: Vec<Workload>, arrivals: Arrivals, duration: Dura
         links: Vec::new(),
         traffic: vec![traffic(arrivals)],
         timeline: Vec::new(),
+        measures: Vec::new(),
         objectives: Vec::new(),
         expectations: Vec::new(),
         run: RunPlan {

@@ -275,6 +275,7 @@ mod tests {
             links,
             traffic: Vec::new(),
             timeline: Vec::new(),
+            measures: Vec::new(),
             objectives: Vec::new(),
             expectations: Vec::new(),
             run: RunPlan {

@@ -276,6 +276,7 @@ impl Builder<'_, '_> {
             timeline: &timeline,
             end: Time::ZERO.saturating_add(run.duration),
         };
+        let asked_for = measures::asked(spec, &scope, reader);
         let objectives = measures::objectives(spec, &scope, reader);
         let expectations = measures::expectations(spec, variant, &scope, reader);
         let timeline = timeline.into_iter().map(|said| said.entry).collect();
@@ -309,6 +310,7 @@ impl Builder<'_, '_> {
             links,
             traffic,
             timeline,
+            measures: asked_for,
             objectives,
             expectations: expectations
                 .into_iter()

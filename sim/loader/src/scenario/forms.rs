@@ -189,6 +189,12 @@ pub(crate) fn parse_amount(text: &str) -> Result<Amount, String> {
     parse_duration(text).map(|duration| Amount::Duration(duration.as_secs_f64()))
 }
 
+/// 0.999 for `p99.9`, without the rounding of a division.
+pub(crate) fn parse_quantile(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('p')?.replace('.', "");
+    format!("0.{digits}").parse().ok()
+}
+
 /// The value of a checked node in one of these forms; nothing if it was reported.
 pub(crate) fn read<T>(node: Option<&Node>, parse: fn(&str) -> Result<T, String>) -> Option<T> {
     parse(node?.text()?).ok()
@@ -275,6 +281,15 @@ mod tests {
         assert_eq!(parse_amount("20/s"), Ok(Amount::Rate(20.0)));
         assert_eq!(parse_amount("1.2"), Ok(Amount::Number(1.2)));
         assert!(parse_amount("soon").is_err());
+    }
+
+    #[test]
+    fn quantiles_are_the_nearest_numbers() {
+        assert_eq!(parse_quantile("p50"), Some(0.50));
+        assert_eq!(parse_quantile("p99"), Some(0.99));
+        assert_eq!(parse_quantile("p99.9"), Some(0.999));
+        assert_eq!(parse_quantile("p99.99"), Some(0.9999));
+        assert_eq!(parse_quantile("mean"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `objectives` and `expect`: what was promised to users, and what the author says comes out.
 
 use super::forms::{self, AMOUNT, Amount};
+use super::indicators::{self, CALLS, SERVICE, STATISTIC};
 use super::names::{Names, named};
 use super::reader::Reader;
 use super::timeline;
@@ -30,15 +31,26 @@ const MEASURES: &[&str] = &[
     "utilization",
     "wait",
     "recovery",
+    "networkProgrammingLatency",
+    "apiCallLatency",
 ];
 
 const AN_AMOUNT: Kind = Kind::Format(&AMOUNT);
 const TRAFFIC: Field =
     Field::modelled("traffic", Kind::Text).doc("Of which traffic; of all together by default.");
 const FROM: Field =
-    Field::modelled("from", Kind::Format(&DURATION)).doc("Only requests that start from then on.");
+    Field::modelled("from", Kind::Format(&DURATION)).doc("Only what starts from then on.");
 const UNTIL: Field =
-    Field::modelled("until", Kind::Format(&DURATION)).doc("Only requests that start before then.");
+    Field::modelled("until", Kind::Format(&DURATION)).doc("Only what starts before then.");
+const NAME: Field = Field::modelled("measure", Kind::OneOf(MEASURES))
+    .required()
+    .doc("What is measured.");
+const WORKLOAD: Field =
+    Field::modelled("workload", Kind::Text).doc("Of which workload: `utilization`, `wait`.");
+const CLUSTER: Field = Field::modelled("cluster", Kind::Text)
+    .doc("In which cluster; in all by default, or where the name is the only one.");
+const FAULT: Field = Field::modelled("fault", Kind::Word)
+    .doc("For `recovery`: name of a timeline entry, or its position as written, from 0.");
 
 pub(super) static OBJECTIVE: Shape = Shape::new(
     "Objective",
@@ -64,14 +76,14 @@ pub(super) static OBJECTIVE: Shape = Shape::new(
 pub(super) static EXPECTATION: Shape = Shape::new(
     "Expectation",
     &[
-        Field::modelled("measure", Kind::OneOf(MEASURES))
-            .required()
-            .doc("What is measured."),
+        NAME,
         TRAFFIC,
-        Field::modelled("workload", Kind::Text).doc("Of which workload: `utilization`, `wait`."),
-        Field::modelled("cluster", Kind::Text).doc("In which cluster that workload is."),
-        Field::modelled("fault", Kind::Word)
-            .doc("For `recovery`: name of a timeline entry, or its position as written, from 0."),
+        WORKLOAD,
+        CLUSTER,
+        FAULT,
+        STATISTIC,
+        SERVICE,
+        CALLS,
         FROM,
         UNTIL,
         Field::modelled("atMost", AN_AMOUNT).doc("The greatest value that is right."),
@@ -83,6 +95,14 @@ pub(super) static EXPECTATION: Shape = Shape::new(
     ],
 )
 .doc("What the author says comes out: a measure and a bound.");
+
+pub(super) static MEASURE: Shape = Shape::new(
+    "Measure",
+    &[
+        NAME, TRAFFIC, WORKLOAD, CLUSTER, FAULT, STATISTIC, SERVICE, CALLS, FROM, UNTIL,
+    ],
+)
+.doc("A measure that is to be told, without a bound.");
 
 /// What measures may refer to.
 pub(super) struct Scope<'a> {
@@ -153,6 +173,20 @@ fn objective(node: &Node, scope: &Scope<'_>, reader: &mut Reader<'_>) -> Option<
             Comparison::AtMost(bound)
         },
     })
+}
+
+/// Reads what is to be told besides.
+pub(super) fn asked(spec: &Node, scope: &Scope<'_>, reader: &mut Reader<'_>) -> Vec<Measure> {
+    spec.list("measures")
+        .iter()
+        .filter_map(|node| {
+            let (measure, _) = named(node, "measure")?;
+            Some(Measure {
+                quantity: quantity(measure, node, scope, reader)?,
+                window: window(node, scope, reader)?,
+            })
+        })
+        .collect()
 }
 
 /// Reads the expectations of one variant; `None` stands for the scenario itself, whose
@@ -272,6 +306,9 @@ fn quantity(
             _ => Quantity::Utilization(cluster, workload),
         });
     }
+    if indicators::is_indicator(measure) {
+        return indicators::quantity(measure, node, scope.names, reader);
+    }
     let traffic = traffic(node, scope, reader)?;
     Some(match measure {
         "availability" => Quantity::Availability(traffic),
@@ -279,14 +316,8 @@ fn quantity(
         "throughput" => Quantity::Throughput(traffic),
         "attempts" => Quantity::Attempts(traffic),
         "recovery" => recovery(traffic, node, scope, reader)?,
-        _ => Quantity::LatencyQuantile(traffic, quantile(measure)?),
+        _ => Quantity::LatencyQuantile(traffic, forms::parse_quantile(measure)?),
     })
-}
-
-/// 0.999 for `p99.9`, without the rounding of a division.
-fn quantile(measure: &str) -> Option<f64> {
-    let digits = measure.strip_prefix('p')?.replace('.', "");
-    format!("0.{digits}").parse().ok()
 }
 
 /// `None` if it is unknown, `Some(None)` if none is named.
@@ -402,17 +433,4 @@ fn window(node: &Node, scope: &Scope<'_>, reader: &mut Reader<'_>) -> Option<Opt
         return None;
     }
     Some(Some((from, until)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_the_nearest_numbers() {
-        assert_eq!(quantile("p50"), Some(0.50));
-        assert_eq!(quantile("p99"), Some(0.99));
-        assert_eq!(quantile("p99.9"), Some(0.999));
-        assert_eq!(quantile("p99.99"), Some(0.9999));
-    }
 }

@@ -13,6 +13,7 @@ mod distribution;
 mod dns;
 pub(crate) mod entries;
 pub(crate) mod forms;
+mod indicators;
 mod measures;
 mod merge;
 pub(crate) mod names;
@@ -71,6 +72,8 @@ static SPEC: Shape = Shape::new(
             .doc("Who sends requests; by default somebody at every entry of the manifests."),
         Field::modelled("timeline", Kind::List(&Kind::Map(&timeline::ENTRY)))
             .doc("Operations and faults."),
+        Field::modelled("measures", Kind::List(&Kind::Map(&measures::MEASURE)))
+            .doc("What to tell besides what every report tells."),
         Field::modelled("objectives", Kind::List(&Kind::Map(&measures::OBJECTIVE)))
             .doc("What users were promised."),
         Field::modelled("expect", Kind::List(&Kind::Map(&measures::EXPECTATION)))

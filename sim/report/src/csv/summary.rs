@@ -2,7 +2,7 @@
 
 use super::{Table, maybe, name, number};
 use crate::tell::{outcome, workload_path};
-use cloud::summary::Summary;
+use cloud::summary::{Summary, Unit};
 use stats::{Estimate, Method};
 
 pub(super) const TABLE: Table = Table {
@@ -43,6 +43,17 @@ fn rows(summary: &Summary) -> Vec<Vec<String>> {
         if let Some(estimate) = &recovery.recovery {
             let of = format!("{} / {}", recovery.traffic, recovery.fault);
             rows.push(row("recovery", &of, "time to last failure", "s", estimate));
+        }
+    }
+    for measure in &summary.measures {
+        if let Some(estimate) = &measure.found {
+            let unit = match measure.unit {
+                Unit::Share => "share",
+                Unit::Time => "s",
+                Unit::Rate => "per second",
+                Unit::Count => "",
+            };
+            rows.push(row("measure", &measure.statement, "found", unit, estimate));
         }
     }
     for verdict in &summary.verdicts {

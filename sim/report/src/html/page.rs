@@ -6,8 +6,8 @@ use crate::number::{
 };
 use crate::tell;
 use cloud::summary::{
-    CallSummary, Failure, RecoverySummary, Summary, TrafficSummary, Verdict, ViewSummary,
-    WorkloadSummary,
+    CallSummary, Failure, MeasureSummary, RecoverySummary, Summary, TrafficSummary, Verdict,
+    ViewSummary, WorkloadSummary,
 };
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -29,6 +29,7 @@ pub(super) fn values(summary: &Summary) -> Value {
             failing,
         ),
         workloads => list(&summary.workloads, workload),
+        measures => list(&summary.measures, measure),
         recovery => list(&summary.recovery, |each| recovery(summary, each)),
         hops => counted(summary.calls.len() as u64, "row"),
         calls => list(&summary.calls, call),
@@ -61,7 +62,14 @@ fn verdict(verdict: &Verdict) -> Value {
         kind => verdict.kind,
         statement => tell::clean(&verdict.statement),
         because => verdict.because.clone(),
-        found => found(verdict),
+        found => found(verdict.found.as_ref(), verdict.unit),
+    }
+}
+
+fn measure(measure: &MeasureSummary) -> Value {
+    context! {
+        statement => tell::clean(&measure.statement),
+        found => found(measure.found.as_ref(), measure.unit),
     }
 }
 

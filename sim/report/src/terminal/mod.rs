@@ -1,5 +1,6 @@
 //! A report for terminals: the answer first, then tables, then what to know about them.
 
+mod measures;
 mod provenance;
 mod recovery;
 mod users;
@@ -32,9 +33,10 @@ const INDENT: &str = "  ";
 type Section = fn(&Summary, Style) -> Option<String>;
 
 /// The parts, in reading order. Another table is another file and one line here.
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     verdicts::section,
     users::section,
+    measures::section,
     recovery::section,
     workloads::section,
     views::section,

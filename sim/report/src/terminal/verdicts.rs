@@ -24,7 +24,8 @@ fn line(verdict: &Verdict, style: Style) -> String {
     };
     let word = format!("{mark} {:<9}", tell::outcome(verdict.outcome));
     let hanging = " ".repeat(INDENT.len() + word.chars().count() + 1);
-    let statement = format!("{}: found {}", verdict.statement, found(verdict));
+    let found = found(verdict.found.as_ref(), verdict.unit);
+    let statement = format!("{}: found {found}", verdict.statement);
     format!(
         "{INDENT}{} {}",
         style.paint(paint, &word),
