@@ -7,6 +7,7 @@ mod controllers;
 mod digests;
 mod kube_proxy;
 mod kube_proxy_cost;
+mod kube_proxy_restore;
 mod models;
 mod network;
 mod nftables;

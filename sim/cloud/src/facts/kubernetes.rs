@@ -35,6 +35,10 @@ facts! {
     SESSION_AFFINITY_TIMEOUT: Duration = Duration::from_secs(10_800), "s",
         "kubernetes.service.session-affinity-timeout", "Kubernetes Service", "all",
         Documentation, "kubernetes.io, Virtual IPs and Service Proxies, session stickiness timeout";
+    /// How many clients each list of netfilter's `recent` module remembers.
+    RECENT_SOURCES: u64 = 100, "",
+        "kubernetes.kube-proxy.recent-sources", "Linux netfilter", "all",
+        Source, "torvalds/linux net/netfilter/xt_recent.c, ip_list_tot";
 
     // EndpointSlices and watches
     /// From a pod's change of readiness to the changed EndpointSlice.

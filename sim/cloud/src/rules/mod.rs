@@ -10,8 +10,11 @@
 //!
 //! Must never know: simulated time, requests. Only [`cost`] knows chance, by the draw it is handed.
 
+mod compiled;
 mod configuration;
+mod conntrack;
 pub mod cost;
+mod decision;
 mod health;
 mod input;
 pub mod iptables;
@@ -21,7 +24,10 @@ mod plan;
 mod select;
 pub mod sync;
 
+pub use compiled::{Chosen, Compiled, Fate};
 pub use configuration::{Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler};
+pub use conntrack::{Connections, Entry, Flow, Stale};
+pub use decision::{Client, Decision, Door, Masquerade, Place, decide};
 pub use health::health_check;
 pub use input::{Endpoint, Input, Node, Protocol, Service, ServicePort};
 pub use plan::{Plan, plan};

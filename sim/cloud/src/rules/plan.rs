@@ -11,6 +11,8 @@ pub struct Plan {
     pub external: bool,
     /// Clients from outside stay on the node.
     pub external_local: bool,
+    /// Clients of the cluster address stay on the node.
+    pub internal_local: bool,
     /// Clients of the cluster address have an endpoint.
     pub has_internal: bool,
     /// Clients from outside have an endpoint.
@@ -42,6 +44,7 @@ pub fn plan(input: &Input, service: &Service, port: &ServicePort) -> Plan {
     Plan {
         external,
         external_local,
+        internal_local: service.internal_local,
         has_internal: usable(service.internal_local),
         has_external: usable(external_local),
         uses_cluster: demand.cluster && !selection.cluster.is_empty(),

@@ -200,33 +200,30 @@ fn to_node_ports(nat: &mut Table, input: &Input) {
     let why =
         comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain");
     let target = || Target::Jump("KUBE-NODEPORTS".to_owned());
-    let ranges = match &input.configuration.node_port_addresses {
-        NodePortAddresses::Networks(ranges) if !ranges.iter().any(|one| one.prefix_len() == 0) => {
-            Some(&ranges[..])
-        }
-        NodePortAddresses::Primary => Some(&[][..]),
-        _ => None,
-    };
-    let Some(ranges) = ranges else {
+    let Some(addresses) = node_port_addresses(input) else {
         let mut matches = vec![why, Match::DestinationLocal];
         if !input.configuration.localhost_node_ports {
             matches.push(Match::Destination(true, loopback()));
         }
         return nat.push("KUBE-SERVICES", matches, target());
     };
-    for address in node_port_addresses(input, ranges) {
+    for address in addresses {
         let matches = vec![Match::Destination(false, IpNet::from(address)), why.clone()];
         nat.push("KUBE-SERVICES", matches, target());
     }
 }
 
-/// Addresses of the node that take NodePort traffic, ascending as text; without ranges, the
-/// primary one.
-fn node_port_addresses(input: &Input, ranges: &[IpNet]) -> Vec<IpAddr> {
+/// Addresses of the node that take NodePort traffic, ascending as text; `None` for all of them.
+fn node_port_addresses(input: &Input) -> Option<Vec<IpAddr>> {
     let own = input.node.addresses.iter().copied();
     let mut own = own.filter(IpAddr::is_ipv4);
-    if ranges.is_empty() {
-        return own.next().into_iter().collect();
+    let ranges = match &input.configuration.node_port_addresses {
+        NodePortAddresses::Default => return None,
+        NodePortAddresses::Primary => return Some(own.next().into_iter().collect()),
+        NodePortAddresses::Networks(ranges) => ranges,
+    };
+    if ranges.iter().any(|one| one.prefix_len() == 0) {
+        return None;
     }
     let localhost = input
         .configuration
@@ -237,5 +234,13 @@ fn node_port_addresses(input: &Input, ranges: &[IpNet]) -> Vec<IpAddr> {
         .filter(|address| ranges.iter().any(|range| range.contains(address)))
         .collect();
     addresses.sort_by_key(IpAddr::to_string);
-    addresses
+    Some(addresses)
+}
+
+/// Whether an address of the node takes NodePort traffic.
+pub(in crate::rules) fn takes_node_ports(input: &Input, address: IpAddr) -> bool {
+    match node_port_addresses(input) {
+        Some(addresses) => addresses.contains(&address),
+        None => input.configuration.localhost_node_ports || !address.is_loopback(),
+    }
 }

@@ -2,10 +2,12 @@
 
 mod generate;
 mod services;
+pub mod walk;
 mod write;
 
 pub use generate::generate;
-pub use write::{restore, save};
+pub(super) use generate::takes_node_ports;
+pub use write::{restore, save, shares};
 
 use super::Protocol;
 use ipnet::IpNet;

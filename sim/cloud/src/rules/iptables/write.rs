@@ -36,7 +36,7 @@ pub fn restore(tables: &[Table]) -> String {
 
 /// A rule as it is printed: addresses, interface and protocol, then modules in the order in
 /// which they were named, then the target.
-fn line(rule: &Rule) -> String {
+pub(super) fn line(rule: &Rule) -> String {
     let order = |part: &&Match| match part {
         Match::Source(..) => 0,
         Match::Destination(..) => 1,
@@ -91,13 +91,32 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// One in `count`, as kube-proxy writes it with ten digits and the kernel keeps it in 31 bits.
-pub(super) fn probability(count: usize) -> f64 {
+/// The kernel's random numbers are below this.
+const RANDOM_END: u32 = 1 << 31;
+
+/// One in `count`, as kube-proxy writes it with ten digits and the kernel keeps it in 31 bits:
+/// the rule holds for random numbers below.
+pub(super) fn threshold(count: usize) -> u32 {
     let written: f64 = format!("{:.10}", 1.0 / count as f64)
         .parse()
         .expect("digits");
-    let scale = (1_u64 << 31) as f64;
-    (written * scale).round() / scale
+    (written * f64::from(RANDOM_END)).round() as u32
+}
+
+fn probability(count: usize) -> f64 {
+    f64::from(threshold(count)) / f64::from(RANDOM_END)
+}
+
+/// The share of new connections that each of `count` endpoints gets: one in `count`, but for
+/// the digits that are lost.
+pub fn shares(count: usize) -> Vec<f64> {
+    let mut left = 1.0;
+    let share = |at| {
+        let share = left * probability(count - at);
+        left -= share;
+        share
+    };
+    (0..count).map(share).collect()
 }
 
 fn action(target: &Target) -> String {
