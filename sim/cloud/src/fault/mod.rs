@@ -16,7 +16,7 @@ mod pod_kill;
 mod region_down;
 mod slow;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use control_plane::ControlLevers;
 pub(crate) use node::NodeLevers;

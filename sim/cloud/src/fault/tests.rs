@@ -46,7 +46,8 @@ fn faults_inside() -> impl Strategy<Value = Fault> {
     )
 }
 
-fn faults() -> impl Strategy<Value = Fault> {
+/// Every kind of fault that ends, in the world of [`two_regions`].
+pub(crate) fn faults() -> impl Strategy<Value = Fault> {
     prop_oneof![faults_between(), faults_inside()]
 }
 

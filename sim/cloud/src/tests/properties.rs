@@ -23,45 +23,19 @@ fn disciplines() -> impl Strategy<Value = Discipline> {
     ]
 }
 
+/// Everything that can go wrong, at once or for a while.
 fn faults() -> impl Strategy<Value = Fault> {
-    let cluster = (0u32..2).prop_map(ClusterId);
-    let packets = prop_oneof![Just(Packets::Dropped), Just(Packets::Refused)];
-    let workload = (0u32..2).prop_map(WorkloadId);
-    prop_oneof![
-        (cluster.clone(), workload.clone(), 1u32..3).prop_map(|(cluster, workload, count)| {
-            Fault::PodKill {
-                cluster,
-                workload,
-                count,
-            }
-        }),
-        (cluster.clone(), 0u32..2, packets.clone()).prop_map(|(cluster, node, packets)| {
-            Fault::NodeDown {
-                cluster,
-                node,
-                packets,
-            }
-        }),
-        packets.prop_map(|packets| Fault::RegionDown {
-            region: "one".into(),
-            packets,
-        }),
-        (0.0f64..0.5).prop_map(|loss| Fault::Link {
-            from: Place::Users(UserNetworkId(0)),
-            to: Place::Cluster(ClusterId(0)),
-            change: LinkChange::Loss(loss),
-        }),
-        (cluster, workload, 0.1f64..5.0).prop_map(|(cluster, workload, factor)| Fault::Slow {
-            cluster,
-            workload,
-            factor,
-        }),
-    ]
+    let kill = (0u32..2, 0u32..2, 1u32..3).prop_map(|(cluster, workload, count)| Fault::PodKill {
+        cluster: ClusterId(cluster),
+        workload: WorkloadId(workload),
+        count,
+    });
+    prop_oneof![1 => kill, 14 => crate::fault::tests::faults()]
 }
 
-/// Two regions in which `web` calls `data`, under three faults and a change of scale.
+/// Two regions in which `web` calls `data`, under six faults and a change of scale.
 fn scenarios() -> impl Strategy<Value = Scenario> {
-    let times = prop::collection::vec((faults(), 0u64..20_000, 1u64..10_000), 3);
+    let times = prop::collection::vec((faults(), 0u64..20_000, 1u64..10_000), 6);
     let behavior = (
         disciplines(),
         disciplines(),
