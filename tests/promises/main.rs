@@ -1,6 +1,7 @@
 //! Promises to the user, a module per kind.
 
 mod bad_input;
+mod behaviours;
 mod cli;
 mod closed_forms;
 mod controllers;
@@ -17,3 +18,4 @@ mod scenarios;
 mod slice_delays;
 mod statistics;
 mod support;
+mod timings;

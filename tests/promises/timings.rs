@@ -1,0 +1,264 @@
+//! Timings of Kubernetes from a scenario's text to what a replication leaves behind, against
+//! their closed forms: mean, least and greatest over many replications, whose phases are uniform.
+
+use cloud::facts;
+use cloud::record::Record;
+use cloud::{Options, compile, simulate};
+use engine::Seed;
+use loader::File;
+use rayon::prelude::*;
+
+/// When the machines of the tests fail.
+const FAULT_S: f64 = 20.0;
+/// What a pod takes from its creation until it serves, as the tests describe it: from the
+/// binding to the end of its start, and the scheduler and a watch before.
+const START_S: f64 = 2.0;
+/// Delays of API, watches, slices and syncs that are no part of a closed form.
+const SLACK_S: f64 = 0.5;
+
+/// What some replications of a scenario leave behind; it may use the shipped manifests.
+fn records(spec: &str, replications: u32) -> Vec<Record> {
+    let text = format!(
+        "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: timings}}\nspec:\n{spec}"
+    );
+    let name = "scenarios/timings.yaml".to_owned();
+    let loaded = loader::load(&[File { name, text }], &crate::support::Project);
+    let scenario = loaded
+        .scenario
+        .unwrap_or_else(|| panic!("{:#?}\n{spec}", loaded.diagnostics));
+    let topology = compile(&scenario);
+    (0..replications)
+        .into_par_iter()
+        .map(|replication| {
+            let seed = Seed {
+                master: 7,
+                replication,
+            };
+            simulate(&topology, seed, &Options::default())
+        })
+        .collect()
+}
+
+/// Least, mean and greatest.
+fn spread(values: &[f64]) -> [f64; 3] {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    [
+        least,
+        values.iter().sum::<f64>() / values.len() as f64,
+        greatest,
+    ]
+}
+
+/// Asserts that values are spread as a closed form says: hardly anything beyond its ends, which
+/// are nearly reached, and the mean as near as `mean_within`.
+fn assert_spread(what: &str, values: &[f64], [least, mean, greatest]: [f64; 3], mean_within: f64) {
+    let found = spread(values);
+    let near = 2.0;
+    assert!(
+        found[0] >= least && found[0] <= least + near,
+        "{what}: least of {found:?} instead of {least}"
+    );
+    assert!(
+        found[2] <= greatest && found[2] >= greatest - near,
+        "{what}: greatest of {found:?} instead of {greatest}"
+    );
+    assert!(
+        (found[1] - mean).abs() <= mean_within,
+        "{what}: mean of {found:?} instead of {mean}"
+    );
+}
+
+/// Three pods on three machines, one of which loses its power; asked from a fourth.
+fn a_lost_node(minor: u32, rate: u32, seconds: u32) -> String {
+    format!(
+        "
+  clusters:
+    - name: cluster
+      zones: [a]
+      kubernetes: \"1.{minor}\"
+      nodePools:
+        - {{name: web, count: 3, labels: {{role: web}}}}
+        - {{name: client, count: 1, labels: {{role: client}}}}
+      manifests: [kubernetes/web/]
+  behavior: {{web: {{serviceTime: 1ms, workers: 16, startUp: {START_S}s}}}}
+  traffic:
+    - {{name: callers, from: client, to: \"web:80\", arrivals: {{constant: {rate}/s}}, timeout: 1s, protocol: http1-close}}
+  timeline: [{{at: {FAULT_S}s, fault: {{node-down: {{node: web-2}}}}}}]
+  run: {{duration: {seconds}s, seriesStep: 1s}}
+"
+    )
+}
+
+/// Versions and their grace periods.
+const GRACES: [(u32, f64); 4] = [(28, 40.0), (31, 40.0), (32, 50.0), (36, 50.0)];
+
+#[test]
+fn endpoints_of_a_dead_node_go_at_the_grace_period() {
+    for (minor, grace) in GRACES {
+        let records = records(&a_lost_node(minor, 10, 80), 400);
+        let over: Vec<f64> = records
+            .iter()
+            .map(|record| {
+                let failing = record.traffic[0].failing.last();
+                failing.expect("the loss is felt").1.as_secs_f64() - FAULT_S
+            })
+            .collect();
+        // The last request that fails begins up to some tenths of a second before the end: one
+        // in three is sent to the dead endpoint, ten a second.
+        let form = [grace - 10.0 - SLACK_S, grace - 2.5, grace + 5.0 + SLACK_S];
+        // Standard error: sqrt((100 + 25) / 12 / 400) = 0.16 s.
+        assert_spread(&format!("1.{minor}"), &over, form, 0.7);
+    }
+}
+
+/// Seconds from the fault until each of the lost pods of the only workload that is asked
+/// anything is replaced.
+fn replaced(record: &Record, pods: u32, lost: u32) -> Vec<f64> {
+    let mut asked = record.workloads.iter();
+    let asked = asked.find(|workload| workload.arrived > 0);
+    let steps = &asked.expect("somebody is asked").capacity_steps_ns;
+    let whole = steps[0] as f64;
+    let from = FAULT_S as usize;
+    let after = &steps[from..];
+    let serving = |capacity: &u128| f64::from(pods) * *capacity as f64 / whole;
+    let first = serving(&after[0]);
+    assert!(
+        (first - f64::from(pods - lost)).abs() < 1e-9,
+        "{first} of {pods} pods are left of {lost} lost"
+    );
+    (1..=lost)
+        .map(|number| {
+            let level = f64::from(pods - lost + number);
+            let below = after
+                .iter()
+                .map(|capacity| (level - serving(capacity)).clamp(0.0, 1.0));
+            below.sum()
+        })
+        .collect()
+}
+
+#[test]
+fn a_dead_pod_is_replaced_after_its_toleration() {
+    let toleration = facts::UNREACHABLE_TOLERATION.value.as_secs_f64();
+    let taint_most = facts::NODE_NO_EXECUTE_DELAY_MAX.value.as_secs_f64();
+    for (minor, grace) in [(31, 40.0), (32, 50.0)] {
+        let records = records(&a_lost_node(minor, 1, 410), 400);
+        let over: Vec<f64> = records
+            .iter()
+            .map(|record| replaced(record, 3, 1)[0])
+            .collect();
+        let fixed = toleration + START_S;
+        let form = [
+            grace - 10.0 + fixed,
+            grace - 2.5 + taint_most / 2.0 + fixed,
+            grace + 5.0 + taint_most + fixed + SLACK_S,
+        ];
+        assert_spread(&format!("1.{minor}"), &over, form, 0.8);
+    }
+}
+
+/// Pods on as many machines of the first zone, the first of which lose their power; a second
+/// zone with three machines is what the pods may go to.
+fn a_disrupted_zone(nodes: u32, lost: u32, seconds: u32) -> String {
+    let width = nodes.to_string().len();
+    let faults: Vec<String> = (1..=lost)
+        .map(|node| format!("{{at: {FAULT_S}s, fault: {{node-down: {{node: a-{node:0width$}}}}}}}"))
+        .collect();
+    format!(
+        "
+  clusters:
+    - name: cluster
+      zones: [a, b]
+      kubernetes: \"1.36\"
+      nodePools:
+        - {{name: a, count: {nodes}, zones: [a]}}
+        - {{name: b, count: 3, zones: [b], taints: [\"reserve=yes:PreferNoSchedule\"]}}
+  workloads: {{web: {{replicas: {nodes}, workers: 1, serviceTime: 1ms, startUp: {START_S}s}}}}
+  traffic: [{{name: own, from: web, to: \"web:80\", arrivals: {{constant: 1/s}}, timeout: 1s}}]
+  timeline: [{}]
+  run: {{duration: {seconds}s, seriesStep: 1s}}
+",
+        faults.join(", ")
+    )
+}
+
+#[test]
+fn zones_are_emptied_at_the_rate_of_their_mode() {
+    // (nodes, lost, seconds between two machines; none if no more are emptied than were found
+    // lost before the others)
+    let cases = [
+        (12, 4, Some(10.0)),
+        (4, 4, Some(10.0)),
+        (5, 3, None),
+        (52, 40, Some(100.0)),
+    ];
+    for (nodes, lost, between) in cases {
+        let seconds = 20 + 400 + 30 * u32::from(lost < 10) + 300 * u32::from(lost > 10);
+        for record in records(&a_disrupted_zone(nodes, lost, seconds), 10) {
+            let end = f64::from(seconds) - FAULT_S;
+            let over = replaced(&record, nodes, lost);
+            let done: Vec<f64> = over.into_iter().filter(|&at| at < end - 0.5).collect();
+            let Some(between) = between else {
+                assert!(done.len() < lost as usize, "{lost} of {nodes}: {done:?}");
+                continue;
+            };
+            let expected = (lost as usize).min(1 + ((end - 360.0) / between) as usize);
+            assert!(done.len() >= expected, "{lost} of {nodes}: {done:?}");
+            for pair in done.windows(2) {
+                // A machine may be found lost up to 15 s after another, and a pod's start
+                // depends on its kubelet's phase.
+                let apart = pair[1] - pair[0];
+                assert!(
+                    apart > between - 1.5 && apart < between + 17.0,
+                    "{lost} of {nodes}: {done:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Mean latency of calls that look the service up each time, in seconds.
+fn latency_s(names: &str, node_domains: u32) -> f64 {
+    let spec = format!(
+        "
+  clusters:
+    - name: cluster
+      zones: [a]
+      nodePools:
+        - {{name: web, count: 3, labels: {{role: web}}}}
+        - {{name: client, count: 1, labels: {{role: client}}}}
+      dns: {{ttl: 0s, names: {names}, nodeDomains: {node_domains}}}
+      manifests: [kubernetes/web/]
+  behavior: {{web: {{serviceTime: 1ms, workers: 16}}}}
+  traffic:
+    - {{name: callers, from: client, to: \"web:80\", arrivals: {{constant: 5/s}}, timeout: 1s, protocol: http1-close}}
+  run: {{duration: 20s}}
+"
+    );
+    let record = records(&spec, 1).remove(0);
+    let callers = &record.traffic[0];
+    callers.latency_sum_ns as f64 / callers.succeeded as f64 / 1e9
+}
+
+#[test]
+fn a_lookup_takes_a_round_for_each_name_that_it_asks_for() {
+    let once = latency_s("absolute", 0);
+    let round = facts::CLUSTER_DNS_LOOKUP.value.as_secs_f64();
+    // The names that glibc tries under `ndots:5` with the three domains of the cluster, and
+    // those of the nodes, until it comes to the right one.
+    for (names, node_domains, asked) in [
+        ("short", 0, 1),
+        ("namespaced", 0, 2),
+        ("svc", 0, 3),
+        ("full", 0, 4),
+        ("full", 2, 6),
+        ("absolute", 2, 1),
+    ] {
+        let found = 1.0 + (latency_s(names, node_domains) - once) / round;
+        assert!(
+            (found - f64::from(asked)).abs() < 0.01,
+            "{names} with {node_domains} more: {found} names instead of {asked}"
+        );
+    }
+}
