@@ -134,3 +134,77 @@ fn what_kubectl_prints_is_read_whole() {
     // Endpoints that are pods follow from the selector.
     assert!(objects.slices[0].addresses.is_empty());
 }
+
+/// The only autoscaler of a text, and how many fields of it have each standing.
+fn autoscaler(
+    spec: &str,
+) -> (
+    hybridsim_loader::kubernetes::autoscaler::Autoscaler,
+    [u64; 4],
+) {
+    let text = format!(
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: {{kind: Deployment, name: web}}\n  maxReplicas: 9\n{spec}"
+    );
+    let (mut objects, ledger) = read(&[("a", &text)]);
+    (objects.autoscalers.remove(0), ledger.counts())
+}
+
+#[test]
+fn autoscalers_are_read_with_what_the_api_server_fills_in() {
+    use cloud::scenario::{Amount, Metric, ScalingPolicy, ScalingRules, SelectPolicy};
+    use engine::Duration;
+
+    let (plain, _) = autoscaler("");
+    assert_eq!(plain.replicas, (1, 9));
+    assert_eq!(plain.metrics, [Metric::CpuUtilization(80)]);
+    assert_eq!(plain.behavior, None);
+
+    let (old, _) = autoscaler("  targetCPUUtilizationPercentage: 55\n");
+    assert_eq!(old.metrics, [Metric::CpuUtilization(55)]);
+
+    let (whole, counts) = autoscaler(
+        "  minReplicas: 0
+  metrics:
+  - {type: Resource, resource: {name: cpu, target: {type: AverageValue, averageValue: 250m}}}
+  - {type: ContainerResource, containerResource: {container: web, name: cpu, target: {type: Utilization, averageUtilization: 70}}}
+  - {type: Pods, pods: {metric: {name: http_requests_per_second}, target: {type: AverageValue, averageValue: 12500m}}}
+  behavior:
+    scaleUp: {stabilizationWindowSeconds: 30, selectPolicy: Min, tolerance: 50m}
+    scaleDown: {policies: [{type: Percent, value: 10, periodSeconds: 60}, {type: Pods, value: 2, periodSeconds: 20}]}
+",
+    );
+    assert_eq!(whole.replicas, (1, 9));
+    assert_eq!(
+        whole.metrics,
+        [
+            Metric::CpuAverage(250),
+            Metric::CpuUtilization(70),
+            Metric::RequestsAverage(12.5)
+        ]
+    );
+    let behavior = whole.behavior.expect("it says how fast it may move");
+    let default = ScalingRules::default_up();
+    assert_eq!(
+        behavior.up,
+        ScalingRules {
+            stabilization: Duration::from_secs(30),
+            select: SelectPolicy::Min,
+            tolerance: Some(0.05),
+            ..default
+        }
+    );
+    let policy = |amount, seconds| ScalingPolicy {
+        amount,
+        period: Duration::from_secs(seconds),
+    };
+    assert_eq!(
+        behavior.down.policies,
+        [
+            policy(Amount::Percent(10), 60),
+            policy(Amount::Count(2), 20)
+        ]
+    );
+    // `behavior` without a window takes that of the controller.
+    assert_eq!(behavior.down.stabilization, Duration::from_secs(300));
+    assert_eq!(counts[Standing::Ignored as usize], 0, "{counts:?}");
+}

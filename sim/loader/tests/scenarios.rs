@@ -299,3 +299,106 @@ spec:
         quantity(None, Indicator::ApiRead, Statistic::Quantile(0.999))
     );
 }
+
+/// The fault that an entry of the timeline stands for, in a cluster of three nodes and zones.
+fn fault(text: &str) -> cloud::scenario::Fault {
+    let text = format!(
+        "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: one}}\nspec:\n  workloads: {{web: {{}}}}\n  traffic: [{{name: users, to: 'web:80', arrivals: {{poisson: 10/s}}}}]\n  run: {{duration: 5m}}\n  timeline: [{{at: 1m, fault: {{{text}}}}}]\n"
+    );
+    let name = "one.yaml".to_owned();
+    let loaded = load(&[File { name, text }], &Folder);
+    assert_eq!(told(&loaded, Severity::Warning), "");
+    let scenario = loaded.scenario.expect("no errors");
+    scenario.assert_valid();
+    match &scenario.timeline[0].action {
+        cloud::scenario::Action::Fault { fault, .. } => fault.clone(),
+        other => panic!("{other:?} is no fault"),
+    }
+}
+
+#[test]
+fn every_part_of_kubernetes_can_fail_by_name() {
+    use cloud::scenario::{ClusterId, Component, Fault, Packets, ZoneId};
+    let cluster = ClusterId(0);
+    let down = |component| Fault::ComponentDown { cluster, component };
+    let frozen = |component| Fault::Frozen { cluster, component };
+    let cases = [
+        (
+            "kubelet-down: {node: node-2, for: 1m}",
+            Fault::KubeletDown { cluster, node: 1 },
+        ),
+        (
+            "node-partition: {node: node-3}",
+            Fault::NodePartition { cluster, node: 2 },
+        ),
+        (
+            "node-slow: {node: node-1, cpu: 4}",
+            Fault::NodeSlow {
+                cluster,
+                node: 0,
+                cpu_factor: 4.0,
+                disk_factor: 1.0,
+            },
+        ),
+        (
+            "node-slow: {node: node-1, disk: 2.5}",
+            Fault::NodeSlow {
+                cluster,
+                node: 0,
+                cpu_factor: 1.0,
+                disk_factor: 2.5,
+            },
+        ),
+        (
+            "zone-down: {zone: c, packets: refused}",
+            Fault::ZoneDown {
+                cluster,
+                zone: ZoneId(2),
+                packets: Packets::Refused,
+            },
+        ),
+        (
+            "api-server-down: {}",
+            Fault::ApiServerDown { cluster, count: 3 },
+        ),
+        (
+            "api-server-down: {count: 1}",
+            Fault::ApiServerDown { cluster, count: 1 },
+        ),
+        (
+            "api-server-slow: {factor: 20}",
+            Fault::ApiServerSlow {
+                cluster,
+                factor: 20.0,
+            },
+        ),
+        (
+            "etcd-quorum-loss: {}",
+            Fault::EtcdDown { cluster, count: 2 },
+        ),
+        (
+            "controller-manager-down: {}",
+            down(Component::ControllerManager),
+        ),
+        ("scheduler-down: {for: 10s}", down(Component::Scheduler)),
+        (
+            "frozen: {component: scheduler}",
+            frozen(Component::Scheduler),
+        ),
+        (
+            "frozen: {component: controller-manager}",
+            frozen(Component::ControllerManager),
+        ),
+        (
+            "frozen: {component: kubelet, node: node-1}",
+            frozen(Component::Kubelet(0)),
+        ),
+        (
+            "frozen: {component: kube-proxy, node: node-3}",
+            frozen(Component::KubeProxy(2)),
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(fault(text), expected, "{text}");
+    }
+}

@@ -9,6 +9,7 @@
 //! Leaves out: changes of pod templates and of ports after the start.
 //! Validated by the tests of its files and by the shipped scenarios.
 
+mod autoscalers;
 mod external;
 mod gateways;
 mod ingresses;
@@ -240,6 +241,8 @@ pub fn assemble(
             balance: found.balance,
         });
     }
+    cluster.autoscalers =
+        autoscalers::of_start(stages, &views[0], &positions, &mut notes, diagnostics);
     let changes = views
         .windows(2)
         .map(|pair| positions.changes(&pair[0], &pair[1], diagnostics))

@@ -4,12 +4,14 @@
 //! the scenario can be simulated. A check that finds an error says why it cannot be.
 
 mod after_the_end;
+mod contradictions;
 mod cycles;
 mod endpoints;
 mod flow;
 mod overload;
 mod precision;
 mod recovery;
+mod scaled_twice;
 mod timeouts;
 mod warm_up;
 
@@ -29,6 +31,8 @@ pub(crate) struct Whole<'a> {
 pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagnostics) {
     let whole = Whole { scenario, places };
     after_the_end::check(&whole, diagnostics);
+    contradictions::check(&whole, diagnostics);
+    scaled_twice::check(&whole, diagnostics);
     warm_up::check(&whole, diagnostics);
     precision::check(&whole, diagnostics);
     recovery::check(&whole, diagnostics);

@@ -115,6 +115,12 @@ codes! {
         "A ReplicaSet or Pod with a controlling owner among the manifests, as `kubectl get` prints them, is counted with its owner, not on its own.";
     Conflict = "HS0120", Error, "Fields exclude one another",
         "The API server rejects the combination.";
+    ScalesNothing = "HS0121", Warning, "An autoscaler scales nothing",
+        "Its target is not there, cannot be scaled, or is scaled by another autoscaler too. The workload keeps its `replicas`.";
+    NoCpuToScaleBy = "HS0122", Warning, "An autoscaler measures CPU that nobody requests",
+        "The utilization of CPU is its use as a share of what the containers request. Without requests the metric is not there, and the autoscaler does not move.";
+    MetricLeftOut = "HS0123", Warning, "An autoscaler's metric is left out",
+        "CPU of a resource or of a container, and `Pods` metrics that count requests, are measured. Memory, Object and External metrics are not. An autoscaler without any other metric does nothing.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";
@@ -189,6 +195,12 @@ codes! {
         "Replicas, new workloads, what services select, and routes take effect at a time of the timeline. Changes of pod templates and ports do not, in this release.";
     NoNodes = "HS0236", Error, "A cluster has no nodes",
         "Pods run on nodes. Leave `nodePools` out for a few common machines, give a pool a `count`, or add Node objects to the manifests.";
+    UnknownVersion = "HS0237", Warning, "A version of Kubernetes is not known",
+        "What changed between the versions 1.28 and 1.36 is modelled. An older version behaves as 1.28 and a newer one as 1.36 wherever nothing else is known.";
+    FaultsContradict = "HS0238", Warning, "Two faults contradict each other",
+        "Both hold at the same time, and one of them leaves nothing for the other to act on: a machine without power cannot be cut off, and a part that is down cannot be slow. Let one end before the other begins, or name other parts.";
+    ScaledTwice = "HS0239", Warning, "An autoscaler and the timeline scale one workload",
+        "The autoscaler puts the replicas back to what its metrics ask for at its next look. Remove one of the two, or mean it.";
 
     TooManyProblems = "HS0900", Note, "More problems than are shown",
         "Only the first some thousand problems are kept.";

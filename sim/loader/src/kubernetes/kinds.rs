@@ -1,6 +1,6 @@
 //! Which kinds there are, under which `apiVersion`, and what becomes of them.
 
-use super::{gateway, ingress, namespace, node, policy, service, workload};
+use super::{autoscaler, budget, gateway, ingress, namespace, node, service, workload};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::shape::{Shape, nearest};
 use crate::source::Span;
@@ -44,7 +44,7 @@ pub static KNOWN: &[KnownKind] = &[
     namespaced(
         "HorizontalPodAutoscaler",
         &["autoscaling/v2", "autoscaling/v1"],
-        &policy::AUTOSCALER,
+        &autoscaler::AUTOSCALER,
     )
     .removed(&["autoscaling/v2beta1", "autoscaling/v2beta2"]),
     namespaced("Ingress", &["networking.k8s.io/v1"], &ingress::INGRESS)
@@ -59,7 +59,7 @@ pub static KNOWN: &[KnownKind] = &[
     namespaced("Namespace", &["v1"], &namespace::NAMESPACE).of_the_cluster(),
     namespaced("Node", &["v1"], &node::NODE).of_the_cluster(),
     namespaced("Pod", &["v1"], &workload::POD),
-    namespaced("PodDisruptionBudget", &["policy/v1"], &policy::BUDGET).removed(&["policy/v1beta1"]),
+    namespaced("PodDisruptionBudget", &["policy/v1"], &budget::BUDGET).removed(&["policy/v1beta1"]),
     namespaced("ReplicaSet", &["apps/v1"], &workload::REPLICA_SET)
         .removed(&["extensions/v1beta1", "apps/v1beta2"]),
     namespaced(

@@ -1,5 +1,7 @@
 //! Kubernetes objects: what each kind looks like, and what is kept of it.
 
+pub mod autoscaler;
+pub mod budget;
 mod container;
 pub mod gateway;
 pub mod ingress;
@@ -10,7 +12,6 @@ mod namespace;
 pub mod node;
 mod objects;
 pub mod pod;
-pub mod policy;
 pub mod selector;
 pub mod service;
 pub mod workload;

@@ -1,10 +1,11 @@
 //! All objects of a set of documents.
 
+use super::autoscaler::Autoscaler;
+use super::budget::DisruptionBudget;
 use super::gateway::{Gateway, HttpRoute};
 use super::ingress::{Ingress, IngressClass};
 use super::metadata::Metadata;
 use super::node::Node;
-use super::policy::{Autoscaler, DisruptionBudget};
 use super::service::{Service, Slice};
 use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
@@ -96,7 +97,9 @@ impl Objects {
             "Ingress" => self.ingresses.push(Ingress::read(document, diagnostics)),
             "Gateway" => self.gateways.push(Gateway::read(document, diagnostics)),
             "HTTPRoute" => self.routes.push(HttpRoute::read(document, diagnostics)),
-            "HorizontalPodAutoscaler" => self.autoscalers.push(Autoscaler::read(document)),
+            "HorizontalPodAutoscaler" => self
+                .autoscalers
+                .push(Autoscaler::read(document, diagnostics)),
             "PodDisruptionBudget" => self.budgets.push(DisruptionBudget::read(document)),
             _ => {}
         }

@@ -152,6 +152,7 @@ fn cluster(
     };
     let minor = forms::read(node.get("kubernetes"), forms::parse_kubernetes_minor)
         .unwrap_or_else(|| reader.fact(&facts::KUBERNETES_MINOR));
+    check_version(minor, node, reader);
     let mut zones: Vec<String> = strings(node, "zones");
     if zones.is_empty() {
         zones = default_zones();
@@ -197,6 +198,25 @@ fn cluster(
         manifests: shared.iter().cloned().chain(paths(node)).collect(),
         span: node.get("name").map_or(node.span, |name| name.span),
     }
+}
+
+/// Versions whose changes are modelled.
+const KUBERNETES_MINORS: std::ops::RangeInclusive<u32> = 28..=36;
+
+fn check_version(minor: u32, node: &Node, reader: &mut Reader<'_>) {
+    if KUBERNETES_MINORS.contains(&minor) {
+        return;
+    }
+    let (oldest, newest) = (KUBERNETES_MINORS.start(), KUBERNETES_MINORS.end());
+    let nearest = minor.clamp(*oldest, *newest);
+    let message = format!("what is special about Kubernetes 1.{minor} is not known");
+    let span = node.get("kubernetes").map_or(node.span, |node| node.span);
+    reader
+        .diagnostics
+        .report(Code::UnknownVersion, span, message)
+        .help(format!(
+            "1.{oldest} to 1.{newest} are known; it is taken to behave as 1.{nearest}"
+        ));
 }
 
 fn default_zones() -> Vec<String> {

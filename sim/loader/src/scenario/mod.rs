@@ -12,6 +12,7 @@ mod clusters;
 mod distribution;
 mod dns;
 pub(crate) mod entries;
+mod faults;
 pub(crate) mod forms;
 mod indicators;
 mod measures;
