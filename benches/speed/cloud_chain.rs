@@ -6,8 +6,8 @@ use cloud::scenario::{
     Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, Discipline, NetworkModel,
     OnFailure, Placement, Probes, Protocol, RateProfile, Replications, RequestAttributes, Retry,
     Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Step,
-    Termination, Traffic, TrafficPolicy, TrafficSource, TrafficTarget, Workload, WorkloadId,
-    WorkloadKind,
+    Template, Termination, Traffic, TrafficPolicy, TrafficSource, TrafficTarget, Workload,
+    WorkloadId, WorkloadKind,
 };
 use cloud::{Options, compile, simulate};
 use engine::{Distribution, Duration, Seed};
@@ -153,21 +153,24 @@ fn workload(
         kind: WorkloadKind::Inline,
         version: None,
         replicas: 1,
-        placement: Placement::default(),
-        start_up: Duration::ZERO,
-        probes: Probes::default(),
-        termination: Termination::default(),
         rollout: Rollout::of(WorkloadKind::Inline),
-        station: Station {
-            discipline: Discipline::Fifo { workers },
-            queue_max: None,
-        },
-        behavior: Behavior {
-            service_time,
-            steps: steps.into_iter().collect(),
-            error_rate: 0.0,
-            response_bytes: 0,
-            asynchronous: true,
+        template: Template {
+            placement: Placement::default(),
+            image: None,
+            start_up: Duration::ZERO,
+            probes: Probes::default(),
+            termination: Termination::default(),
+            station: Station {
+                discipline: Discipline::Fifo { workers },
+                queue_max: None,
+            },
+            behavior: Behavior {
+                service_time,
+                steps: steps.into_iter().collect(),
+                error_rate: 0.0,
+                response_bytes: 0,
+                asynchronous: true,
+            },
         },
     }
 }

@@ -3,9 +3,9 @@
 use cloud::scenario::{
     Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, Discipline, NetworkModel, Node,
     Placement, Probes, Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry,
-    Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Termination,
-    Traffic, TrafficPolicy, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload,
-    WorkloadId, WorkloadKind, ZoneId,
+    Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Template,
+    Termination, Traffic, TrafficPolicy, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId,
+    Workload, WorkloadId, WorkloadKind, ZoneId,
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
@@ -26,21 +26,24 @@ fn queue() -> Scenario {
         kind: WorkloadKind::Inline,
         version: None,
         replicas: 1,
-        placement: Placement::default(),
-        start_up: Duration::ZERO,
-        probes: Probes::default(),
-        termination: Termination::default(),
         rollout: Rollout::of(WorkloadKind::Inline),
-        station: Station {
-            discipline: Discipline::Fifo { workers: 1 },
-            queue_max: None,
-        },
-        behavior: Behavior {
-            service_time: Distribution::exponential(1.0).unwrap(),
-            steps: Vec::new(),
-            error_rate: 0.0,
-            response_bytes: 0,
-            asynchronous: false,
+        template: Template {
+            placement: Placement::default(),
+            image: None,
+            start_up: Duration::ZERO,
+            probes: Probes::default(),
+            termination: Termination::default(),
+            station: Station {
+                discipline: Discipline::Fifo { workers: 1 },
+                queue_max: None,
+            },
+            behavior: Behavior {
+                service_time: Distribution::exponential(1.0).unwrap(),
+                steps: Vec::new(),
+                error_rate: 0.0,
+                response_bytes: 0,
+                asynchronous: false,
+            },
         },
     };
     Scenario {
@@ -401,7 +404,10 @@ fn a_broken_model_says_how_to_see_it_again() {
     let mut scenario = queue();
     // Work must end before the clock does; the loader sees to that.
     let endless = engine::Distribution::constant(Duration::MAX);
-    scenario.clusters[0].workloads[0].behavior.service_time = endless;
+    scenario.clusters[0].workloads[0]
+        .template
+        .behavior
+        .service_time = endless;
     scenario.run.analysis = Analysis::Terminating;
     let error = study::run(&scenario, &short(), &Unwatched).unwrap_err();
     let StudyError::Broken(broken) = &error else {

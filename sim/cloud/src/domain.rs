@@ -196,7 +196,7 @@ pub(crate) enum Phase {
 
 /// What a workload's pods share.
 #[derive(Clone, Debug)]
-pub(crate) struct WorkloadState {
+pub(crate) struct WorkloadState<'t> {
     /// Draws of service times and own errors.
     pub(crate) service_times: Stream,
     /// Draws of whether calls are made.
@@ -208,7 +208,7 @@ pub(crate) struct WorkloadState {
     /// Of these, those that found no node.
     pub(crate) pending: Vec<u32>,
     /// What its controllers know.
-    pub(crate) controller: ControllerState,
+    pub(crate) controller: ControllerState<'t>,
 }
 
 /// A behaviour with its calls as plans.
@@ -290,7 +290,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) resolvers: BTreeMap<(GlobalNameId, u32), Resolver>,
 
     pub(crate) behaviors: Vec<BehaviorState<'t>>,
-    pub(crate) workloads: Vec<WorkloadState>,
+    pub(crate) workloads: Vec<WorkloadState<'t>>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: Slab<Task>,
     pub(crate) services: Vec<ServiceState<'t>>,

@@ -192,6 +192,21 @@ pub struct Toleration {
     pub value: Option<String>,
     /// Effect; `None` means every effect.
     pub effect: Option<TaintEffect>,
+    /// `tolerationSeconds`: how long a taint that evicts is borne; `None` is for ever.
+    pub lasts: Option<Duration>,
+}
+
+impl Toleration {
+    /// Whether it is about a taint.
+    pub fn covers(&self, taint: &Taint) -> bool {
+        let key = self.key.as_ref().is_none_or(|key| *key == taint.key);
+        let value = self
+            .value
+            .as_ref()
+            .is_none_or(|value| *value == taint.value);
+        let effect = self.effect.is_none_or(|effect| effect == taint.effect);
+        key && value && effect
+    }
 }
 
 /// A set of equal pods.
@@ -207,20 +222,10 @@ pub struct Workload {
     pub version: Option<String>,
     /// How many pods are wanted at the start; for a DaemonSet the scheduler decides.
     pub replicas: u32,
-    /// What decides where its pods may run.
-    pub placement: Placement,
-    /// Time from being bound to a node until the application can serve.
-    pub start_up: Duration,
-    /// How its pods are probed.
-    pub probes: Probes,
-    /// How its pods end.
-    pub termination: Termination,
     /// How changed pods take the place of the others.
     pub rollout: Rollout,
-    /// How one pod serves.
-    pub station: Station,
-    /// What one pod does with a request.
-    pub behavior: Behavior,
+    /// What its pods look like.
+    pub template: Template,
 }
 
 /// What keeps a workload's pods.
@@ -804,8 +809,10 @@ pub enum Action {
 pub enum Change {
     /// A workload's replica count.
     Replicas(WorkloadId, u32),
-    /// What a workload's pods do: those of a controller are replaced by new ones.
-    Behavior(WorkloadId, Behavior),
+    /// What a workload's pods look like: those of a controller are replaced by new ones.
+    Template(WorkloadId, Box<Template>),
+    /// How changed pods of a workload take the place of the others.
+    Rollout(WorkloadId, Rollout),
     /// A workload's pods shall be again as they were before the last change of them.
     Rollback(WorkloadId),
     /// Which workloads back a service.

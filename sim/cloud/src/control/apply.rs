@@ -23,8 +23,12 @@ impl Domain<'_> {
                     self.workloads[workload.index()].replicas = *replicas;
                     self.reconcile(*workload, context);
                 }
-                Change::Behavior(workload, behavior) => {
-                    self.change_pods(*workload, behavior, context);
+                Change::Template(workload, template) => {
+                    self.change_pods(*workload, template, context);
+                }
+                Change::Rollout(workload, rollout) => {
+                    self.workloads[workload.index()].controller.rollout = *rollout;
+                    self.reconcile(*workload, context);
                 }
                 Change::Rollback(workload) => self.roll_back(*workload, context),
                 Change::Backends(service, backends) => {

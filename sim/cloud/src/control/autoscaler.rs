@@ -134,7 +134,7 @@ impl Domain<'_> {
     fn samples(&self, workload: WorkloadId, now: Time) -> Vec<PodSample> {
         let cluster = self.cluster.expect("workloads run in clusters");
         let described = &self.topology.cluster(cluster).workloads[workload.index()];
-        let milli = described.placement.requests.cpu_milli;
+        let milli = described.template.placement.requests.cpu_milli;
         let request = (milli > 0).then_some(milli);
         let pods = self.workloads[workload.index()].pods.iter().copied();
         pods.map(|pod| sample(&self.pods[pod as usize], request, now))

@@ -18,16 +18,18 @@ use crate::kubernetes::rolling::{Limits, Revision};
 use crate::kubernetes::slow_start;
 use crate::kubernetes::stateful::{self, Action, Member, PodManagement, Wanted};
 use crate::kubernetes::victims::{self, Candidate};
-use crate::scenario::{Behavior, Rollout, Strategy, WorkloadId, WorkloadKind};
+use crate::scenario::{Rollout, Strategy, Template, WorkloadId, WorkloadKind};
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What the controllers of a workload know.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ControllerState {
+#[derive(Clone, Debug)]
+pub(crate) struct ControllerState<'t> {
     /// What its pods were to look like, oldest first; at least one.
-    pub(crate) revisions: Vec<RevisionState>,
+    pub(crate) revisions: Vec<RevisionState<'t>>,
+    /// How one takes the place of another.
+    pub(crate) rollout: Rollout,
     /// Which one they shall look like.
     pub(crate) current: u32,
     /// Which one they looked like before.
@@ -44,7 +46,9 @@ pub(crate) struct ControllerState {
 
 /// A revision of a workload's pods; of a Deployment, a ReplicaSet.
 #[derive(Clone, Debug)]
-pub(crate) struct RevisionState {
+pub(crate) struct RevisionState<'t> {
+    /// What its pods look like.
+    pub(crate) template: &'t Template,
     /// Position among the partition's behaviours.
     pub(crate) behavior: u32,
     plan: Arc<Plan>,
@@ -52,7 +56,21 @@ pub(crate) struct RevisionState {
     pub(crate) replica_set: Revision,
 }
 
-impl ControllerState {
+impl<'t> ControllerState<'t> {
+    /// What is known of a workload at the start.
+    pub(crate) fn new(rollout: Rollout) -> Self {
+        ControllerState {
+            revisions: Vec::new(),
+            rollout,
+            current: 0,
+            previous: 0,
+            settled: 0,
+            shared_out: 0,
+            is_due: false,
+            deployment_is_due: false,
+        }
+    }
+
     /// What the pods of a revision ask of their kubelets.
     pub(crate) fn plan(&self, revision: u32) -> Arc<Plan> {
         self.revisions[revision as usize].plan.clone()
@@ -66,18 +84,24 @@ pub(crate) fn is_deployed(kind: WorkloadKind) -> bool {
 
 impl<'t> Domain<'t> {
     /// Adds a revision of a workload's pods and gives its position.
-    pub(crate) fn add_revision(&mut self, workload: WorkloadId, behavior: &'t Behavior) -> u32 {
-        let cluster = self.cluster.expect("workloads run in clusters");
-        let described = &self.topology.cluster(cluster).workloads[workload.index()];
-        let plan = Arc::new(self.plan_of(described));
-        let behavior = self.add_behavior(workload, behavior);
+    pub(crate) fn add_revision(&mut self, workload: WorkloadId, template: &'t Template) -> u32 {
+        let plan = Arc::new(self.plan_of(workload, template));
+        let behavior = self.add_behavior(workload, &template.behavior);
         let controller = &mut self.workloads[workload.index()].controller;
         controller.revisions.push(RevisionState {
+            template,
             behavior,
             plan,
             replica_set: Revision::default(),
         });
         controller.revisions.len() as u32 - 1
+    }
+
+    /// What a pod looks like.
+    pub(crate) fn template(&self, pod: u32) -> &'t Template {
+        let state = &self.pods[pod as usize];
+        let controller = &self.workloads[state.workload.index()].controller;
+        controller.revisions[state.revision as usize].template
     }
 
     /// All pods of a workload are there and as wanted.
@@ -96,8 +120,7 @@ impl<'t> Domain<'t> {
 
 impl Domain<'_> {
     pub(crate) fn rollout(&self, workload: WorkloadId) -> Rollout {
-        let cluster = self.cluster.expect("workloads run in clusters");
-        self.topology.cluster(cluster).workloads[workload.index()].rollout
+        self.workloads[workload.index()].controller.rollout
     }
 
     /// How far a rolling update of a workload may go from what is wanted.

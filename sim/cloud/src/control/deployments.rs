@@ -12,17 +12,17 @@ use super::controllers::is_deployed;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::rolling::{self, Revision, Step};
-use crate::scenario::{Behavior, Strategy, WorkloadId, WorkloadKind};
+use crate::scenario::{Strategy, Template, WorkloadId, WorkloadKind};
 
 impl<'t> Domain<'t> {
-    /// A workload's pods shall do something else.
+    /// A workload's pods shall look otherwise.
     pub(crate) fn change_pods(
         &mut self,
         workload: WorkloadId,
-        behavior: &'t Behavior,
+        template: &'t Template,
         context: &mut Clock<'_, Self>,
     ) {
-        let revision = self.add_revision(workload, behavior);
+        let revision = self.add_revision(workload, template);
         self.roll_out(workload, revision, context);
     }
 }

@@ -17,13 +17,13 @@ use crate::domain::{Clock, Domain, Event, Phase};
 use crate::facts;
 use crate::kubernetes::back_off::Pauses;
 use crate::kubernetes::kubelet::{Life, Pace, Plan, Told};
-use crate::scenario::{Component, Workload, WorkloadKind};
+use crate::scenario::{Component, Template, WorkloadId, WorkloadKind};
 use engine::{Duration, Time};
 
 impl Domain<'_> {
     /// What a workload's pods ask of their kubelets.
-    pub(crate) fn plan_of(&self, described: &Workload) -> Plan {
-        let on_nodes = !self.is_ideal() && described.kind != WorkloadKind::External;
+    pub(crate) fn plan_of(&self, workload: WorkloadId, template: &Template) -> Plan {
+        let on_nodes = !self.is_ideal() && self.kind(workload) != WorkloadKind::External;
         let pause = match on_nodes {
             true => facts::POD_SANDBOX.value + facts::CONTAINER_START.value,
             false => Duration::ZERO,
@@ -31,12 +31,12 @@ impl Domain<'_> {
         Plan {
             // What a pod needs beyond its sandbox and its container comes before it counts as
             // started, so that one without probes is not ready before it serves.
-            init: described.start_up.saturating_sub(pause),
+            init: template.start_up.saturating_sub(pause),
             start_up: Duration::ZERO,
-            probes: described.probes,
-            pre_stop: described.termination.pre_stop,
-            grace: described.termination.grace,
-            on_stop: described.termination.on_stop,
+            probes: template.probes,
+            pre_stop: template.termination.pre_stop,
+            grace: template.termination.grace,
+            on_stop: template.termination.on_stop,
         }
     }
 

@@ -346,11 +346,10 @@ impl Domain<'_> {
     /// How long a pod stays on a tainted node, in whole seconds as tolerations are; `None` is
     /// for ever.
     fn stay_seconds(&self, pod: u32) -> Option<u32> {
-        let cluster = self.cluster.expect("pods run in clusters");
-        let workload = self.pods[pod as usize].workload;
-        match self.topology.cluster(cluster).workloads[workload.index()].kind {
+        match self.kind(self.pods[pod as usize].workload) {
             WorkloadKind::DaemonSet => None,
-            _ => Some(facts::UNREACHABLE_TOLERATION.value.as_secs_f64() as u32),
+            _ => eviction::stay_unreachable(&self.template(pod).placement.tolerations)
+                .map(|stay| stay.as_secs_f64() as u32),
         }
     }
 

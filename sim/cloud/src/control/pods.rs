@@ -31,16 +31,16 @@ impl Domain<'_> {
 
     /// Adds the object of a pod and gives its position.
     fn add_pod(&mut self, workload: WorkloadId, revision: u32, now: Time) -> u32 {
-        let cluster = self.cluster.expect("pods run in clusters");
-        let station = &self.topology.cluster(cluster).workloads[workload.index()].station;
         let pod = self.pods.len() as u32;
         let state = &mut self.workloads[workload.index()];
+        let look = &state.controller.revisions[revision as usize];
+        let (station, behavior) = (&look.template.station, look.behavior);
         state.pods.push(pod);
         self.pods.push(Pod {
             workload,
             revision,
             ordinal: None,
-            behavior: state.controller.revisions[revision as usize].behavior,
+            behavior,
             node: None,
             zone: 0,
             station: Station::new(station),
@@ -120,10 +120,8 @@ impl Domain<'_> {
 
     /// Adds to what a workload's stations can do, for a pod that comes (1) or goes (-1).
     pub(crate) fn add_capacity(&mut self, pod: u32, sign: i64, now: Time) {
-        let cluster = self.cluster.expect("pods run in clusters");
         let workload = self.pods[pod as usize].workload;
-        let station = &self.topology.cluster(cluster).workloads[workload.index()].station;
-        let change = sign * Station::capacity_milli(station);
+        let change = sign * Station::capacity_milli(&self.template(pod).station);
         self.meters
             .observe(now, Observation::Capacity(workload, change));
     }

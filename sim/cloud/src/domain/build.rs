@@ -153,9 +153,9 @@ impl<'t> Domain<'t> {
                 replicas: running + pending,
                 pods: Vec::new(),
                 pending: Vec::new(),
-                controller: ControllerState::default(),
+                controller: ControllerState::new(workload.rollout),
             });
-            self.add_revision(id, &workload.behavior);
+            self.add_revision(id, &workload.template);
             self.settle(id);
         }
         for pod in &plan.pods {

@@ -16,6 +16,7 @@
 //! recorded sequences of zones, below.
 
 use crate::facts;
+use crate::scenario::{Taint, TaintEffect, Toleration};
 use engine::{Duration, Time};
 use std::collections::VecDeque;
 
@@ -194,6 +195,24 @@ pub fn stay(tolerated: impl IntoIterator<Item = Tolerated>) -> Option<Duration> 
             Tolerated::Forever => None,
         });
     seconds.min()
+}
+
+/// How long a pod that tolerates this stays on a node that is not heard of. Admission adds a
+/// toleration to pods that have none for such nodes.
+pub fn stay_unreachable(tolerations: &[Toleration]) -> Option<Duration> {
+    let taint = Taint {
+        key: "node.kubernetes.io/unreachable".to_owned(),
+        value: String::new(),
+        effect: TaintEffect::NoExecute,
+    };
+    let covering = tolerations
+        .iter()
+        .find(|toleration| toleration.covers(&taint));
+    stay([match covering.map(|toleration| toleration.lasts) {
+        None => Tolerated::For(facts::UNREACHABLE_TOLERATION.value),
+        Some(None) => Tolerated::Forever,
+        Some(Some(lasts)) => Tolerated::For(lasts),
+    }])
 }
 
 #[cfg(test)]
@@ -383,5 +402,29 @@ mod tests {
             Some(Duration::ZERO)
         );
         assert_eq!(stay([]), None);
+    }
+
+    #[test]
+    fn admission_lets_pods_tolerate_lost_nodes_for_five_minutes() {
+        let toleration = |key: Option<&str>, effect, lasts: Option<u64>| Toleration {
+            key: key.map(str::to_owned),
+            value: None,
+            effect,
+            lasts: lasts.map(Duration::from_secs),
+        };
+        let unreachable = Some("node.kubernetes.io/unreachable");
+        let minutes = Some(Duration::from_secs(300));
+        let execute = Some(TaintEffect::NoExecute);
+        assert_eq!(stay_unreachable(&[]), minutes);
+        let other = toleration(Some("node.kubernetes.io/not-ready"), execute, Some(20));
+        assert_eq!(stay_unreachable(std::slice::from_ref(&other)), minutes);
+        let short = toleration(unreachable, execute, Some(20));
+        assert_eq!(
+            stay_unreachable(&[other, short]),
+            Some(Duration::from_secs(20))
+        );
+        assert_eq!(stay_unreachable(&[toleration(None, None, None)]), None);
+        let other_effect = toleration(unreachable, Some(TaintEffect::NoSchedule), None);
+        assert_eq!(stay_unreachable(&[other_effect]), minutes);
     }
 }

@@ -1,9 +1,51 @@
-//! How a workload's pods live and end, and how a new look is rolled out.
+//! What a workload's pods look like, and how a new look is rolled out.
 
-use super::WorkloadKind;
+use super::{Behavior, Placement, Probes, Station, WorkloadKind};
 use crate::facts;
 use crate::kubernetes::amount::Amount;
 use engine::Duration;
+
+/// What the pods of a workload look like; a change of it is a new revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// What decides where they may run.
+    pub placement: Placement,
+    /// Their image; `None` is there on every machine.
+    pub image: Option<Image>,
+    /// Time from being bound to a node, which has the image, until the application can serve.
+    pub start_up: Duration,
+    /// How they are probed.
+    pub probes: Probes,
+    /// How they end.
+    pub termination: Termination,
+    /// How one of them serves.
+    pub station: Station,
+    /// What one of them does with a request.
+    pub behavior: Behavior,
+}
+
+/// What a container is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its reference, with its tag or digest.
+    pub name: String,
+    /// How much is pulled for it.
+    pub bytes: u64,
+    /// When it is pulled.
+    pub policy: PullPolicy,
+}
+
+/// `imagePullPolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// When the node does not have it.
+    IfNotPresent,
+    /// The registry is asked at every start of a container; what is there already is not
+    /// pulled again.
+    Always,
+    /// Never: it has to be there.
+    Never,
+}
 
 /// How a pod ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use super::{
     Action, Arrivals, Behavior, Change, Cluster, ClusterId, Component, Discipline, Fault,
-    NetworkModel, Place, Scenario, ServiceId, TrafficSource, TrafficTarget, WorkloadId,
+    NetworkModel, Place, Scenario, ServiceId, Template, TrafficSource, TrafficTarget, WorkloadId,
 };
 
 impl Scenario {
@@ -93,12 +93,14 @@ impl Scenario {
 
     fn assert_change(&self, cluster: ClusterId, change: &Change, name: &str) {
         match change {
-            Change::Replicas(workload, _) | Change::Rollback(workload) => {
+            Change::Replicas(workload, _)
+            | Change::Rollout(workload, _)
+            | Change::Rollback(workload) => {
                 self.assert_workload(cluster, *workload, name);
             }
-            Change::Behavior(workload, behavior) => {
+            Change::Template(workload, template) => {
                 self.assert_workload(cluster, *workload, name);
-                assert_behavior(&self.clusters[cluster.index()], behavior, name);
+                assert_template(&self.clusters[cluster.index()], template, name);
             }
             Change::Backends(service, backends) => {
                 self.assert_service(cluster, *service, name);
@@ -224,15 +226,7 @@ fn assert_cluster(cluster: &Cluster) {
         );
     }
     for workload in &cluster.workloads {
-        match workload.station.discipline {
-            Discipline::Fifo { workers } => {
-                assert!(workers > 0, "{} has no workers", workload.name);
-            }
-            Discipline::ProcessorSharing { cpu_milli } => {
-                assert!(cpu_milli > 0, "{} has no CPU", workload.name);
-            }
-        }
-        assert_behavior(cluster, &workload.behavior, &workload.name);
+        assert_template(cluster, &workload.template, &workload.name);
     }
     for service in &cluster.services {
         for backend in &service.backends {
@@ -253,6 +247,14 @@ fn assert_cluster(cluster: &Cluster) {
             proxy.name
         );
     }
+}
+
+fn assert_template(cluster: &Cluster, template: &Template, name: &str) {
+    match template.station.discipline {
+        Discipline::Fifo { workers } => assert!(workers > 0, "{name} has no workers"),
+        Discipline::ProcessorSharing { cpu_milli } => assert!(cpu_milli > 0, "{name} has no CPU"),
+    }
+    assert_behavior(cluster, &template.behavior, name);
 }
 
 fn assert_behavior(cluster: &Cluster, behavior: &Behavior, name: &str) {

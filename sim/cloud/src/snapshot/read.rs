@@ -123,9 +123,12 @@ impl<'d> Reader<'d> {
 
     /// The labels that all pods behind a service have in common.
     fn selector(&self, backends: &[crate::scenario::WorkloadId]) -> BTreeMap<String, String> {
-        let mut labels = backends
-            .iter()
-            .map(|backend| &self.described.workloads[backend.index()].placement.labels);
+        let mut labels = backends.iter().map(|backend| {
+            &self.described.workloads[backend.index()]
+                .template
+                .placement
+                .labels
+        });
         let Some(first) = labels.next() else {
             return BTreeMap::new();
         };

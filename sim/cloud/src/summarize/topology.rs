@@ -59,7 +59,7 @@ fn node_summary(cluster: &Cluster, plan: &ClusterPlan, index: usize, node: &Node
             .map(|pod| &cluster.workloads[pod.workload.index()])
     };
     let requested: u64 = workloads()
-        .map(|workload| workload.placement.requests.cpu_milli)
+        .map(|workload| workload.template.placement.requests.cpu_milli)
         .sum();
     NodeSummary {
         name: node.name.clone(),
@@ -99,7 +99,12 @@ fn calls(cluster: &Cluster) -> Vec<(String, String, String, Vec<String>)> {
         .iter()
         .enumerate()
         .flat_map(|(index, workload)| {
-            let calls = workload.behavior.steps.iter().flat_map(|step| &step.calls);
+            let calls = workload
+                .template
+                .behavior
+                .steps
+                .iter()
+                .flat_map(|step| &step.calls);
             calls.map(move |call| (WorkloadId::from(index), call.service))
         });
     let by_route = cluster.proxies.iter().flat_map(|proxy| {

@@ -42,7 +42,10 @@ fn staleness(record: &Record, kind: ViewKind) -> (u64, Duration) {
 fn scaling_down_loses_no_request() {
     let mut scenario = entry();
     let pre_stop = Duration::from_secs(5);
-    scenario.clusters[0].workloads[0].termination.pre_stop = pre_stop;
+    scenario.clusters[0].workloads[0]
+        .template
+        .termination
+        .pre_stop = pre_stop;
     scenario.timeline = vec![scale(30, 1)];
     let record = run(&scenario);
     let users = &record.traffic[0];
@@ -103,7 +106,10 @@ fn syncs_had_a_burst_of_two() {
 fn the_load_balancer_finds_a_dead_node() {
     let mut scenario = entry();
     // All endpoints on the node that stays: only the entry is lost.
-    scenario.clusters[0].workloads[0].placement.node_name = Some("n1".into());
+    scenario.clusters[0].workloads[0]
+        .template
+        .placement
+        .node_name = Some("n1".into());
     let down = Fault::NodeDown {
         cluster: ClusterId(0),
         node: 1,
@@ -124,7 +130,10 @@ fn the_load_balancer_finds_a_dead_node() {
 #[test]
 fn a_policy_of_local_nodes_is_known_to_the_load_balancer() {
     let mut scenario = entry();
-    scenario.clusters[0].workloads[0].placement.node_name = Some("n1".into());
+    scenario.clusters[0].workloads[0]
+        .template
+        .placement
+        .node_name = Some("n1".into());
     scenario.clusters[0].services[0].external_policy = TrafficPolicy::Local;
     let record = run(&scenario);
     assert_eq!(record.traffic[0].failures.iter().sum::<u64>(), 0);
@@ -138,7 +147,10 @@ fn a_policy_of_local_nodes_is_known_to_the_load_balancer() {
 #[test]
 fn data_sent_over_a_cut_link_arrive_when_it_is_back() {
     let mut scenario = entry();
-    scenario.clusters[0].workloads[0].behavior.service_time = milliseconds(100);
+    scenario.clusters[0].workloads[0]
+        .template
+        .behavior
+        .service_time = milliseconds(100);
     scenario.traffic[0].arrivals = at_milliseconds(&[1_000]);
     scenario.traffic[0].timeout = None;
     let cut = Fault::Link {

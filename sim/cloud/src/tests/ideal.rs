@@ -31,7 +31,7 @@ fn two_requests_at_one_worker_wait_for_each_other() {
 #[test]
 fn a_full_queue_turns_requests_away() {
     let mut web = workload("web", 1, 1, milliseconds(10));
-    web.station.queue_max = Some(1);
+    web.template.station.queue_max = Some(1);
     let record = run(&ideal(
         vec![web],
         at_milliseconds(&[0, 1, 2]),
@@ -46,7 +46,7 @@ fn a_full_queue_turns_requests_away() {
 #[test]
 fn steps_follow_each_other_and_their_calls_run_together() {
     let mut web = workload("web", 1, 1, milliseconds(10));
-    web.behavior.steps = vec![
+    web.template.behavior.steps = vec![
         Step {
             calls: vec![call(1), call(2)],
         },
@@ -116,7 +116,7 @@ fn an_m_m_2_queue_waits_as_erlang_says() {
 #[test]
 fn processor_sharing_does_not_care_for_the_law_of_the_work() {
     let mut web = workload("web", 1, 1, milliseconds(700));
-    web.station.discipline = Discipline::ProcessorSharing { cpu_milli: 1_000 };
+    web.template.station.discipline = Discipline::ProcessorSharing { cpu_milli: 1_000 };
     let arrivals = Arrivals::Poisson(RateProfile::Constant(1.0));
     let mut scenario = ideal(vec![web], arrivals, Duration::from_secs(200_000));
     scenario.run.series_step = Duration::from_secs(4_000);
@@ -129,7 +129,7 @@ fn processor_sharing_does_not_care_for_the_law_of_the_work() {
 #[test]
 fn a_workload_that_calls_itself_may_be_killed() {
     let mut web = workload("web", 3, 2, exponential(0.1));
-    web.behavior.steps = vec![Step {
+    web.template.behavior.steps = vec![Step {
         calls: vec![Call {
             probability: 0.4,
             timeout: Some(Duration::from_secs(1)),

@@ -31,21 +31,24 @@ pub(crate) fn workload(
         kind: WorkloadKind::Inline,
         version: None,
         replicas,
-        placement: Placement::default(),
-        start_up: Duration::from_secs(2),
-        probes: Probes::default(),
-        termination: Termination::default(),
         rollout: Rollout::of(WorkloadKind::Inline),
-        station: Station {
-            discipline: Discipline::Fifo { workers },
-            queue_max: None,
-        },
-        behavior: Behavior {
-            service_time,
-            steps: Vec::new(),
-            error_rate: 0.0,
-            response_bytes: 0,
-            asynchronous: false,
+        template: Template {
+            placement: Placement::default(),
+            image: None,
+            start_up: Duration::from_secs(2),
+            probes: Probes::default(),
+            termination: Termination::default(),
+            station: Station {
+                discipline: Discipline::Fifo { workers },
+                queue_max: None,
+            },
+            behavior: Behavior {
+                service_time,
+                steps: Vec::new(),
+                error_rate: 0.0,
+                response_bytes: 0,
+                asynchronous: false,
+            },
         },
     }
 }

@@ -8,7 +8,7 @@ use crate::topology::Topology;
 /// HTTP/1.1 without keep-alive.
 pub(super) fn pair() -> Scenario {
     let mut client = workload("client", 1, 4, milliseconds(0));
-    client.behavior.steps = vec![Step {
+    client.template.behavior.steps = vec![Step {
         calls: vec![call(1)],
     }];
     let web = workload("web", 1, 4, milliseconds(10));
@@ -157,7 +157,10 @@ fn local_policy_drops_where_the_node_has_no_endpoint() {
 fn connections_choose_each_endpoint_alike_and_affinity_sticks() {
     let mut scenario = pair();
     scenario.clusters[0].workloads[1].replicas = 4;
-    scenario.clusters[0].workloads[1].station.discipline = Discipline::Fifo { workers: u32::MAX };
+    scenario.clusters[0].workloads[1]
+        .template
+        .station
+        .discipline = Discipline::Fifo { workers: u32::MAX };
     let arrivals = Arrivals::Constant(RateProfile::Constant(1_000.0));
     scenario.traffic[0].arrivals = arrivals;
     let mut endpoints = std::collections::BTreeMap::new();

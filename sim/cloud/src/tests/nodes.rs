@@ -201,7 +201,10 @@ fn a_node_that_is_cut_off_runs_on() {
 #[test]
 fn a_slow_node_serves_slowly() {
     let mut scenario = entry();
-    scenario.clusters[0].workloads[0].behavior.service_time = milliseconds(10);
+    scenario.clusters[0].workloads[0]
+        .template
+        .behavior
+        .service_time = milliseconds(10);
     let plain = run(&scenario).traffic[0].latency_sum_ns;
     let slow = |node| Fault::NodeSlow {
         cluster: ClusterId(0),

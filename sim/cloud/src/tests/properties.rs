@@ -51,21 +51,21 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
         scenario.run.duration = Duration::from_secs(25);
         for cluster in &mut scenario.clusters {
             let mut data = workload("data", 2, 2, Distribution::exponential(0.02).unwrap());
-            data.station.discipline = at_data;
-            data.behavior.error_rate = error_rate;
+            data.template.station.discipline = at_data;
+            data.template.behavior.error_rate = error_rate;
             cluster.workloads.push(data);
             cluster.services.push(service("data", 1));
             let web = &mut cluster.workloads[0];
-            web.station.discipline = at_web;
-            web.station.queue_max = queue_max;
-            web.behavior.asynchronous = asynchronous;
+            web.template.station.discipline = at_web;
+            web.template.station.queue_max = queue_max;
+            web.template.behavior.asynchronous = asynchronous;
             let ask = Call {
                 protocol: between,
                 repeat,
                 timeout: Some(Duration::from_millis(200)),
                 ..call(1)
             };
-            web.behavior.steps = vec![Step {
+            web.template.behavior.steps = vec![Step {
                 calls: vec![ask.clone(), ask],
             }];
         }

@@ -12,9 +12,9 @@ fn shop() -> Scenario {
     scenario.links.truncate(1);
     let cluster = &mut scenario.clusters[0];
     let mut gateway = workload("gateway", 1, 2, milliseconds(1));
-    gateway.behavior.asynchronous = true;
+    gateway.template.behavior.asynchronous = true;
     let mut web = workload("shop", 2, 1, milliseconds(10));
-    web.behavior.response_bytes = 4_000;
+    web.template.behavior.response_bytes = 4_000;
     cluster.workloads = vec![gateway, web];
     cluster.services = vec![service("gateway", 0), service("shop", 1)];
     cluster.services[0].kind = ServiceKind::LoadBalancer;
@@ -94,11 +94,17 @@ fn the_proxy_answers_for_itself() {
     let no_endpoints = |scenario: &mut Scenario| scenario.clusters[0].services[1].backends.clear();
     assert_eq!(with(&no_endpoints), Err(Reason::Unavailable));
     let too_slow = |scenario: &mut Scenario| {
-        scenario.clusters[0].workloads[1].behavior.service_time = milliseconds(60);
+        scenario.clusters[0].workloads[1]
+            .template
+            .behavior
+            .service_time = milliseconds(60);
     };
     assert_eq!(with(&too_slow), Err(Reason::GatewayTimeout));
     let failing = |scenario: &mut Scenario| {
-        scenario.clusters[0].workloads[1].behavior.error_rate = 1.0;
+        scenario.clusters[0].workloads[1]
+            .template
+            .behavior
+            .error_rate = 1.0;
     };
     assert_eq!(with(&failing), Err(Reason::ServerError));
 }

@@ -16,8 +16,8 @@ fn changing(kind: WorkloadKind, replicas: u32, back: bool) -> Scenario {
     workload.kind = kind;
     workload.replicas = replicas;
     workload.rollout = Rollout::of(kind);
-    workload.termination.pre_stop = Duration::from_secs(5);
-    let behavior = workload.behavior.clone();
+    workload.template.termination.pre_stop = Duration::from_secs(5);
+    let template = Box::new(workload.template.clone());
     let entry = |at: u64, change| TimelineEntry {
         at: Time::ZERO + Duration::from_secs(at),
         label: "change".into(),
@@ -26,7 +26,7 @@ fn changing(kind: WorkloadKind, replicas: u32, back: bool) -> Scenario {
             changes: vec![change],
         },
     };
-    scenario.timeline = vec![entry(30, Change::Behavior(WorkloadId(0), behavior))];
+    scenario.timeline = vec![entry(30, Change::Template(WorkloadId(0), template))];
     if back {
         scenario
             .timeline
@@ -79,6 +79,58 @@ fn a_rolling_update_stays_within_its_limits() {
         "{course:?}"
     );
     assert_eq!(course.last(), Some(&(10, 10, 10)));
+}
+
+/// The template of the change at 30 s.
+fn changed(scenario: &mut Scenario) -> &mut Template {
+    match &mut scenario.timeline[0].action {
+        Action::Apply { changes, .. } => match &mut changes[0] {
+            Change::Template(_, template) => template,
+            other => panic!("{other:?} is no template"),
+        },
+        other => panic!("{other:?} changes nothing"),
+    }
+}
+
+#[test]
+fn pods_that_never_get_ready_stop_their_rollout() {
+    let mut scenario = changing(WorkloadKind::Deployment, 10, false);
+    changed(&mut scenario).start_up = Duration::from_secs(36_000);
+    let course = course(&mut scenario, 60);
+    // Three above, two below ten: five new ones, and eight old ones that serve on.
+    assert_eq!(course.last(), Some(&(13, 8, 5)));
+}
+
+#[test]
+fn new_pods_serve_as_their_template_says() {
+    let mut scenario = changing(WorkloadKind::Deployment, 4, false);
+    scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(20.0));
+    assert_eq!(run(&scenario).traffic[0].failures.iter().sum::<u64>(), 0);
+    let template = changed(&mut scenario);
+    // Four pods at two requests per second, which fail, and nobody may wait.
+    template.behavior.service_time = milliseconds(500);
+    template.behavior.error_rate = 1.0;
+    template.station.discipline = Discipline::Fifo { workers: 1 };
+    template.station.queue_max = Some(0);
+    let failures = run(&scenario).traffic[0].failures;
+    assert!(failures[Reason::Overflow as usize] > 1_000, "{failures:?}");
+    let errors = failures[Reason::ServerError as usize];
+    assert!((600..950).contains(&errors), "{failures:?}");
+}
+
+#[test]
+fn a_changed_strategy_holds_for_the_next_rollout() {
+    let mut scenario = changing(WorkloadKind::Deployment, 3, false);
+    let rollout = Rollout {
+        strategy: Strategy::Recreate,
+        ..Rollout::of(WorkloadKind::Deployment)
+    };
+    if let Action::Apply { changes, .. } = &mut scenario.timeline[0].action {
+        changes.insert(0, Change::Rollout(WorkloadId(0), rollout));
+    }
+    let course = course(&mut scenario, 30);
+    assert!(course.iter().any(|&(_, ready, _)| ready == 0), "{course:?}");
+    assert_eq!(course.last(), Some(&(3, 3, 3)));
 }
 
 #[test]
@@ -141,7 +193,10 @@ fn a_rollback_brings_the_former_revision_back() {
 /// Connections refused during a rollout, of 200 each second.
 fn refused(pre_stop: u64) -> u64 {
     let mut scenario = changing(WorkloadKind::Deployment, 4, false);
-    scenario.clusters[0].workloads[0].termination.pre_stop = Duration::from_secs(pre_stop);
+    scenario.clusters[0].workloads[0]
+        .template
+        .termination
+        .pre_stop = Duration::from_secs(pre_stop);
     scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(200.0));
     run(&scenario).traffic[0].failures[Reason::Refused as usize]
 }

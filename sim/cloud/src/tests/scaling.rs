@@ -12,7 +12,7 @@ use engine::{Duration, Seed, Time};
 /// requested; an autoscaler that aims at half of it.
 fn scaled(points: Vec<(Time, f64)>, duration: Duration) -> Scenario {
     let mut web = workload("web", 2, 1, milliseconds(100));
-    web.placement.requests.cpu_milli = 1_000;
+    web.template.placement.requests.cpu_milli = 1_000;
     let arrivals = Arrivals::Constant(RateProfile::Piecewise(points));
     let mut scenario = ideal(vec![web], arrivals, duration);
     scenario.clusters[0].services[0].balance = Balance::RoundRobin;
@@ -96,6 +96,7 @@ fn no_metric_and_no_request_leave_the_replicas_alone() {
     let points = vec![(at(0), 19.0)];
     let mut scenario = scaled(points, Duration::from_secs(120));
     scenario.clusters[0].workloads[0]
+        .template
         .placement
         .requests
         .cpu_milli = 0;

@@ -29,7 +29,7 @@ use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
     Balance, Behavior, Change, Cluster, ClusterDns, Node, Probes, Proxy, ProxyId, Resources,
-    Rollout, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station,
+    Rollout, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station, Template,
     Termination, Workload, WorkloadId, ZoneId,
 };
 use engine::Duration;
@@ -403,13 +403,16 @@ fn workload(
         kind: view.kind,
         version: view.version(),
         replicas,
-        placement: view.placement.clone(),
-        start_up: Duration::max(start_up, view.readiness_delay),
-        probes: Probes::default(),
-        termination: Termination::default(),
         rollout: Rollout::of(view.kind),
-        station,
-        behavior,
+        template: Template {
+            placement: view.placement.clone(),
+            image: None,
+            start_up: Duration::max(start_up, view.readiness_delay),
+            probes: Probes::default(),
+            termination: Termination::default(),
+            station,
+            behavior,
+        },
     }
 }
 

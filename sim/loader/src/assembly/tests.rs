@@ -422,7 +422,8 @@ fn ingresses_are_tried_in_their_order() {
     let workload = &found.cluster().workloads[proxy.workload.index()];
     assert_eq!((workload.name.as_str(), workload.replicas), ("ingress", 2));
     assert!(
-        found.assembly.origins[proxy.workload.index()].is_proxy && workload.behavior.asynchronous
+        found.assembly.origins[proxy.workload.index()].is_proxy
+            && workload.template.behavior.asynchronous
     );
     assert_eq!(found.service("ingress").kind, ServiceKind::LoadBalancer);
     assert_eq!(found.assembly.assumptions.len(), 1);

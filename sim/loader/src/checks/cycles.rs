@@ -55,6 +55,7 @@ fn report(
     // The last call is the one that closes the circle.
     let last = circle[circle.len() - 1];
     let closing = of.workloads[last.index()]
+        .template
         .behavior
         .steps
         .iter()
@@ -116,7 +117,7 @@ impl Walk<'_> {
 
 /// Whom a workload calls, last first.
 fn callees(cluster: &Cluster, caller: WorkloadId) -> Vec<WorkloadId> {
-    let steps = &cluster.workloads[caller.index()].behavior.steps;
+    let steps = &cluster.workloads[caller.index()].template.behavior.steps;
     let callees: BTreeSet<_> = steps
         .iter()
         .flat_map(|step| &step.calls)

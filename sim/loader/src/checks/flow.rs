@@ -111,6 +111,7 @@ impl Flows {
         };
         let of = &scenario.clusters[cluster.index()];
         for (step, calls) in of.workloads[workload.index()]
+            .template
             .behavior
             .steps
             .iter()
@@ -178,7 +179,7 @@ fn holding(
     known: &BTreeMap<(ClusterId, WorkloadId), f64>,
 ) -> f64 {
     let of = &scenario.clusters[cluster.index()];
-    let behavior = &of.workloads[workload.index()].behavior;
+    let behavior = &of.workloads[workload.index()].template.behavior;
     let own = behavior.service_time.mean();
     if behavior.asynchronous {
         return own;

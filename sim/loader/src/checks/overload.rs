@@ -43,7 +43,7 @@ impl Load {
         let scenario = whole.scenario;
         let described = &scenario.clusters[cluster.index()].workloads[workload.index()];
         let replicas = flow::replicas(scenario, cluster, workload);
-        let (each, unit, seconds) = match described.station.discipline {
+        let (each, unit, seconds) = match described.template.station.discipline {
             Discipline::Fifo { workers: u32::MAX } => return None,
             Discipline::Fifo { workers } => (
                 f64::from(workers),
@@ -54,7 +54,7 @@ impl Load {
             Discipline::ProcessorSharing { cpu_milli } => (
                 cpu_milli as f64 / 1000.0,
                 "cores",
-                described.behavior.service_time.mean(),
+                described.template.behavior.service_time.mean(),
             ),
         };
         (replicas > 0).then(|| Load {
@@ -80,7 +80,7 @@ impl Load {
             1 => String::new(),
             _ => format!(" in cluster {}", of.name),
         };
-        let outcome = match workload.station.queue_max {
+        let outcome = match workload.template.station.queue_max {
             None => "it will queue without bound",
             Some(_) => "its queues overflow",
         };

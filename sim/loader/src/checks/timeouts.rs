@@ -34,7 +34,7 @@ pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
     }
     for (cluster, of) in scenario.clusters.iter().enumerate() {
         for (caller, workload) in of.workloads.iter().enumerate() {
-            for (step, calls) in workload.behavior.steps.iter().enumerate() {
+            for (step, calls) in workload.template.behavior.steps.iter().enumerate() {
                 for (position, call) in calls.calls.iter().enumerate() {
                     let at = (
                         ClusterId::from(cluster),
@@ -76,7 +76,12 @@ fn compare(
     let backends = of.services[service.index()].backends.iter();
     let fastest = backends
         .map(|backend| &of.workloads[backend.index()])
-        .map(|workload| (median(&workload.behavior.service_time), &workload.name))
+        .map(|workload| {
+            (
+                median(&workload.template.behavior.service_time),
+                &workload.name,
+            )
+        })
         .min();
     if let Some((median, name)) = fastest
         && timeout < median

@@ -122,11 +122,7 @@ static TOLERATION: Shape = Shape::new(
             "effect",
             Kind::OneOf(&["NoSchedule", "PreferNoSchedule", "NoExecute", ""]),
         ),
-        Field::ignored(
-            "tolerationSeconds",
-            INTEGER,
-            "a tolerated taint is tolerated for good",
-        ),
+        Field::modelled("tolerationSeconds", INTEGER),
     ],
 );
 static SPREAD: Shape = Shape::new(
@@ -474,6 +470,10 @@ fn toleration(node: &Node) -> Toleration {
             Some(text(node, "value"))
         },
         effect: optional("effect").and_then(|effect| taint_effect(&effect)),
+        lasts: node
+            .get("tolerationSeconds")
+            .and_then(Node::integer)
+            .map(|seconds| Duration::from_secs(seconds.try_into().unwrap_or(0))),
     }
 }
 

@@ -184,19 +184,19 @@ pub(super) fn read(
     let (steps, calls) = steps(node, at, names, reader);
     let service_time = distribution::read(node.get("serviceTime"), reader);
     let behavior = Behavior {
-        service_time: service_time.unwrap_or_else(|| base.behavior.service_time.clone()),
+        service_time: service_time.unwrap_or_else(|| base.template.behavior.service_time.clone()),
         steps,
         error_rate: forms::read(node.get("errorRate"), forms::parse_share)
-            .unwrap_or(base.behavior.error_rate),
+            .unwrap_or(base.template.behavior.error_rate),
         response_bytes: forms::read(node.get("responseSize"), forms::parse_size)
-            .unwrap_or(base.behavior.response_bytes),
+            .unwrap_or(base.template.behavior.response_bytes),
         asynchronous: node
             .get("asynchronous")
             .and_then(Node::bool)
-            .unwrap_or(base.behavior.asynchronous),
+            .unwrap_or(base.template.behavior.asynchronous),
     };
     Said {
-        station: station(node, &base.station, origin.cpu_limit_milli, reader),
+        station: station(node, &base.template.station, origin.cpu_limit_milli, reader),
         behavior,
         start_up: forms::duration(node, "startUp"),
         calls,

@@ -523,9 +523,9 @@ fn describe(
     }
     for ((cluster, workload), said) in said {
         let target = &mut assemblies[cluster.index()].cluster.workloads[workload.index()];
-        target.station = said.station;
-        target.behavior = said.behavior;
-        target.start_up = said.start_up.unwrap_or(target.start_up);
+        target.template.station = said.station;
+        target.template.behavior = said.behavior;
+        target.template.start_up = said.start_up.unwrap_or(target.template.start_up);
         for (step, call, span) in said.calls {
             written.calls.insert((cluster, workload, step, call), span);
         }

@@ -78,7 +78,7 @@ impl Class {
         nodes: impl Iterator<Item = &'a LabelledNode> + Clone,
         topologies: &mut Vec<Domains>,
     ) -> Self {
-        let placement = &workload.placement;
+        let placement = &workload.template.placement;
         let mut topology = |key: &str| topology_of(topologies, key, nodes.clone());
         let (required, preferred): (Vec<_>, Vec<_>) = placement
             .spread
@@ -167,7 +167,7 @@ impl Class {
 }
 
 fn tolerations(workload: &Workload) -> Vec<Toleration> {
-    let mut tolerations = workload.placement.tolerations.clone();
+    let mut tolerations = workload.template.placement.tolerations.clone();
     if workload.kind == WorkloadKind::DaemonSet {
         tolerations.extend(labels::daemon_tolerations());
     }
@@ -198,7 +198,8 @@ fn selected_workloads(
     selector: &BTreeMap<String, String>,
 ) -> Vec<WorkloadId> {
     workloads_where(cluster, |other| {
-        other.namespace == workload.namespace && labels::selects(selector, &other.placement.labels)
+        other.namespace == workload.namespace
+            && labels::selects(selector, &other.template.placement.labels)
     })
 }
 
@@ -265,9 +266,9 @@ fn avoiders(
 ) -> Vec<Crowd> {
     let mut crowds = Vec::new();
     for (index, other) in cluster.workloads.iter().enumerate() {
-        for term in &other.placement.anti_affinity {
+        for term in &other.template.placement.anti_affinity {
             if other.namespace == workload.namespace
-                && labels::selects(&term.selector, &workload.placement.labels)
+                && labels::selects(&term.selector, &workload.template.placement.labels)
             {
                 crowds.push(Crowd {
                     topology: topology(&term.topology_key),

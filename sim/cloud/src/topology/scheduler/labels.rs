@@ -97,17 +97,9 @@ fn holds(requirement: &LabelRequirement, labels: &BTreeMap<String, String>) -> b
 
 /// Whether one of the tolerations covers the taint.
 pub(super) fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
-    tolerations.iter().any(|toleration| {
-        let effect = toleration
-            .effect
-            .is_none_or(|effect| effect == taint.effect);
-        let key = toleration.key.as_ref().is_none_or(|key| *key == taint.key);
-        let value = toleration
-            .value
-            .as_ref()
-            .is_none_or(|value| *value == taint.value);
-        effect && key && value
-    })
+    tolerations
+        .iter()
+        .any(|toleration| toleration.covers(taint))
 }
 
 /// What a cordoned node amounts to for pods that tolerate it.
@@ -136,5 +128,6 @@ pub(super) fn daemon_tolerations() -> impl Iterator<Item = Toleration> {
             key: Some(format!("node.kubernetes.io/{name}")),
             value: None,
             effect: Some(effect),
+            lasts: None,
         })
 }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::scenario::{
     AntiAffinity, Balance, Behavior, Discipline, LabelOperator, LabelRequirement, Node, Placement,
-    Service, ServiceKind, SpreadConstraint, Station, Taint, TaintEffect, Toleration, TrafficPolicy,
-    Workload, ZoneId,
+    Service, ServiceKind, SpreadConstraint, Station, Taint, TaintEffect, Template, Toleration,
+    TrafficPolicy, Workload, ZoneId,
 };
 use engine::{Distribution, Duration};
 use proptest::prelude::*;
@@ -44,25 +44,28 @@ fn workload(name: &str, requests: Resources) -> Workload {
         kind: WorkloadKind::Deployment,
         version: None,
         replicas: 1,
-        placement: Placement {
-            labels: strings(&[("app", name)]),
-            requests,
-            ..Placement::default()
-        },
-        start_up: Duration::ZERO,
-        probes: Default::default(),
-        termination: Default::default(),
         rollout: crate::scenario::Rollout::of(crate::scenario::WorkloadKind::Deployment),
-        station: Station {
-            discipline: Discipline::Fifo { workers: 1 },
-            queue_max: None,
-        },
-        behavior: Behavior {
-            service_time: Distribution::constant(Duration::from_millis(1)),
-            steps: Vec::new(),
-            error_rate: 0.0,
-            response_bytes: 0,
-            asynchronous: false,
+        template: Template {
+            placement: Placement {
+                labels: strings(&[("app", name)]),
+                requests,
+                ..Placement::default()
+            },
+            image: None,
+            start_up: Duration::ZERO,
+            probes: Default::default(),
+            termination: Default::default(),
+            station: Station {
+                discipline: Discipline::Fifo { workers: 1 },
+                queue_max: None,
+            },
+            behavior: Behavior {
+                service_time: Distribution::constant(Duration::from_millis(1)),
+                steps: Vec::new(),
+                error_rate: 0.0,
+                response_bytes: 0,
+                asynchronous: false,
+            },
         },
     }
 }
@@ -162,7 +165,7 @@ fn balance_decides_between_nodes_that_keep_the_same_share_free() {
     for (cpu, expected) in [(800, 0), (700, 0), (600, 1)] {
         let pinned = |name: &str, node: &str, requests| {
             let mut workload = workload(name, requests);
-            workload.placement.node_name = Some(node.to_owned());
+            workload.template.placement.node_name = Some(node.to_owned());
             workload
         };
         let mut pod = workload("pod", resources(1000, 4 * GIB));
@@ -186,13 +189,14 @@ fn taints_to_be_avoided_outweigh_what_is_left() {
     let mut nodes = vec![node("avoided", 0), node("full", 0)];
     nodes[0].taints = vec![taint("spot", "", TaintEffect::PreferNoSchedule)];
     let mut filler = workload("filler", resources(2000, 8 * GIB));
-    filler.placement.node_name = Some("full".to_owned());
+    filler.template.placement.node_name = Some("full".to_owned());
     let pod = workload("pod", resources(100, GIB));
     let mut tolerant = workload("tolerant", resources(100, GIB));
-    tolerant.placement.tolerations = vec![Toleration {
+    tolerant.template.placement.tolerations = vec![Toleration {
         key: Some("spot".to_owned()),
         value: None,
         effect: None,
+        lasts: None,
     }];
     let cluster = cluster(nodes, vec![filler, pod, tolerant]);
     assert_eq!(nodes_of(&cluster, &[0, 1, 2]), [1, 1, 0]);
@@ -227,10 +231,11 @@ fn tolerations_match_by_key_value_and_effect() {
     nodes[0].taints = vec![taint("gpu", "yes", TaintEffect::NoSchedule)];
     let tolerating = |key: Option<&str>, value: Option<&str>, effect| {
         let mut web = workload("web", resources(100, GIB));
-        web.placement.tolerations = vec![Toleration {
+        web.template.placement.tolerations = vec![Toleration {
             key: key.map(str::to_owned),
             value: value.map(str::to_owned),
             effect,
+            lasts: None,
         }];
         placements(&cluster(nodes.clone(), vec![web]), &[0])[0].is_ok()
     };
@@ -248,7 +253,7 @@ fn selectors_affinity_and_names_choose_nodes() {
     nodes[1].labels = strings(&[("disk", "ssd"), ("generation", "7")]);
     let with = |change: &dyn Fn(&mut Placement)| {
         let mut web = workload("web", resources(100, GIB));
-        change(&mut web.placement);
+        change(&mut web.template.placement);
         placements(&cluster(nodes.clone(), vec![web]), &[0]).remove(0)
     };
     let requirement = |key: &str, operator, values: &[&str]| LabelRequirement {
@@ -303,7 +308,7 @@ fn selectors_affinity_and_names_choose_nodes() {
 #[test]
 fn required_spread_keeps_the_skew_and_counts_only_its_pods() {
     let mut web = workload("web", resources(1500, GIB));
-    web.placement.spread = vec![spread(ZONE, 1, "web")];
+    web.template.placement.spread = vec![spread(ZONE, 1, "web")];
     let nodes = vec![node("one", 0), node("two", 1)];
     // Two pods of 1.5 cores fill a node of 4 cores, and the zones take turns.
     let placed = placements(&cluster(nodes.clone(), vec![web.clone()]), &[0; 5]);
@@ -314,7 +319,7 @@ fn required_spread_keeps_the_skew_and_counts_only_its_pods() {
     );
     // With zone b full of others, the second pod of zone a would make a skew of 2.
     let mut filler = workload("filler", resources(4000, GIB));
-    filler.placement.node_name = Some("two".to_owned());
+    filler.template.placement.node_name = Some("two".to_owned());
     let placed = placements(&cluster(nodes, vec![web, filler]), &[1, 0, 0]);
     assert_eq!(placed[..2], [Ok(1), Ok(0)]);
     assert_eq!(
@@ -332,7 +337,7 @@ fn a_node_without_the_label_of_a_required_spread_is_out() {
     let mut nodes = vec![node("one", 0), node("two", 1)];
     nodes[0].labels = strings(&[("rack", "r1")]);
     let mut web = workload("web", resources(100, GIB));
-    web.placement.spread = vec![spread("rack", 1, "web")];
+    web.template.placement.spread = vec![spread("rack", 1, "web")];
     let cluster = cluster(nodes, vec![web]);
     // With one domain there is nothing to differ from.
     assert_eq!(nodes_of(&cluster, &[0; 3]), [0, 0, 0]);
@@ -349,7 +354,7 @@ fn a_node_without_the_label_of_a_required_spread_is_out() {
 #[test]
 fn preferred_spread_gives_way_to_nothing_but_room() {
     let mut web = workload("web", resources(1000, GIB));
-    web.placement.spread = vec![SpreadConstraint {
+    web.template.placement.spread = vec![SpreadConstraint {
         required: false,
         ..spread(ZONE, 1, "web")
     }];
@@ -369,7 +374,7 @@ fn spread_scores_are_those_of_kube_scheduler() {
     // Four nodes, two in each zone; pods that run on them; candidates; their scores.
     let check = |keys: &[&str], skew, pods: [u32; 4], candidates: &[usize], scores: &[u64]| {
         let mut web = workload("web", resources(0, 0));
-        web.placement.spread = keys
+        web.template.placement.spread = keys
             .iter()
             .map(|key| SpreadConstraint {
                 required: false,
@@ -401,7 +406,7 @@ fn spread_scores_are_those_of_kube_scheduler() {
 #[test]
 fn anti_affinity_holds_in_both_directions_and_within_its_namespace() {
     let mut shy = workload("shy", resources(100, GIB));
-    shy.placement.anti_affinity = vec![avoid(HOSTNAME, "web")];
+    shy.template.placement.anti_affinity = vec![avoid(HOSTNAME, "web")];
     let web = workload("web", resources(100, GIB));
     let mut foreign = workload("web", resources(100, GIB));
     foreign.namespace = "other".to_owned();
@@ -424,7 +429,7 @@ fn anti_affinity_holds_in_both_directions_and_within_its_namespace() {
 #[test]
 fn one_replica_per_zone_by_anti_affinity_to_itself() {
     let mut database = workload("database", resources(100, GIB));
-    database.placement.anti_affinity = vec![avoid(ZONE, "database")];
+    database.template.placement.anti_affinity = vec![avoid(ZONE, "database")];
     let nodes = vec![node("one", 0), node("two", 0), node("three", 1)];
     let placed = placements(&cluster(nodes, vec![database]), &[0; 3]);
     assert_eq!(placed[..2], [Ok(0), Ok(2)]);
@@ -534,14 +539,14 @@ prop_compose! {
         tolerant in any::<bool>(),
     ) -> Workload {
         let mut workload = workload(app, resources(cpu * 300, memory * GIB));
-        let placement = &mut workload.placement;
+        let placement = &mut workload.template.placement;
         placement.spread = spread_key
             .map(|key| SpreadConstraint { required, ..spread(key, skew_max, app) })
             .into_iter()
             .collect();
         placement.anti_affinity = avoided.map(|(key, app)| avoid(key, app)).into_iter().collect();
         if tolerant {
-            placement.tolerations = vec![Toleration { key: None, value: None, effect: None }];
+            placement.tolerations = vec![Toleration { key: None, value: None, effect: None, lasts: None }];
         }
         workload
     }
@@ -594,7 +599,7 @@ fn domain<'a>(cluster: &'a Cluster, key: &str, node: usize) -> &'a str {
 }
 
 fn assert_rules_hold(cluster: &Cluster, placed: &[Placed], (workload, node): Placed) {
-    let own = &cluster.workloads[workload].placement;
+    let own = &cluster.workloads[workload].template.placement;
     let tolerant = !own.tolerations.is_empty();
     let target = &cluster.nodes[node];
     assert!(tolerant || !target.unschedulable, "cordoned");
@@ -604,7 +609,7 @@ fn assert_rules_hold(cluster: &Cluster, placed: &[Placed], (workload, node): Pla
         placed
             .iter()
             .filter(|(other, at)| {
-                let labels = &cluster.workloads[*other].placement.labels;
+                let labels = &cluster.workloads[*other].template.placement.labels;
                 labels["app"] == selector["app"] && domain_of(*at)
             })
             .count()
@@ -622,7 +627,7 @@ fn assert_rules_hold(cluster: &Cluster, placed: &[Placed], (workload, node): Pla
         );
     }
     for (other, at) in placed {
-        let theirs = &cluster.workloads[*other].placement;
+        let theirs = &cluster.workloads[*other].template.placement;
         for (rule, labels) in own
             .anti_affinity
             .iter()
@@ -647,7 +652,7 @@ proptest! {
             let pods = placed.iter().filter(|(_, at)| *at == index);
             let mut used = Resources::default();
             for (workload, _) in pods.clone() {
-                add(&mut used, cluster.workloads[*workload].placement.requests);
+                add(&mut used, cluster.workloads[*workload].template.placement.requests);
             }
             prop_assert!(used.cpu_milli <= node.allocatable.cpu_milli);
             prop_assert!(used.memory_bytes <= node.allocatable.memory_bytes);
