@@ -204,6 +204,7 @@ fn service(name: &str, backend: WorkloadId) -> Service {
         session_affinity: None,
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
+        distribution: None,
         publish_not_ready: false,
         balance: Balance::Random,
     }

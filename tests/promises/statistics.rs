@@ -103,6 +103,7 @@ fn service() -> Service {
         session_affinity: None,
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
+        distribution: None,
         publish_not_ready: false,
         balance: Balance::Random,
     }

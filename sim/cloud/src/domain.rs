@@ -18,12 +18,13 @@ use crate::fault::Levers;
 use crate::guard::RetryBudget;
 use crate::kubernetes::kubelet::Life;
 use crate::meter::Meters;
+use crate::path::choice::{Affinities, Selections};
 use crate::path::connection::{Pool, PoolTarget};
 use crate::path::link::{Address, Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
-use crate::path::service::{Affinity, RequestArrival};
+use crate::path::service::RequestArrival;
 use crate::path::station::Station;
 use crate::path::usage::Counters;
 use crate::path::users::Resolver;
@@ -297,7 +298,9 @@ pub(crate) struct Domain<'t> {
     /// Ports of services that nodes have rules for.
     pub(crate) service_ports: u32,
     pub(crate) endpoint_log: EndpointLog,
-    pub(crate) affinities: BTreeMap<(Option<u32>, ServiceId, Address), Affinity>,
+    /// Endpoints that count, as nodes see them.
+    pub(crate) selections: Selections,
+    pub(crate) affinities: Affinities,
     pub(crate) name_service: NameService,
     /// Until when a pod knows the address of a service.
     pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,

@@ -9,6 +9,7 @@ mod dns;
 mod indicator;
 mod scaling;
 mod service_rules;
+mod spreading;
 mod template;
 mod valid;
 
@@ -17,6 +18,7 @@ pub use dns::*;
 pub use indicator::*;
 pub use scaling::*;
 pub use service_rules::*;
+pub use spreading::*;
 pub use template::*;
 
 use engine::{Distribution, Duration, Time};
@@ -453,6 +455,8 @@ pub struct Service {
     pub internal_policy: TrafficPolicy,
     /// `externalTrafficPolicy`.
     pub external_policy: TrafficPolicy,
+    /// `trafficDistribution`.
+    pub distribution: Option<TrafficDistribution>,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready: bool,
     /// How requests are spread over endpoints when there are no connections

@@ -71,7 +71,7 @@ pub(crate) fn replicate_until<'t>(
     simulation
 }
 
-fn measure_plan(topology: &Topology, seed: Seed, options: &Options) -> MeasurePlan {
+pub(crate) fn measure_plan(topology: &Topology, seed: Seed, options: &Options) -> MeasurePlan {
     let run = &topology.scenario.run;
     MeasurePlan {
         seed,

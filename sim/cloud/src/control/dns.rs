@@ -16,8 +16,9 @@
 use crate::domain::{Clock, Domain, Event};
 use crate::meter::Observation;
 use crate::path::Identity;
+use crate::path::choice::Choice;
 use crate::path::link::Packet;
-use crate::path::service::{Choice, Fate};
+use crate::path::service::Fate;
 use crate::record::ViewKind;
 use crate::scenario::{DnsPolicy, GlobalNameId, ServiceId};
 use crate::topology::Topology;
@@ -206,12 +207,11 @@ impl Domain<'_> {
     }
 
     fn fate_of_entry(&mut self, service: ServiceId, identity: Identity, now: Time) -> Fate {
-        let cluster = self.cluster.expect("entries belong to clusters");
-        let policy = self.topology.cluster(cluster).services[service.index()].external_policy;
+        let door = self.door(service);
         let node = self.entry_node(service, identity);
         // Checks come from an address of their own that no affinity remembers.
         let address = crate::path::link::Address::Pod(u16::MAX, u32::MAX);
-        match self.choose_endpoint(node, service, address, policy, identity, now) {
+        match self.choose_endpoint(node, service, address, door, identity, now) {
             Choice::Pod(pod) => {
                 let endpoint = self.endpoint(pod, service, node);
                 self.fate(endpoint)

@@ -17,6 +17,8 @@ use crate::kubernetes::slices;
 use crate::meter::Observation;
 use crate::record::ViewKind;
 use crate::scenario::{ProxyId, ServiceId, WorkloadId};
+use crate::view::EndpointSet;
+use engine::Time;
 
 impl Domain<'_> {
     /// The readiness of one of a workload's pods has changed.
@@ -35,7 +37,8 @@ impl Domain<'_> {
     /// A service needs other endpoints than it has.
     pub(crate) fn endpoints_changed(&mut self, service: ServiceId, context: &mut Clock<'_, Self>) {
         if self.is_ideal() {
-            self.services[service.index()].ready = self.endpoints_wanted(service);
+            let now = context.now();
+            self.services[service.index()].ready = self.endpoints_wanted(service, now).pods;
             return;
         }
         let now = context.now();
@@ -74,23 +77,31 @@ impl Domain<'_> {
         }
     }
 
-    /// The endpoints that a service should have now, ascending.
-    fn endpoints_wanted(&self, service: ServiceId) -> Vec<u32> {
+    /// The endpoints that a service should have since `changed`.
+    fn endpoints_wanted(&self, service: ServiceId, changed: Time) -> EndpointSet {
         let cluster = self.cluster.expect("services belong to clusters");
         let unready_too =
             self.topology.cluster(cluster).services[service.index()].publish_not_ready;
         let backends = self.services[service.index()].backends.iter();
         let pods = backends.flat_map(|workload| &self.workloads[workload.index()].pods);
-        let mut wanted: Vec<u32> = pods
-            .copied()
-            .filter(|&pod| {
-                let state = &self.pods[pod as usize];
-                let has_address = state.life.is_some();
-                !state.deleted && (state.ready || (unready_too && has_address))
-            })
-            .collect();
-        wanted.sort_unstable();
-        wanted
+        let mut set = EndpointSet {
+            pods: Vec::new(),
+            leaving: Vec::new(),
+            changed,
+        };
+        for &pod in pods {
+            let state = &self.pods[pod as usize];
+            let published = unready_too && state.life.is_some();
+            // Whoever asks for pods that are not ready gets those on their way out as ready too.
+            if published || (state.ready && !state.deleted) {
+                set.pods.push(pod);
+            } else if state.ready {
+                set.leaving.push(pod);
+            }
+        }
+        set.pods.sort_unstable();
+        set.leaving.sort_unstable();
+        set
     }
 
     /// The EndpointSlice controller writes.
@@ -100,18 +111,24 @@ impl Domain<'_> {
         if !able || self.services[service.index()].changed.is_none() {
             return;
         }
-        let pods = self.endpoints_wanted(service);
         let state = &mut self.services[service.index()];
         let changed = state.changed.take().expect("checked just now");
-        let desired = pods.iter().copied().collect();
-        let writes = slices::pack(&mut state.slices, desired, |_| false);
+        let set = self.endpoints_wanted(service, changed);
+        let state = &mut self.services[service.index()];
+        let desired = set.pods.iter().chain(&set.leaving).copied().collect();
+        let before = self.endpoint_log.newest(service);
+        let leaves = |set: &EndpointSet, pod: u32| set.leaving.binary_search(&pod).is_ok();
+        let differs = |pod: &u32| leaves(before, *pod) != leaves(&set, *pod);
+        let writes = slices::pack(&mut state.slices, desired, differs);
         for _ in 1..writes.total() {
             // What further slices cost, the next write feels.
             self.api_write(Client::ControllerManager, now);
         }
-        if !self.endpoint_log.publish(service, pods, changed, now) {
+        if !self.endpoint_log.publish(service, set, now) {
             return;
         }
+        let version = self.endpoint_log.newest_version(service);
+        self.selections.published(service, version);
         self.services[service.index()].published = Some(now);
         for node in 0..self.nodes.len() as u32 {
             self.await_sync(node, context);

@@ -15,6 +15,7 @@ use crate::fault::Levers;
 use crate::kubernetes::slices;
 use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
+use crate::path::choice::{Affinities, Selections};
 use crate::path::link::Wire;
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
@@ -83,7 +84,8 @@ impl<'t> Domain<'t> {
                 described + cluster.service_rules.other_services
             }),
             endpoint_log: EndpointLog::new(Vec::new()),
-            affinities: BTreeMap::new(),
+            selections: Selections::default(),
+            affinities: Affinities::default(),
             name_service: NameService::new(&dns, stream("questions")),
             lookups: BTreeMap::new(),
             nodes: Vec::new(),

@@ -10,12 +10,13 @@
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
+use super::choice::Choice;
 use super::link::{Goal, Leg, Packet};
-use super::service::Choice;
 use super::{CallRef, Target};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::record::Reason;
+use crate::rules::Door;
 use crate::scenario::ServiceKind;
 use crate::slab::Key;
 use engine::Duration;
@@ -76,8 +77,8 @@ impl Domain<'_> {
             self.choose_address(service, identity)
         } else {
             let address = self.address(key);
-            let policy = described.internal_policy;
-            self.choose_endpoint(node, service, address, policy, identity, context.now())
+            let now = context.now();
+            self.choose_endpoint(node, service, address, Door::Cluster, identity, now)
         };
         match choice {
             Choice::Pod(pod) => {

@@ -7,6 +7,7 @@
 //! Leaves out: TLS handshakes, HTTP/2 flow control, message fragmentation.
 
 pub(crate) mod call;
+pub(crate) mod choice;
 pub(crate) mod connection;
 mod handshake;
 pub(crate) mod link;

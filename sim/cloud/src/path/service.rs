@@ -1,106 +1,30 @@
-//! Services as the data plane sees them: from a virtual address to a pod.
+//! Services as the data plane sees them: from a virtual address to a pod, and back.
 //!
-//! Models: kube-proxy's rules on a node, as of that node's view: one of the ready endpoints,
-//! uniformly at random for each connection; `sessionAffinity: ClientIP` with its sliding
-//! timeout; both traffic policies; refusal (REJECT) of services without endpoints and the
-//! drop of packets under policy Local where the node has none of its own. NodePort, and load
-//! balancers that pass connections through to a node they believe healthy, whose rules may
-//! send them on to another node. Headless services, whose client picks an address at random.
+//! Models: NodePort, and load balancers that pass connections through to a node they believe
+//! healthy, whose rules may send them on to another node. Headless services, whose client picks
+//! an address at random. What the rules of a node do with a connection is in `choice.rs`.
 //!
 //! The first packet of a connection pays for the rules that it passes on a node, by the model of
 //! [`crate::rules::cost`], beyond those of a lone service with one endpoint, which measured
 //! round trips hold already.
 //!
 //! Approximated: places of services among the rules are drawn one by one rather than as an
-//! order of all; every cluster's kube-proxy is in iptables mode; every answer of the cluster's DNS holds the newest endpoints of a headless
+//! order of all; every answer of the cluster's DNS holds the newest endpoints of a headless
 //! service; a load balancer is as far from any node as nodes of one zone are from each
 //! other, spreads connections at random, and takes all nodes if it believes none healthy.
-//! Leaves out: topology hints, terminating endpoints as a last resort.
 //! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
 //! Validated by: shares of endpoints and outcomes of stale views in the crate's tests.
 
+use super::choice::Choice;
 use super::link::{Address, Goal, Leg, Packet, Spot};
 use super::{CallRef, Endpoint, Identity, Outcome, Task};
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
 use crate::rules::cost;
-use crate::scenario::{Packets, ServiceId, TrafficId, TrafficPolicy};
+use crate::scenario::{Packets, ServiceId, TrafficId};
 use engine::{Duration, Time};
 
-/// What the rules of a node do with a new connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// On to this pod.
-    Pod(u32),
-    /// Refused at once.
-    Refuse,
-    /// Dropped.
-    Drop,
-}
-
-/// Whom a client's connections went to last, and when.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Affinity {
-    pod: u32,
-    used: Time,
-}
-
 impl Domain<'_> {
-    /// What the rules of `node` do with a new connection to a service.
-    pub(crate) fn choose_endpoint(
-        &mut self,
-        node: Option<u32>,
-        service: ServiceId,
-        address: Address,
-        policy: TrafficPolicy,
-        identity: Identity,
-        now: Time,
-    ) -> Choice {
-        let all = match node {
-            Some(node) => self.nodes[node as usize]
-                .view
-                .endpoints(&self.endpoint_log, service),
-            None => &self.endpoint_log.newest(service).pods,
-        };
-        if all.is_empty() {
-            return Choice::Refuse;
-        }
-        let eligible =
-            |pod: &u32| policy == TrafficPolicy::Cluster || self.pods[*pod as usize].node == node;
-        let count = all.iter().filter(|pod| eligible(pod)).count() as u32;
-        if count == 0 {
-            return Choice::Drop;
-        }
-        let cluster = self.cluster.expect("services belong to clusters");
-        let described = &self.topology.cluster(cluster).services[service.index()];
-        let affinity_key = (node, service, address);
-        if let Some(timeout) = described.session_affinity {
-            let known = self.affinities.get(&affinity_key).copied();
-            if let Some(Affinity { pod, used }) = known {
-                let fresh = used.saturating_add(timeout) > now;
-                if fresh && all.contains(&pod) && eligible(&pod) {
-                    self.affinities
-                        .insert(affinity_key, Affinity { pod, used: now });
-                    return Choice::Pod(pod);
-                }
-            }
-        }
-        let stream = &self.services[service.index()].stream;
-        let mut draw = stream.draw(identity.request, identity.branch);
-        let chosen = draw.below(count) as usize;
-        let pod = if count as usize == all.len() {
-            all[chosen]
-        } else {
-            let mut eligible = all.iter().copied().filter(|pod| eligible(pod));
-            eligible.nth(chosen).expect("the draw is below the count")
-        };
-        if described.session_affinity.is_some() {
-            self.affinities
-                .insert(affinity_key, Affinity { pod, used: now });
-        }
-        Choice::Pod(pod)
-    }
-
     /// How long a new connection spends in the rules of a node.
     pub(crate) fn rules_passed(
         &self,
@@ -112,7 +36,7 @@ impl Domain<'_> {
             return Duration::ZERO; // No node, no rules.
         };
         let state = &self.nodes[node as usize];
-        let endpoints = state.view.endpoints(&self.endpoint_log, service).len() as u32;
+        let endpoints = self.known_set(Some(node), service).len() as u32;
         let cluster = self.cluster.expect("services belong to clusters");
         let described = &self.topology.cluster(cluster).services[service.index()];
         let affinity = match described.session_affinity {
@@ -127,17 +51,6 @@ impl Domain<'_> {
         let mut warmth = streams.warmth.draw(identity.request, identity.branch);
         let mode = self.topology.cluster(cluster).service_rules.mode;
         cost::walk(mode, passed, rules.max(1), &mut warmth)
-    }
-
-    /// One of the addresses that a headless service's name answers with.
-    pub(crate) fn choose_address(&self, service: ServiceId, identity: Identity) -> Choice {
-        let addresses = &self.endpoint_log.newest(service).pods;
-        if addresses.is_empty() {
-            return Choice::Refuse;
-        }
-        let stream = &self.services[service.index()].stream;
-        let mut draw = stream.draw(identity.request, identity.branch);
-        Choice::Pod(addresses[draw.below(addresses.len() as u32) as usize])
     }
 
     /// A pod as an endpoint of a service.
@@ -217,14 +130,13 @@ impl Domain<'_> {
         sent: u8,
         context: &mut Clock<'_, Self>,
     ) {
-        let cluster = self.cluster.expect("entries belong to clusters");
-        let policy = self.topology.cluster(cluster).services[service.index()].external_policy;
+        let door = self.door(service);
         let node = self.entry_node(service, identity);
         let down = node.and_then(|node| self.levers.node(node));
         let choice = match down {
             Some(Packets::Dropped) => Choice::Drop,
             Some(Packets::Refused) => Choice::Refuse,
-            None => self.choose_endpoint(node, service, address, policy, identity, context.now()),
+            None => self.choose_endpoint(node, service, address, door, identity, context.now()),
         };
         match choice {
             Choice::Drop => {}

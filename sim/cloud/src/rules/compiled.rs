@@ -105,7 +105,12 @@ impl<'i> Compiled<'i> {
         let Some((front, door)) = self.knock(packet) else {
             return Fate::Untouched;
         };
-        match decide(&front.plan, door, self.client(packet), self.masquerade) {
+        match decide(
+            front.plan.standing,
+            door,
+            self.client(packet),
+            self.masquerade,
+        ) {
             Decision::Refuse => Fate::Refused,
             Decision::Drop => Fate::Dropped,
             Decision::Untouched => Fate::Untouched,

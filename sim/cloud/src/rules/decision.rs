@@ -9,7 +9,7 @@
 //! Sources: kubernetes/kubernetes v1.30.5 pkg/proxy/iptables/proxier.go.
 //! Validated by: walks over the generated rules of random worlds, in `iptables/walk/tests.rs`.
 
-use super::Plan;
+use super::Standing;
 
 /// At which of its addresses a service port is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,30 +80,30 @@ pub enum Decision {
 }
 
 /// Decides about a new connection.
-pub fn decide(plan: &Plan, door: Door, client: Client, masquerade: Masquerade) -> Decision {
+pub fn decide(standing: Standing, door: Door, client: Client, masquerade: Masquerade) -> Decision {
     match door {
-        Door::Cluster if plan.has_internal => Decision::Endpoint {
-            local: plan.internal_local,
+        Door::Cluster if standing.has_internal => Decision::Endpoint {
+            local: standing.internal_local,
             masquerade: match masquerade {
                 Masquerade::All => true,
                 Masquerade::Others => !client.known,
                 Masquerade::None => false,
             },
         },
-        Door::Cluster => refusal(plan),
-        Door::Balancer { allowed: false } if plan.selection.any => Decision::Drop,
-        Door::NodePort { open: false } if plan.has_external => Decision::Untouched,
-        Door::NodePort { open: false } => refusal(plan),
-        _ if plan.selection.any => from_outside(plan, client),
+        Door::Cluster => refusal(standing),
+        Door::Balancer { allowed: false } if standing.any => Decision::Drop,
+        Door::NodePort { open: false } if standing.has_external => Decision::Untouched,
+        Door::NodePort { open: false } => refusal(standing),
+        _ if standing.any => from_outside(standing, client),
         // Packets that a process sends elsewhere meet no rule which refuses them.
         _ if client.place == Place::Process => Decision::Untouched,
-        _ => refusal(plan),
+        _ => refusal(standing),
     }
 }
 
 /// At an address that outsiders may call, if there is any endpoint.
-fn from_outside(plan: &Plan, client: Client) -> Decision {
-    if !plan.external_local {
+fn from_outside(standing: Standing, client: Client) -> Decision {
+    if !standing.external_local {
         return Decision::Endpoint {
             local: false,
             masquerade: true,
@@ -115,17 +115,17 @@ fn from_outside(plan: &Plan, client: Client) -> Decision {
             masquerade: !client.known,
         };
     }
-    if plan.has_external {
+    if standing.has_external {
         return Decision::Endpoint {
             local: true,
             masquerade: false,
         };
     }
-    refusal(plan)
+    refusal(standing)
 }
 
-fn refusal(plan: &Plan) -> Decision {
-    if plan.selection.any {
+fn refusal(standing: Standing) -> Decision {
+    if standing.any {
         Decision::Drop
     } else {
         Decision::Refuse

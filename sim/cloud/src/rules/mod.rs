@@ -30,5 +30,5 @@ pub use conntrack::{Connections, Entry, Flow, Stale};
 pub use decision::{Client, Decision, Door, Masquerade, Place, decide};
 pub use health::health_check;
 pub use input::{Endpoint, Input, Node, Protocol, Service, ServicePort};
-pub use plan::{Plan, plan};
-pub use select::{Demand, Hint, Seen, Selection, select};
+pub use plan::{Plan, Standing, plan};
+pub use select::{Demand, Hint, Seen, Selection, has_last_resort, select};

@@ -2,6 +2,34 @@
 
 use super::{Demand, Endpoint, Hint, Input, Node, Seen, Selection, Service, ServicePort, select};
 
+/// How a service port stands on a node: enough to decide about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// There is a usable endpoint anywhere.
+    pub any: bool,
+    /// Clients of the cluster address stay on the node.
+    pub internal_local: bool,
+    /// Clients from outside stay on the node.
+    pub external_local: bool,
+    /// Clients of the cluster address have an endpoint.
+    pub has_internal: bool,
+    /// Clients from outside have an endpoint.
+    pub has_external: bool,
+}
+
+impl Standing {
+    /// From what there is, anywhere and on the node itself, and what the policies are.
+    pub fn new(any: bool, here: bool, internal_local: bool, external_local: bool) -> Standing {
+        Standing {
+            any,
+            internal_local,
+            external_local,
+            has_internal: any && (here || !internal_local),
+            has_external: any && (here || !external_local),
+        }
+    }
+}
+
 /// What a service port needs on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -9,14 +37,8 @@ pub struct Plan {
     pub selection: Selection,
     /// Clients from outside may come.
     pub external: bool,
-    /// Clients from outside stay on the node.
-    pub external_local: bool,
-    /// Clients of the cluster address stay on the node.
-    pub internal_local: bool,
-    /// Clients of the cluster address have an endpoint.
-    pub has_internal: bool,
-    /// Clients from outside have an endpoint.
-    pub has_external: bool,
+    /// How it stands.
+    pub standing: Standing,
     /// Some traffic may go to any node.
     pub uses_cluster: bool,
     /// Some traffic must stay on the node.
@@ -40,13 +62,10 @@ pub fn plan(input: &Input, service: &Service, port: &ServicePort) -> Plan {
         .map(|endpoint| seen(endpoint, &input.node))
         .collect();
     let selection = select(&seen, demand);
-    let usable = |local: bool| selection.any && !(local && selection.local.is_empty());
+    let here = !selection.local.is_empty();
     Plan {
         external,
-        external_local,
-        internal_local: service.internal_local,
-        has_internal: usable(service.internal_local),
-        has_external: usable(external_local),
+        standing: Standing::new(selection.any, here, service.internal_local, external_local),
         uses_cluster: demand.cluster && !selection.cluster.is_empty(),
         uses_local: demand.local && !selection.local.is_empty(),
         selection,

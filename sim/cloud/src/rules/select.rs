@@ -67,9 +67,14 @@ impl Selection {
     }
 }
 
+/// Whether endpoints on their way out get new traffic where there are no others.
+pub fn has_last_resort(kubernetes_minor: u32) -> bool {
+    kubernetes_minor >= 26
+}
+
 /// Chooses among the endpoints of one service port.
 pub fn select(endpoints: &[Seen], demand: Demand) -> Selection {
-    let fallback = demand.kubernetes_minor >= 26;
+    let fallback = has_last_resort(demand.kubernetes_minor);
     let positions = |test: &dyn Fn(&Seen) -> bool| -> Vec<usize> {
         (0..endpoints.len())
             .filter(|&at| test(&endpoints[at]))

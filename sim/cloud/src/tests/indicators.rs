@@ -24,15 +24,15 @@ fn network_programming_is_counted_for_each_change_and_node() {
     assert_eq!(services, [of(0), of(1)]);
     let mut sum_ns = 0;
     for service in all {
-        // Two nodes each, by the moment of the change.
+        // Two nodes each, by the moment of the change: the pod is on its way out, then gone.
         assert_eq!(service.steps.len(), 1);
         assert_eq!(service.steps[0].step, 30);
-        assert_eq!(service.steps[0].latency.count(), 2);
+        assert_eq!(service.steps[0].latency.count(), 4);
         sum_ns += service.steps[0].latency_sum_ns;
     }
     let mut views = record.views.iter();
     let view = views.find(|view| view.kind == ViewKind::KubeProxy).unwrap();
-    assert_eq!((view.updates, view.staleness_sum_ns), (4, sum_ns));
+    assert_eq!((view.updates, view.staleness_sum_ns), (8, sum_ns));
 }
 
 #[test]

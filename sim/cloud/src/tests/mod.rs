@@ -1,5 +1,6 @@
 //! Small scenarios with outcomes worked out by hand, and properties over random ones.
 
+mod choice;
 mod control;
 mod execution;
 mod ideal;
@@ -69,6 +70,7 @@ fn service(name: &str, backend: u32) -> Service {
         session_affinity: None,
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
+        distribution: None,
         publish_not_ready: false,
         balance: Balance::Random,
     }

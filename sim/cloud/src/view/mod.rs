@@ -7,11 +7,13 @@
 use crate::scenario::ServiceId;
 use engine::Time;
 
-/// The ready endpoints of a service as published at one moment.
+/// The endpoints of a service as published at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndpointSet {
-    /// Pods, ascending.
+    /// Pods that are ready, ascending.
     pub(crate) pods: Vec<u32>,
+    /// Pods that serve on their way out, ascending.
+    pub(crate) leaving: Vec<u32>,
     /// When the world changed so that this set was needed.
     pub(crate) changed: Time,
 }
@@ -41,6 +43,7 @@ impl EndpointLog {
                 .map(|pods| {
                     vec![EndpointSet {
                         pods,
+                        leaving: Vec::new(),
                         changed: Time::ZERO,
                     }]
                 })
@@ -56,19 +59,15 @@ impl EndpointLog {
     }
 
     /// Publishes a set, unless it equals the newest one. Says whether it did.
-    pub(crate) fn publish(
-        &mut self,
-        service: ServiceId,
-        pods: Vec<u32>,
-        changed: Time,
-        now: Time,
-    ) -> bool {
-        if self.newest(service).pods == pods {
+    pub(crate) fn publish(&mut self, service: ServiceId, set: EndpointSet, now: Time) -> bool {
+        let newest = self.newest(service);
+        if (&newest.pods, &newest.leaving) == (&set.pods, &set.leaving) {
             return false;
         }
+        let changed = set.changed;
         let versions = &mut self.versions[service.index()];
         let version = versions.len() as u32;
-        versions.push(EndpointSet { pods, changed });
+        versions.push(set);
         self.publications.push(Publication {
             service,
             version,
@@ -76,6 +75,16 @@ impl EndpointLog {
             changed,
         });
         true
+    }
+
+    /// A version of a service's set.
+    pub(crate) fn version(&self, service: ServiceId, version: u32) -> &EndpointSet {
+        &self.versions[service.index()][version as usize]
+    }
+
+    /// The number of the newest version of a service's set.
+    pub(crate) fn newest_version(&self, service: ServiceId) -> u32 {
+        self.versions[service.index()].len() as u32 - 1
     }
 
     /// How many publications there were.
@@ -105,9 +114,14 @@ impl View {
         }
     }
 
-    /// The endpoints this element would choose among.
+    /// The ready endpoints that this element knows.
     pub(crate) fn endpoints<'l>(&self, log: &'l EndpointLog, service: ServiceId) -> &'l [u32] {
         &log.versions[service.index()][self.versions[service.index()] as usize].pods
+    }
+
+    /// The version of a service's set that this element acts on.
+    pub(crate) fn version(&self, service: ServiceId) -> u32 {
+        self.versions[service.index()]
     }
 
     /// Whether this element knows the newest version of a service.
@@ -154,9 +168,15 @@ mod tests {
         let mut log = EndpointLog::new(vec![vec![0, 1]]);
         let mut view = View::new(1);
         let at = Time::from_nanos;
-        assert!(log.publish(service, vec![1], at(5), at(10)));
-        assert!(!log.publish(service, vec![1], at(6), at(11)), "nothing new");
-        assert!(log.publish(service, vec![1, 2], at(15), at(20)));
+        let set = |pods: &[u32], leaving: &[u32], changed| EndpointSet {
+            pods: pods.to_vec(),
+            leaving: leaving.to_vec(),
+            changed: at(changed),
+        };
+        assert!(log.publish(service, set(&[1], &[0], 5), at(10)));
+        let same = set(&[1], &[0], 6);
+        assert!(!log.publish(service, same, at(11)), "nothing new");
+        assert!(log.publish(service, set(&[1, 2], &[0], 15), at(20)));
         view.catch_up(&log, at(10), |_| ());
         assert_eq!(view.endpoints(&log, service), [1]);
         view.apply(service, 0);

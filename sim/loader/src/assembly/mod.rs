@@ -426,6 +426,7 @@ fn service(key: &ServiceKey, view: &ServiceView, backends: Vec<WorkloadId>) -> S
         session_affinity: view.session_affinity,
         internal_policy: view.internal_policy,
         external_policy: view.external_policy,
+        distribution: view.distribution,
         publish_not_ready: view.publish_not_ready,
         balance: view.balance,
     }

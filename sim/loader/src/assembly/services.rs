@@ -8,7 +8,9 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::selector::selects;
 use crate::kubernetes::service::{Addressing, Service};
 use crate::kubernetes::{Metadata, Objects};
-use cloud::scenario::{Balance, ServiceKind, ServicePort, TrafficPolicy, WorkloadKind};
+use cloud::scenario::{
+    Balance, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy, WorkloadKind,
+};
 use engine::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,7 @@ pub(super) struct ServiceView {
     pub(super) session_affinity: Option<Duration>,
     pub(super) internal_policy: TrafficPolicy,
     pub(super) external_policy: TrafficPolicy,
+    pub(super) distribution: Option<TrafficDistribution>,
     pub(super) publish_not_ready: bool,
     pub(super) balance: Balance,
     pub(super) span: Span,
@@ -41,6 +44,7 @@ impl ServiceView {
             session_affinity: None,
             internal_policy: TrafficPolicy::Cluster,
             external_policy: TrafficPolicy::Cluster,
+            distribution: None,
             publish_not_ready: false,
             balance: Balance::Random,
             span,
@@ -106,6 +110,7 @@ pub(super) fn add(
             session_affinity: service.session_affinity,
             internal_policy: service.internal_policy,
             external_policy: service.external_policy,
+            distribution: service.distribution,
             publish_not_ready: service.publish_not_ready,
             balance: Balance::Random,
             span: *span,

@@ -14,7 +14,7 @@ use crate::source::Span;
 use crate::tree::Node;
 use crate::value::IntegerOrText;
 use cloud::facts;
-use cloud::scenario::TrafficPolicy;
+use cloud::scenario::{TrafficDistribution, TrafficPolicy};
 use engine::Duration;
 use std::collections::BTreeMap;
 
@@ -63,10 +63,9 @@ static SERVICE_SPEC: Shape = Shape::new(
         Field::modelled("externalTrafficPolicy", POLICIES),
         Field::modelled("internalTrafficPolicy", POLICIES),
         Field::modelled("publishNotReadyAddresses", Kind::Bool),
-        Field::ignored(
+        Field::modelled(
             "trafficDistribution",
             Kind::OneOf(&["PreferClose", "PreferSameZone", "PreferSameNode"]),
-            "a later release models hints; every ready endpoint counts the same",
         ),
         Field::ignored("externalIPs", TEXT_LIST, ADDRESSES),
         Field::ignored("ipFamilies", TEXT_LIST, ADDRESSES),
@@ -228,6 +227,8 @@ pub struct Service {
     pub internal_policy: TrafficPolicy,
     /// `externalTrafficPolicy`.
     pub external_policy: TrafficPolicy,
+    /// `trafficDistribution`.
+    pub distribution: Option<TrafficDistribution>,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready: bool,
 }
@@ -277,6 +278,11 @@ impl Service {
             session_affinity: session_affinity(spec),
             internal_policy: policy("internalTrafficPolicy"),
             external_policy: policy("externalTrafficPolicy"),
+            distribution: match text(spec, "trafficDistribution").as_str() {
+                "PreferClose" | "PreferSameZone" => Some(TrafficDistribution::SameZone),
+                "PreferSameNode" => Some(TrafficDistribution::SameNode),
+                _ => None,
+            },
             publish_not_ready: spec
                 .get("publishNotReadyAddresses")
                 .and_then(Node::bool)

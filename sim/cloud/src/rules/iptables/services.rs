@@ -117,7 +117,7 @@ impl Writer<'_> {
 
     fn cluster_address(&mut self, one: &Port<'_>) {
         let address = one.service.cluster_ip;
-        if one.plan.has_internal {
+        if one.plan.standing.has_internal {
             let matches = one.to(address, one.comment("", " cluster IP"));
             let target = one.policy(one.service.internal_local);
             self.nat.push("KUBE-SERVICES", matches, target);
@@ -150,7 +150,7 @@ impl Writer<'_> {
             let matches = one.to(address, one.comment("", what));
             self.nat.push("KUBE-SERVICES", matches, one.jump(prefix));
         }
-        if !one.plan.has_external {
+        if !one.plan.standing.has_external {
             let (why, target) = one.refusal();
             self.filter
                 .push("KUBE-EXTERNAL-SERVICES", one.to(address, why), target);
@@ -176,7 +176,7 @@ impl Writer<'_> {
                 }
                 self.nat.push("KUBE-NODEPORTS", matches(), one.jump("EXT"));
             }
-            if !one.plan.has_external {
+            if !one.plan.standing.has_external {
                 let (why, target) = one.refusal();
                 let matches = vec![
                     Match::Protocol(protocol),
@@ -200,7 +200,7 @@ impl Writer<'_> {
 
     /// Traffic to the cluster address that does not come from a pod is masqueraded.
     fn inside(&mut self, one: &Port<'_>) {
-        if !one.plan.has_internal {
+        if !one.plan.standing.has_internal {
             return;
         }
         let mut matches = one.to(one.service.cluster_ip, one.comment("", " cluster IP"));
@@ -221,7 +221,7 @@ impl Writer<'_> {
         }
         let chain = &one.chain("EXT");
         let what = " external destinations";
-        if one.plan.external_local {
+        if one.plan.standing.external_local {
             if let Some(local) = &self.local {
                 let matches = vec![one.comment("pod traffic for ", what), local.clone()];
                 self.nat.push(chain, matches, one.policy(false));
@@ -240,8 +240,8 @@ impl Writer<'_> {
             let why = one.comment("masquerade traffic for ", what);
             self.nat.push(chain, vec![why], mark_masquerade());
         }
-        if one.plan.has_external {
-            let target = one.policy(one.plan.external_local);
+        if one.plan.standing.has_external {
+            let target = one.policy(one.plan.standing.external_local);
             self.nat.push(chain, Vec::new(), target);
         }
     }

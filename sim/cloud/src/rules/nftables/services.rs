@@ -98,7 +98,7 @@ impl Port<'_> {
 
     fn cluster_address(&self, table: &mut Table) {
         let address = Some(self.service.cluster_ip);
-        if self.plan.has_internal {
+        if self.plan.standing.has_internal {
             let to = format!("goto {}", self.policy(self.service.internal_local));
             self.map(table, "service-ips", address, &to, Why::Clear);
         } else {
@@ -118,7 +118,7 @@ impl Port<'_> {
             if self.plan.selection.any {
                 self.map(table, "service-ips", Some(address), &external, Why::Clear);
             }
-            if !self.plan.has_external {
+            if !self.plan.standing.has_external {
                 let map = "no-endpoint-services";
                 self.map(table, map, Some(address), self.refusal(), Why::Said);
             }
@@ -139,7 +139,7 @@ impl Port<'_> {
             let to = format!("goto {}", self.chain("external"));
             self.map(table, "service-nodeports", None, &to, Why::Clear);
         }
-        if !self.plan.has_external {
+        if !self.plan.standing.has_external {
             let map = "no-endpoint-nodeports";
             self.map(table, map, None, self.refusal(), Why::Said);
         }
@@ -238,7 +238,7 @@ impl Port<'_> {
         let mark = set_mark(self.input);
         let anywhere = self.policy(false);
         let mut rules = Vec::new();
-        if plan.external_local {
+        if plan.standing.external_local {
             if let Some(local) = local_source(self.input, family, "") {
                 rules.push(format!(
                     "{local} goto {anywhere} comment \"short-circuit pod traffic\""
@@ -253,8 +253,11 @@ impl Port<'_> {
         } else {
             rules.push(format!("{mark} comment \"masquerade\""));
         }
-        if plan.has_external {
-            rules.push(format!("goto {}", self.policy(plan.external_local)));
+        if plan.standing.has_external {
+            rules.push(format!(
+                "goto {}",
+                self.policy(plan.standing.external_local)
+            ));
         }
         rules
     }

@@ -482,6 +482,7 @@ fn bare_pods_of_one_service_are_spread_among_each_other() {
         session_affinity: None,
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
+        distribution: None,
         publish_not_ready: false,
         balance: Balance::Random,
     }];
