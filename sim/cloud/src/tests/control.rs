@@ -77,8 +77,8 @@ fn two_in_a_row(minor: u32) -> (u64, f64) {
     scenario.clusters[0].kubernetes_minor = minor;
     let workload = &mut scenario.clusters[0].workloads[0];
     workload.replicas = 4;
-    workload.termination.pre_stop = Duration::from_secs(500);
-    workload.termination.grace = Duration::from_secs(500);
+    workload.template.termination.pre_stop = Duration::from_secs(500);
+    workload.template.termination.grace = Duration::from_secs(500);
     scenario.timeline = vec![scale(30, 3)];
     let mut later = scale(30, 2);
     later.at += Duration::from_millis(500);
