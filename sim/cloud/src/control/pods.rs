@@ -142,6 +142,9 @@ impl Domain<'_> {
             Some(scheduler) => match scheduler.place(workload) {
                 Ok(node) => {
                     self.nodes[node as usize].pods.push(pod);
+                    if self.pods[pod as usize].deleted {
+                        scheduler.end(node, workload);
+                    }
                     Some(node)
                 }
                 Err(_) => return self.workloads[workload.index()].pending.push(pod),
@@ -186,6 +189,10 @@ impl Domain<'_> {
         let state = &mut self.pods[pod as usize];
         if state.released || std::mem::replace(&mut state.deleted, true) {
             return;
+        }
+        let (workload, node) = (state.workload, state.node);
+        if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
+            scheduler.end(node, workload);
         }
         if wait.is_zero() {
             self.pod_deleted(pod, context);
@@ -290,13 +297,16 @@ impl Domain<'_> {
         }
         state.life = None;
         state.ready = false;
-        let (workload, node) = (state.workload, state.node);
+        let (workload, node, deleted) = (state.workload, state.node, state.deleted);
         let owner = &mut self.workloads[workload.index()];
         owner.pods.retain(|&other| other != pod);
         owner.pending.retain(|&other| other != pod);
         if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
             self.nodes[node as usize].pods.retain(|&other| other != pod);
-            scheduler.release(node, workload);
+            match deleted {
+                true => scheduler.release_ended(node, workload),
+                false => scheduler.release(node, workload),
+            }
             self.retry_pending(context);
         }
         self.readiness_changed(workload, context);

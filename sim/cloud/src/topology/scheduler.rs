@@ -40,6 +40,8 @@ pub(crate) struct Scheduler {
     classes: Vec<Class>,
     /// Pods of each workload on each node: a row per node.
     bound: Vec<u32>,
+    /// Those of them that have been told to end: spread no longer counts them.
+    ending: Vec<u32>,
     /// Node labels that some rule uses as a topology.
     topologies: Vec<Domains>,
 }
@@ -90,6 +92,7 @@ impl Scheduler {
             .collect();
         Scheduler {
             bound: vec![0; nodes.len() * classes.len()],
+            ending: vec![0; nodes.len() * classes.len()],
             nodes,
             classes,
             topologies,
@@ -117,6 +120,23 @@ impl Scheduler {
         };
         self.bind(node, workload);
         Ok(node as u32)
+    }
+
+    /// A pod of `workload` on `node` has been told to end. It keeps its place there until it is
+    /// released by [`Scheduler::release_ended`].
+    pub(crate) fn end(&mut self, node: u32, workload: WorkloadId) {
+        self.ending[node as usize * self.classes.len() + workload.index()] += 1;
+    }
+
+    /// Takes one pod of `workload` that had been told to end off `node`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(crate) fn release_ended(&mut self, node: u32, workload: WorkloadId) {
+        let ending = &mut self.ending[node as usize * self.classes.len() + workload.index()];
+        assert!(*ending > 0, "no ending pod of {workload:?} on node {node}");
+        *ending -= 1;
+        self.release(node, workload);
     }
 
     /// Takes one pod of `workload` off `node`.
@@ -156,6 +176,13 @@ impl Scheduler {
         state.pods += 1;
         add(&mut state.requested, class.placement.requests);
         add(&mut state.counted, class.counted);
+    }
+
+    /// Pods of these workloads on a node that have not been told to end.
+    fn staying(&self, node: usize, workloads: &[WorkloadId]) -> u32 {
+        let row = &self.ending[node * self.classes.len()..];
+        let ending = workloads.iter().map(|workload| row[workload.index()]);
+        self.count(node, workloads) - ending.sum::<u32>()
     }
 
     /// Pods of these workloads on a node.

@@ -240,7 +240,8 @@ impl<'a> Crowded<'a> {
 impl Scheduler {
     /// Counts per domain for each required spread constraint, over the nodes that node
     /// affinity allows and that have the labels of all these constraints. Taints do not keep
-    /// a node out of the count (`nodeTaintsPolicy: Ignore`, the default).
+    /// a node out of the count (`nodeTaintsPolicy: Ignore`, the default); pods that have been
+    /// told to end do not count.
     fn spread_counts<'a>(&'a self, class: &'a Class) -> Vec<SpreadCounts<'a>> {
         let constraints = &class.spread_required;
         let topology = |spread: &Spread| &self.topologies[spread.crowd.topology];
@@ -256,7 +257,7 @@ impl Scheduler {
             let mut counts = vec![None; topology.count];
             for &node in &counted {
                 let domain = topology.of_node[node].expect("only labelled nodes are counted");
-                let pods = self.count(node, &spread.crowd.workloads);
+                let pods = self.staying(node, &spread.crowd.workloads);
                 *counts[domain].get_or_insert(0) += pods;
             }
             SpreadCounts {

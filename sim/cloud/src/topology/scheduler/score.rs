@@ -135,7 +135,7 @@ impl Scheduler {
                 && class.selected[node]
                 && takes_part(node)
             {
-                counts[domain] += self.count(node, &spread.crowd.workloads);
+                counts[domain] += self.staying(node, &spread.crowd.workloads);
             }
         }
         let domains = if topology.is_hostname() {

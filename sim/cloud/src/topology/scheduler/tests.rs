@@ -333,6 +333,33 @@ fn required_spread_keeps_the_skew_and_counts_only_its_pods() {
 }
 
 #[test]
+fn pods_that_end_do_not_count_for_spread_and_keep_their_room() {
+    let mut web = workload("web", resources(100, GIB));
+    web.template.placement.spread = vec![spread("topology.kubernetes.io/zone", 1, "web")];
+    let cluster = cluster(three_zones(), vec![web]);
+    let mut scheduler = Scheduler::new(&cluster);
+    let mut place = || scheduler.place(WorkloadId(0));
+    let placed: Vec<u32> = (0..6).map(|_| place().expect("it fits")).collect();
+    // The first zone is lost, and its two pods are told to end: the other zones may not have
+    // two pods more than it has.
+    let zone = |node: u32| cluster.nodes[node as usize].zone;
+    let of_first = placed.iter().filter(|&&node| zone(node) == zone(placed[0]));
+    let lost: Vec<u32> = of_first.copied().collect();
+    assert_eq!(lost.len(), 2);
+    for &node in &lost {
+        scheduler.end(node, WorkloadId(0));
+        scheduler.set_available(node, false);
+    }
+    assert!(scheduler.place(WorkloadId(0)).is_err());
+    for &node in &lost {
+        scheduler.release_ended(node, WorkloadId(0));
+        scheduler.set_available(node, true);
+    }
+    let again = scheduler.place(WorkloadId(0)).expect("the zone is back");
+    assert_eq!(zone(again), zone(placed[0]));
+}
+
+#[test]
 fn a_node_without_the_label_of_a_required_spread_is_out() {
     let mut nodes = vec![node("one", 0), node("two", 1)];
     nodes[0].labels = strings(&[("rack", "r1")]);
