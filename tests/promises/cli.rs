@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn hybridsim(arguments: &[&str]) -> Output {
+pub(crate) fn hybridsim(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hybridsim"))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))

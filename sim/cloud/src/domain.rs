@@ -33,6 +33,7 @@ use crate::scenario::{
     Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
 };
 use crate::slab::{Key, Slab};
+use crate::snapshot::journal::Journal;
 use crate::topology::Topology;
 use crate::topology::scheduler::Scheduler;
 use crate::view::{EndpointLog, View};
@@ -270,6 +271,8 @@ pub(crate) struct Domain<'t> {
     /// The cluster, if it is one.
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) meters: Meters,
+    /// What is kept for those who look at a replication, if anybody does.
+    pub(crate) journal: Option<Box<Journal>>,
     /// Timeline entries of the faults that hold.
     pub(crate) faults: Vec<u32>,
     pub(crate) levers: Levers,

@@ -50,21 +50,30 @@ pub(crate) fn replicate<'t>(
     seed: Seed,
     options: &Options,
 ) -> Simulation<Domain<'t>> {
-    let end = Time::ZERO + topology.scenario.run.duration;
-    replicate_until(topology, seed, options, end)
+    let domains = start(topology, seed, options);
+    run_until(
+        domains,
+        topology,
+        options,
+        Time::ZERO + topology.scenario.run.duration,
+    )
 }
 
-/// Runs the partitions of one replication up to an instant.
-pub(crate) fn replicate_until<'t>(
-    topology: &'t Topology,
-    seed: Seed,
+/// The partitions of a replication at its start.
+pub(crate) fn start<'t>(topology: &'t Topology, seed: Seed, options: &Options) -> Vec<Domain<'t>> {
+    let plan = measure_plan(topology, seed, options);
+    (0..topology.partitions.len())
+        .map(|partition| Domain::new(topology, partition as u16, seed, plan))
+        .collect()
+}
+
+/// Runs the partitions of a replication from its start to an instant.
+pub(crate) fn run_until<'t>(
+    domains: Vec<Domain<'t>>,
+    topology: &Topology,
     options: &Options,
     instant: Time,
 ) -> Simulation<Domain<'t>> {
-    let plan = measure_plan(topology, seed, options);
-    let domains = (0..topology.partitions.len())
-        .map(|partition| Domain::new(topology, partition as u16, seed, plan))
-        .collect();
     let lookahead = Lookahead::matrix(topology.lookahead.clone());
     let mut simulation = Simulation::new(domains, lookahead, options.queue);
     simulation.run(instant, options.execution);

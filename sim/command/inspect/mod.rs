@@ -21,12 +21,26 @@ enum Part {
     Iptables(rules::Arguments),
     /// kube-proxy's rules on a node as nft list ruleset prints them
     Nftables(rules::Arguments),
+    /// Deployments as kubectl get prints them
+    #[command(visible_alias = "deploy")]
+    Deployments(objects::Arguments),
     /// Endpoints as kubectl get prints them
     #[command(visible_alias = "ep")]
     Endpoints(objects::Arguments),
+    /// Events as kubectl events prints them
+    #[command(visible_alias = "ev")]
+    Events(objects::Arguments),
+    /// HorizontalPodAutoscalers as kubectl get prints them
+    Hpa(objects::Arguments),
     /// Nodes as kubectl get prints them
     #[command(visible_alias = "no")]
     Nodes(objects::Arguments),
+    /// Pods as kubectl get prints them
+    #[command(visible_alias = "po")]
+    Pods(objects::Arguments),
+    /// ReplicaSets as kubectl get prints them
+    #[command(visible_alias = "rs")]
+    Replicasets(objects::Arguments),
     /// Services as kubectl get prints them
     #[command(visible_alias = "svc")]
     Services(objects::Arguments),
@@ -36,6 +50,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
     match &arguments.part {
         Part::Iptables(arguments) => rules::iptables(arguments, output),
         Part::Nftables(arguments) => rules::nftables(arguments, output),
+        Part::Deployments(arguments) => objects::run(Resource::Deployments, arguments, output),
+        Part::Events(arguments) => objects::run(Resource::Events, arguments, output),
+        Part::Hpa(arguments) => objects::run(Resource::Autoscalers, arguments, output),
+        Part::Pods(arguments) => objects::run(Resource::Pods, arguments, output),
+        Part::Replicasets(arguments) => objects::run(Resource::ReplicaSets, arguments, output),
         Part::Endpoints(arguments) => objects::run(Resource::Endpoints, arguments, output),
         Part::Nodes(arguments) => objects::run(Resource::Nodes, arguments, output),
         Part::Services(arguments) => objects::run(Resource::Services, arguments, output),

@@ -113,6 +113,12 @@ fn print(
     let mut text = String::new();
     for cluster in &snapshot.clusters {
         warn(resource, cluster, output);
+        if !cluster.is_answering {
+            let name = &cluster.name;
+            output.tell(&format!(
+                "cluster {name}: no API server answers at that instant; this is what etcd holds"
+            ));
+        }
         let Some(table) = kubectl(cluster, snapshot.at, resource, namespaces, width) else {
             output.tell(&nothing(cluster, namespaces, several));
             continue;

@@ -162,6 +162,11 @@ fn reaches(levers: &Levers, client: Client) -> bool {
 }
 
 impl Domain<'_> {
+    /// Whether some API server is up.
+    pub(crate) fn is_answering(&self) -> bool {
+        answers(&self.levers)
+    }
+
     /// Whether anything can be written.
     pub(crate) fn is_writable(&self) -> bool {
         is_writable(&self.levers)

@@ -18,6 +18,7 @@ use crate::facts;
 use crate::kubernetes::autoscaling::proposal::{PodSample, SamplePhase};
 use crate::kubernetes::autoscaling::{Decision, Memory, Settings, decide};
 use crate::scenario::{Autoscaler, WorkloadId};
+use crate::snapshot::journal::Happening;
 use engine::{Duration, Stream, Time};
 
 /// An autoscaler at work.
@@ -107,9 +108,15 @@ impl Domain<'_> {
         let replicas = self.workloads[scaler.workload.index()].replicas;
         let memory = &mut self.autoscalers[position as usize].memory;
         let decision = decide(scaler, &settings, memory, replicas, &samples, context.now());
-        if let Some((replicas, _)) = decision.rescale
+        if let Some((replicas, reason)) = decision.rescale
             && let Some(write) = self.api_write(CLIENT, context.now())
         {
+            let rescaled = Happening::Rescaled {
+                autoscaler: position,
+                to: replicas,
+                reason,
+            };
+            self.tell(context.now(), rescaled);
             let event = Event::Scaled {
                 workload: scaler.workload,
                 replicas,

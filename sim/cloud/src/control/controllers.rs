@@ -19,6 +19,7 @@ use crate::kubernetes::slow_start;
 use crate::kubernetes::stateful::{self, Action, Member, PodManagement, Wanted};
 use crate::kubernetes::victims::{self, Candidate};
 use crate::scenario::{Rollout, Strategy, Template, WorkloadId, WorkloadKind};
+use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -183,6 +184,7 @@ impl Domain<'_> {
             WorkloadKind::StatefulSet => self.stateful_set_looks(workload, context),
             WorkloadKind::DaemonSet => self.daemon_set_looks(workload, context),
         }
+        self.note_sets(workload, context.now());
     }
 
     /// Pods of these revisions whose end was not asked for, oldest first.
@@ -217,6 +219,7 @@ impl Domain<'_> {
     /// A controller deletes a pod.
     fn delete(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         if let Some(wait) = self.write_wait(Client::ControllerManager, context.now()) {
+            self.tell(context.now(), Happening::Deleted { pod });
             self.delete_pod(pod, wait, context);
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::rolling::{self, Revision, Step};
 use crate::scenario::{Strategy, Template, WorkloadId, WorkloadKind};
+use crate::snapshot::journal::Happening;
 
 impl<'t> Domain<'t> {
     /// A workload's pods shall look otherwise.
@@ -105,12 +106,23 @@ impl Domain<'_> {
             };
             after(step, &seen)
         };
-        let controller = &mut self.workloads[workload.index()].controller;
         let mut changed = false;
-        for (at, wanted) in order.into_iter().zip(wanted) {
+        for (at, to) in order.into_iter().zip(wanted) {
+            let controller = &mut self.workloads[workload.index()].controller;
             let replica_set = &mut controller.revisions[at].replica_set;
-            changed |= std::mem::replace(&mut replica_set.wanted, wanted) != wanted;
             replica_set.most = replicas + limits.surge;
+            let from = std::mem::replace(&mut replica_set.wanted, to);
+            if from != to {
+                changed = true;
+                let revision = at as u32;
+                let scaled = Happening::ReplicaSetScaled {
+                    workload,
+                    revision,
+                    from,
+                    to,
+                };
+                self.tell(context.now(), scaled);
+            }
         }
         if changed {
             self.pods_changed(workload, context);

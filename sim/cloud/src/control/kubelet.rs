@@ -16,8 +16,9 @@ use super::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::facts;
 use crate::kubernetes::back_off::Pauses;
-use crate::kubernetes::kubelet::{Life, Pace, Plan, Told};
+use crate::kubernetes::kubelet::{Life, Pace, Plan, Probed, Told};
 use crate::scenario::{Component, Template, WorkloadId, WorkloadKind};
+use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
 
 impl Domain<'_> {
@@ -119,10 +120,38 @@ impl Domain<'_> {
         };
         let mut told = Vec::new();
         happens(life, context.now(), &mut told);
-        for told in told {
+        for &told in &told {
             self.act_on(pod, told, context);
         }
+        if self.journal.is_some() {
+            self.tell_of_life(pod, &told, context.now());
+        }
         self.await_wake(pod, context);
+    }
+
+    /// Whoever looks hears what has come of a pod's life.
+    fn tell_of_life(&mut self, pod: u32, told: &[Told], now: Time) {
+        let mut failed = None;
+        for told in told {
+            let happening = match *told {
+                Told::Pull => Happening::Pulled { pod },
+                Told::Started => Happening::Started { pod },
+                Told::Exited => Happening::Exited { pod },
+                Told::Unhealthy(probed) => {
+                    // One that is not ready lives on.
+                    failed = Some(probed).filter(|&probed| probed != Probed::Readiness);
+                    Happening::Unhealthy { pod, probed }
+                }
+                Told::Killing => Happening::Killing {
+                    pod,
+                    probed: failed,
+                },
+                Told::BackOff(_) => Happening::BackOff { pod },
+                Told::Serves | Told::Drains | Told::Ready | Told::NotReady | Told::Gone => continue,
+            };
+            self.tell(now, happening);
+        }
+        self.note_container(pod);
     }
 
     /// Enters the next event of a pod's life into the calendar, if it is not there.
@@ -204,6 +233,7 @@ impl Domain<'_> {
             return self.release(pod, context);
         }
         let ready = life.is_ready();
+        self.note_container(pod);
         self.set_ready(pod, ready, context);
     }
 

@@ -15,6 +15,7 @@ use crate::facts;
 use crate::fault::Levers;
 use crate::kubernetes::election::{self, Restarts};
 use crate::scenario::Component;
+use crate::snapshot::journal::Happening;
 use engine::{Draw, Stream, Time};
 
 /// The leader of one component.
@@ -162,6 +163,7 @@ impl Domain<'_> {
         }
         leader.leads = true;
         let client = leader.client;
+        self.tell(context.now(), Happening::LeaderElected { which, number });
         if client == Client::ControllerManager {
             self.monitor_starts(context.now());
             self.autoscalers_restart();

@@ -22,6 +22,7 @@ use crate::facts;
 use crate::fault::Levers;
 use crate::kubernetes::eviction::{self, EvictionQueue, Grid, Monitor, ZoneMode};
 use crate::scenario::{Component, WorkloadKind};
+use crate::snapshot::journal::Happening;
 use engine::{Duration, Stream, Time};
 use std::collections::BTreeSet;
 
@@ -222,6 +223,7 @@ impl Domain<'_> {
             return;
         }
         self.nodes[node as usize].heartbeat.lost = true;
+        self.tell(now, Happening::NodeNotReady { node });
         let zone = self.nodes[node as usize].zone as usize;
         self.lifecycle.zones[zone].lost += 1;
         let event = Event::PodsUnready { node, number };
@@ -248,6 +250,11 @@ impl Domain<'_> {
     /// The pods of a lost node leave their services.
     pub(crate) fn pods_unready(&mut self, node: u32, number: u32, context: &mut Clock<'_, Self>) {
         if self.is_lost(node, number) {
+            for pod in self.pods_on(node) {
+                if self.pods[pod as usize].ready {
+                    self.tell(context.now(), Happening::PodNotReady { pod });
+                }
+            }
             self.mark_unready(node, context);
         }
     }
@@ -373,6 +380,7 @@ impl Domain<'_> {
         }
         for pod in self.pods_on(node) {
             if self.stay_seconds(pod) == Some(stay_seconds) {
+                self.tell(context.now(), Happening::Evicted { pod });
                 self.delete_pod(pod, Duration::ZERO, context);
             }
         }
@@ -416,6 +424,15 @@ impl Domain<'_> {
         let now = context.now();
         if self.api_write(Client::ControllerManager, now).is_none() {
             return;
+        }
+        self.tell(now, Happening::NodeReady { node });
+        if self.nodes[node as usize].heartbeat.evicting {
+            for pod in self.pods_on(node) {
+                let is_doomed = self.stay_seconds(pod).is_some();
+                if is_doomed && !self.pods[pod as usize].deleted {
+                    self.tell(now, Happening::Spared { pod });
+                }
+            }
         }
         let state = &mut self.nodes[node as usize];
         state.heartbeat.lost = false;

@@ -19,6 +19,7 @@ use crate::path::usage::Counters;
 use crate::path::{Identity, Owner};
 use crate::record::Reason;
 use crate::scenario::{WorkloadId, WorkloadKind};
+use crate::snapshot::journal::Happening;
 use crate::topology::PartitionKind;
 use engine::{Duration, Time};
 
@@ -114,6 +115,7 @@ impl Domain<'_> {
     ) {
         let pod = self.add_pod(workload, revision, context.now());
         self.pods[pod as usize].ordinal = ordinal;
+        self.tell(context.now(), Happening::Created { pod });
         let delay = wait + facts::SCHEDULING_DELAY.value;
         context.after(delay, Event::PodScheduled(pod));
     }
@@ -147,10 +149,16 @@ impl Domain<'_> {
                     }
                     Some(node)
                 }
-                Err(_) => return self.workloads[workload.index()].pending.push(pod),
+                Err(why) => {
+                    self.tell(context.now(), Happening::FailedScheduling { pod, why });
+                    return self.workloads[workload.index()].pending.push(pod);
+                }
             },
         };
         self.put(pod, node);
+        if node.is_some() {
+            self.tell(context.now(), Happening::Scheduled { pod });
+        }
         if let Some(watch) = self.kubelet_hears(node) {
             self.begin_life(pod, context.now() + watch, context);
         }
@@ -171,6 +179,7 @@ impl Domain<'_> {
         let plan = controller.plan(state.revision);
         let life = Life::admitted(plan, self.pace(state.node), now);
         self.pods[pod as usize].life = Some(Box::new(life));
+        self.note_container(pod);
         self.await_wake(pod, context);
     }
 

@@ -60,6 +60,7 @@ impl<'t> Domain<'t> {
             id,
             cluster,
             meters: Meters::new(plan, scenario.traffic.len(), workloads),
+            journal: None,
             faults: Vec::new(),
             levers: Levers::at_rest(topology, id),
             sources: Vec::new(),

@@ -1,9 +1,13 @@
-//! Addresses that a cluster gives out where nothing says otherwise. They decide nothing but how
-//! things are called.
+//! What a cluster shows of itself where nothing says otherwise: the addresses that it gives out,
+//! and how long it tells of what has happened. None of it decides anything.
 
 use super::facts;
+use engine::Duration;
 
 facts! {
+    /// How long an event is kept after it was seen last.
+    EVENT_TTL: Duration = Duration::from_secs(3_600), "s", "kubernetes.events.ttl", "kube-apiserver", "all",
+        Documentation, "kubernetes.io, kube-apiserver, --event-ttl, default 1h0m0s";
     /// Range of the pods' addresses.
     POD_RANGE: &'static str = "10.244.0.0/16", "", "kubernetes.addresses.pods", "flannel and kind", "all",
         Documentation, "flannel-io/flannel kube-flannel.yml, Network; kind.sigs.k8s.io, podSubnet";

@@ -91,6 +91,19 @@ pub enum Told {
     Gone,
 }
 
+/// What a kubelet says of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// What it needs is made ready.
+    Preparing,
+    /// It is made, for the first time or again.
+    Creating,
+    /// It runs.
+    Running,
+    /// It waits to be started again.
+    BackOff,
+}
+
 /// What a probe is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed {
@@ -208,6 +221,25 @@ impl Life {
     /// Whether its container runs, as far as the kubelet knows.
     pub fn is_running(&self) -> bool {
         self.prober.is_some()
+    }
+
+    /// What the kubelet says of the container; nothing once it has let the pod go, or has no power.
+    pub fn container_state(&self) -> Option<ContainerState> {
+        let runs = matches!(
+            self.container,
+            Container::Starting { .. } | Container::Serving { .. }
+        );
+        match self.stage {
+            Stage::Off | Stage::Gone => None,
+            Stage::Preparing { .. } => Some(ContainerState::Preparing),
+            Stage::Pulling | Stage::Creating { .. } => Some(ContainerState::Creating),
+            Stage::Waiting { .. } => Some(ContainerState::BackOff),
+            // It has not seen yet that the container has come.
+            Stage::Watching if runs && !self.is_running() => Some(ContainerState::Creating),
+            Stage::Watching | Stage::PreStop { .. } | Stage::Signalled { .. } => {
+                Some(ContainerState::Running)
+            }
+        }
     }
 
     /// When something happens if nothing else does.

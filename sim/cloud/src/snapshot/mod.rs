@@ -6,12 +6,16 @@
 //! Must never know: requests, how it is printed.
 
 mod addresses;
+mod events;
+pub(crate) mod journal;
 mod names;
 mod read;
 #[cfg(test)]
 mod tests;
+mod workloads;
 
-use crate::simulate::{Options, replicate_until};
+use crate::domain::Domain;
+use crate::simulate::{Options, run_until, start};
 use crate::topology::Topology;
 use engine::{Duration, Seed, Time};
 use serde::{Serialize, Serializer};
@@ -37,10 +41,22 @@ pub struct ClusterSnapshot {
     pub name: String,
     /// Minor version of Kubernetes.
     pub kubernetes_minor: u32,
+    /// Whether its API server answers. If not, the rest is what etcd holds.
+    pub is_answering: bool,
     /// The nodes.
     pub nodes: Vec<NodeSnapshot>,
     /// The services.
     pub services: Vec<ServiceSnapshot>,
+    /// The pods.
+    pub pods: Vec<PodSnapshot>,
+    /// The Deployments.
+    pub deployments: Vec<DeploymentSnapshot>,
+    /// The ReplicaSets, those of Deployments among them.
+    pub replica_sets: Vec<ReplicaSetSnapshot>,
+    /// The HorizontalPodAutoscalers.
+    pub autoscalers: Vec<AutoscalerSnapshot>,
+    /// The events, the one that was seen longest ago first.
+    pub events: Vec<EventSnapshot>,
 }
 
 /// A node.
@@ -117,6 +133,142 @@ pub struct EndpointSnapshot {
     pub node: Option<String>,
 }
 
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PodSnapshot {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Its state in a word, as kubectl makes it of its phase and its container.
+    pub status: &'static str,
+    /// Whether its container is ready.
+    pub ready: bool,
+    /// How often its container was started again.
+    pub restarts: u32,
+    /// When its container ended before it was started again.
+    #[serde(rename = "restarted_s", serialize_with = "as_seconds_if_any")]
+    pub restarted: Option<Time>,
+    /// When it was created.
+    #[serde(rename = "created_s", serialize_with = "as_seconds")]
+    pub created: Time,
+    /// Name of its node, if it is bound to one.
+    pub node: Option<String>,
+    /// Address, if it has one.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A Deployment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeploymentSnapshot {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Replicas that are wanted.
+    pub desired: u32,
+    /// Pods that are ready.
+    pub ready: u32,
+    /// Pods of the current revision.
+    pub updated: u32,
+    /// Pods that are available.
+    pub available: u32,
+    /// When it was created.
+    #[serde(rename = "created_s", serialize_with = "as_seconds")]
+    pub created: Time,
+    /// Name of its pods' container.
+    pub container: String,
+    /// Image of that container.
+    pub image: String,
+    /// Labels of its pods; empty if nobody said.
+    pub selector: BTreeMap<String, String>,
+}
+
+/// A ReplicaSet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplicaSetSnapshot {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Pods that are wanted.
+    pub desired: u32,
+    /// Pods that are there.
+    pub current: u32,
+    /// Those of them that are ready.
+    pub ready: u32,
+    /// When it was created.
+    #[serde(rename = "created_s", serialize_with = "as_seconds")]
+    pub created: Time,
+    /// Name of its pods' container.
+    pub container: String,
+    /// Image of that container.
+    pub image: String,
+    /// Labels of its pods.
+    pub selector: BTreeMap<String, String>,
+}
+
+/// A HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AutoscalerSnapshot {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Kind and name of what it scales.
+    pub reference: String,
+    /// What it looks at.
+    pub targets: Vec<TargetSnapshot>,
+    /// Fewest replicas.
+    pub replicas_min: u32,
+    /// Most replicas.
+    pub replicas_max: u32,
+    /// Replicas that it has seen last; none before it has looked.
+    pub replicas: u32,
+    /// When it was created.
+    #[serde(rename = "created_s", serialize_with = "as_seconds")]
+    pub created: Time,
+}
+
+/// What an autoscaler looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TargetSnapshot {
+    /// The resource, if it is one; the pods' own metric else.
+    pub resource: Option<&'static str>,
+    /// Whether values are percent of what the pods request; thousandths else.
+    pub percent: bool,
+    /// What was measured last, if anything.
+    pub measured: Option<u64>,
+    /// What is aimed at.
+    pub target: u64,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventSnapshot {
+    /// Namespace.
+    pub namespace: String,
+    /// `Normal` or `Warning`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Reason.
+    pub reason: &'static str,
+    /// Kind and name of what it is about.
+    pub object: String,
+    /// Message.
+    pub message: String,
+    /// Who says it.
+    pub source: &'static str,
+    /// When it was seen first.
+    #[serde(rename = "first_s", serialize_with = "as_seconds")]
+    pub first: Time,
+    /// When it was seen last.
+    #[serde(rename = "last_s", serialize_with = "as_seconds")]
+    pub last: Time,
+    /// How often it was seen.
+    pub count: u32,
+}
+
 impl ClusterSnapshot {
     /// The endpoints of a service that the kube-proxy of a node knows, both by position.
     pub fn known(&self, node: usize, service: usize) -> &[EndpointSnapshot] {
@@ -133,14 +285,28 @@ pub fn at(topology: &Topology, seed: Seed, instant: Duration) -> Snapshot {
     let end = topology.scenario.run.duration;
     assert!(instant <= end, "{instant} is after the end at {end}");
     let instant = Time::ZERO + instant;
-    let simulation = replicate_until(topology, seed, &Options::default(), instant);
+    let options = Options::default();
+    let mut domains = start(topology, seed, &options);
+    domains.iter_mut().for_each(Domain::keep_journal);
+    let simulation = run_until(domains, topology, &options, instant);
+    let partitions = simulation.partitions();
     Snapshot {
         scenario: topology.scenario.name.clone(),
         at: instant,
-        clusters: simulation.partitions().filter_map(read::cluster).collect(),
+        clusters: partitions
+            .filter_map(|domain| read::cluster(domain, instant))
+            .collect(),
     }
 }
 
 fn as_seconds<S: Serializer>(instant: &Time, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(instant.as_secs_f64())
+}
+
+fn as_seconds_if_any<S: Serializer>(
+    instant: &Option<Time>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let seconds = instant.map(Time::as_secs_f64);
+    seconds.serialize(serializer)
 }

@@ -1,10 +1,15 @@
 //! From the partition of a cluster to what its API server holds.
 
 use super::addresses::{self, Addresses, Allocated};
-use super::names;
-use super::{ClusterSnapshot, EndpointSnapshot, NodeSnapshot, PortSnapshot, ServiceSnapshot};
+use super::journal::Journal;
+use super::{
+    ClusterSnapshot, EndpointSnapshot, NodeSnapshot, PortSnapshot, ServiceSnapshot, events, names,
+    workloads,
+};
 use crate::domain::Domain;
-use crate::scenario::{Cluster, Node, Service, ServiceId, ServiceKind, WorkloadKind};
+use crate::scenario::{
+    Cluster, Node, Service, ServiceId, ServiceKind, Workload, WorkloadId, WorkloadKind,
+};
 use engine::{Stream, Time};
 use std::collections::BTreeMap;
 
@@ -12,42 +17,98 @@ use std::collections::BTreeMap;
 const ROLE_LABEL: &str = "node-role.kubernetes.io/";
 
 /// What the API server of a partition's cluster holds, if it is a cluster.
-pub(super) fn cluster(domain: &Domain<'_>) -> Option<ClusterSnapshot> {
+pub(super) fn cluster(domain: &Domain<'_>, now: Time) -> Option<ClusterSnapshot> {
     let described = domain.topology.cluster(domain.cluster?);
-    Some(Reader::new(domain, described).cluster())
+    let journal = domain.journal.as_deref();
+    let journal = journal.expect("a journal is kept for snapshots");
+    let addresses = Addresses::of(described);
+    let reader = Reader {
+        domain,
+        described,
+        journal,
+        pods: called(domain, described, journal, &addresses),
+        addresses,
+    };
+    Some(reader.cluster(now))
 }
 
 /// A partition and what its pods are called.
-struct Reader<'d> {
-    domain: &'d Domain<'d>,
-    described: &'d Cluster,
+pub(super) struct Reader<'d> {
+    pub(super) domain: &'d Domain<'d>,
+    pub(super) described: &'d Cluster,
+    pub(super) journal: &'d Journal,
     addresses: Addresses,
     /// By position of a pod.
-    pods: Vec<EndpointSnapshot>,
+    pub(super) pods: Vec<EndpointSnapshot>,
 }
 
-impl<'d> Reader<'d> {
-    fn new(domain: &'d Domain<'_>, described: &'d Cluster) -> Reader<'d> {
-        let addresses = Addresses::of(described);
-        Reader {
-            domain,
-            described,
-            pods: called(domain, described, &addresses),
-            addresses,
-        }
-    }
-
-    fn cluster(&self) -> ClusterSnapshot {
+impl Reader<'_> {
+    fn cluster(&self, now: Time) -> ClusterSnapshot {
         let nodes = (0..).zip(&self.described.nodes);
         let allocated = addresses::allocate(self.described, self.domain.seed);
         let services = self.described.services.iter().zip(allocated).enumerate();
         ClusterSnapshot {
             name: self.described.name.clone(),
             kubernetes_minor: self.described.kubernetes_minor,
+            is_answering: self.domain.is_answering(),
             nodes: nodes.map(|(at, node)| self.node(at, node)).collect(),
             services: services
                 .map(|(at, (service, allocated))| self.service(at.into(), service, allocated))
                 .collect(),
+            pods: workloads::pods(self),
+            deployments: workloads::deployments(self),
+            replica_sets: workloads::replica_sets(self),
+            autoscalers: workloads::autoscalers(self),
+            events: events::events(self, now),
+        }
+    }
+
+    /// The workload of this position.
+    pub(super) fn workload(&self, id: WorkloadId) -> &Workload {
+        &self.described.workloads[id.index()]
+    }
+
+    /// The workload of a pod.
+    pub(super) fn workload_of(&self, pod: u32) -> &Workload {
+        self.workload(self.domain.pods[pod as usize].workload)
+    }
+
+    /// The namespace of a pod.
+    pub(super) fn namespace(&self, pod: u32) -> &str {
+        &self.workload_of(pod).namespace
+    }
+
+    /// Namespace and name of a pod.
+    pub(super) fn full_name(&self, pod: u32) -> String {
+        format!("{}/{}", self.namespace(pod), self.pods[pod as usize].pod)
+    }
+
+    /// The name of a pod's container.
+    pub(super) fn container(&self, pod: u32) -> &str {
+        &self.workload_of(pod).name
+    }
+
+    /// The image of the containers of a workload's revision.
+    pub(super) fn image(&self, workload: WorkloadId, revision: u32) -> String {
+        let controller = &self.domain.workloads[workload.index()].controller;
+        let image = &controller.revisions[revision as usize].template.image;
+        let name = image.as_ref().map(|image| &image.name);
+        name.unwrap_or(&self.workload(workload).name).clone()
+    }
+
+    /// The name of a Deployment's ReplicaSet for a revision.
+    pub(super) fn set_name(&self, workload: WorkloadId, revision: u32) -> String {
+        names::replica_set(self.workload(workload), revision)
+    }
+
+    /// The name of what owns a pod.
+    pub(super) fn owner_name(&self, pod: u32) -> String {
+        let state = &self.domain.pods[pod as usize];
+        match self.workload(state.workload).kind {
+            WorkloadKind::Deployment | WorkloadKind::Inline => {
+                self.set_name(state.workload, state.revision)
+            }
+            _ => self.workload(state.workload).name.clone(),
         }
     }
 
@@ -93,7 +154,8 @@ impl<'d> Reader<'d> {
         };
         let is_balanced = service.kind == ServiceKind::LoadBalancer;
         let ports = service.ports.iter().zip(allocated.node_ports);
-        let all_pods = self.domain.pods.iter();
+        let backends = state.backends.iter();
+        let behind = backends.flat_map(|backend| &self.domain.workloads[backend.index()].pods);
         ServiceSnapshot {
             namespace: service.namespace.clone(),
             name: service.name.clone(),
@@ -115,20 +177,20 @@ impl<'d> Reader<'d> {
             selector: self.selector(state.backends),
             created: Time::ZERO,
             endpoints: self.endpoints(pods),
-            has_pods: all_pods
-                .filter(|pod| !pod.released)
-                .any(|pod| state.backends.contains(&pod.workload)),
+            has_pods: behind.copied().any(|pod| self.has_address(pod)),
         }
     }
 
+    /// Whether a pod has its address.
+    pub(super) fn has_address(&self, pod: u32) -> bool {
+        let notes = self.journal.pods.get(&pod);
+        notes.is_some_and(|notes| notes.told.starts > 0)
+    }
+
     /// The labels that all pods behind a service have in common.
-    fn selector(&self, backends: &[crate::scenario::WorkloadId]) -> BTreeMap<String, String> {
-        let mut labels = backends.iter().map(|backend| {
-            &self.described.workloads[backend.index()]
-                .template
-                .placement
-                .labels
-        });
+    fn selector(&self, backends: &[WorkloadId]) -> BTreeMap<String, String> {
+        let backends = backends.iter();
+        let mut labels = backends.map(|backend| &self.workload(*backend).template.placement.labels);
         let Some(first) = labels.next() else {
             return BTreeMap::new();
         };
@@ -152,43 +214,35 @@ impl<'d> Reader<'d> {
 fn called(
     domain: &Domain<'_>,
     described: &Cluster,
+    journal: &Journal,
     addresses: &Addresses,
 ) -> Vec<EndpointSnapshot> {
     let suffixes: Vec<Stream> = described
         .workloads
         .iter()
         .map(|workload| {
-            let name = format!(
-                "{}/{:?}/{}",
-                described.name, workload.kind, workload.namespace
-            );
-            Stream::new(domain.seed, &format!("names of {name}/{}", workload.name))
+            let kind = format!("{}/{:?}", described.name, workload.kind);
+            let name = format!("{kind}/{}/{}", workload.namespace, workload.name);
+            Stream::new(domain.seed, &format!("names of {name}"))
         })
         .collect();
-    let mut of_workload = vec![0u64; described.workloads.len()];
-    let mut of_node: BTreeMap<Option<u32>, u32> = BTreeMap::new();
-    let pods = domain.pods.iter().map(|pod| {
+    let mut created = vec![0u64; described.workloads.len()];
+    let pods = (0..).zip(&domain.pods).map(|(position, pod)| {
         let index = pod.workload.index();
         let workload = &described.workloads[index];
-        let number = of_workload[index];
-        of_workload[index] += 1;
-        let on_node = of_node.entry(pod.node).or_default();
-        let earlier = std::mem::replace(on_node, *on_node + 1);
+        let number = pod.ordinal.map_or(created[index], u64::from);
+        created[index] += 1;
+        let notes = journal.pods.get(&position);
+        let came = notes.map_or(0, |notes| notes.number);
         let is_machine = workload.kind == WorkloadKind::External;
+        let node = pod.node.map(|node| &described.nodes[node as usize]);
         EndpointSnapshot {
             address: match pod.node {
-                None if is_machine => addresses::machine(earlier),
-                node => addresses.pod(node.unwrap_or(0), earlier),
+                None if is_machine => addresses::machine(came),
+                node => addresses.pod(node.unwrap_or(0), came),
             },
-            pod: names::pod(
-                workload,
-                pod.revision,
-                pod.ordinal.map_or(number, u64::from),
-                suffixes[index],
-            ),
-            node: pod
-                .node
-                .map(|node| described.nodes[node as usize].name.clone()),
+            pod: names::pod(workload, pod.revision, number, suffixes[index]),
+            node: node.map(|node| node.name.clone()),
         }
     });
     pods.collect()

@@ -46,7 +46,7 @@ fn cluster_summary(cluster: &Cluster, plan: &ClusterPlan) -> ClusterSummary {
         pending: plan
             .pending
             .iter()
-            .map(|(id, why)| (path(*id), why.clone()))
+            .map(|(id, why)| (path(*id), why.to_string()))
             .collect(),
     }
 }

@@ -13,7 +13,7 @@ mod properties;
 mod proxies;
 mod regions;
 mod rollouts;
-mod scaling;
+pub(crate) mod scaling;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};

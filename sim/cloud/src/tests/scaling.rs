@@ -10,7 +10,7 @@ use engine::{Duration, Seed, Time};
 
 /// Two pods of one worker each, a tenth of a second for each request and a whole core
 /// requested; an autoscaler that aims at half of it.
-fn scaled(points: Vec<(Time, f64)>, duration: Duration) -> Scenario {
+pub(crate) fn scaled(points: Vec<(Time, f64)>, duration: Duration) -> Scenario {
     let mut web = workload("web", 2, 1, milliseconds(100));
     web.template.placement.requests.cpu_milli = 1_000;
     let arrivals = Arrivals::Constant(RateProfile::Piecewise(points));

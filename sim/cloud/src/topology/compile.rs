@@ -101,7 +101,7 @@ fn place(plan: &mut ClusterPlan, network: NetworkModel, cluster: &Cluster, workl
     } else {
         match plan.scheduler.place(workload) {
             Ok(node) => Some(node),
-            Err(reason) => return plan.pending.push((workload, reason.to_string())),
+            Err(why) => return plan.pending.push((workload, why)),
         }
     };
     plan.pods.push(PodPlan {

@@ -9,7 +9,7 @@ pub(crate) mod scheduler;
 use crate::scenario::{Cluster, ClusterId, ProxyId, Scenario, UserNetworkId, WorkloadId};
 use engine::Duration;
 use links::{End, LinkTable};
-use scheduler::Scheduler;
+use scheduler::{Scheduler, Unschedulable};
 
 /// A scenario, compiled: what every replication of it starts from.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct ClusterPlan {
     /// The pods that run at the start, by workload.
     pub(crate) pods: Vec<PodPlan>,
     /// Pods that found no node, and why.
-    pub(crate) pending: Vec<(WorkloadId, String)>,
+    pub(crate) pending: Vec<(WorkloadId, Unschedulable)>,
     /// The scheduler with these pods bound.
     pub(crate) scheduler: Scheduler,
     /// The proxy that each workload is, if it is one.

@@ -28,12 +28,44 @@ fn objects(
     resource: Resource,
     namespaces: Namespaces<'_>,
 ) -> (&'static str, Vec<Value>) {
+    let keep = |namespace: &str| namespaces.contains(namespace);
     match resource {
         Resource::Nodes => ("nodes", values(&cluster.nodes)),
+        Resource::Autoscalers => {
+            let scalers = cluster.autoscalers.iter();
+            (
+                "autoscalers",
+                values(scalers.filter(|one| keep(&one.namespace))),
+            )
+        }
+        Resource::Deployments => {
+            let deployments = cluster.deployments.iter();
+            (
+                "deployments",
+                values(deployments.filter(|one| keep(&one.namespace))),
+            )
+        }
         Resource::Endpoints | Resource::Services => {
             let services = cluster.services.iter();
-            let services = services.filter(|service| namespaces.contains(&service.namespace));
-            ("services", values(services))
+            (
+                "services",
+                values(services.filter(|one| keep(&one.namespace))),
+            )
+        }
+        Resource::Events => {
+            let events = cluster.events.iter();
+            ("events", values(events.filter(|one| keep(&one.namespace))))
+        }
+        Resource::Pods => {
+            let pods = cluster.pods.iter();
+            ("pods", values(pods.filter(|one| keep(&one.namespace))))
+        }
+        Resource::ReplicaSets => {
+            let sets = cluster.replica_sets.iter();
+            (
+                "replicasets",
+                values(sets.filter(|one| keep(&one.namespace))),
+            )
         }
     }
 }

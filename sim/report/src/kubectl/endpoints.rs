@@ -7,7 +7,7 @@ use super::{NONE, Row, age};
 use cloud::snapshot::{ClusterSnapshot, ServiceSnapshot};
 use engine::Time;
 
-pub(super) const USUAL: &[&str] = &["ENDPOINTS", "AGE"];
+pub(super) const USUAL: &[&str] = &["NAME", "ENDPOINTS", "AGE"];
 pub(super) const WIDE: &[&str] = &[];
 
 /// How many endpoints are named.
@@ -18,8 +18,11 @@ pub(super) fn rows(cluster: &ClusterSnapshot, now: Time) -> Vec<Row> {
     services
         .map(|service| Row {
             namespace: Some(service.namespace.clone()),
-            name: service.name.clone(),
-            usual: vec![listed(service), age::since(now, service.created)],
+            usual: vec![
+                service.name.clone(),
+                listed(service),
+                age::since(now, service.created),
+            ],
             wide: Vec::new(),
         })
         .collect()

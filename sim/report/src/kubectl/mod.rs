@@ -8,10 +8,15 @@
 //! Validated by: whole tables in the tests, and of a scenario in the tests of the program.
 
 mod age;
+mod autoscalers;
 mod columns;
+mod deployments;
 mod document;
 mod endpoints;
+mod events;
 mod nodes;
+mod pods;
+mod replica_sets;
 mod services;
 
 pub use document::document;
@@ -24,10 +29,20 @@ use std::collections::BTreeSet;
 /// What can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
+    /// HorizontalPodAutoscalers.
+    Autoscalers,
+    /// Deployments.
+    Deployments,
     /// Endpoints.
     Endpoints,
+    /// Events, as `kubectl events` prints them.
+    Events,
     /// Nodes.
     Nodes,
+    /// Pods.
+    Pods,
+    /// ReplicaSets.
+    ReplicaSets,
     /// Services.
     Services,
 }
@@ -64,7 +79,6 @@ pub enum Width {
 struct Row {
     /// `None` for what has no namespace.
     namespace: Option<String>,
-    name: String,
     usual: Vec<String>,
     wide: Vec<String>,
 }
@@ -78,6 +92,23 @@ pub fn kubectl(
     width: Width,
 ) -> Option<String> {
     let (usual, wide, mut rows) = match resource {
+        Resource::Autoscalers => (
+            autoscalers::USUAL,
+            autoscalers::WIDE,
+            autoscalers::rows(cluster, now),
+        ),
+        Resource::Deployments => (
+            deployments::USUAL,
+            deployments::WIDE,
+            deployments::rows(cluster, now),
+        ),
+        Resource::Events => (events::USUAL, events::WIDE, events::rows(cluster, now)),
+        Resource::Pods => (pods::USUAL, pods::WIDE, pods::rows(cluster, now)),
+        Resource::ReplicaSets => (
+            replica_sets::USUAL,
+            replica_sets::WIDE,
+            replica_sets::rows(cluster, now),
+        ),
         Resource::Endpoints => (
             endpoints::USUAL,
             endpoints::WIDE,
@@ -97,11 +128,14 @@ pub fn kubectl(
     if rows.is_empty() {
         return None;
     }
-    rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    if resource != Resource::Events {
+        // The API server lists by namespace and name, the first cell.
+        rows.sort_by(|a, b| (&a.namespace, &a.usual).cmp(&(&b.namespace, &b.usual)));
+    }
     let present: BTreeSet<_> = rows.iter().map(|row| &row.namespace).collect();
     let names_them = present.len() > 1;
     let heading = names_them.then_some("NAMESPACE");
-    let mut headings: Vec<&str> = heading.into_iter().chain(["NAME"]).collect();
+    let mut headings: Vec<&str> = heading.into_iter().collect();
     headings.extend(usual);
     if width == Width::Wide {
         headings.extend(wide);
@@ -109,7 +143,7 @@ pub fn kubectl(
     let mut table = Table::new(&headings);
     for row in rows {
         let namespace = row.namespace.filter(|_| names_them);
-        let mut cells: Vec<String> = namespace.into_iter().chain([row.name]).collect();
+        let mut cells: Vec<String> = namespace.into_iter().collect();
         cells.extend(row.usual);
         if width == Width::Wide {
             cells.extend(row.wide);

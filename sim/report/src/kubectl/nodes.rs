@@ -4,7 +4,7 @@ use super::{Row, UNKNOWN, age, or_none};
 use cloud::snapshot::{ClusterSnapshot, NodeSnapshot};
 use engine::Time;
 
-pub(super) const USUAL: &[&str] = &["STATUS", "ROLES", "AGE", "VERSION"];
+pub(super) const USUAL: &[&str] = &["NAME", "STATUS", "ROLES", "AGE", "VERSION"];
 pub(super) const WIDE: &[&str] = &[
     "INTERNAL-IP",
     "EXTERNAL-IP",
@@ -23,8 +23,8 @@ fn row(node: &NodeSnapshot, version: &str, now: Time) -> Row {
     let unknown = || UNKNOWN.to_owned();
     Row {
         namespace: None,
-        name: node.name.clone(),
         usual: vec![
+            node.name.clone(),
             status(node),
             or_none(node.roles.join(",")),
             age::since(now, node.created),

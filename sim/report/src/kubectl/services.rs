@@ -4,7 +4,14 @@ use super::{NONE, Row, age, or_none, selector};
 use cloud::snapshot::{ClusterSnapshot, PortSnapshot, ServiceSnapshot};
 use engine::Time;
 
-pub(super) const USUAL: &[&str] = &["TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"];
+pub(super) const USUAL: &[&str] = &[
+    "NAME",
+    "TYPE",
+    "CLUSTER-IP",
+    "EXTERNAL-IP",
+    "PORT(S)",
+    "AGE",
+];
 pub(super) const WIDE: &[&str] = &["SELECTOR"];
 
 pub(super) fn rows(cluster: &ClusterSnapshot, now: Time) -> Vec<Row> {
@@ -18,8 +25,8 @@ fn row(service: &ServiceSnapshot, now: Time) -> Row {
     let ports: Vec<String> = service.ports.iter().map(port).collect();
     Row {
         namespace: Some(service.namespace.clone()),
-        name: service.name.clone(),
         usual: vec![
+            service.name.clone(),
             service.kind.to_owned(),
             cluster_ip.unwrap_or_else(|| "None".to_owned()),
             balancer.unwrap_or_else(|| NONE.to_owned()),

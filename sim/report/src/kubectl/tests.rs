@@ -1,7 +1,10 @@
 //! Whole tables of clusters described by hand.
 
 use super::*;
-use cloud::snapshot::{EndpointSnapshot, NodeSnapshot, PortSnapshot, ServiceSnapshot};
+use cloud::snapshot::{
+    AutoscalerSnapshot, EndpointSnapshot, EventSnapshot, NodeSnapshot, PodSnapshot, PortSnapshot,
+    ServiceSnapshot, TargetSnapshot,
+};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -53,12 +56,18 @@ fn cluster() -> ClusterSnapshot {
     ClusterSnapshot {
         name: "east".to_owned(),
         kubernetes_minor: 33,
+        is_answering: true,
         nodes: vec![
             node("worker-1", true, false, &[]),
             node("control", true, true, &["control-plane", "etcd"]),
             node("worker-2", false, false, &[]),
         ],
         services: vec![service("shop", "web", 5), service("data", "db", 2)],
+        pods: Vec::new(),
+        deployments: Vec::new(),
+        replica_sets: Vec::new(),
+        autoscalers: Vec::new(),
+        events: Vec::new(),
     }
 }
 
@@ -151,6 +160,108 @@ fn nobody_behind_a_service_is_none_and_nobody_ready_is_blank() {
 NAME   ENDPOINTS   AGE
 db     <none>      5s
 web                5s
+";
+    assert_eq!(text.as_deref(), Some(expected));
+}
+
+#[test]
+fn pods_say_when_they_were_restarted_last() {
+    let at = Time::from_secs_f64;
+    let pod = |name: &str, status, ready, restarts, restarted| PodSnapshot {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        status,
+        ready,
+        restarts,
+        restarted,
+        created: at(30.0),
+        node: ready.then(|| "n1".to_owned()),
+        address: ready.then_some(Ipv4Addr::new(10, 244, 1, 3)),
+    };
+    let mut cluster = cluster();
+    cluster.pods = vec![
+        pod("web-2", "CrashLoopBackOff", false, 3, Some(at(310.4))),
+        pod("web-1", "Running", true, 0, None),
+    ];
+    let namespaces = Namespaces::One("shop");
+    let text = kubectl(&cluster, at(330.0), Resource::Pods, namespaces, Width::Wide);
+    let expected = "\
+NAME    READY   STATUS             RESTARTS      AGE   IP           NODE     NOMINATED NODE   READINESS GATES
+web-1   1/1     Running            0             5m    10.244.1.3   n1       <none>           <none>
+web-2   0/1     CrashLoopBackOff   3 (20s ago)   5m    <none>       <none>   <none>           <none>
+";
+    assert_eq!(text.as_deref(), Some(expected));
+}
+
+#[test]
+fn targets_have_the_form_of_their_version() {
+    let target = |resource, percent, measured, target| TargetSnapshot {
+        resource,
+        percent,
+        measured,
+        target,
+    };
+    let mut cluster = cluster();
+    cluster.autoscalers = vec![AutoscalerSnapshot {
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        reference: "Deployment/web".to_owned(),
+        targets: vec![
+            target(Some("cpu"), true, Some(35), 80),
+            target(Some("cpu"), false, None, 1_500),
+            target(None, false, Some(2_000), 9_000),
+        ],
+        replicas_min: 2,
+        replicas_max: 10,
+        replicas: 3,
+        created: Time::ZERO,
+    }];
+    let mut print = |minor, shown| {
+        cluster.kubernetes_minor = minor;
+        cluster.autoscalers[0].targets.truncate(shown);
+        let now = Time::from_secs_f64(90.0);
+        let resource = Resource::Autoscalers;
+        kubectl(&cluster, now, resource, Namespaces::All, Width::Usual).expect("there is one")
+    };
+    let expected = "\
+NAME   REFERENCE        TARGETS                                          MINPODS   MAXPODS   REPLICAS   AGE
+web    Deployment/web   cpu: 35%/80%, cpu: <unknown>/1500m + 1 more...   2         10        3          90s
+";
+    assert_eq!(print(30, 3), expected);
+    let expected = "\
+NAME   REFERENCE        TARGETS   MINPODS   MAXPODS   REPLICAS   AGE
+web    Deployment/web   35%/80%   2         10        3          90s
+";
+    assert_eq!(print(29, 1), expected);
+}
+
+#[test]
+fn repeated_events_are_counted_in_the_order_of_their_last() {
+    let at = Time::from_secs_f64;
+    let event = |namespace: &str, first, last, count| EventSnapshot {
+        namespace: namespace.to_owned(),
+        kind: "Warning",
+        reason: "Unhealthy",
+        object: "Pod/web-1".to_owned(),
+        message: "Readiness probe failed".to_owned(),
+        source: "kubelet",
+        first: at(first),
+        last: at(last),
+        count,
+    };
+    let mut cluster = cluster();
+    cluster.events = vec![event("shop", 10.0, 10.0, 1), event("data", 258.0, 318.0, 3)];
+    let text = kubectl(
+        &cluster,
+        at(330.0),
+        Resource::Events,
+        Namespaces::All,
+        Width::Usual,
+    );
+    let expected = "\
+NAMESPACE   LAST SEEN           TYPE      REASON      OBJECT      MESSAGE
+shop        5m20s               Warning   Unhealthy   Pod/web-1   Readiness probe failed
+data        12s (x3 over 72s)   Warning   Unhealthy   Pod/web-1   Readiness probe failed
 ";
     assert_eq!(text.as_deref(), Some(expected));
 }

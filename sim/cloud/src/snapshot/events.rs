@@ -1,0 +1,373 @@
+//! Events as Kubernetes records them.
+//!
+//! Models: reasons, messages and sources of scheduler, kubelets, controllers and leaders by
+//! version; equal events are one, with a count, and one that was not seen again for an hour is
+//! gone.
+//! Approximated: a probe's events come when its verdict turns, without what it was answered; a
+//! container is called as its workload, and so is an image without a name; what cannot be written when it
+//! happens is lost.
+//! Leaves out: events that similar ones replace, and the limit to how many a source may record;
+//! the remark on preemption.
+//! Sources: kubernetes/kubernetes pkg/kubelet/events, pkg/controller, pkg/scheduler,
+//! client-go tools/record; messages of 1.36 as clusters show them.
+//! Validated by: the events around the loss of a node, in the tests of the program.
+
+use super::EventSnapshot;
+use super::journal::Happening;
+use super::read::Reader;
+use crate::facts;
+use crate::kubernetes::autoscaling::Reason;
+use crate::kubernetes::kubelet::Probed;
+use crate::scenario::{Autoscaler, Metric, WorkloadKind};
+use engine::{Stream, Time};
+use std::collections::BTreeMap;
+
+/// First version that says from which number a ReplicaSet is scaled up.
+const SCALES_FROM_MINOR: u32 = 31;
+/// First version that sets a colon before a created container's name.
+const CREATED_COLON_MINOR: u32 = 32;
+/// First version that does not name the container, and says who may use its image.
+const CONTAINER_UNNAMED_MINOR: u32 = 35;
+
+/// Where events of objects without a namespace are.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// An event without its times.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    namespace: String,
+    warning: bool,
+    reason: &'static str,
+    object: String,
+    message: String,
+    source: &'static str,
+}
+
+/// The events that are still there, the one that was seen longest ago first.
+pub(super) fn events(reader: &Reader<'_>, now: Time) -> Vec<EventSnapshot> {
+    let mut events: Vec<EventSnapshot> = Vec::new();
+    let mut known: BTreeMap<Entry, usize> = BTreeMap::new();
+    for (at, happening) in &reader.journal.happenings {
+        for entry in entries(reader, happening) {
+            let lives = facts::EVENT_TTL.value;
+            let same = known.get(&entry).copied();
+            let same = same.filter(|&same| at.since(events[same].last) < lives);
+            if let Some(same) = same {
+                events[same].last = *at;
+                events[same].count += 1;
+            } else {
+                known.insert(entry.clone(), events.len());
+                events.push(first(entry, *at));
+            }
+        }
+    }
+    events.retain(|event| now.since(event.last) < facts::EVENT_TTL.value);
+    events.sort_by_key(|event| event.last);
+    events
+}
+
+fn first(entry: Entry, at: Time) -> EventSnapshot {
+    EventSnapshot {
+        namespace: entry.namespace,
+        kind: if entry.warning { "Warning" } else { "Normal" },
+        reason: entry.reason,
+        object: entry.object,
+        message: entry.message,
+        source: entry.source,
+        first: at,
+        last: at,
+        count: 1,
+    }
+}
+
+/// What is recorded of a happening.
+fn entries(reader: &Reader<'_>, happening: &Happening) -> Vec<Entry> {
+    match *happening {
+        Happening::Exited { .. } => Vec::new(),
+        Happening::Started { pod } => started(reader, pod),
+        Happening::NodeNotReady { node } => {
+            vec![of_node(reader, node, "NodeNotReady", "node-controller")]
+        }
+        Happening::NodeReady { node } => vec![of_node(reader, node, "NodeReady", "kubelet")],
+        Happening::ReplicaSetScaled {
+            workload,
+            revision,
+            from,
+            to,
+        } => {
+            let set = reader.set_name(workload, revision);
+            vec![Entry {
+                namespace: reader.workload(workload).namespace.clone(),
+                warning: false,
+                reason: "ScalingReplicaSet",
+                object: format!("Deployment/{}", reader.workload(workload).name),
+                message: scaled(reader.described.kubernetes_minor, &set, from, to),
+                source: "deployment-controller",
+            }]
+        }
+        Happening::Created { pod } => vec![of_owner(reader, pod, true)],
+        Happening::Deleted { pod } => vec![of_owner(reader, pod, false)],
+        Happening::Rescaled {
+            autoscaler,
+            to,
+            reason,
+        } => {
+            let scaler = &reader.described.autoscalers[autoscaler as usize];
+            vec![Entry {
+                namespace: scaler.namespace.clone(),
+                warning: false,
+                reason: "SuccessfulRescale",
+                object: format!("HorizontalPodAutoscaler/{}", scaler.name),
+                message: format!("New size: {to}; reason: {}", because(scaler, reason)),
+                source: "horizontal-pod-autoscaler",
+            }]
+        }
+        Happening::LeaderElected { which, number } => vec![elected(reader, which, number)],
+        _ => of_pod(reader, happening).into_iter().collect(),
+    }
+}
+
+/// Events that have a pod for their object.
+fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
+    let minor = reader.described.kubernetes_minor;
+    let (pod, reason, source, message) = match happening {
+        &Happening::Scheduled { pod } => {
+            let node = reader.pods[pod as usize]
+                .node
+                .as_deref()
+                .unwrap_or_default();
+            let message = format!("Successfully assigned {} to {node}", reader.full_name(pod));
+            (pod, "Scheduled", "default-scheduler", message)
+        }
+        Happening::FailedScheduling { pod, why } => (
+            *pod,
+            "FailedScheduling",
+            "default-scheduler",
+            why.to_string(),
+        ),
+        &Happening::Pulled { pod } => {
+            let usable = match minor {
+                CONTAINER_UNNAMED_MINOR.. => " and can be accessed by the pod",
+                _ => "",
+            };
+            let state = &reader.domain.pods[pod as usize];
+            let image = reader.image(state.workload, state.revision);
+            let message = format!("Container image \"{image}\" already present on machine{usable}");
+            (pod, "Pulled", "kubelet", message)
+        }
+        &Happening::Killing { pod, probed } => {
+            let container = reader.container(pod);
+            let message = match probed.map(name_of_probe) {
+                None => format!("Stopping container {container}"),
+                Some(probe) => {
+                    let probe = probe.to_lowercase();
+                    format!("Container {container} failed {probe} probe, will be restarted")
+                }
+            };
+            (pod, "Killing", "kubelet", message)
+        }
+        &Happening::Unhealthy { pod, probed } => {
+            let message = format!("{} probe failed", name_of_probe(probed));
+            (pod, "Unhealthy", "kubelet", message)
+        }
+        &Happening::BackOff { pod } => {
+            let (name, namespace) = (&reader.pods[pod as usize].pod, reader.namespace(pod));
+            let message = format!(
+                "Back-off restarting failed container {} in pod {name}_{namespace}({})",
+                reader.container(pod),
+                unique(reader.domain.uids, u64::from(pod))
+            );
+            (pod, "BackOff", "kubelet", message)
+        }
+        &Happening::PodNotReady { pod } => {
+            let message = "Node is not ready".to_owned();
+            (pod, "NodeNotReady", "node-controller", message)
+        }
+        &Happening::Evicted { pod } => {
+            let message = format!("Marking for deletion Pod {}", reader.full_name(pod));
+            (
+                pod,
+                "TaintManagerEviction",
+                "taint-eviction-controller",
+                message,
+            )
+        }
+        &Happening::Spared { pod } => {
+            let message = format!("Cancelling deletion of Pod {}", reader.full_name(pod));
+            (
+                pod,
+                "TaintManagerEviction",
+                "taint-eviction-controller",
+                message,
+            )
+        }
+        _ => return None,
+    };
+    Some(Entry {
+        namespace: reader.namespace(pod).to_owned(),
+        warning: matches!(
+            happening,
+            Happening::FailedScheduling { .. }
+                | Happening::Unhealthy { .. }
+                | Happening::BackOff { .. }
+                | Happening::PodNotReady { .. }
+        ),
+        reason,
+        object: format!("Pod/{}", reader.pods[pod as usize].pod),
+        message,
+        source,
+    })
+}
+
+/// A container is created and started.
+fn started(reader: &Reader<'_>, pod: u32) -> Vec<Entry> {
+    let container = reader.container(pod);
+    let messages = match reader.described.kubernetes_minor {
+        CONTAINER_UNNAMED_MINOR.. => ["Container created".into(), "Container started".into()],
+        CREATED_COLON_MINOR.. => [
+            format!("Created container: {container}"),
+            format!("Started container {container}"),
+        ],
+        _ => [
+            format!("Created container {container}"),
+            format!("Started container {container}"),
+        ],
+    };
+    let reasons = ["Created", "Started"].into_iter().zip(messages);
+    reasons
+        .map(|(reason, message)| Entry {
+            namespace: reader.namespace(pod).to_owned(),
+            warning: false,
+            reason,
+            object: format!("Pod/{}", reader.pods[pod as usize].pod),
+            message,
+            source: "kubelet",
+        })
+        .collect()
+}
+
+fn of_node(reader: &Reader<'_>, node: u32, status: &'static str, source: &'static str) -> Entry {
+    let name = &reader.described.nodes[node as usize].name;
+    Entry {
+        namespace: DEFAULT_NAMESPACE.to_owned(),
+        warning: false,
+        reason: status,
+        object: format!("Node/{name}"),
+        message: format!("Node {name} status is now: {status}"),
+        source,
+    }
+}
+
+/// What the owner of a pod records of its creation or deletion.
+fn of_owner(reader: &Reader<'_>, pod: u32, is_new: bool) -> Entry {
+    let workload = reader.workload_of(pod);
+    let name = &reader.pods[pod as usize].pod;
+    let (object, source) = match workload.kind {
+        WorkloadKind::DaemonSet => (
+            format!("DaemonSet/{}", workload.name),
+            "daemonset-controller",
+        ),
+        WorkloadKind::StatefulSet => (
+            format!("StatefulSet/{}", workload.name),
+            "statefulset-controller",
+        ),
+        _ => {
+            let set = reader.owner_name(pod);
+            (format!("ReplicaSet/{set}"), "replicaset-controller")
+        }
+    };
+    let message = match (workload.kind, is_new) {
+        (WorkloadKind::StatefulSet, _) => {
+            let verb = if is_new { "create" } else { "delete" };
+            let set = &workload.name;
+            format!("{verb} Pod {name} in StatefulSet {set} successful")
+        }
+        (_, true) => format!("Created pod: {name}"),
+        (_, false) => format!("Deleted pod: {name}"),
+    };
+    Entry {
+        namespace: workload.namespace.clone(),
+        warning: false,
+        reason: if is_new {
+            "SuccessfulCreate"
+        } else {
+            "SuccessfulDelete"
+        },
+        object,
+        message,
+        source,
+    }
+}
+
+fn scaled(minor: u32, set: &str, from: u32, to: u32) -> String {
+    let direction = if to > from { "up" } else { "down" };
+    match (minor, from) {
+        (SCALES_FROM_MINOR.., _) => {
+            format!("Scaled {direction} replica set {set} from {from} to {to}")
+        }
+        (_, 0) => format!("Scaled {direction} replica set {set} to {to}"),
+        _ => format!("Scaled {direction} replica set {set} to {to} from {from}"),
+    }
+}
+
+/// Why an autoscaler scales.
+fn because(scaler: &Autoscaler, reason: Reason) -> String {
+    match reason {
+        Reason::AboveMaximum => "Current number of replicas above Spec.MaxReplicas".to_owned(),
+        Reason::BelowMinimum => "Current number of replicas below Spec.MinReplicas".to_owned(),
+        Reason::BelowTarget => "All metrics below target".to_owned(),
+        Reason::AboveTarget(position) => {
+            let metric = match scaler.metrics[position] {
+                Metric::CpuUtilization(_) => "cpu resource utilization (percentage of request)",
+                Metric::CpuAverage(_) => "cpu resource",
+                Metric::RequestsAverage(_) => "pods metric requests",
+            };
+            format!("{metric} above target")
+        }
+    }
+}
+
+fn elected(reader: &Reader<'_>, which: u8, number: u32) -> Entry {
+    let component = match which {
+        0 => "kube-controller-manager",
+        _ => "kube-scheduler",
+    };
+    let name = &reader.described.name;
+    let identities = Stream::new(
+        reader.domain.seed,
+        &format!("identities of {component} of {name}"),
+    );
+    let identity = unique(identities, u64::from(number));
+    Entry {
+        namespace: "kube-system".to_owned(),
+        warning: false,
+        reason: "LeaderElection",
+        object: format!("Lease/{component}"),
+        message: format!("{name}-control-plane_{identity} became leader"),
+        source: component,
+    }
+}
+
+fn name_of_probe(probed: Probed) -> &'static str {
+    match probed {
+        Probed::Startup => "Startup",
+        Probed::Readiness => "Readiness",
+        Probed::Liveness => "Liveness",
+    }
+}
+
+/// A UUID of version 4, whose first half is the first word of a draw.
+fn unique(stream: Stream, number: u64) -> String {
+    let mut draw = stream.draw(number, 0);
+    let (first, second) = (draw.word(), draw.word());
+    let version = first & !0xf000 | 0x4000;
+    let variant = second & !(0b11 << 62) | 0b10 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        version >> 32,
+        version >> 16 & 0xffff,
+        version & 0xffff,
+        variant >> 48,
+        variant & 0xffff_ffff_ffff
+    )
+}

@@ -1,0 +1,269 @@
+//! What a replication that somebody will look at keeps beside its state: the events that
+//! Kubernetes would record, and what the API server holds of things that decide nothing.
+//!
+//! A replication that nobody looks at has no journal, and all that [`Domain::tell`] costs it is
+//! to see that.
+
+use crate::control::api::Client;
+use crate::domain::Domain;
+use crate::kubernetes::autoscaling::Reason;
+use crate::kubernetes::kubelet::{ContainerState, Probed};
+use crate::scenario::WorkloadId;
+use crate::topology::scheduler::Unschedulable;
+use engine::Time;
+use std::collections::BTreeMap;
+
+/// Something that Kubernetes records as an event, or that a snapshot shows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Happening {
+    /// A pod was bound to its node.
+    Scheduled { pod: u32 },
+    /// No node takes a pod.
+    FailedScheduling { pod: u32, why: Unschedulable },
+    /// A pod's image is there.
+    Pulled { pod: u32 },
+    /// Its container runs.
+    Started { pod: u32 },
+    /// It has ended.
+    Exited { pod: u32 },
+    /// Its kubelet stops it, for the sake of a probe if not of the pod's end.
+    Killing { pod: u32, probed: Option<Probed> },
+    /// A probe has failed for good.
+    Unhealthy { pod: u32, probed: Probed },
+    /// A restart has to wait.
+    BackOff { pod: u32 },
+    /// A node was found lost.
+    NodeNotReady { node: u32 },
+    /// So its pods are not ready.
+    PodNotReady { pod: u32 },
+    /// It is heard again.
+    NodeReady { node: u32 },
+    /// A pod of a node with the taint that evicts is deleted.
+    Evicted { pod: u32 },
+    /// It stays after all.
+    Spared { pod: u32 },
+    /// A Deployment asks another number of pods of a ReplicaSet.
+    ReplicaSetScaled {
+        workload: WorkloadId,
+        revision: u32,
+        from: u32,
+        to: u32,
+    },
+    /// A controller has created a pod.
+    Created { pod: u32 },
+    /// It has deleted one.
+    Deleted { pod: u32 },
+    /// An autoscaler asks for another number of replicas.
+    Rescaled {
+        autoscaler: u32,
+        to: u32,
+        reason: Reason,
+    },
+    /// A component has another leader.
+    LeaderElected { which: u8, number: u32 },
+}
+
+/// What is known of a pod beyond what decides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PodNotes {
+    /// As which pod of its node it came, from 0.
+    pub(super) number: u32,
+    /// How often its container was started.
+    starts: u32,
+    /// When it ended last.
+    exited: Option<Time>,
+    /// What the API server was told last.
+    pub(super) told: Told,
+}
+
+/// What the API server was told of a pod's container.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    pub(super) state: Option<ContainerState>,
+    pub(super) ready: bool,
+    /// How often it was started.
+    pub(super) starts: u32,
+    /// When it ended last.
+    pub(super) exited: Option<Time>,
+}
+
+/// What the status of a ReplicaSet says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Pods.
+    pub(super) current: u32,
+    /// Ready ones.
+    pub(super) ready: u32,
+    /// Those of them that are available.
+    pub(super) available: u32,
+}
+
+/// What a replication that somebody will look at keeps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Journal {
+    pub(super) happenings: Vec<(Time, Happening)>,
+    /// By position of the pod.
+    pub(super) pods: BTreeMap<u32, PodNotes>,
+    /// Pods that have come to each node so far.
+    came: BTreeMap<Option<u32>, u32>,
+    /// By workload, for each revision: what the status says, and when it was created.
+    pub(super) sets: BTreeMap<WorkloadId, Vec<(Counts, Time)>>,
+}
+
+impl Journal {
+    /// Numbers a pod on its node.
+    fn number(&mut self, pod: u32, node: Option<u32>) {
+        let came = self.came.entry(node).or_default();
+        self.pods.entry(pod).or_default().number = *came;
+        *came += 1;
+    }
+
+    /// Notes what a container has come to.
+    fn note(&mut self, now: Time, happening: &Happening) {
+        match *happening {
+            Happening::Started { pod } => self.pods.entry(pod).or_default().starts += 1,
+            Happening::Exited { pod } => self.pods.entry(pod).or_default().exited = Some(now),
+            _ => {}
+        }
+    }
+}
+
+impl Domain<'_> {
+    /// Somebody will look at this partition: keeps a journal from its start.
+    pub(super) fn keep_journal(&mut self) {
+        let mut journal = Journal::default();
+        for (pod, state) in (0..).zip(&self.pods) {
+            if state.life.is_some() {
+                journal.number(pod, state.node);
+                journal.note(Time::ZERO, &Happening::Started { pod });
+            }
+        }
+        self.journal = Some(Box::new(journal));
+        for pod in 0..self.pods.len() as u32 {
+            self.note_container(pod);
+        }
+        for workload in 0..self.workloads.len() {
+            self.note_sets(workload.into(), Time::ZERO);
+        }
+        self.tell_of_pending();
+    }
+
+    /// The scheduler has tried at the start already.
+    fn tell_of_pending(&mut self) {
+        let Some(cluster) = self.cluster else {
+            return;
+        };
+        let plan = &self.topology.clusters[cluster.index()];
+        let waiting: Vec<u32> = self
+            .workloads
+            .iter()
+            .flat_map(|state| state.pending.iter().copied())
+            .collect();
+        for pod in waiting {
+            let workload = self.pods[pod as usize].workload;
+            let mut pending = plan.pending.iter();
+            if let Some((_, why)) = pending.find(|(other, _)| *other == workload) {
+                let why = why.clone();
+                self.tell(Time::ZERO, Happening::FailedScheduling { pod, why });
+            }
+        }
+    }
+
+    /// Something has happened that whoever looks wants to know.
+    #[inline]
+    pub(crate) fn tell(&mut self, now: Time, happening: Happening) {
+        if self.journal.is_some() {
+            self.keep(now, happening);
+        }
+    }
+
+    fn keep(&mut self, now: Time, happening: Happening) {
+        let is_recorded = self.is_recorded(&happening);
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        if let Happening::Scheduled { pod } = happening {
+            journal.number(pod, self.pods[pod as usize].node);
+        }
+        journal.note(now, &happening);
+        if is_recorded {
+            journal.happenings.push((now, happening));
+        }
+    }
+
+    /// Whether who sees something can write it down.
+    fn is_recorded(&self, happening: &Happening) -> bool {
+        let kubelet = match *happening {
+            Happening::Pulled { pod }
+            | Happening::Started { pod }
+            | Happening::Exited { pod }
+            | Happening::Killing { pod, .. }
+            | Happening::Unhealthy { pod, .. }
+            | Happening::BackOff { pod } => self.pods[pod as usize].node,
+            _ => None,
+        };
+        match kubelet {
+            Some(node) => self.works(Client::Kubelet(node)),
+            None => self.is_writable(),
+        }
+    }
+
+    /// A kubelet says how a pod's container is, if it can.
+    #[inline]
+    pub(crate) fn note_container(&mut self, pod: u32) {
+        if self.journal.is_some() {
+            self.note_told(pod);
+        }
+    }
+
+    fn note_told(&mut self, pod: u32) {
+        let state = &self.pods[pod as usize];
+        let is_heard = state
+            .node
+            .is_none_or(|node| self.works(Client::Kubelet(node)));
+        let (Some(life), Some(journal)) = (&state.life, &mut self.journal) else {
+            return;
+        };
+        if is_heard {
+            let notes = journal.pods.entry(pod).or_default();
+            notes.told = Told {
+                state: life.container_state(),
+                ready: life.is_ready(),
+                starts: notes.starts,
+                exited: notes.exited,
+            };
+        }
+    }
+
+    /// A controller has written the status of a workload's ReplicaSets.
+    #[inline]
+    pub(crate) fn note_sets(&mut self, workload: WorkloadId, now: Time) {
+        if self.journal.is_some() {
+            self.note_counts(workload, now);
+        }
+    }
+
+    fn note_counts(&mut self, workload: WorkloadId, now: Time) {
+        let state = &self.workloads[workload.index()];
+        let mut counts = vec![Counts::default(); state.controller.revisions.len()];
+        for &pod in &state.pods {
+            let pod = &self.pods[pod as usize];
+            if !pod.deleted {
+                let counts = &mut counts[pod.revision as usize];
+                counts.current += 1;
+                counts.ready += u32::from(pod.ready);
+            }
+        }
+        let revisions = state.controller.revisions.iter();
+        for (counts, revision) in counts.iter_mut().zip(revisions) {
+            counts.available = revision.replica_set.available.min(counts.ready);
+        }
+        if let Some(journal) = &mut self.journal {
+            let sets = journal.sets.entry(workload).or_default();
+            sets.resize(counts.len(), (Counts::default(), now));
+            for (set, counts) in sets.iter_mut().zip(counts) {
+                set.0 = counts;
+            }
+        }
+    }
+}
