@@ -103,6 +103,7 @@ fn scenario(requests: u64) -> Scenario {
         workloads,
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        budgets: Vec::new(),
         dns: cloud::scenario::ClusterDns::default(),
         service_rules: cloud::scenario::ServiceRules::default(),
     };

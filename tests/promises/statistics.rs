@@ -60,6 +60,7 @@ fn queue() -> Scenario {
             services: vec![service()],
             proxies: Vec::new(),
             autoscalers: Vec::new(),
+            budgets: Vec::new(),
             dns: cloud::scenario::ClusterDns::default(),
             service_rules: cloud::scenario::ServiceRules::default(),
         }],

@@ -9,13 +9,16 @@ use crate::balance;
 use crate::control::api::{Api, Client};
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
+use crate::control::budgets::BudgetState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
+use crate::control::pulls::NodeImages;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
+use crate::kubernetes::back_off::BackOff;
 use crate::kubernetes::kubelet::Life;
 use crate::meter::Meters;
 use crate::path::choice::{Affinities, Selections};
@@ -131,6 +134,18 @@ pub(crate) enum Event {
     },
     /// A kubelet is heard again.
     NodeHeard { node: u32, number: u32 },
+    /// A drain asks for the eviction of a pod.
+    Evicted { pod: u32, entry: u32, change: u32 },
+    /// A disruption budget is counted.
+    BudgetCounted(u32),
+    /// A rollout may have stood still for too long.
+    ProgressDue(WorkloadId),
+    /// A kubelet's pull of an image ends.
+    ImagePulled { node: u32, number: u32 },
+    /// A kubelet tries again to pull a pod's image.
+    PullRetried(u32),
+    /// A container has used up its memory.
+    OutOfMemory(u32),
     /// A changed object is written.
     Written(u32),
     /// metrics-server reads the pods.
@@ -176,8 +191,18 @@ pub(crate) struct Pod {
     pub(crate) created: Time,
     /// Whether its end was asked for.
     pub(crate) deleted: bool,
+    /// Within another grace period than its own.
+    pub(crate) grace: Option<Duration>,
     /// Whether its object is gone.
     pub(crate) released: bool,
+    /// Pauses between pulls of its image.
+    pub(crate) pulls: BackOff,
+    /// Whether its image was pulled in vain, and is waited for.
+    pub(crate) pull_failed: bool,
+    /// When its container is out of memory; never while no fault says so.
+    pub(crate) out_of_memory_at: Time,
+    /// Timeline entry of the fault that keeps its application from answering.
+    pub(crate) hung_by: Option<u32>,
     pub(crate) counters: Counters,
     /// What decides between equal pods.
     pub(crate) uid: u64,
@@ -251,8 +276,11 @@ pub(crate) struct ServiceState<'t> {
 
 /// A node at work.
 #[derive(Clone, Debug)]
-pub(crate) struct NodeState {
+pub(crate) struct NodeState<'t> {
     pub(crate) zone: u32,
+    /// Takes no new pods because somebody said so.
+    pub(crate) cordoned: bool,
+    pub(crate) images: NodeImages<'t>,
     /// What its kube-proxy knows.
     pub(crate) view: View,
     pub(crate) kube_proxy: KubeProxy,
@@ -307,7 +335,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) name_service: NameService,
     /// Until when a pod knows the address of a service.
     pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,
-    pub(crate) nodes: Vec<NodeState>,
+    pub(crate) nodes: Vec<NodeState<'t>>,
     pub(crate) api: Api,
     pub(crate) leaders: [Leader; 2],
     pub(crate) lifecycle: NodeLifecycle,
@@ -318,6 +346,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) scheduler: Option<Scheduler>,
     pub(crate) balancers: Vec<Balancer>,
     pub(crate) autoscalers: Vec<AutoscalerState>,
+    pub(crate) budgets: Vec<BudgetState>,
     /// How much older the metrics are than they say.
     pub(crate) metrics_age: Duration,
     pub(crate) proxies: Vec<ProxyState<'t>>,
@@ -473,6 +502,12 @@ impl engine::Partition for Domain<'_> {
             Event::PodStatus(pod) => self.pod_status_written(pod, context),
             Event::PodStops(pod) => self.pod_hears_of_end(pod, context),
             Event::PodDeleted(pod) => self.pod_deleted(pod, context),
+            Event::Evicted { pod, entry, change } => self.evict(pod, (entry, change), context),
+            Event::BudgetCounted(index) => self.budget_counted(index, context),
+            Event::ProgressDue(workload) => self.progress_due(workload, context),
+            Event::ImagePulled { node, number } => self.image_pulled(node, number, context),
+            Event::PullRetried(pod) => self.pull_retried(pod, context),
+            Event::OutOfMemory(pod) => self.out_of_memory(pod, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

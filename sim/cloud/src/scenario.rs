@@ -7,6 +7,7 @@
 
 mod dns;
 mod indicator;
+mod operations;
 mod scaling;
 mod service_rules;
 mod spreading;
@@ -16,6 +17,7 @@ mod valid;
 pub use crate::kubernetes::probe::Probes;
 pub use dns::*;
 pub use indicator::*;
+pub use operations::*;
 pub use scaling::*;
 pub use service_rules::*;
 pub use spreading::*;
@@ -129,6 +131,8 @@ pub struct Cluster {
     pub proxies: Vec<Proxy>,
     /// HorizontalPodAutoscalers.
     pub autoscalers: Vec<Autoscaler>,
+    /// PodDisruptionBudgets.
+    pub budgets: Vec<DisruptionBudget>,
     /// The cluster's DNS.
     pub dns: ClusterDns,
     /// What its kube-proxies write.
@@ -819,6 +823,14 @@ pub enum Change {
     Rollout(WorkloadId, Rollout),
     /// A workload's pods shall be again as they were before the last change of them.
     Rollback(WorkloadId),
+    /// A node, by its position in the cluster, takes no new pods.
+    Cordon(u32),
+    /// It takes new pods again.
+    Uncordon(u32),
+    /// A node is emptied.
+    Drain(Drain),
+    /// Pods of a workload are deleted, whatever budgets say.
+    DeletePods(WorkloadId, PodChoice),
     /// Which workloads back a service.
     Backends(ServiceId, Vec<WorkloadId>),
     /// A proxy's routes.
@@ -837,6 +849,41 @@ pub enum Fault {
         workload: WorkloadId,
         /// How many, drawn at random.
         count: u32,
+    },
+    /// The containers of this many pods of a workload end at once; their kubelets start them
+    /// again.
+    ContainerCrash {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The workload.
+        workload: WorkloadId,
+        /// How many, drawn at random.
+        count: u32,
+    },
+    /// Containers of a workload run out of memory again and again: the kernel kills each so long
+    /// after the fault began or the container started.
+    OutOfMemory {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The workload.
+        workload: WorkloadId,
+        /// How long its memory lasts.
+        after: Duration,
+    },
+    /// The applications of this many pods of a workload stop to answer, each until its container
+    /// is started again or the fault ends.
+    Hang {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The workload.
+        workload: WorkloadId,
+        /// How many, drawn at random.
+        count: u32,
+    },
+    /// The image registry of a cluster does not answer.
+    RegistryDown {
+        /// The cluster.
+        cluster: ClusterId,
     },
     /// A machine stops; its pods come back with it unless they were replaced.
     NodeDown {

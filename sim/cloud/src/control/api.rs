@@ -105,6 +105,8 @@ pub(crate) struct Api {
     /// Since when nothing can be written.
     unwritable_since: Option<Time>,
     stalls: u64,
+    /// Timeline entries that could not be written.
+    unwritten: Vec<u32>,
 }
 
 impl Api {
@@ -119,7 +121,13 @@ impl Api {
             stalled_until: Time::ZERO,
             unwritable_since: None,
             stalls: 0,
+            unwritten: Vec::new(),
         }
+    }
+
+    /// An operator's change waits until it can be written.
+    pub(super) fn write_later(&mut self, entry: u32) {
+        self.unwritten.push(entry);
     }
 
     /// A draw for what happens to a client for the `number`th time.
@@ -313,6 +321,10 @@ impl Domain<'_> {
             (true, false) => self.api.unwritable_since = Some(now),
             (false, true) => {
                 self.api.unwritable_since = None;
+                let able = now.max(self.api.stalled_until) + facts::API_WRITE_DELAY.value;
+                for entry in std::mem::take(&mut self.api.unwritten) {
+                    context.schedule(able, Event::Written(entry));
+                }
                 for client in std::mem::take(&mut self.api.waiting) {
                     context.schedule(now.max(self.api.stalled_until), Event::Resumed(client));
                 }
@@ -397,6 +409,7 @@ impl Domain<'_> {
             Client::ControllerManager => {
                 self.node_lifecycle_resumed(context);
                 self.endpoints_resumed(context);
+                self.budgets_changed(None, context);
                 for workload in (0..self.workloads.len()).map(WorkloadId::from) {
                     self.reconcile(workload, context);
                     self.pods_changed(workload, context);

@@ -1,7 +1,8 @@
 //! Applying changed objects: from the API server to controllers and proxies.
 //!
 //! Models: a write that takes its time; replica counts, changed pods and backends then go
-//! their way through controllers and endpoints, routes reach proxies one watch later.
+//! their way through controllers and endpoints, routes reach proxies one watch later. What
+//! cannot be written is written when it can be, in the order in which it was asked for.
 //! Sources: [`crate::facts`].
 //! Validated by: scaling up and down, rollouts, and a canary by weights, in the crate's tests.
 
@@ -12,6 +13,9 @@ use crate::scenario::{Action, Change};
 impl Domain<'_> {
     /// The API server has written the changes of a timeline entry.
     pub(crate) fn written(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
+        if !self.is_ideal() && !self.is_writable() {
+            return self.api.write_later(entry);
+        }
         let topology = self.topology;
         let Action::Apply { changes, .. } = &topology.scenario.timeline[entry as usize].action
         else {
@@ -29,6 +33,14 @@ impl Domain<'_> {
                 Change::Rollout(workload, rollout) => {
                     self.workloads[workload.index()].controller.rollout = *rollout;
                     self.reconcile(*workload, context);
+                }
+                Change::Cordon(node) => self.cordon(*node, true, context),
+                Change::Uncordon(node) => self.cordon(*node, false, context),
+                Change::Drain(drain) => {
+                    self.drain(drain, (entry, position as u32), context);
+                }
+                Change::DeletePods(workload, choice) => {
+                    self.delete_chosen(*workload, *choice, context);
                 }
                 Change::Rollback(workload) => self.roll_back(*workload, context),
                 Change::Backends(service, backends) => {

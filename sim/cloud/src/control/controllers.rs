@@ -10,6 +10,7 @@
 //! Validated by: rollouts, scalings and replacements in the crate's tests.
 
 use super::api::Client;
+use super::progress::Progress;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::daemon::{self, Daemon};
@@ -43,6 +44,8 @@ pub(crate) struct ControllerState<'t> {
     is_due: bool,
     /// The same, at the level of a Deployment.
     pub(crate) deployment_is_due: bool,
+    /// How far its rollout is.
+    pub(crate) progress: Progress,
 }
 
 /// A revision of a workload's pods; of a Deployment, a ReplicaSet.
@@ -69,7 +72,16 @@ impl<'t> ControllerState<'t> {
             shared_out: 0,
             is_due: false,
             deployment_is_due: false,
+            progress: Progress::default(),
         }
+    }
+
+    /// Pods that are available, as the statuses of a Deployment's ReplicaSets say.
+    pub(crate) fn available(&self) -> u32 {
+        let revisions = self.revisions.iter();
+        revisions
+            .map(|revision| revision.replica_set.available)
+            .sum()
     }
 
     /// What the pods of a revision ask of their kubelets.
@@ -149,6 +161,7 @@ impl Domain<'_> {
 
     /// One of a workload's pods has changed, or what is wanted of them: its controller looks.
     pub(crate) fn pods_changed(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
+        self.budgets_changed(Some(workload), context);
         let is_due = &mut self.workloads[workload.index()].controller.is_due;
         if !std::mem::replace(is_due, true) {
             let event = Event::ControllerLooks(workload);

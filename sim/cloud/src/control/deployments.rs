@@ -3,7 +3,8 @@
 //! Models: a changed Deployment has a new ReplicaSet, an earlier one whose revision comes
 //! back has its old one; looks of the Deployment controller that share a changed replica
 //! count out in proportion, else take one step of the rollout. Bare pods change in place.
-//! Leaves out: the deletion of old ReplicaSets, pausing.
+//! Leaves out: the deletion of old ReplicaSets, pausing; requests and placement of new pods are
+//! counted as those of the first revision.
 //! Sources: kubernetes/kubernetes pkg/controller/deployment; [`crate::facts`].
 //! Validated by: rollouts in the crate's tests, whose limits hold at every instant.
 
@@ -48,6 +49,7 @@ impl Domain<'_> {
                 self.pods[pod as usize].behavior = behavior;
             }
         }
+        self.rollout_begins(workload, context);
         self.reconcile(workload, context);
     }
 
@@ -74,6 +76,7 @@ impl Domain<'_> {
             controller.deployment_is_due = false;
             return;
         }
+        self.note_progress(workload, context);
         let limits = self.limits(workload);
         let strategy = self.rollout(workload).strategy;
         let state = &mut self.workloads[workload.index()];

@@ -7,7 +7,7 @@
 //! A kubelet that stands still leaves its containers as they are; one that cannot write says
 //! later what it has found.
 //! Approximated: while a kubelet stands still, the lives of its pods do, whatever their
-//! applications would have done by themselves; every node has every image; one pause of [`facts::POD_SANDBOX`] stands for
+//! applications would have done by themselves; one pause of [`facts::POD_SANDBOX`] stands for
 //! volumes, network and sandbox. The ideal network has kubelets that know all at once.
 //! Sources: kubernetes/kubernetes pkg/kubelet; [`crate::facts`].
 //! Validated by: lives and the endpoint race computed by hand in the crate's tests.
@@ -83,7 +83,7 @@ impl Domain<'_> {
     }
 
     /// Whether the process of a pod's kubelet stands still.
-    fn has_still_kubelet(&self, pod: u32) -> bool {
+    pub(super) fn has_still_kubelet(&self, pod: u32) -> bool {
         let node = self.pods[pod as usize].node;
         node.is_some_and(|node| self.levers.control.stands(Component::Kubelet(node)))
     }
@@ -92,6 +92,7 @@ impl Domain<'_> {
     pub(super) fn kubelet_acts(&mut self, node: u32, context: &mut Clock<'_, Self>) {
         for pod in self.pods_on(node) {
             self.live(pod, context, Life::wake);
+            self.pull_retried(pod, context);
         }
     }
 
@@ -102,7 +103,7 @@ impl Domain<'_> {
                 self.begin_life(pod, context.now(), context);
             }
             if self.pods[pod as usize].deleted {
-                self.live(pod, context, Life::delete);
+                self.end_life(pod, context);
             }
             self.pod_status_written(pod, context);
         }
@@ -178,11 +179,12 @@ impl Domain<'_> {
     fn act_on(&mut self, pod: u32, told: Told, context: &mut Clock<'_, Self>) {
         let state = &mut self.pods[pod as usize];
         match told {
-            Told::Pull => {
-                let now = context.now();
-                state.life.iter_mut().for_each(|life| life.pulled(now));
+            Told::Pull => self.want_image(pod, context),
+            Told::Started => {
+                state.phase = Phase::Starting;
+                state.hung_by = None;
+                self.await_out_of_memory(pod, context);
             }
-            Told::Started => state.phase = Phase::Starting,
             Told::Serves => {
                 state.phase = Phase::Running;
                 state.counters.start(context.now());
@@ -252,7 +254,14 @@ impl Domain<'_> {
     /// A kubelet hears that a pod is to end.
     pub(crate) fn pod_hears_of_end(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         if !self.has_still_kubelet(pod) {
-            self.live(pod, context, Life::delete);
+            self.end_life(pod, context);
         }
+    }
+
+    fn end_life(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        let grace = self.pods[pod as usize].grace;
+        self.live(pod, context, |life, now, told| {
+            life.delete(grace, now, told);
+        });
     }
 }

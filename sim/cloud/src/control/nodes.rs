@@ -165,6 +165,7 @@ impl Domain<'_> {
 
     /// A machine loses its power.
     fn node_stops(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+        self.nodes[node as usize].images.stop();
         for pod in self.pods_on(node) {
             self.live(pod, context, |life, _, told| life.power_off(told));
         }

@@ -11,6 +11,7 @@
 use crate::control::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase, Pod};
 use crate::facts;
+use crate::kubernetes::back_off::BackOff;
 use crate::kubernetes::kubelet::Life;
 use crate::meter::Observation;
 use crate::path::link::Packet;
@@ -53,7 +54,12 @@ impl Domain<'_> {
             ready_since: now,
             created: now,
             deleted: false,
+            grace: None,
             released: false,
+            pulls: BackOff::default(),
+            pull_failed: false,
+            out_of_memory_at: Time::MAX,
+            hung_by: None,
             counters: Counters::new(),
             uid: self.uids.draw(u64::from(pod), 0).word(),
         });

@@ -10,6 +10,7 @@ use crate::control::dns::NameState;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
+use crate::control::pulls::NodeImages;
 use crate::facts;
 use crate::fault::Levers;
 use crate::kubernetes::slices;
@@ -98,6 +99,7 @@ impl<'t> Domain<'t> {
             scheduler: None,
             balancers: Vec::new(),
             autoscalers: Vec::new(),
+            budgets: Vec::new(),
             metrics_age: Duration::ZERO,
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
@@ -169,6 +171,7 @@ impl<'t> Domain<'t> {
         }
         let autoscalers = described.autoscalers.iter();
         self.autoscalers = autoscalers.map(|_| AutoscalerState::new()).collect();
+        self.add_budgets();
         self.add_services(id);
         self.add_nodes(id);
         for (index, proxy) in described.proxies.iter().enumerate() {
@@ -225,6 +228,8 @@ impl<'t> Domain<'t> {
             let full = phase(facts::KUBE_PROXY_FULL_SYNC_PERIOD.value);
             self.nodes.push(NodeState {
                 zone: node.zone.0,
+                cordoned: node.unschedulable,
+                images: NodeImages::default(),
                 view: View::new(described.services.len()),
                 kube_proxy: KubeProxy::settled(described.kubernetes_minor, Time::ZERO, full),
                 heartbeat: Heartbeat::new(renewed),
@@ -232,9 +237,12 @@ impl<'t> Domain<'t> {
                 pods: Vec::new(),
             });
         }
-        for (pod, state) in (0..).zip(&self.pods) {
-            if let Some(node) = state.node {
-                self.nodes[node as usize].pods.push(pod);
+        for pod in 0..self.pods.len() as u32 {
+            if let Some(node) = self.pods[pod as usize].node {
+                let image = &self.template(pod).image;
+                let node = &mut self.nodes[node as usize];
+                node.pods.push(pod);
+                image.iter().for_each(|image| node.images.add(image));
             }
         }
         for (index, service) in described.services.iter().enumerate() {

@@ -32,6 +32,38 @@ facts! {
         "kubernetes.pod.termination-grace-period-min", "kubelet", "all",
         Source, "kubernetes/kubernetes v1.20.2 pkg/kubelet/kuberuntime/kuberuntime_container.go, minimumGracePeriodInSeconds";
 
+    // images
+    /// Bytes of an image that a node pulls and unpacks each second.
+    IMAGE_PULL_RATE: f64 = 5e7, "B/s",
+        "kubernetes.image.pull-rate", "kubelet, containerd", "all",
+        Assumption, "compressed layers of a registry in the same region come and are unpacked at some tens of megabytes per second; unpacking bounds it, not the network";
+    /// Size of an image that does not say.
+    IMAGE_BYTES: u64 = 100_000_000, "B",
+        "kubernetes.image.size", "container images", "all",
+        Assumption, "the compressed size of a usual application on a slim base";
+    /// How long a kubelet and its registry take to agree on what has to be pulled.
+    IMAGE_CHECK: Duration = Duration::from_millis(500), "ms",
+        "kubernetes.image.check", "kubelet, containerd", "all",
+        Assumption, "token, manifest and configuration: three round trips to a registry over TLS and its own work";
+    /// First pause after a pull that has failed.
+    IMAGE_PULL_BACKOFF: Duration = Duration::from_secs(10), "s",
+        "kubernetes.image.pull-backoff", "kubelet", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/kubelet/kubelet.go: the image back-off is that of containers, 10 s doubling";
+    /// Greatest such pause.
+    IMAGE_PULL_BACKOFF_MAX: Duration = Duration::from_secs(300), "s",
+        "kubernetes.image.pull-backoff-max", "kubelet", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/kubelet/kubelet.go, MaxContainerBackOff";
+
+    // operators
+    /// How long a drain waits before it asks again for an eviction that a budget forbids.
+    EVICTION_RETRY: Duration = Duration::from_secs(5), "s",
+        "kubectl.drain.retry", "kubectl", "all",
+        Source, "kubernetes/kubectl pkg/drain/drain.go: 5 s after a 429";
+    /// How long a pod that was evicted counts as disrupted if nobody sees it go.
+    EVICTION_SEEN_WITHIN: Duration = Duration::from_secs(120), "s",
+        "kubernetes.disruption.deletion-timeout", "kube-controller-manager", "all",
+        Source, "kubernetes/kubernetes pkg/controller/disruption/disruption.go, DeletionTimeout";
+
     // controllers
     /// Surge, and pods that may be unavailable, of a rolling update that does not say.
     ROLLING_UPDATE_PERCENT: u32 = 25, "%", "kubernetes.deployment.rolling-update-share",

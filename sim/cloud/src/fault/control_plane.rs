@@ -15,6 +15,8 @@ pub(crate) struct ControlLevers {
     pub(crate) api_slow_factor: f64,
     /// Members of etcd that are down.
     pub(crate) etcd_down: u32,
+    /// Nobody gets an image from the registry.
+    pub(crate) registry_down: bool,
     /// Parts that do not run.
     pub(crate) down: BTreeSet<Component>,
     /// Parts whose clock stands still.
@@ -27,6 +29,7 @@ impl ControlLevers {
             api_servers_down: 0,
             api_slow_factor: 1.0,
             etcd_down: 0,
+            registry_down: false,
             down: BTreeSet::new(),
             frozen: BTreeSet::new(),
         }

@@ -7,6 +7,7 @@
 //! the greatest error rate counts, and what drops packets wins over what refuses them.
 //! Validated by: the property that all levers are at rest after any set of faults, in `tests`.
 
+mod container;
 mod control_plane;
 mod dns_throttled;
 mod failing;
@@ -49,6 +50,8 @@ pub(crate) struct WorkloadLevers {
     pub(crate) slow_factor: f64,
     /// Least probability of an own error.
     pub(crate) error_rate: f64,
+    /// How long the memory of a container lasts, if it does not for ever.
+    pub(crate) memory_lasts: Option<Duration>,
 }
 
 /// What a fault can do to a link.
@@ -80,6 +83,7 @@ impl Levers {
         let workload = WorkloadLevers {
             slow_factor: 1.0,
             error_rate: 0.0,
+            memory_lasts: None,
         };
         let link = LinkLevers {
             barrier: None,
@@ -108,7 +112,12 @@ impl Levers {
         };
         for fault in faults {
             match fault {
-                Fault::PodKill { .. } => {}
+                Fault::PodKill { .. } | Fault::ContainerCrash { .. } | Fault::Hang { .. } => {}
+                Fault::OutOfMemory {
+                    cluster,
+                    workload,
+                    after,
+                } => container::shorten_memory(&mut levers, owner, *cluster, *workload, *after),
                 Fault::NodeDown {
                     cluster,
                     node,
@@ -138,6 +147,7 @@ impl Levers {
                 Fault::KubeletDown { cluster, .. }
                 | Fault::NodePartition { cluster, .. }
                 | Fault::NodeSlow { cluster, .. }
+                | Fault::RegistryDown { cluster }
                 | Fault::ApiServerDown { cluster, .. }
                 | Fault::ApiServerSlow { cluster, .. }
                 | Fault::EtcdDown { cluster, .. }
@@ -172,6 +182,7 @@ impl Levers {
                 node.cpu_factor *= cpu_factor;
                 node.disk_factor *= disk_factor;
             }
+            Fault::RegistryDown { .. } => self.control.registry_down = true,
             Fault::ApiServerDown { count, .. } => {
                 let down = &mut self.control.api_servers_down;
                 *down = down.saturating_add(count);
@@ -300,17 +311,8 @@ impl Domain<'_> {
         self.faults.push(entry);
         self.move_levers(context);
         let topology = self.topology;
-        match &topology.scenario.timeline[entry as usize].action {
-            Action::Fault {
-                fault:
-                    Fault::PodKill {
-                        cluster,
-                        workload,
-                        count,
-                    },
-                ..
-            } if self.cluster == Some(*cluster) => self.kill_pods(*workload, *count, context),
-            _ => {}
+        if let Action::Fault { fault, .. } = &topology.scenario.timeline[entry as usize].action {
+            self.strike(entry, fault, context);
         }
     }
 
@@ -318,6 +320,7 @@ impl Domain<'_> {
     pub(crate) fn fault_ends(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
         self.faults.retain(|&active| active != entry);
         self.move_levers(context);
+        self.release_hung(entry, context);
     }
 
     /// Brings all levers to where the active faults want them; the control plane notices.
@@ -335,5 +338,6 @@ impl Domain<'_> {
         if self.cluster.is_some() && !self.is_ideal() {
             self.control_plane_moved(&before, context);
         }
+        self.memory_moved(&before, context);
     }
 }

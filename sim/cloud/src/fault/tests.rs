@@ -20,8 +20,8 @@ fn faults_inside() -> impl Strategy<Value = Fault> {
         (0u32..2).prop_map(Component::KubeProxy),
     ];
     let packets = prop_oneof![Just(Packets::Dropped), Just(Packets::Refused)];
-    let zone = ZoneId(0);
-    let kinds = (0..9, 0u32..2, 1u32..4, 1.0f64..5.0);
+    let (zone, workload) = (ZoneId(0), WorkloadId(0));
+    let kinds = (0..13, 0u32..2, 1u32..4, 1.0f64..5.0);
     (cluster, kinds, component, packets).prop_map(
         move |(cluster, (kind, node, count, factor), component, packets)| match kind {
             0 => Fault::NodePartition { cluster, node },
@@ -41,6 +41,22 @@ fn faults_inside() -> impl Strategy<Value = Fault> {
             5 => Fault::EtcdDown { cluster, count },
             6 => Fault::ComponentDown { cluster, component },
             7 => Fault::KubeletDown { cluster, node },
+            8 => Fault::RegistryDown { cluster },
+            9 => Fault::Hang {
+                cluster,
+                workload,
+                count,
+            },
+            10 => Fault::ContainerCrash {
+                cluster,
+                workload,
+                count,
+            },
+            11 => Fault::OutOfMemory {
+                cluster,
+                workload,
+                after: Duration::from_millis(u64::from(count) * 100),
+            },
             _ => Fault::Frozen { cluster, component },
         },
     )

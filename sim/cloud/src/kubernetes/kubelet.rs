@@ -173,6 +173,8 @@ pub struct Life {
     ready: bool,
     /// Whether its end was asked for.
     deleted: bool,
+    /// How long it may take to stop, if whoever asked for it said otherwise.
+    grace: Option<Duration>,
 }
 
 impl Life {
@@ -191,6 +193,7 @@ impl Life {
             back_off: BackOff::default(),
             ready: false,
             deleted: false,
+            grace: None,
         }
     }
 
@@ -240,6 +243,11 @@ impl Life {
                 Some(ContainerState::Running)
             }
         }
+    }
+
+    /// Whether it waits for its image.
+    pub fn is_pulling(&self) -> bool {
+        self.stage == Stage::Pulling
     }
 
     /// When something happens if nothing else does.
@@ -303,6 +311,7 @@ impl Life {
 
     fn start(&mut self, at: Time, told: &mut Vec<Told>) {
         self.stage = Stage::Watching;
+        self.hangs = false;
         self.container = Container::Starting {
             since: at,
             serves_at: at + self.plan.start_up,
@@ -412,12 +421,9 @@ impl Life {
             prober.stop();
         }
         told.push(Told::Killing);
-        let hook = self.plan.pre_stop.min(self.plan.grace);
-        let left = self
-            .plan
-            .grace
-            .saturating_sub(hook)
-            .max(self.pace.grace_min);
+        let grace = self.grace.unwrap_or(self.plan.grace);
+        let hook = self.plan.pre_stop.min(grace);
+        let left = grace.saturating_sub(hook).max(self.pace.grace_min);
         let kill_at = at + hook + left;
         match hook {
             Duration::ZERO => self.signal(kill_at, at, told),
@@ -470,7 +476,7 @@ impl Life {
         told.push(Told::Exited);
     }
 
-    /// The application stops to answer, or answers again.
+    /// The application stops to answer, or answers again; one that is started anew answers.
     pub fn hang(&mut self, hangs: bool, now: Time, told: &mut Vec<Told>) {
         self.hangs = hangs;
         if let Container::Starting { since, serves_at } = self.container {
@@ -483,11 +489,13 @@ impl Life {
         }
     }
 
-    /// The kubelet hears that the pod is to end.
-    pub fn delete(&mut self, now: Time, told: &mut Vec<Told>) {
+    /// The kubelet hears that the pod is to end, within another grace period than its own if
+    /// one is given.
+    pub fn delete(&mut self, grace: Option<Duration>, now: Time, told: &mut Vec<Told>) {
         if std::mem::replace(&mut self.deleted, true) {
             return;
         }
+        self.grace = grace;
         match (self.stage, self.container) {
             (Stage::Off | Stage::Gone, _) => {}
             // The end has begun already, for the sake of liveness.
@@ -530,9 +538,7 @@ impl Life {
         if self.deleted {
             return self.leave(told);
         }
-        let hangs = self.hangs;
         *self = Life::admitted(self.plan.clone(), pace, now);
-        self.hangs = hangs;
     }
 }
 

@@ -11,6 +11,7 @@
 //! Validated by: times of detection over all phases against their exact mean, least and
 //! greatest, and against a probe by probe simulation, below.
 
+use crate::facts;
 use engine::{Duration, Time};
 
 /// How a container is probed for one purpose.
@@ -26,6 +27,18 @@ pub struct Probe {
     pub success_threshold: u32,
     /// Failures in a row that turn it down; positive.
     pub failure_threshold: u32,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Probe {
+            initial_delay: Duration::ZERO,
+            period: facts::PROBE_PERIOD.value,
+            timeout: facts::PROBE_TIMEOUT.value,
+            success_threshold: facts::PROBE_SUCCESS_THRESHOLD.value,
+            failure_threshold: facts::PROBE_FAILURE_THRESHOLD.value,
+        }
+    }
 }
 
 /// How what is probed answers.

@@ -28,6 +28,8 @@ pub(crate) struct Station {
     queue_max: u32,
     /// Requests inside, in whatever state.
     pub(crate) present: u32,
+    /// Of these, those whose own work is done by an application that does not answer.
+    held: Vec<Key>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +57,7 @@ impl Station {
             },
             queue_max: station.queue_max.unwrap_or(u32::MAX),
             present: 0,
+            held: Vec::new(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Station {
     /// Everything inside is lost. Gives back what was busy, in thousandths.
     pub(crate) fn clear(&mut self) -> i64 {
         self.present = 0;
+        self.held.clear();
         match &mut self.server {
             Server::Fifo { busy, waiting, .. } => {
                 waiting.clear();
@@ -229,6 +233,10 @@ impl Domain<'_> {
         let Some(task) = self.tasks.get(key) else {
             return; // Its pod died meanwhile.
         };
+        let pod = &mut self.pods[task.pod as usize];
+        if pod.hung_by.is_some() {
+            return pod.station.held.push(key);
+        }
         if task.fails {
             return self.finish(key, Err(Reason::ServerError), context);
         }
@@ -243,6 +251,13 @@ impl Domain<'_> {
         match proxy {
             Some(proxy) => self.route(key, proxy, context),
             None => self.take_step(key, context),
+        }
+    }
+
+    /// An application answers again: what it held goes on.
+    pub(crate) fn answer_held(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        for key in std::mem::take(&mut self.pods[pod as usize].station.held) {
+            self.served(key, context);
         }
     }
 

@@ -78,30 +78,6 @@ pub struct ScalingPolicy {
     pub period: Duration,
 }
 
-/// A PodDisruptionBudget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DisruptionBudget {
-    /// Namespace; with `name` unique in its cluster.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-    /// Workloads whose pods it selects.
-    pub workloads: Vec<WorkloadId>,
-    /// What must stay.
-    pub bound: BudgetBound,
-    /// `unhealthyPodEvictionPolicy: AlwaysAllow`: pods that are not ready may always go.
-    pub unhealthy_may_go: bool,
-}
-
-/// What a disruption budget demands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BudgetBound {
-    /// `minAvailable`.
-    AvailableMin(Amount),
-    /// `maxUnavailable`.
-    UnavailableMax(Amount),
-}
-
 /// What adds and removes machines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provisioner {

@@ -4,7 +4,7 @@
 //! wrong reference is found where it is made and not deep inside a run.
 
 use super::{
-    Action, Arrivals, Behavior, Change, Cluster, ClusterId, Component, Discipline, Fault,
+    Action, Arrivals, Behavior, Change, Cluster, ClusterId, Component, Discipline, Drain, Fault,
     NetworkModel, Place, Scenario, ServiceId, Template, TrafficSource, TrafficTarget, WorkloadId,
 };
 
@@ -98,6 +98,10 @@ impl Scenario {
             | Change::Rollback(workload) => {
                 self.assert_workload(cluster, *workload, name);
             }
+            Change::Cordon(node) | Change::Uncordon(node) | Change::Drain(Drain { node, .. }) => {
+                self.assert_node(cluster, *node, name)
+            }
+            Change::DeletePods(workload, _) => self.assert_workload(cluster, *workload, name),
             Change::Template(workload, template) => {
                 self.assert_workload(cluster, *workload, name);
                 assert_template(&self.clusters[cluster.index()], template, name);
@@ -119,6 +123,15 @@ impl Scenario {
         match fault {
             Fault::PodKill {
                 cluster, workload, ..
+            }
+            | Fault::ContainerCrash {
+                cluster, workload, ..
+            }
+            | Fault::OutOfMemory {
+                cluster, workload, ..
+            }
+            | Fault::Hang {
+                cluster, workload, ..
             } => self.assert_workload(*cluster, *workload, name),
             Fault::NodeDown { cluster, node, .. }
             | Fault::KubeletDown { cluster, node }
@@ -130,7 +143,8 @@ impl Scenario {
             ),
             Fault::ApiServerDown { cluster, .. }
             | Fault::ApiServerSlow { cluster, .. }
-            | Fault::EtcdDown { cluster, .. } => assert!(
+            | Fault::EtcdDown { cluster, .. }
+            | Fault::RegistryDown { cluster } => assert!(
                 cluster.index() < self.clusters.len(),
                 "{name}: no such cluster"
             ),
@@ -234,6 +248,15 @@ fn assert_cluster(cluster: &Cluster) {
                 backend.index() < cluster.workloads.len(),
                 "{} has an unknown backend",
                 service.name
+            );
+        }
+    }
+    for budget in &cluster.budgets {
+        for workload in &budget.workloads {
+            assert!(
+                workload.index() < cluster.workloads.len(),
+                "{} covers an unknown workload",
+                budget.name
             );
         }
     }

@@ -122,7 +122,7 @@ impl Reader<'_> {
                 .map(str::to_owned)
                 .collect(),
             ready: state.is_none_or(|state| !state.heartbeat.is_lost()),
-            unschedulable: node.unschedulable,
+            unschedulable: state.map_or(node.unschedulable, |state| state.cordoned),
             created: Time::ZERO,
             address: addresses::node(position),
             pod_range: self.addresses.pod_range(position).to_string(),

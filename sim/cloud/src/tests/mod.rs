@@ -1,6 +1,7 @@
 //! Small scenarios with outcomes worked out by hand, and properties over random ones.
 
 mod choice;
+mod containers;
 mod control;
 mod execution;
 mod ideal;
@@ -8,6 +9,7 @@ mod indicators;
 mod names;
 mod network;
 mod nodes;
+mod operations;
 mod outages;
 mod properties;
 mod proxies;
@@ -131,6 +133,7 @@ fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
         workloads,
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        budgets: Vec::new(),
         dns: ClusterDns::default(),
         service_rules: ServiceRules::default(),
     }

@@ -6,7 +6,7 @@ use crate::domain::Domain;
 
 const CLUSTER: ClusterId = ClusterId(0);
 
-fn api_down(at: u64, lasts: u64, count: u32) -> TimelineEntry {
+pub(super) fn api_down(at: u64, lasts: u64, count: u32) -> TimelineEntry {
     let fault = Fault::ApiServerDown {
         cluster: CLUSTER,
         count,

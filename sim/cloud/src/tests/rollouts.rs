@@ -3,6 +3,7 @@
 use super::control::entry;
 use super::nodes::at_end;
 use super::*;
+use crate::control::progress::Verdict;
 use crate::domain::{Domain, Pod};
 use crate::kubernetes::amount::Amount;
 use crate::record::Reason;
@@ -99,6 +100,33 @@ fn pods_that_never_get_ready_stop_their_rollout() {
     let course = course(&mut scenario, 60);
     // Three above, two below ten: five new ones, and eight old ones that serve on.
     assert_eq!(course.last(), Some(&(13, 8, 5)));
+}
+
+#[test]
+fn a_rollout_that_stands_still_for_its_deadline_has_failed_and_may_yet_end() {
+    let mut scenario = changing(WorkloadKind::Deployment, 10, false);
+    scenario.clusters[0].workloads[0].rollout.progress_deadline = Duration::from_secs(60);
+    changed(&mut scenario).start_up = Duration::from_secs(100);
+    let verdict = |at: f64| {
+        let mut scenario = scenario.clone();
+        scenario.run.duration = Duration::from_secs_f64(at);
+        at_end(&scenario, 0, |domain| {
+            domain.workloads[0].controller.progress.verdict
+        })
+    };
+    // The last new pod comes a few turns after 30 s; the first is ready at 130 s.
+    let expected = [
+        (29.0, Verdict::Complete),
+        (31.0, Verdict::Progressing),
+        (90.0, Verdict::Progressing),
+        (91.5, Verdict::DeadlineExceeded),
+        (129.0, Verdict::DeadlineExceeded),
+        (132.0, Verdict::Progressing),
+        (400.0, Verdict::Complete),
+    ];
+    for (at, expected) in expected {
+        assert_eq!(verdict(at), expected, "at {at} s");
+    }
 }
 
 #[test]

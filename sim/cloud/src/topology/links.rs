@@ -253,6 +253,7 @@ mod tests {
             services: Vec::new(),
             proxies: Vec::new(),
             autoscalers: Vec::new(),
+            budgets: Vec::new(),
             dns: crate::scenario::ClusterDns::default(),
             service_rules: crate::scenario::ServiceRules::default(),
         };

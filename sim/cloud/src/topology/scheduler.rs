@@ -159,6 +159,11 @@ impl Scheduler {
         self.nodes[node as usize].available = available;
     }
 
+    /// Cordons a node, or takes the cordon away.
+    pub(crate) fn set_cordoned(&mut self, node: u32, cordoned: bool) {
+        self.nodes[node as usize].node.unschedulable = cordoned;
+    }
+
     /// The nodes that a DaemonSet wants a pod on, ascending: those whose labels and taints
     /// allow it, whether or not there is room and whether or not they are available.
     pub(crate) fn daemon_nodes(&self, workload: WorkloadId) -> Vec<u32> {

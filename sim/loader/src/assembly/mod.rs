@@ -195,6 +195,7 @@ pub fn assemble(
         services: Vec::new(),
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        budgets: Vec::new(),
         dns: frame.dns,
         service_rules: frame.service_rules,
     };

@@ -187,7 +187,7 @@ fn a_pod_that_drains_goes_when_it_is_done() {
     };
     let mut pod = established(hooked);
     let told = pod
-        .act(10.5, |life, now, told| life.delete(now, told))
+        .act(10.5, |life, now, told| life.delete(None, now, told))
         .act(18.2, |life, now, told| life.drained(now, told))
         .until(100.0)
         .take();
@@ -213,7 +213,7 @@ fn a_pod_that_does_not_drain_in_time_is_killed() {
         };
         let mut pod = established(late);
         let told = pod
-            .act(10.5, |life, now, told| life.delete(now, told))
+            .act(10.5, |life, now, told| life.delete(None, now, told))
             .until(100.0)
             .take();
         let exited = told.iter().find(|(_, told)| *told == Told::Exited);
@@ -230,7 +230,7 @@ fn a_pod_that_exits_at_once_loses_what_it_has() {
     };
     let mut pod = established(rude);
     let told = pod
-        .act(10.5, |life, now, told| life.delete(now, told))
+        .act(10.5, |life, now, told| life.delete(None, now, told))
         .until(100.0)
         .take();
     let expected = [
@@ -246,7 +246,7 @@ fn a_pod_that_exits_at_once_loses_what_it_has() {
 fn a_pod_without_a_container_goes_at_once() {
     let mut pod = Diary::new(Life::admitted(plan().into(), pace(), at(0.25)));
     let told = pod
-        .act(0.5, |life, now, told| life.delete(now, told))
+        .act(0.5, |life, now, told| life.delete(None, now, told))
         .until(100.0)
         .take();
     assert_eq!(told, [(0.5, Told::Gone)]);
@@ -295,7 +295,7 @@ fn power_comes_back_to_a_fresh_start() {
     let mut pod = established(plan());
     let told = pod
         .act(10.0, |life, _, told| life.power_off(told))
-        .act(12.0, |life, now, told| life.delete(now, told))
+        .act(12.0, |life, now, told| life.delete(None, now, told))
         .act(20.25, |life, now, told| life.power_on(pace(), now, told))
         .take();
     assert_eq!(told[1..], [(20.25, Told::NotReady), (20.25, Told::Gone)]);

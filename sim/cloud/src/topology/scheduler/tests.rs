@@ -81,6 +81,7 @@ fn cluster(nodes: Vec<Node>, workloads: Vec<Workload>) -> Cluster {
         services: Vec::new(),
         proxies: Vec::new(),
         autoscalers: Vec::new(),
+        budgets: Vec::new(),
         dns: crate::scenario::ClusterDns::default(),
         service_rules: crate::scenario::ServiceRules::default(),
     }
