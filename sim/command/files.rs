@@ -85,8 +85,8 @@ pub(super) fn folder_of(name: &str) -> Option<&str> {
     Some(name.rsplit_once('/')?.0)
 }
 
-/// Whether a shipped text is a scenario rather than a manifest that one uses.
-fn is_scenario(text: &str) -> bool {
+/// Whether a text is a scenario rather than a manifest.
+pub(super) fn is_scenario(text: &str) -> bool {
     text.lines().any(|line| line == "kind: Scenario")
 }
 

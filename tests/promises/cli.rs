@@ -217,3 +217,40 @@ spec: {clusterIP: 10.96.1.2, ports: [{port: 80}]}
     );
     assert_eq!(printed("nftables", "n2"), (Some(2), String::new()));
 }
+
+#[test]
+fn a_packet_is_followed_from_rule_to_rule() {
+    let printed = |arguments: &[&str]| {
+        let output = hybridsim(&[&["inspect"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let at = ["bookinfo", "--at", "20s"];
+    let route = ["route", "--from", "productpage", "--to", "reviews:9080"];
+    let text = printed(&[&route[..], &at].concat());
+    let rules = [
+        "*nat",
+        "-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES # rule 1",
+        "--comment \"default/reviews:http cluster IP\" -m tcp --dport 9080 -j KUBE-SVC-",
+        "-j DNAT --to-destination 10.244.",
+        "*filter",
+        "-A FORWARD -m comment --comment \"kubernetes forwarding rules\" -j KUBE-FORWARD",
+        "-A POSTROUTING -m comment --comment \"kubernetes postrouting rules\" -j KUBE-POSTROUTING",
+        "with its own source",
+        "one of 3 endpoints that are equally likely",
+    ];
+    let mut rest = text.as_str();
+    for rule in rules {
+        let found = rest.find(rule);
+        let at = found.unwrap_or_else(|| panic!("no {rule} in\n{rest}"));
+        rest = &rest[at + rule.len()..];
+    }
+    // The rules that it met are those that the node has.
+    let node = text.split(" on ").nth(1).expect("a node");
+    let node = node.split(' ').next().expect("its name");
+    let saved = printed(&[&["iptables", "--node", node][..], &at].concat());
+    for rule in text.lines().filter(|line| line.starts_with("-A")) {
+        let rule = rule.split(" # ").next().expect("the rule itself");
+        assert!(saved.lines().any(|line| line == rule), "{rule}");
+    }
+}

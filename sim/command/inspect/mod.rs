@@ -2,7 +2,9 @@
 //! scenario.
 
 mod objects;
+mod route;
 mod rules;
+mod when;
 
 use report::kubectl::Resource;
 
@@ -24,6 +26,8 @@ enum Part {
     /// Deployments as kubectl get prints them
     #[command(visible_alias = "deploy")]
     Deployments(objects::Arguments),
+    /// The way of a packet from a pod through the rules of its node, rule by rule
+    Route(route::Arguments),
     /// Endpoints as kubectl get prints them
     #[command(visible_alias = "ep")]
     Endpoints(objects::Arguments),
@@ -55,6 +59,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
         Part::Hpa(arguments) => objects::run(Resource::Autoscalers, arguments, output),
         Part::Pods(arguments) => objects::run(Resource::Pods, arguments, output),
         Part::Replicasets(arguments) => objects::run(Resource::ReplicaSets, arguments, output),
+        Part::Route(arguments) => route::run(arguments, output),
         Part::Endpoints(arguments) => objects::run(Resource::Endpoints, arguments, output),
         Part::Nodes(arguments) => objects::run(Resource::Nodes, arguments, output),
         Part::Services(arguments) => objects::run(Resource::Services, arguments, output),

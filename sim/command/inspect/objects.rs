@@ -2,23 +2,19 @@
 
 use anyhow::anyhow;
 use cloud::snapshot::{self, ClusterSnapshot, Snapshot};
-use engine::{Duration, Seed};
 use report::kubectl::{Namespaces, Resource, Width, document, kubectl};
 
+use super::when::When;
 use crate::command::End;
 use crate::command::files::{self, DEFAULT_SCENARIO};
 use crate::command::output::Output;
-use crate::command::problems::{self, BadInput};
-use crate::command::run::choose;
+use crate::command::problems::BadInput;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A Scenario, manifests, folders of manifests, or the name of a shipped scenario
     #[arg(value_name = "SCENARIO", required = true)]
     files: Vec<String>,
-    /// Simulated time, as 90s or 5m30s [default: the end of the run]
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    at: Option<Duration>,
     /// Only this cluster
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -28,12 +24,8 @@ pub(super) struct Arguments {
     /// How to print
     #[arg(short, long, value_name = "FORM")]
     output: Option<Form>,
-    /// Inspect this variant of the Scenario instead of the Scenario itself
-    #[arg(long, value_name = "NAME")]
-    variant: Option<String>,
-    /// Master seed instead of the Scenario's
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    when: When,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,10 +34,6 @@ enum Form {
     Wide,
     /// One JSON document, as with --json
     Json,
-}
-
-fn instant(text: &str) -> Result<Duration, String> {
-    loader::parse_duration(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn run(
@@ -82,20 +70,9 @@ pub(super) fn run(
 /// The clusters of the scenario at the instant.
 fn take(arguments: &Arguments, output: &Output) -> anyhow::Result<Snapshot> {
     let input = files::read(&arguments.files, DEFAULT_SCENARIO)?;
-    let mut loaded = loader::load(&input.files, input.library.as_ref());
-    problems::tell(&loaded, output);
-    let scenario = choose(&mut loaded, arguments.variant.as_deref())?;
-    let end = scenario.run.duration;
-    let at = arguments.at.unwrap_or(end);
-    if at > end {
-        let late = BadInput(format!("{at} is after the end of the run at {end}"));
-        return Err(anyhow!(late));
-    }
-    let seed = Seed {
-        master: arguments.seed.unwrap_or(scenario.run.seed),
-        replication: 0,
-    };
-    Ok(snapshot::at(&cloud::compile(&scenario), seed, at))
+    let subject = arguments.when.subject(&input, output)?;
+    let topology = cloud::compile(&subject.scenario);
+    Ok(snapshot::at(&topology, subject.seed, subject.at))
 }
 
 fn print(

@@ -28,7 +28,7 @@ use engine::{Duration, Time};
 use std::collections::BTreeMap;
 
 /// First minor version whose services prefer the endpoints of a zone.
-const DISTRIBUTION_MINOR: u32 = 31;
+pub(crate) const DISTRIBUTION_MINOR: u32 = 31;
 
 /// What the rules of a node do with a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,6 +44,11 @@ impl Addresses {
         }
     }
 
+    /// The range of all pods.
+    pub(super) fn pod_ranges(&self) -> Ipv4Net {
+        self.pods
+    }
+
     /// The range of a node's pods.
     pub(super) fn pod_range(&self, node: u32) -> Ipv4Net {
         let first = plus(self.pods.network(), node << self.host_bits);
@@ -67,6 +72,11 @@ pub(super) fn node(position: u32) -> Ipv4Addr {
 /// The address of a machine outside of a cluster's nodes.
 pub(super) fn machine(position: u32) -> Ipv4Addr {
     plus(range(facts::MACHINE_RANGE.value).network(), 1 + position)
+}
+
+/// The range of cluster addresses.
+pub(super) fn services() -> Ipv4Net {
+    range(facts::SERVICE_RANGE.value)
 }
 
 /// The address of a load balancer.

@@ -8,14 +8,15 @@
 mod addresses;
 mod events;
 pub(crate) mod journal;
+mod moment;
 mod names;
 mod read;
 #[cfg(test)]
 mod tests;
 mod workloads;
 
-use crate::domain::Domain;
-use crate::simulate::{Options, run_until, start};
+pub use moment::{Moment, PodPlace};
+
 use crate::topology::Topology;
 use engine::{Duration, Seed, Time};
 use serde::{Serialize, Serializer};
@@ -282,14 +283,9 @@ impl ClusterSnapshot {
 /// # Panics
 /// If the instant lies after the end of the run.
 pub fn at(topology: &Topology, seed: Seed, instant: Duration) -> Snapshot {
-    let end = topology.scenario.run.duration;
-    assert!(instant <= end, "{instant} is after the end at {end}");
+    let moment = Moment::new(topology, seed, instant);
     let instant = Time::ZERO + instant;
-    let options = Options::default();
-    let mut domains = start(topology, seed, &options);
-    domains.iter_mut().for_each(Domain::keep_journal);
-    let simulation = run_until(domains, topology, &options, instant);
-    let partitions = simulation.partitions();
+    let partitions = moment.simulation.partitions();
     Snapshot {
         scenario: topology.scenario.name.clone(),
         at: instant,

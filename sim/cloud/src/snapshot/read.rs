@@ -18,18 +18,7 @@ const ROLE_LABEL: &str = "node-role.kubernetes.io/";
 
 /// What the API server of a partition's cluster holds, if it is a cluster.
 pub(super) fn cluster(domain: &Domain<'_>, now: Time) -> Option<ClusterSnapshot> {
-    let described = domain.topology.cluster(domain.cluster?);
-    let journal = domain.journal.as_deref();
-    let journal = journal.expect("a journal is kept for snapshots");
-    let addresses = Addresses::of(described);
-    let reader = Reader {
-        domain,
-        described,
-        journal,
-        pods: called(domain, described, journal, &addresses),
-        addresses,
-    };
-    Some(reader.cluster(now))
+    Some(Reader::of(domain)?.cluster(now))
 }
 
 /// A partition and what its pods are called.
@@ -37,12 +26,27 @@ pub(super) struct Reader<'d> {
     pub(super) domain: &'d Domain<'d>,
     pub(super) described: &'d Cluster,
     pub(super) journal: &'d Journal,
-    addresses: Addresses,
+    pub(super) addresses: Addresses,
     /// By position of a pod.
     pub(super) pods: Vec<EndpointSnapshot>,
 }
 
-impl Reader<'_> {
+impl<'d> Reader<'d> {
+    /// That of a partition, if it is a cluster.
+    pub(super) fn of(domain: &'d Domain<'_>) -> Option<Reader<'d>> {
+        let described = domain.topology.cluster(domain.cluster?);
+        let journal = domain.journal.as_deref();
+        let journal = journal.expect("a journal is kept for snapshots");
+        let addresses = Addresses::of(described);
+        Some(Reader {
+            domain,
+            described,
+            journal,
+            pods: called(domain, described, journal, &addresses),
+            addresses,
+        })
+    }
+
     fn cluster(&self, now: Time) -> ClusterSnapshot {
         let nodes = (0..).zip(&self.described.nodes);
         let allocated = addresses::allocate(self.described, self.domain.seed);

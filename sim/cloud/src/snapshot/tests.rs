@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::compile;
+use crate::domain::Domain;
 use crate::scenario::{
     Action, Change, ClusterId, Fault, NetworkModel, Packets, Scenario, ServiceKind, TimelineEntry,
     WorkloadId,
 };
+use crate::simulate::{Options, run_until, start};
 use crate::tests::scaling::scaled;
 use crate::tests::{fault_at, two_regions};
 use std::collections::BTreeSet;
