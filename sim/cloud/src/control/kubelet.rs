@@ -29,11 +29,20 @@ impl Domain<'_> {
             true => facts::POD_SANDBOX.value + facts::CONTAINER_START.value,
             false => Duration::ZERO,
         };
+        let own = template.start_up.saturating_sub(pause);
+        let described = !matches!(
+            self.kind(workload),
+            WorkloadKind::Inline | WorkloadKind::External
+        );
+        // A container of a manifest runs before its application serves; without a probe that
+        // asks, its pod is ready then. What is declared in a few words is ready when it serves.
+        let (init, start_up) = match described {
+            true => (Duration::ZERO, own),
+            false => (own, Duration::ZERO),
+        };
         Plan {
-            // What a pod needs beyond its sandbox and its container comes before it counts as
-            // started, so that one without probes is not ready before it serves.
-            init: template.start_up.saturating_sub(pause),
-            start_up: Duration::ZERO,
+            init,
+            start_up,
             probes: template.probes,
             pre_stop: template.termination.pre_stop,
             grace: template.termination.grace,

@@ -5,7 +5,9 @@ use super::nodes::at_end;
 use super::*;
 use crate::control::progress::Verdict;
 use crate::domain::{Domain, Pod};
+use crate::facts;
 use crate::kubernetes::amount::Amount;
+use crate::kubernetes::probe::Probe;
 use crate::record::Reason;
 
 /// A workload of one cluster whose pods change at 30 s, and change back at 90 s if wished.
@@ -18,6 +20,13 @@ fn changing(kind: WorkloadKind, replicas: u32, back: bool) -> Scenario {
     workload.replicas = replicas;
     workload.rollout = Rollout::of(kind);
     workload.template.termination.pre_stop = Duration::from_secs(5);
+    workload.template.probes.readiness = Some(Probe {
+        initial_delay: Duration::ZERO,
+        period: facts::PROBE_PERIOD.value,
+        timeout: facts::PROBE_TIMEOUT.value,
+        success_threshold: 1,
+        failure_threshold: 3,
+    });
     let template = Box::new(workload.template.clone());
     let entry = |at: u64, change| TimelineEntry {
         at: Time::ZERO + Duration::from_secs(at),
@@ -236,4 +245,20 @@ fn only_a_hook_before_the_end_wins_the_race_against_stale_rules() {
     let lost = refused(0);
     assert!((4..250).contains(&lost), "{lost}");
     assert_eq!(refused(5), 0);
+}
+
+#[test]
+fn a_pod_without_a_readiness_probe_is_asked_before_it_serves() {
+    let mut scenario = changing(WorkloadKind::Deployment, 4, false);
+    scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(200.0));
+    let template = changed(&mut scenario);
+    template.start_up = Duration::from_secs(11);
+    let waits =
+        |record: &crate::record::Record| record.traffic[0].failures[Reason::Refused as usize];
+    assert_eq!(waits(&run(&scenario)), 0);
+    changed(&mut scenario).probes.readiness = None;
+    // Its container runs a second after it was bound, and counts as ready a relist later; for
+    // nine seconds or so it is in the rules and does not listen.
+    let refused = waits(&run(&scenario));
+    assert!(refused > 1_000, "{refused}");
 }

@@ -6,7 +6,7 @@
 //!
 //! Models: selectors, named ports, addresses written by hand, names of the cluster's own DNS,
 //! ingresses and gateways as proxies with routes in their order of precedence.
-//! Leaves out: changes of pod templates and of ports after the start.
+//! Leaves out: changes of ports after the start.
 //! Validated by the tests of its files and by the shipped scenarios.
 
 mod autoscalers;
@@ -28,11 +28,10 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
-    Balance, Behavior, Change, Cluster, ClusterDns, Node, Probes, Proxy, ProxyId, Resources,
-    Rollout, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station, Template,
-    Termination, Workload, WorkloadId, ZoneId,
+    Balance, Behavior, Change, Cluster, ClusterDns, Node, Proxy, ProxyId, Resources, Route,
+    RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station, Template, Workload,
+    WorkloadId, WorkloadKind, ZoneId,
 };
-use engine::Duration;
 use labels::LabelIndex;
 use proxies::{NamedRoute, ProxyView};
 use services::ServiceView;
@@ -139,7 +138,7 @@ impl View {
         diagnostics: &mut Diagnostics,
     ) -> View {
         let mut view = View::default();
-        workloads::add(&mut view, objects, inline, notes);
+        workloads::add(&mut view, objects, inline);
         let index = LabelIndex::new(&view);
         services::add(&mut view, objects, inline, &index, notes, diagnostics);
         proxies::add(&mut view, objects, &index, notes, diagnostics);
@@ -246,7 +245,7 @@ pub fn assemble(
         autoscalers::of_start(stages, &views[0], &positions, &mut notes, diagnostics);
     let changes = views
         .windows(2)
-        .map(|pair| positions.changes(&pair[0], &pair[1], diagnostics))
+        .map(|pair| positions.changes(&pair[0], &pair[1], &cluster))
         .collect();
     let names = names::Names::new(&views, &positions);
     let Notes { assumptions, facts } = notes;
@@ -324,7 +323,7 @@ impl Positions {
     }
 
     /// What differs between two stages, in the order of positions.
-    fn changes(&self, before: &View, after: &View, diagnostics: &mut Diagnostics) -> Vec<Change> {
+    fn changes(&self, before: &View, after: &View, cluster: &Cluster) -> Vec<Change> {
         let mut changes = Vec::new();
         for (key, &id) in &self.workloads {
             let (old, new) = (before.workloads.get(key), after.workloads.get(key));
@@ -332,8 +331,16 @@ impl Positions {
             if replicas(old) != replicas(new) {
                 changes.push(Change::Replicas(id, replicas(new)));
             }
-            if let (Some(old), Some(new)) = (old, new) {
-                report_template_change(key, old, new, diagnostics);
+            let (Some(old), Some(new)) = (old, new) else {
+                continue;
+            };
+            if old.rollout != new.rollout {
+                changes.push(Change::Rollout(id, new.rollout));
+            }
+            if !new.looks_like(old) {
+                let mut template = cluster.workloads[id.index()].template.clone();
+                new.look(&mut template);
+                changes.push(Change::Template(id, Box::new(template)));
             }
         }
         for (key, &id) in &self.services {
@@ -372,20 +379,6 @@ fn numbered<'a, K: Ord + Clone + 'a, I: From<usize>>(
         .collect()
 }
 
-fn report_template_change(
-    key: &WorkloadKey,
-    old: &WorkloadView,
-    new: &WorkloadView,
-    diagnostics: &mut Diagnostics,
-) {
-    if old.placement != new.placement {
-        let message = format!("the changed pod template of `{}` is not rolled out", key.1);
-        diagnostics
-            .report(Code::UnsupportedValue, new.span, message)
-            .help("only replicas, selectors and routes change with `apply` in this release");
-    }
-}
-
 fn workload(
     key: &WorkloadKey,
     view: &WorkloadView,
@@ -397,20 +390,24 @@ fn workload(
         Role::Proxy => proxies::serving(notes),
         Role::Server => (defaults.station.clone(), defaults.behavior.clone()),
     };
-    let start_up = notes.fact(&cloud::facts::POD_START_UP);
+    let start_up = match view.kind {
+        WorkloadKind::Inline | WorkloadKind::External => notes.fact(&cloud::facts::POD_START_UP),
+        // Its containers serve as soon as they run, unless somebody says otherwise.
+        _ => notes.fact(&cloud::facts::POD_SANDBOX) + notes.fact(&cloud::facts::CONTAINER_START),
+    };
     Workload {
         namespace: key.0.clone(),
         name: key.1.clone(),
         kind: view.kind,
         version: view.version(),
         replicas,
-        rollout: Rollout::of(view.kind),
+        rollout: view.rollout,
         template: Template {
             placement: view.placement.clone(),
-            image: None,
-            start_up: Duration::max(start_up, view.readiness_delay),
-            probes: Probes::default(),
-            termination: Termination::default(),
+            image: view.image.clone(),
+            start_up,
+            probes: view.probes,
+            termination: view.termination,
             station,
             behavior,
         },

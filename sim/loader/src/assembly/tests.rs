@@ -6,6 +6,7 @@ use crate::ledger::Ledger;
 use crate::source::File;
 use cloud::scenario::{Discipline, PathMatch, WorkloadKind};
 use engine::Distribution;
+use engine::Duration;
 
 /// What a test looks at.
 struct Assembled {

@@ -1,9 +1,8 @@
 //! Workloads of a stage: those of the manifests and those declared inline.
 
-use super::{ContainerPort, Inline, Notes, Span, View, WorkloadKey};
+use super::{ContainerPort, Inline, Span, View, WorkloadKey};
 use crate::kubernetes::{Objects, workload};
-use cloud::scenario::{Placement, WorkloadKind};
-use engine::Duration;
+use cloud::scenario::{Image, Placement, Probes, Rollout, Template, Termination, WorkloadKind};
 use std::collections::BTreeMap;
 
 /// A workload, before it has a position.
@@ -15,7 +14,10 @@ pub(super) struct WorkloadView {
     pub(super) placement: Placement,
     pub(super) ports: Vec<ContainerPort>,
     pub(super) cpu_limit_milli: Option<u64>,
-    pub(super) readiness_delay: Duration,
+    pub(super) image: Option<Image>,
+    pub(super) probes: Probes,
+    pub(super) termination: Termination,
+    pub(super) rollout: Rollout,
     /// Names of its single pods, where they have some.
     pub(super) host_names: Option<HostNames>,
     pub(super) span: Span,
@@ -66,7 +68,10 @@ impl WorkloadView {
             placement: Placement::default(),
             ports: Vec::new(),
             cpu_limit_milli: None,
-            readiness_delay: Duration::ZERO,
+            image: None,
+            probes: Probes::default(),
+            termination: Termination::default(),
+            rollout: Rollout::of(kind),
             host_names: None,
             span,
         }
@@ -76,6 +81,22 @@ impl WorkloadView {
     /// their own.
     pub(super) fn has_pods(&self) -> bool {
         !matches!(self.kind, WorkloadKind::External | WorkloadKind::Inline)
+    }
+
+    /// Whether its pods look like those of another.
+    pub(super) fn looks_like(&self, other: &WorkloadView) -> bool {
+        self.placement == other.placement
+            && self.image == other.image
+            && self.probes == other.probes
+            && self.termination == other.termination
+    }
+
+    /// Gives a template its look.
+    pub(super) fn look(&self, template: &mut Template) {
+        template.placement = self.placement.clone();
+        template.image = self.image.clone();
+        template.probes = self.probes;
+        template.termination = self.termination;
     }
 
     /// The version that its labels name.
@@ -107,7 +128,7 @@ pub(super) fn key(namespace: &str, name: &str, kind: WorkloadKind) -> WorkloadKe
 }
 
 /// Adds the workloads of the manifests and of the scenario.
-pub(super) fn add(view: &mut View, objects: &Objects, inline: &[Inline], notes: &mut Notes) {
+pub(super) fn add(view: &mut View, objects: &Objects, inline: &[Inline]) {
     for workload in &objects.workloads {
         let metadata = &workload.metadata;
         let key = key(&metadata.namespace, &metadata.name, workload.kind);
@@ -120,9 +141,6 @@ pub(super) fn add(view: &mut View, objects: &Objects, inline: &[Inline], notes: 
         view.workloads
             .insert(key("default", &workload.name, WorkloadKind::Inline), bare);
     }
-    if !view.workloads.is_empty() {
-        notes.facts.insert(cloud::facts::POD_START_UP.id);
-    }
 }
 
 fn from_manifest(workload: &workload::Workload) -> WorkloadView {
@@ -134,7 +152,10 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
         placement: template.placement.clone(),
         ports: template.ports.clone(),
         cpu_limit_milli: template.cpu_limit_milli,
-        readiness_delay: template.readiness_delay,
+        image: template.image.clone(),
+        probes: template.probes,
+        termination: template.termination,
+        rollout: workload.rollout,
         host_names: host_names(workload),
         span: workload.metadata.span,
     }

@@ -1,16 +1,19 @@
 //! Containers of a pod: their ports and what they request.
 //!
 //! Models: ports, requests of CPU and memory, the CPU limit (where the scenario asks for it),
-//! sidecars (init containers that are restarted), the first readiness probe's delay.
-//! Leaves out: what runs inside, volumes, identities, lifecycle hooks.
+//! sidecars (init containers that are restarted), probes, hooks, images.
+//! Leaves out: what runs inside, volumes, identities.
 //! Sources: k8s.io/api core/v1 types.go (1.36).
 
+use super::lifecycle::{self, LIFECYCLE, PROBE};
 use super::metadata::text;
-use crate::shape::{Field, INTEGER, Kind, NATURAL, PORT, Shape, TEXT_LIST};
+use crate::shape::{Field, Kind, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{INTEGER_OR_TEXT, QUANTITY, parse_quantity};
-use cloud::scenario::Resources;
+use cloud::facts;
+use cloud::scenario::{Image, Probes, PullPolicy, Resources};
+use engine::Duration;
 
 const INSIDE: &str = "what runs inside a container is described by `behavior` in the Scenario";
 const STORAGE: &str = "storage is not modelled";
@@ -53,27 +56,6 @@ pub(super) static RESOURCES: Shape = Shape::new(
     ],
 );
 
-static PROBE: Shape = Shape::new(
-    "Probe",
-    &[
-        Field::approximated(
-            "initialDelaySeconds",
-            NATURAL,
-            "part of the start-up time unless `behavior` sets it",
-        ),
-        Field::ignored("periodSeconds", NATURAL, PROBES),
-        Field::ignored("timeoutSeconds", NATURAL, PROBES),
-        Field::ignored("successThreshold", NATURAL, PROBES),
-        Field::ignored("failureThreshold", NATURAL, PROBES),
-        Field::ignored("terminationGracePeriodSeconds", INTEGER, PROBES),
-        Field::ignored("exec", Kind::Opaque, PROBES),
-        Field::ignored("httpGet", Kind::Opaque, PROBES),
-        Field::ignored("tcpSocket", Kind::Opaque, PROBES),
-        Field::ignored("grpc", Kind::Opaque, PROBES),
-    ],
-);
-const PROBES: &str = "a pod is ready after its start-up time and until a fault; probes are not run";
-
 static ENVIRONMENT: Shape = Shape::new(
     "EnvVar",
     &[
@@ -107,11 +89,14 @@ pub(super) static CONTAINER: Shape = Shape::new(
     "Container",
     &[
         Field::modelled("name", Kind::Text).required(),
-        Field::ignored("image", Kind::Text, INSIDE),
-        Field::ignored(
+        Field::approximated(
+            "image",
+            Kind::Text,
+            "another name is another revision; what runs inside is described by `behavior`",
+        ),
+        Field::modelled(
             "imagePullPolicy",
             Kind::OneOf(&["Always", "IfNotPresent", "Never"]),
-            "images are there already",
         ),
         Field::ignored("command", TEXT_LIST, INSIDE),
         Field::ignored("args", TEXT_LIST, INSIDE),
@@ -133,10 +118,10 @@ pub(super) static CONTAINER: Shape = Shape::new(
         ),
         Field::ignored("volumeMounts", Kind::Opaque, STORAGE),
         Field::ignored("volumeDevices", Kind::Opaque, STORAGE),
-        Field::ignored("livenessProbe", Kind::Opaque, PROBES),
+        Field::modelled("livenessProbe", Kind::Map(&PROBE)),
         Field::modelled("readinessProbe", Kind::Map(&PROBE)),
-        Field::ignored("startupProbe", Kind::Opaque, PROBES),
-        Field::ignored("lifecycle", Kind::Opaque, "hooks are not run"),
+        Field::modelled("startupProbe", Kind::Map(&PROBE)),
+        Field::modelled("lifecycle", Kind::Map(&LIFECYCLE)),
         Field::ignored("terminationMessagePath", Kind::Text, INSIDE),
         Field::ignored("terminationMessagePolicy", Kind::Text, INSIDE),
         Field::ignored("securityContext", Kind::Opaque, IDENTITY),
@@ -166,7 +151,9 @@ pub(super) struct Container {
     pub ports: Vec<ContainerPort>,
     pub requests: Demand,
     pub cpu_limit_milli: Option<u64>,
-    pub readiness_delay_seconds: u64,
+    pub image: Option<Image>,
+    pub probes: Probes,
+    pub pre_stop: Duration,
     pub restarts_always: bool,
 }
 
@@ -177,13 +164,35 @@ impl Container {
             ports: node.list("ports").iter().filter_map(port).collect(),
             requests: Demand::read(node.get("resources")),
             cpu_limit_milli: amounts(node.at(&["resources", "limits"])).0,
-            readiness_delay_seconds: node
-                .at(&["readinessProbe", "initialDelaySeconds"])
-                .and_then(Node::integer)
-                .map_or(0, |seconds| seconds.max(0) as u64),
+            image: image(node),
+            probes: Probes {
+                startup: node.get("startupProbe").map(lifecycle::probe),
+                readiness: node.get("readinessProbe").map(lifecycle::probe),
+                liveness: node.get("livenessProbe").map(lifecycle::probe),
+            },
+            pre_stop: lifecycle::pre_stop(node),
             restarts_always: text(node, "restartPolicy") == "Always",
         }
     }
+}
+
+/// What a container is made from: by default the registry is asked for what has no fixed tag.
+fn image(node: &Node) -> Option<Image> {
+    let name = node.get("image").and_then(Node::str)?.to_owned();
+    let tagged = name.rsplit('/').next().unwrap_or_default();
+    let moves = !tagged.contains([':', '@']) || tagged.ends_with(":latest");
+    let policy = match node.get("imagePullPolicy").and_then(Node::str) {
+        Some("Always") => PullPolicy::Always,
+        Some("Never") => PullPolicy::Never,
+        None if moves => PullPolicy::Always,
+        _ => PullPolicy::IfNotPresent,
+    };
+    let bytes = facts::IMAGE_BYTES.value;
+    Some(Image {
+        name,
+        bytes,
+        policy,
+    })
 }
 
 fn port(node: &Node) -> Option<ContainerPort> {

@@ -13,8 +13,10 @@ use crate::diagnostic::Diagnostics;
 use crate::shape::{Field, INTEGER, Kind, NATURAL, Shape, TEXT_LIST, TEXT_MAP};
 use crate::source::Span;
 use crate::tree::Node;
+use cloud::facts;
 use cloud::scenario::{
-    AntiAffinity, LabelRequirement, Placement, Resources, SpreadConstraint, TaintEffect, Toleration,
+    AntiAffinity, Image, LabelRequirement, Placement, Probes, Resources, SpreadConstraint,
+    TaintEffect, Termination, Toleration,
 };
 use engine::Duration;
 use std::collections::BTreeMap;
@@ -181,11 +183,7 @@ pub(super) static POD_SPEC: Shape = Shape::new(
             Kind::OneOf(&["Always", "OnFailure", "Never"]),
             "containers do not crash by themselves",
         ),
-        Field::ignored(
-            "terminationGracePeriodSeconds",
-            NATURAL,
-            "the default applies",
-        ),
+        Field::modelled("terminationGracePeriodSeconds", NATURAL),
         Field::ignored(
             "activeDeadlineSeconds",
             INTEGER,
@@ -285,8 +283,12 @@ pub struct PodTemplate {
     pub ports: Vec<ContainerPort>,
     /// Sum of the containers' CPU limits; `None` if one has none.
     pub cpu_limit_milli: Option<u64>,
-    /// Greatest `initialDelaySeconds` of the readiness probes.
-    pub readiness_delay: Duration,
+    /// What its first container is made from.
+    pub image: Option<Image>,
+    /// How it is probed: for each purpose by the first of its containers that says how.
+    pub probes: Probes,
+    /// How it ends: its hook is the longest of its containers'.
+    pub termination: Termination,
     /// Whether a container lacks a request of CPU or memory.
     pub lacks_requests: bool,
     /// `hostname`, where set by hand.
@@ -330,12 +332,25 @@ impl PodTemplate {
                 .iter()
                 .map(|container| container.cpu_limit_milli)
                 .sum(),
-            readiness_delay: Duration::from_secs(
-                serving()
-                    .map(|container| container.readiness_delay_seconds)
+            image: containers
+                .first()
+                .and_then(|container| container.image.clone()),
+            probes: Probes {
+                startup: serving().find_map(|container| container.probes.startup),
+                readiness: serving().find_map(|container| container.probes.readiness),
+                liveness: serving().find_map(|container| container.probes.liveness),
+            },
+            termination: Termination {
+                pre_stop: serving()
+                    .map(|container| container.pre_stop)
                     .max()
-                    .unwrap_or(0),
-            ),
+                    .unwrap_or(Duration::ZERO),
+                grace: natural(spec.get("terminationGracePeriodSeconds"))
+                    .map_or(facts::TERMINATION_GRACE_PERIOD.value, |seconds| {
+                        Duration::from_secs(u64::from(seconds))
+                    }),
+                ..Termination::default()
+            },
             lacks_requests: (whole.cpu_milli.is_none()
                 && containers
                     .iter()

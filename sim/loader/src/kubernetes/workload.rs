@@ -6,6 +6,7 @@
 
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS};
 use super::pod::{POD_SPEC, POD_TEMPLATE, PodTemplate, natural};
+use super::rollout::{self, MIN_READY, POD_MANAGEMENT, PROGRESS_DEADLINE};
 use super::selector::{LABEL_SELECTOR, Selector};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
@@ -13,16 +14,13 @@ use crate::shape::{Field, Kind, NATURAL, Shape};
 use crate::source::Span;
 use crate::tree::Node;
 use cloud::facts;
-use cloud::scenario::WorkloadKind;
+use cloud::scenario::{Rollout, WorkloadKind};
 
-const ROLLOUTS: &str =
-    "a later release models rollouts; changes of a timeline take effect pod by pod";
 const HISTORY: &str = "histories are not kept";
 
 const REPLICAS: Field = Field::modelled("replicas", NATURAL);
 const SELECTOR: Field = Field::modelled("selector", Kind::Map(&LABEL_SELECTOR)).required();
 const TEMPLATE: Field = Field::modelled("template", Kind::Map(&POD_TEMPLATE)).required();
-const MIN_READY: Field = Field::ignored("minReadySeconds", NATURAL, ROLLOUTS);
 const REVISIONS: Field = Field::ignored("revisionHistoryLimit", NATURAL, HISTORY);
 
 static DEPLOYMENT_SPEC: Shape = Shape::new(
@@ -31,11 +29,11 @@ static DEPLOYMENT_SPEC: Shape = Shape::new(
         REPLICAS,
         SELECTOR,
         TEMPLATE,
-        Field::ignored("strategy", Kind::Opaque, ROLLOUTS),
+        Field::modelled("strategy", Kind::Map(&rollout::DEPLOYMENT_STRATEGY)),
         MIN_READY,
         REVISIONS,
-        Field::ignored("paused", Kind::Bool, ROLLOUTS),
-        Field::ignored("progressDeadlineSeconds", NATURAL, ROLLOUTS),
+        Field::ignored("paused", Kind::Bool, "rollouts are never paused"),
+        PROGRESS_DEADLINE,
     ],
 );
 static REPLICA_SET_SPEC: Shape =
@@ -57,12 +55,8 @@ static STATEFUL_SET_SPEC: Shape = Shape::new(
             Kind::Opaque,
             "storage is not modelled",
         ),
-        Field::ignored(
-            "podManagementPolicy",
-            Kind::OneOf(&["OrderedReady", "Parallel"]),
-            "pods start together",
-        ),
-        Field::ignored("updateStrategy", Kind::Opaque, ROLLOUTS),
+        POD_MANAGEMENT,
+        Field::modelled("updateStrategy", Kind::Map(&rollout::STATEFUL_SET_STRATEGY)),
         MIN_READY,
         REVISIONS,
         Field::modelled("ordinals", Kind::Map(&ORDINALS)),
@@ -74,7 +68,7 @@ static DAEMON_SET_SPEC: Shape = Shape::new(
     &[
         SELECTOR,
         TEMPLATE,
-        Field::ignored("updateStrategy", Kind::Opaque, ROLLOUTS),
+        Field::modelled("updateStrategy", Kind::Map(&rollout::DAEMON_SET_STRATEGY)),
         MIN_READY,
         REVISIONS,
     ],
@@ -115,6 +109,8 @@ pub struct Workload {
     pub replicas: u32,
     /// What its pods look like.
     pub template: PodTemplate,
+    /// How changed pods take the place of the others.
+    pub rollout: Rollout,
     /// The headless service under whose name each pod of a StatefulSet can be found.
     pub service_name: Option<String>,
     /// Number of a StatefulSet's first pod.
@@ -149,6 +145,7 @@ impl Workload {
                 _ => natural(of("replicas")).unwrap_or(facts::REPLICAS.value),
             },
             template,
+            rollout: rollout::read(spec, kind, diagnostics),
             service_name: of("serviceName").and_then(Node::str).map(str::to_owned),
             first_ordinal: natural(spec.and_then(|spec| spec.at(&["ordinals", "start"])))
                 .unwrap_or(0),

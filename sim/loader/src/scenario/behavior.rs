@@ -13,7 +13,7 @@ use crate::tree::Node;
 use crate::value::{DURATION, parse_quantity};
 use cloud::facts;
 use cloud::scenario::{
-    Behavior, Call, ClusterId, Discipline, OnFailure, Station, Step, WorkloadId,
+    Behavior, Call, ClusterId, Discipline, OnFailure, OnStop, Station, Step, WorkloadId,
 };
 use engine::{Distribution, Duration};
 use serde_json::json;
@@ -57,8 +57,11 @@ pub(super) static BEHAVIOR: Shape = Shape::new(
         RESPONSE_SIZE,
         ASYNCHRONOUS,
         Field::modelled("startUp", Kind::Format(&DURATION))
-            .doc("From being bound to a node to being ready.")
+            .doc("From being bound to a node until the application serves. A pod of a manifest without a readinessProbe counts as ready before, as soon as its container runs; by default it serves then too.")
             .default(|| json!(forms::show_duration(facts::POD_START_UP.value))),
+        Field::modelled("onStop", Kind::OneOf(&["drain", "exit"]))
+            .doc("What the application does when it is told to stop: finish what it has begun, or exit at once.")
+            .default(|| json!("drain")),
     ],
 )
 .doc("What a pod of a workload does with requests.");
@@ -164,6 +167,7 @@ pub(crate) struct Said {
     pub(crate) station: Station,
     pub(crate) behavior: Behavior,
     pub(crate) start_up: Option<Duration>,
+    pub(crate) on_stop: OnStop,
     /// Where each call is written: step, position within the step, place.
     pub(crate) calls: Vec<(usize, usize, Span)>,
 }
@@ -199,6 +203,10 @@ pub(super) fn read(
         station: station(node, &base.template.station, origin.cpu_limit_milli, reader),
         behavior,
         start_up: forms::duration(node, "startUp"),
+        on_stop: match forms::text(node, "onStop") {
+            Some("exit") => OnStop::Exit,
+            _ => OnStop::Drain,
+        },
         calls,
     }
 }

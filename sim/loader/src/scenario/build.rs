@@ -21,7 +21,8 @@ use crate::sources::Sources;
 use crate::tree::{Entry, Node, Value};
 use cloud::facts;
 use cloud::scenario::{
-    Arrivals, ClusterId, NetworkModel, RateProfile, Scenario, ServiceKind, WorkloadId, WorkloadKind,
+    Arrivals, Change, ClusterId, NetworkModel, RateProfile, Scenario, ServiceKind, WorkloadId,
+    WorkloadKind,
 };
 use engine::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -463,7 +464,7 @@ fn nothing_changes(apply: &Apply, reader: &mut Reader<'_>) {
     reader
         .diagnostics
         .report(Code::NothingChanges, apply.span, message)
-        .help("replicas, new workloads, what services select, and routes take effect at a time");
+        .help("replicas, pod templates, new workloads, what services select, and routes take effect at a time");
 }
 
 /// The objects of a cluster after more are applied: those of the same kind and name are replaced.
@@ -522,10 +523,19 @@ fn describe(
         written.workloads.insert(*at, description.span);
     }
     for ((cluster, workload), said) in said {
-        let target = &mut assemblies[cluster.index()].cluster.workloads[workload.index()];
-        target.template.station = said.station;
-        target.template.behavior = said.behavior;
-        target.template.start_up = said.start_up.unwrap_or(target.template.start_up);
+        let assembly = &mut assemblies[cluster.index()];
+        let now = &mut assembly.cluster.workloads[workload.index()].template;
+        let later = assembly.changes.iter_mut().flatten();
+        let later = later.filter_map(|change| match change {
+            Change::Template(of, template) if *of == workload => Some(&mut **template),
+            _ => None,
+        });
+        for template in std::iter::once(now).chain(later) {
+            template.station = said.station.clone();
+            template.behavior = said.behavior.clone();
+            template.start_up = said.start_up.unwrap_or(template.start_up);
+            template.termination.on_stop = said.on_stop;
+        }
         for (step, call, span) in said.calls {
             written.calls.insert((cluster, workload, step, call), span);
         }
