@@ -144,7 +144,6 @@ impl Domain<'_> {
         let mut failed = None;
         for told in told {
             let happening = match *told {
-                Told::Pull => Happening::Pulled { pod },
                 Told::Started => Happening::Started { pod },
                 Told::Exited => Happening::Exited { pod },
                 Told::Unhealthy(probed) => {
@@ -157,7 +156,12 @@ impl Domain<'_> {
                     probed: failed,
                 },
                 Told::BackOff(_) => Happening::BackOff { pod },
-                Told::Serves | Told::Drains | Told::Ready | Told::NotReady | Told::Gone => continue,
+                Told::Pull
+                | Told::Serves
+                | Told::Drains
+                | Told::Ready
+                | Told::NotReady
+                | Told::Gone => continue,
             };
             self.tell(now, happening);
         }

@@ -16,7 +16,8 @@ use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::back_off::Pauses;
 use crate::scenario::{Image, PullPolicy};
-use engine::Duration;
+use crate::snapshot::journal::Happening;
+use engine::{Duration, Time};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The images of a node.
@@ -25,7 +26,8 @@ pub(crate) struct NodeImages<'t> {
     present: BTreeSet<&'t str>,
     /// Pods whose containers wait for theirs, the first of which is being served.
     waiting: VecDeque<u32>,
-    is_pulling: bool,
+    /// Since when it is.
+    pulling_since: Option<Time>,
     /// Which pull it is: those of before a loss of power are over.
     number: u32,
 }
@@ -39,7 +41,7 @@ impl<'t> NodeImages<'t> {
     /// The node has lost its power.
     pub(super) fn stop(&mut self) {
         self.waiting.clear();
-        self.is_pulling = false;
+        self.pulling_since = None;
         self.number += 1;
     }
 }
@@ -54,13 +56,13 @@ impl Domain<'_> {
     /// A container is to be made: it waits for its image.
     pub(super) fn want_image(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let Some((node, image)) = self.image_of(pod) else {
-            return self.image_is_there(pod, context);
+            return self.image_is_there(pod, None, context);
         };
         let images = &self.nodes[node as usize].images;
         let is_there = images.present.contains(image.name.as_str());
         match image.policy {
             PullPolicy::IfNotPresent | PullPolicy::Never if is_there => {
-                self.image_is_there(pod, context);
+                self.image_is_there(pod, None, context);
             }
             PullPolicy::Never => {}
             PullPolicy::IfNotPresent | PullPolicy::Always => {
@@ -73,8 +75,10 @@ impl Domain<'_> {
         }
     }
 
-    fn image_is_there(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+    /// A pod's image is there, pulled in so much time if it was not before.
+    fn image_is_there(&mut self, pod: u32, took: Option<Duration>, context: &mut Clock<'_, Self>) {
         self.pods[pod as usize].pull_failed = false;
+        self.tell(context.now(), Happening::Pulled { pod, took });
         self.live(pod, context, |life, now, _| life.pulled(now));
     }
 
@@ -86,16 +90,17 @@ impl Domain<'_> {
 
     /// A kubelet pulls the next image that is waited for, if it is not at one.
     fn pull_next(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        if self.nodes[node as usize].images.is_pulling {
+        if self.nodes[node as usize].images.pulling_since.is_some() {
             return;
         }
         while let Some(&pod) = self.nodes[node as usize].images.waiting.front() {
             if self.awaits_image(pod) {
                 let takes = self.pull_time(pod);
                 let images = &mut self.nodes[node as usize].images;
-                images.is_pulling = true;
+                images.pulling_since = Some(context.now());
                 let number = images.number;
-                return context.after(takes, Event::ImagePulled { node, number });
+                context.after(takes, Event::ImagePulled { node, number });
+                return self.tell(context.now(), Happening::Pulling { pod });
             }
             self.nodes[node as usize].images.waiting.pop_front();
         }
@@ -127,7 +132,9 @@ impl Domain<'_> {
         if images.number != number {
             return;
         }
-        images.is_pulling = false;
+        let Some(began) = images.pulling_since.take() else {
+            return;
+        };
         let Some(pod) = images.waiting.pop_front() else {
             return;
         };
@@ -138,7 +145,8 @@ impl Domain<'_> {
             let images = &mut self.nodes[node as usize].images;
             template.image.iter().for_each(|image| images.add(image));
             if !self.has_still_kubelet(pod) {
-                self.image_is_there(pod, context);
+                let took = context.now().saturating_since(began);
+                self.image_is_there(pod, Some(took), context);
             }
         }
         self.pull_next(node, context);
@@ -155,6 +163,8 @@ impl Domain<'_> {
         state.pulls.tried(now, now, pauses);
         let pause = state.pulls.remaining(now, now, pauses);
         context.after(pause, Event::PullRetried(pod));
+        self.tell(now, Happening::PullFailed { pod });
+        self.note_container(pod);
     }
 
     /// A kubelet tries again to pull what a container waits for.

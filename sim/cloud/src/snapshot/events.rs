@@ -145,13 +145,29 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
             "default-scheduler",
             why.to_string(),
         ),
-        &Happening::Pulled { pod } => {
+        &Happening::Pulling { pod } => {
+            let message = format!("Pulling image \"{}\"", image(reader, pod));
+            (pod, "Pulling", "kubelet", message)
+        }
+        &Happening::PullFailed { pod } => {
+            let image = image(reader, pod);
+            let message = format!("Failed to pull image \"{image}\": the registry does not answer");
+            (pod, "Failed", "kubelet", message)
+        }
+        &Happening::Pulled {
+            pod,
+            took: Some(took),
+        } => {
+            let (image, took) = (image(reader, pod), took.as_secs_f64());
+            let message = format!("Successfully pulled image \"{image}\" in {took:.3}s");
+            (pod, "Pulled", "kubelet", message)
+        }
+        &Happening::Pulled { pod, took: None } => {
             let usable = match minor {
                 CONTAINER_UNNAMED_MINOR.. => " and can be accessed by the pod",
                 _ => "",
             };
-            let state = &reader.domain.pods[pod as usize];
-            let image = reader.image(state.workload, state.revision);
+            let image = image(reader, pod);
             let message = format!("Container image \"{image}\" already present on machine{usable}");
             (pod, "Pulled", "kubelet", message)
         }
@@ -210,6 +226,7 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
             Happening::FailedScheduling { .. }
                 | Happening::Unhealthy { .. }
                 | Happening::BackOff { .. }
+                | Happening::PullFailed { .. }
                 | Happening::PodNotReady { .. }
         ),
         reason,
@@ -217,6 +234,12 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
         message,
         source,
     })
+}
+
+/// The image of a pod.
+fn image(reader: &Reader<'_>, pod: u32) -> String {
+    let state = &reader.domain.pods[pod as usize];
+    reader.image(state.workload, state.revision)
 }
 
 /// A container is created and started.

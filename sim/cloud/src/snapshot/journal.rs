@@ -10,7 +10,7 @@ use crate::kubernetes::autoscaling::Reason;
 use crate::kubernetes::kubelet::{ContainerState, Probed};
 use crate::scenario::WorkloadId;
 use crate::topology::scheduler::Unschedulable;
-use engine::Time;
+use engine::{Duration, Time};
 use std::collections::BTreeMap;
 
 /// Something that Kubernetes records as an event, or that a snapshot shows.
@@ -20,8 +20,12 @@ pub(crate) enum Happening {
     Scheduled { pod: u32 },
     /// No node takes a pod.
     FailedScheduling { pod: u32, why: Unschedulable },
-    /// A pod's image is there.
-    Pulled { pod: u32 },
+    /// A pod's image is being pulled.
+    Pulling { pod: u32 },
+    /// It is there, pulled in so much time if it was not before.
+    Pulled { pod: u32, took: Option<Duration> },
+    /// It could not be pulled.
+    PullFailed { pod: u32 },
     /// Its container runs.
     Started { pod: u32 },
     /// It has ended.
@@ -194,7 +198,9 @@ impl Domain<'_> {
     /// Whether who sees something can write it down.
     fn is_recorded(&self, happening: &Happening) -> bool {
         let kubelet = match *happening {
-            Happening::Pulled { pod }
+            Happening::Pulling { pod }
+            | Happening::Pulled { pod, .. }
+            | Happening::PullFailed { pod }
             | Happening::Started { pod }
             | Happening::Exited { pod }
             | Happening::Killing { pod, .. }
@@ -227,7 +233,10 @@ impl Domain<'_> {
         if is_heard {
             let notes = journal.pods.entry(pod).or_default();
             notes.told = Told {
-                state: life.container_state(),
+                state: match state.pull_failed && life.is_pulling() {
+                    true => Some(ContainerState::NoImage),
+                    false => life.container_state(),
+                },
                 ready: life.is_ready(),
                 starts: notes.starts,
                 exited: notes.exited,

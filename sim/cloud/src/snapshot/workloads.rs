@@ -54,6 +54,7 @@ fn status(notes: &PodNotes) -> &'static str {
         None => "Pending",
         Some(ContainerState::Running) => "Running",
         Some(ContainerState::BackOff) => "CrashLoopBackOff",
+        Some(ContainerState::NoImage) => "ImagePullBackOff",
         Some(ContainerState::Preparing | ContainerState::Creating) if !was_started => {
             "ContainerCreating"
         }

@@ -17,7 +17,7 @@ pub(super) fn apply(at: u64, change: Change) -> TimelineEntry {
     }
 }
 
-fn drain(at: u64, node: u32) -> TimelineEntry {
+pub(super) fn drain(at: u64, node: u32) -> TimelineEntry {
     apply(at, Change::Drain(draining(node)))
 }
 
@@ -31,7 +31,7 @@ fn draining(node: u32) -> Drain {
 }
 
 /// At least so many pods of the first workload have to stay.
-fn budget(available: u32) -> DisruptionBudget {
+pub(super) fn budget(available: u32) -> DisruptionBudget {
     DisruptionBudget {
         namespace: "default".into(),
         name: "budget".into(),

@@ -1,8 +1,9 @@
 //! What the control plane does while it cannot be reached, and when it is back.
 
 use super::nodes::{at_end, fleet, node_down, published};
+use super::operations::{apply, budget, drain};
 use super::*;
-use crate::domain::Domain;
+use crate::domain::{Domain, Phase};
 
 const CLUSTER: ClusterId = ClusterId(0);
 
@@ -179,6 +180,75 @@ fn a_frozen_controller_acts_when_it_thaws() {
     for times in publications(&scenario) {
         assert!(times[0] >= 110.0 && times[0] < 110.2, "{times:?}");
     }
+}
+
+#[test]
+fn kubelets_restart_containers_and_say_so_later() {
+    let mut scenario = fleet(1, 33, 200);
+    let crash = Fault::ContainerCrash {
+        cluster: CLUSTER,
+        workload: WorkloadId(0),
+        count: 1,
+    };
+    scenario.timeline = vec![api_down(10, 300, 3), fault_at(60_000, crash, None)];
+    at_end(&scenario, 0, |domain| {
+        let pod = &domain.pods[0];
+        assert_eq!((pod.restarts, pod.phase), (1, Phase::Running));
+        // Nobody could be told that it was not ready for a moment.
+        assert!(pod.ready && published(domain).is_empty());
+    });
+    scenario.run.duration = Duration::from_secs(400);
+    at_end(&scenario, 0, |domain| assert_eq!(ready(domain), 1));
+}
+
+#[test]
+fn a_rollout_stands_still_where_it_is() {
+    let mut scenario = fleet(4, 33, 40);
+    let template = Box::new(scenario.clusters[0].workloads[0].template.clone());
+    let change = Change::Template(WorkloadId(0), template);
+    scenario.timeline = vec![apply(30, change), api_down(31, 150, 3)];
+    let pods = |scenario: &Scenario| {
+        at_end(scenario, 0, |domain| {
+            let kept = domain.pods.iter().filter(|pod| !pod.deleted);
+            let new = kept.clone().filter(|pod| pod.revision == 1);
+            (kept.count(), new.count())
+        })
+    };
+    let begun = pods(&scenario);
+    assert!(begun.1 > 0 && begun.1 < 4, "{begun:?}");
+    scenario.run.duration = Duration::from_secs(180);
+    assert_eq!(pods(&scenario), begun);
+    scenario.run.duration = Duration::from_secs(400);
+    assert_eq!(pods(&scenario), (4, 4));
+}
+
+#[test]
+fn budgets_are_not_counted_without_their_controller() {
+    let mut scenario = fleet(3, 33, 99);
+    scenario.clusters[0].budgets = vec![budget(2)];
+    let stop = down(Component::ControllerManager, 10, 90);
+    scenario.timeline = vec![stop, drain(20, 0), drain(20, 1)];
+    // What was allowed before is used up, and nobody replaces what has gone.
+    let deleted = |scenario: &Scenario| {
+        at_end(scenario, 0, |domain| {
+            domain.pods.iter().filter(|pod| pod.deleted).count()
+        })
+    };
+    assert_eq!(deleted(&scenario), 1);
+    scenario.run.duration = Duration::from_secs(150);
+    assert_eq!(deleted(&scenario), 2);
+}
+
+#[test]
+fn names_are_answered_without_an_api_server() {
+    let mut scenario = super::network::pair();
+    scenario.run.duration = Duration::from_secs(120);
+    scenario.clusters[0].dns.ttl = Duration::ZERO;
+    scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(5.0));
+    scenario.timeline = vec![api_down(10, 100, 3)];
+    let record = run(&scenario);
+    assert_eq!(record.traffic[0].failures.iter().sum::<u64>(), 0);
+    assert!(record.traffic[0].succeeded > 500);
 }
 
 /// Whether a node's rules are as published.
