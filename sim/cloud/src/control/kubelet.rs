@@ -144,6 +144,7 @@ impl Domain<'_> {
         let mut failed = None;
         for told in told {
             let happening = match *told {
+                Told::Pull => Happening::ImageWanted { pod },
                 Told::Started => Happening::Started { pod },
                 Told::Exited => Happening::Exited { pod },
                 Told::Unhealthy(probed) => {
@@ -156,12 +157,7 @@ impl Domain<'_> {
                     probed: failed,
                 },
                 Told::BackOff(_) => Happening::BackOff { pod },
-                Told::Pull
-                | Told::Serves
-                | Told::Drains
-                | Told::Ready
-                | Told::NotReady
-                | Told::Gone => continue,
+                Told::Serves | Told::Drains | Told::Ready | Told::NotReady | Told::Gone => continue,
             };
             self.tell(now, happening);
         }

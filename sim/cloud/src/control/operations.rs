@@ -13,6 +13,7 @@ use crate::domain::{Clock, Domain, Event, Phase};
 use crate::facts;
 use crate::kubernetes::budget::Answer;
 use crate::scenario::{Action, BarePods, Change, Drain, PodChoice, WorkloadId, WorkloadKind};
+use crate::snapshot::journal::Happening;
 use engine::Duration;
 
 impl Domain<'_> {
@@ -21,7 +22,10 @@ impl Domain<'_> {
         let Some(state) = self.nodes.get_mut(node as usize) else {
             return; // The ideal network has no machines.
         };
-        state.cordoned = cordoned;
+        let was = std::mem::replace(&mut state.cordoned, cordoned);
+        if was != cordoned {
+            self.tell(context.now(), Happening::Cordoned { node, cordoned });
+        }
         if let Some(scheduler) = &mut self.scheduler {
             scheduler.set_cordoned(node, cordoned);
         }

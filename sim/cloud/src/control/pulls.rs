@@ -17,7 +17,7 @@ use crate::facts;
 use crate::kubernetes::back_off::Pauses;
 use crate::scenario::{Image, PullPolicy};
 use crate::snapshot::journal::Happening;
-use engine::{Duration, Time};
+use engine::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
 /// The images of a node.
@@ -26,8 +26,7 @@ pub(crate) struct NodeImages<'t> {
     present: BTreeSet<&'t str>,
     /// Pods whose containers wait for theirs, the first of which is being served.
     waiting: VecDeque<u32>,
-    /// Since when it is.
-    pulling_since: Option<Time>,
+    is_pulling: bool,
     /// Which pull it is: those of before a loss of power are over.
     number: u32,
 }
@@ -41,7 +40,7 @@ impl<'t> NodeImages<'t> {
     /// The node has lost its power.
     pub(super) fn stop(&mut self) {
         self.waiting.clear();
-        self.pulling_since = None;
+        self.is_pulling = false;
         self.number += 1;
     }
 }
@@ -55,16 +54,19 @@ impl Domain<'_> {
 
     /// A container is to be made: it waits for its image.
     pub(super) fn want_image(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        let now = context.now();
         let Some((node, image)) = self.image_of(pod) else {
-            return self.image_is_there(pod, None, context);
+            self.tell(now, Happening::ImagePresent { pod });
+            return self.image_is_there(pod, context);
         };
         let images = &self.nodes[node as usize].images;
         let is_there = images.present.contains(image.name.as_str());
         match image.policy {
             PullPolicy::IfNotPresent | PullPolicy::Never if is_there => {
-                self.image_is_there(pod, None, context);
+                self.tell(now, Happening::ImagePresent { pod });
+                self.image_is_there(pod, context);
             }
-            PullPolicy::Never => {}
+            PullPolicy::Never => self.tell(now, Happening::ImageForbidden { pod }),
             PullPolicy::IfNotPresent | PullPolicy::Always => {
                 let waiting = &mut self.nodes[node as usize].images.waiting;
                 if !waiting.contains(&pod) {
@@ -75,10 +77,8 @@ impl Domain<'_> {
         }
     }
 
-    /// A pod's image is there, pulled in so much time if it was not before.
-    fn image_is_there(&mut self, pod: u32, took: Option<Duration>, context: &mut Clock<'_, Self>) {
+    fn image_is_there(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         self.pods[pod as usize].pull_failed = false;
-        self.tell(context.now(), Happening::Pulled { pod, took });
         self.live(pod, context, |life, now, _| life.pulled(now));
     }
 
@@ -90,17 +90,17 @@ impl Domain<'_> {
 
     /// A kubelet pulls the next image that is waited for, if it is not at one.
     fn pull_next(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        if self.nodes[node as usize].images.pulling_since.is_some() {
+        if self.nodes[node as usize].images.is_pulling {
             return;
         }
         while let Some(&pod) = self.nodes[node as usize].images.waiting.front() {
             if self.awaits_image(pod) {
                 let takes = self.pull_time(pod);
                 let images = &mut self.nodes[node as usize].images;
-                images.pulling_since = Some(context.now());
+                images.is_pulling = true;
                 let number = images.number;
-                context.after(takes, Event::ImagePulled { node, number });
-                return self.tell(context.now(), Happening::Pulling { pod });
+                self.tell(context.now(), Happening::Pulling { pod });
+                return context.after(takes, Event::ImagePulled { node, number });
             }
             self.nodes[node as usize].images.waiting.pop_front();
         }
@@ -132,9 +132,7 @@ impl Domain<'_> {
         if images.number != number {
             return;
         }
-        let Some(began) = images.pulling_since.take() else {
-            return;
-        };
+        images.is_pulling = false;
         let Some(pod) = images.waiting.pop_front() else {
             return;
         };
@@ -145,8 +143,8 @@ impl Domain<'_> {
             let images = &mut self.nodes[node as usize].images;
             template.image.iter().for_each(|image| images.add(image));
             if !self.has_still_kubelet(pod) {
-                let took = context.now().saturating_since(began);
-                self.image_is_there(pod, Some(took), context);
+                self.tell(context.now(), Happening::pulled(pod));
+                self.image_is_there(pod, context);
             }
         }
         self.pull_next(node, context);
@@ -160,11 +158,12 @@ impl Domain<'_> {
         };
         let state = &mut self.pods[pod as usize];
         state.pull_failed = true;
+        self.tell(now, Happening::PullFailed { pod });
+        self.note_container(pod);
+        let state = &mut self.pods[pod as usize];
         state.pulls.tried(now, now, pauses);
         let pause = state.pulls.remaining(now, now, pauses);
         context.after(pause, Event::PullRetried(pod));
-        self.tell(now, Happening::PullFailed { pod });
-        self.note_container(pod);
     }
 
     /// A kubelet tries again to pull what a container waits for.

@@ -81,4 +81,8 @@ facts! {
     CONTROLLER_BURST: u32 = 500, "", "kubernetes.controller.burst-replicas",
         "kube-controller-manager", "all",
         Source, "kubernetes/kubernetes v1.20.2 pkg/controller/replicaset, BurstReplicas";
+    /// How long after a failed sync of a pod its kubelet looks again, if nothing else happens.
+    POD_RESYNC_AFTER_FAILURE: Duration = Duration::from_secs(10), "s",
+        "kubernetes.kubelet.resync-after-failure", "kubelet", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/kubelet/kubelet.go, backOffPeriod";
 }

@@ -9,6 +9,7 @@ use super::{Levers, Owner};
 use crate::domain::{Clock, Domain, Event};
 use crate::kubernetes::kubelet::Life;
 use crate::scenario::{ClusterId, Fault, WorkloadId};
+use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
 
 pub(super) fn shorten_memory(
@@ -99,6 +100,7 @@ impl Domain<'_> {
     /// The kernel kills a container, if this is still its time.
     pub(crate) fn out_of_memory(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         if self.pods[pod as usize].out_of_memory_at == context.now() {
+            self.tell(context.now(), Happening::OutOfMemory { pod });
             self.live(pod, context, Life::crash);
         }
     }

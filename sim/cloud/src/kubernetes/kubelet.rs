@@ -102,8 +102,6 @@ pub enum ContainerState {
     Running,
     /// It waits to be started again.
     BackOff,
-    /// Its image could not be pulled, and will be tried again.
-    NoImage,
 }
 
 /// What a probe is for.

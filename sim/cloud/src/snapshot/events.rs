@@ -5,7 +5,7 @@
 //! gone.
 //! Approximated: a probe's events come when its verdict turns, without what it was answered; a
 //! container is called as its workload, and so is an image without a name; what cannot be written when it
-//! happens is lost.
+//! happens is lost; a pull fails as one does of a registry that does not answer.
 //! Leaves out: events that similar ones replace, and the limit to how many a source may record;
 //! the remark on preemption.
 //! Sources: kubernetes/kubernetes pkg/kubelet/events, pkg/controller, pkg/scheduler,
@@ -19,7 +19,7 @@ use crate::facts;
 use crate::kubernetes::autoscaling::Reason;
 use crate::kubernetes::kubelet::Probed;
 use crate::scenario::{Autoscaler, Metric, WorkloadKind};
-use engine::{Stream, Time};
+use engine::{Duration, Stream, Time};
 use std::collections::BTreeMap;
 
 /// First version that says from which number a ReplicaSet is scaled up.
@@ -28,6 +28,9 @@ const SCALES_FROM_MINOR: u32 = 31;
 const CREATED_COLON_MINOR: u32 = 32;
 /// First version that does not name the container, and says who may use its image.
 const CONTAINER_UNNAMED_MINOR: u32 = 35;
+
+/// First version that says how large a pulled image is.
+const IMAGE_SIZE_MINOR: u32 = 30;
 
 /// Where events of objects without a namespace are.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -83,7 +86,17 @@ fn first(entry: Entry, at: Time) -> EventSnapshot {
 /// What is recorded of a happening.
 fn entries(reader: &Reader<'_>, happening: &Happening) -> Vec<Entry> {
     match *happening {
-        Happening::Exited { .. } => Vec::new(),
+        Happening::Exited { .. }
+        | Happening::OutOfMemory { .. }
+        | Happening::ImageWanted { .. } => Vec::new(),
+        Happening::PullFailed { pod } => pull_failed(reader, pod),
+        Happening::Cordoned { node, cordoned } => {
+            let status = match cordoned {
+                true => "NodeNotSchedulable",
+                false => "NodeSchedulable",
+            };
+            vec![of_node(reader, node, status, "kubelet")]
+        }
         Happening::Started { pod } => started(reader, pod),
         Happening::NodeNotReady { node } => {
             vec![of_node(reader, node, "NodeNotReady", "node-controller")]
@@ -146,28 +159,24 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
             why.to_string(),
         ),
         &Happening::Pulling { pod } => {
-            let message = format!("Pulling image \"{}\"", image(reader, pod));
+            let message = format!("Pulling image \"{}\"", reader.image_of(pod));
             (pod, "Pulling", "kubelet", message)
         }
-        &Happening::PullFailed { pod } => {
-            let image = image(reader, pod);
-            let message = format!("Failed to pull image \"{image}\": the registry does not answer");
-            (pod, "Failed", "kubelet", message)
+        &Happening::Pulled { pod, took, waited } => {
+            (pod, "Pulled", "kubelet", pulled(reader, pod, took, waited))
         }
-        &Happening::Pulled {
-            pod,
-            took: Some(took),
-        } => {
-            let (image, took) = (image(reader, pod), took.as_secs_f64());
-            let message = format!("Successfully pulled image \"{image}\" in {took:.3}s");
-            (pod, "Pulled", "kubelet", message)
+        &Happening::ImageForbidden { pod } => {
+            let image = reader.image_of(pod);
+            let message =
+                format!("Container image \"{image}\" is not present with pull policy of Never");
+            (pod, "ErrImageNeverPull", "kubelet", message)
         }
-        &Happening::Pulled { pod, took: None } => {
+        &Happening::ImagePresent { pod } => {
             let usable = match minor {
                 CONTAINER_UNNAMED_MINOR.. => " and can be accessed by the pod",
                 _ => "",
             };
-            let image = image(reader, pod);
+            let image = reader.image_of(pod);
             let message = format!("Container image \"{image}\" already present on machine{usable}");
             (pod, "Pulled", "kubelet", message)
         }
@@ -224,9 +233,9 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
         warning: matches!(
             happening,
             Happening::FailedScheduling { .. }
+                | Happening::ImageForbidden { .. }
                 | Happening::Unhealthy { .. }
                 | Happening::BackOff { .. }
-                | Happening::PullFailed { .. }
                 | Happening::PodNotReady { .. }
         ),
         reason,
@@ -236,10 +245,68 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
     })
 }
 
-/// The image of a pod.
-fn image(reader: &Reader<'_>, pod: u32) -> String {
-    let state = &reader.domain.pods[pod as usize];
-    reader.image(state.workload, state.revision)
+fn pulled(reader: &Reader<'_>, pod: u32, took: Duration, waited: Duration) -> String {
+    let image = reader.image_of(pod);
+    let (took, waited) = (go_duration(took), go_duration(waited));
+    let size = match reader.described.kubernetes_minor {
+        IMAGE_SIZE_MINOR.. => {
+            let bytes = reader.domain.template(pod).image.as_ref();
+            let bytes = bytes.map_or(0, |image| image.bytes);
+            format!(". Image size: {bytes} bytes.")
+        }
+        _ => String::new(),
+    };
+    format!("Successfully pulled image \"{image}\" in {took} ({waited} including waiting){size}")
+}
+
+/// A duration to the millisecond, as Go prints it.
+pub(super) fn go_duration(duration: Duration) -> String {
+    let milli = duration.as_nanos() / 1_000_000;
+    let seconds = |milli: u64| format!("{}s", milli as f64 / 1_000.0);
+    match milli {
+        0 => "0s".to_owned(),
+        ..1_000 => format!("{milli}ms"),
+        ..60_000 => seconds(milli),
+        _ => format!("{}m{}", milli / 60_000, seconds(milli % 60_000)),
+    }
+}
+
+/// A pull has failed, and the next one waits.
+fn pull_failed(reader: &Reader<'_>, pod: u32) -> Vec<Entry> {
+    let image = reader.image_of(pod);
+    let cause = format!("failed to resolve reference \"{image}\": dial tcp: i/o timeout");
+    let told = [
+        (
+            true,
+            "Failed",
+            format!("Failed to pull image \"{image}\": {cause}"),
+        ),
+        (true, "Failed", "Error: ErrImagePull".to_owned()),
+        (
+            false,
+            "BackOff",
+            format!("Back-off pulling image \"{image}\""),
+        ),
+        (true, "Failed", "Error: ImagePullBackOff".to_owned()),
+    ];
+    let told = told.into_iter();
+    told.map(|(warning, reason, message)| Entry {
+        warning,
+        ..of_kubelet(reader, pod, reason, message)
+    })
+    .collect()
+}
+
+/// What a kubelet says of a pod.
+fn of_kubelet(reader: &Reader<'_>, pod: u32, reason: &'static str, message: String) -> Entry {
+    Entry {
+        namespace: reader.namespace(pod).to_owned(),
+        warning: false,
+        reason,
+        object: format!("Pod/{}", reader.pods[pod as usize].pod),
+        message,
+        source: "kubelet",
+    }
 }
 
 /// A container is created and started.
@@ -258,14 +325,7 @@ fn started(reader: &Reader<'_>, pod: u32) -> Vec<Entry> {
     };
     let reasons = ["Created", "Started"].into_iter().zip(messages);
     reasons
-        .map(|(reason, message)| Entry {
-            namespace: reader.namespace(pod).to_owned(),
-            warning: false,
-            reason,
-            object: format!("Pod/{}", reader.pods[pod as usize].pod),
-            message,
-            source: "kubelet",
-        })
+        .map(|(reason, message)| of_kubelet(reader, pod, reason, message))
         .collect()
 }
 

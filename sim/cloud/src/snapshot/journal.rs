@@ -8,7 +8,7 @@ use crate::control::api::Client;
 use crate::domain::Domain;
 use crate::kubernetes::autoscaling::Reason;
 use crate::kubernetes::kubelet::{ContainerState, Probed};
-use crate::scenario::WorkloadId;
+use crate::scenario::{PullPolicy, WorkloadId};
 use crate::topology::scheduler::Unschedulable;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
@@ -20,12 +20,24 @@ pub(crate) enum Happening {
     Scheduled { pod: u32 },
     /// No node takes a pod.
     FailedScheduling { pod: u32, why: Unschedulable },
-    /// A pod's image is being pulled.
+    /// A pod's container is to be made, from its image.
+    ImageWanted { pod: u32 },
+    /// The image is there.
+    ImagePresent { pod: u32 },
+    /// It is not, and must not be pulled.
+    ImageForbidden { pod: u32 },
+    /// It is being pulled.
     Pulling { pod: u32 },
-    /// It is there, pulled in so much time if it was not before.
-    Pulled { pod: u32, took: Option<Duration> },
-    /// It could not be pulled.
+    /// It was, in so much time, and so long after it was wanted.
+    Pulled {
+        pod: u32,
+        took: Duration,
+        waited: Duration,
+    },
+    /// It could not be.
     PullFailed { pod: u32 },
+    /// A pod's container is killed for want of memory.
+    OutOfMemory { pod: u32 },
     /// Its container runs.
     Started { pod: u32 },
     /// It has ended.
@@ -36,6 +48,8 @@ pub(crate) enum Happening {
     Unhealthy { pod: u32, probed: Probed },
     /// A restart has to wait.
     BackOff { pod: u32 },
+    /// A node was cordoned, or is not any more.
+    Cordoned { node: u32, cordoned: bool },
     /// A node was found lost.
     NodeNotReady { node: u32 },
     /// So its pods are not ready.
@@ -67,6 +81,17 @@ pub(crate) enum Happening {
     LeaderElected { which: u8, number: u32 },
 }
 
+impl Happening {
+    /// A pull that has ended well; the journal knows when it began.
+    pub(crate) fn pulled(pod: u32) -> Self {
+        Happening::Pulled {
+            pod,
+            took: Duration::ZERO,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
 /// What is known of a pod beyond what decides.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PodNotes {
@@ -76,6 +101,12 @@ pub(super) struct PodNotes {
     starts: u32,
     /// When it ended last.
     exited: Option<Time>,
+    /// When it ran out of memory last.
+    out_of_memory: Option<Time>,
+    /// When its image was wanted last.
+    wanted: Time,
+    /// When the pull of it began.
+    pulling: Time,
     /// What the API server was told last.
     pub(super) told: Told,
 }
@@ -89,6 +120,10 @@ pub(super) struct Told {
     pub(super) starts: u32,
     /// When it ended last.
     pub(super) exited: Option<Time>,
+    /// Why it ended, as its status says.
+    pub(super) exit_reason: &'static str,
+    /// What keeps its image away, as its status says.
+    pub(super) image_error: Option<&'static str>,
 }
 
 /// What the status of a ReplicaSet says.
@@ -123,12 +158,24 @@ impl Journal {
     }
 
     /// Notes what a container has come to.
-    fn note(&mut self, now: Time, happening: &Happening) {
-        match *happening {
-            Happening::Started { pod } => self.pods.entry(pod).or_default().starts += 1,
-            Happening::Exited { pod } => self.pods.entry(pod).or_default().exited = Some(now),
+    fn note(&mut self, now: Time, happening: &mut Happening) {
+        match happening {
+            Happening::Started { pod } => self.notes(*pod).starts += 1,
+            Happening::Exited { pod } => self.notes(*pod).exited = Some(now),
+            Happening::OutOfMemory { pod } => self.notes(*pod).out_of_memory = Some(now),
+            Happening::ImageWanted { pod } => self.notes(*pod).wanted = now,
+            Happening::Pulling { pod } => self.notes(*pod).pulling = now,
+            Happening::Pulled { pod, took, waited } => {
+                let notes = self.notes(*pod);
+                *took = now.since(notes.pulling);
+                *waited = now.since(notes.wanted);
+            }
             _ => {}
         }
+    }
+
+    fn notes(&mut self, pod: u32) -> &mut PodNotes {
+        self.pods.entry(pod).or_default()
     }
 }
 
@@ -139,7 +186,7 @@ impl Domain<'_> {
         for (pod, state) in (0..).zip(&self.pods) {
             if state.life.is_some() {
                 journal.number(pod, state.node);
-                journal.note(Time::ZERO, &Happening::Started { pod });
+                journal.note(Time::ZERO, &mut Happening::Started { pod });
             }
         }
         self.journal = Some(Box::new(journal));
@@ -181,7 +228,7 @@ impl Domain<'_> {
         }
     }
 
-    fn keep(&mut self, now: Time, happening: Happening) {
+    fn keep(&mut self, now: Time, mut happening: Happening) {
         let is_recorded = self.is_recorded(&happening);
         let Some(journal) = &mut self.journal else {
             return;
@@ -189,7 +236,7 @@ impl Domain<'_> {
         if let Happening::Scheduled { pod } = happening {
             journal.number(pod, self.pods[pod as usize].node);
         }
-        journal.note(now, &happening);
+        journal.note(now, &mut happening);
         if is_recorded {
             journal.happenings.push((now, happening));
         }
@@ -198,9 +245,13 @@ impl Domain<'_> {
     /// Whether who sees something can write it down.
     fn is_recorded(&self, happening: &Happening) -> bool {
         let kubelet = match *happening {
-            Happening::Pulling { pod }
+            Happening::ImageWanted { pod }
+            | Happening::ImagePresent { pod }
+            | Happening::ImageForbidden { pod }
+            | Happening::Pulling { pod }
             | Happening::Pulled { pod, .. }
             | Happening::PullFailed { pod }
+            | Happening::OutOfMemory { pod }
             | Happening::Started { pod }
             | Happening::Exited { pod }
             | Happening::Killing { pod, .. }
@@ -227,20 +278,34 @@ impl Domain<'_> {
         let is_heard = state
             .node
             .is_none_or(|node| self.works(Client::Kubelet(node)));
+        let image_error = self.image_error(pod);
         let (Some(life), Some(journal)) = (&state.life, &mut self.journal) else {
             return;
         };
         if is_heard {
-            let notes = journal.pods.entry(pod).or_default();
+            let notes = journal.notes(pod);
+            let memory = notes.exited.is_some() && notes.exited == notes.out_of_memory;
             notes.told = Told {
-                state: match state.pull_failed && life.is_pulling() {
-                    true => Some(ContainerState::NoImage),
-                    false => life.container_state(),
-                },
+                state: life.container_state(),
                 ready: life.is_ready(),
                 starts: notes.starts,
                 exited: notes.exited,
+                exit_reason: if memory { "OOMKilled" } else { "Error" },
+                image_error,
             };
+        }
+    }
+
+    /// What keeps the image of a pod's container away.
+    fn image_error(&self, pod: u32) -> Option<&'static str> {
+        let state = &self.pods[pod as usize];
+        let waits = state.life.as_ref().is_some_and(|life| life.is_pulling());
+        let image = self.template(pod).image.as_ref();
+        let forbidden = image.is_some_and(|image| image.policy == PullPolicy::Never);
+        match (waits, state.pull_failed) {
+            (true, true) => Some("ImagePullBackOff"),
+            (true, false) if forbidden => Some("ErrImageNeverPull"),
+            _ => None,
         }
     }
 

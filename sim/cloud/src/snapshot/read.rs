@@ -59,7 +59,7 @@ impl<'d> Reader<'d> {
             services: services
                 .map(|(at, (service, allocated))| self.service(at.into(), service, allocated))
                 .collect(),
-            pods: workloads::pods(self),
+            pods: workloads::pods(self, now),
             deployments: workloads::deployments(self),
             replica_sets: workloads::replica_sets(self),
             autoscalers: workloads::autoscalers(self),
@@ -98,6 +98,12 @@ impl<'d> Reader<'d> {
         let image = &controller.revisions[revision as usize].template.image;
         let name = image.as_ref().map(|image| &image.name);
         name.unwrap_or(&self.workload(workload).name).clone()
+    }
+
+    /// The image of a pod's container.
+    pub(super) fn image_of(&self, pod: u32) -> String {
+        let state = &self.domain.pods[pod as usize];
+        self.image(state.workload, state.revision)
     }
 
     /// The name of a Deployment's ReplicaSet for a revision.

@@ -4,8 +4,8 @@ use super::*;
 use crate::compile;
 use crate::domain::Domain;
 use crate::scenario::{
-    Action, Change, ClusterId, Fault, NetworkModel, Packets, Scenario, ServiceKind, TimelineEntry,
-    WorkloadId,
+    Action, Change, ClusterId, Fault, Image, NetworkModel, Packets, PullPolicy, Scenario,
+    ServiceKind, TimelineEntry, WorkloadId,
 };
 use crate::simulate::{Options, run_until, start};
 use crate::tests::scaling::scaled;
@@ -175,4 +175,97 @@ fn an_autoscaler_shows_what_it_measured() {
     let cluster = snapshot(&scenario, 120);
     let scaler = &cluster.autoscalers[0];
     assert!(scaler.replicas > 0 && scaler.targets[0].measured.is_some());
+}
+
+#[test]
+fn a_container_without_memory_is_killed_and_backs_off() {
+    let mut scenario = two_regions();
+    let fault = Fault::OutOfMemory {
+        cluster: ClusterId(0),
+        workload: WorkloadId(0),
+        after: Duration::from_secs(5),
+    };
+    scenario.timeline = vec![fault_at(10_000, fault, None)];
+    let at = |seconds| snapshot(&scenario, seconds);
+    // The first kill, at 15 s, is answered by a restart at once; the second waits.
+    let first = at(18);
+    assert_eq!(
+        (first.pods[0].status, first.pods[0].restarts),
+        ("Running", 1)
+    );
+    assert_eq!(first.pods[0].restarted, Some(Time::from_secs_f64(15.0)));
+    let (pods, _) = told(&at(25));
+    assert!(pods.contains(&("OOMKilled", false)), "{pods:?}");
+    let later = at(90);
+    assert!(
+        later
+            .pods
+            .iter()
+            .any(|pod| pod.status == "CrashLoopBackOff")
+    );
+    let backing_off = later
+        .events
+        .iter()
+        .filter(|event| event.reason == "BackOff");
+    let message = "Back-off restarting failed container web in pod web-";
+    assert!(
+        backing_off
+            .clone()
+            .all(|event| event.message.starts_with(message))
+    );
+    assert!(backing_off.clone().all(|event| event.count > 1) && backing_off.count() > 0);
+}
+
+#[test]
+fn an_image_is_pulled_or_waited_for() {
+    let mut scenario = two_regions();
+    let mut changed = scenario.clusters[0].workloads[0].template.clone();
+    changed.image = Some(Image {
+        name: "registry.example.com/web:2".into(),
+        bytes: 200_000_000,
+        policy: PullPolicy::IfNotPresent,
+    });
+    let release = TimelineEntry {
+        at: Time::from_secs_f64(10.0),
+        label: "release".into(),
+        action: Action::Apply {
+            cluster: ClusterId(0),
+            changes: vec![Change::Template(WorkloadId(0), Box::new(changed))],
+        },
+    };
+    let away = Fault::RegistryDown {
+        cluster: ClusterId(0),
+    };
+    scenario.timeline = vec![fault_at(5_000, away, Some(60_000)), release];
+    let waiting = snapshot(&scenario, 60);
+    let (pods, events) = told(&waiting);
+    assert!(pods.contains(&("ImagePullBackOff", false)), "{pods:?}");
+    assert!(
+        events.contains(&"Pulling") && events.contains(&"Failed"),
+        "{events:?}"
+    );
+    let pulled = snapshot(&scenario, 99);
+    let message = pulled
+        .events
+        .iter()
+        .find(|event| event.message.starts_with("Successfully pulled"))
+        .map(|event| event.message.as_str())
+        .expect("it was pulled in the end");
+    assert!(
+        message.contains("image \"registry.example.com/web:2\" in "),
+        "{message}"
+    );
+    assert!(
+        message.ends_with(" Image size: 200000000 bytes."),
+        "{message}"
+    );
+}
+
+#[test]
+fn durations_are_written_as_go_does() {
+    let written = |milliseconds| events::go_duration(Duration::from_millis(milliseconds));
+    assert_eq!(written(0), "0s");
+    assert_eq!(written(950), "950ms");
+    assert_eq!(written(2_513), "2.513s");
+    assert_eq!(written(62_000), "1m2s");
 }

@@ -1,29 +1,30 @@
 //! Pods and what keeps them: Deployments, ReplicaSets, autoscalers.
 
-use super::journal::{Counts, PodNotes};
+use super::journal::{Counts, Told};
 use super::names;
 use super::read::Reader;
 use super::{
     AutoscalerSnapshot, DeploymentSnapshot, PodSnapshot, ReplicaSetSnapshot, TargetSnapshot,
 };
 use crate::control::controllers::is_deployed;
+use crate::facts;
 use crate::kubernetes::kubelet::ContainerState;
 use crate::scenario::{Metric, Workload, WorkloadId, WorkloadKind};
-use engine::Time;
+use engine::{Duration, Time};
 
 /// Label of what belongs to one revision of a Deployment.
 const HASH_LABEL: &str = "pod-template-hash";
 
 /// The pods whose objects are there.
-pub(super) fn pods(reader: &Reader<'_>) -> Vec<PodSnapshot> {
+pub(super) fn pods(reader: &Reader<'_>, now: Time) -> Vec<PodSnapshot> {
     let pods = (0..).zip(&reader.domain.pods);
     pods.filter(|(_, pod)| !pod.released)
         .filter(|(_, pod)| reader.workload(pod.workload).kind != WorkloadKind::External)
-        .map(|(position, _)| pod(reader, position))
+        .map(|(position, _)| pod(reader, position, now))
         .collect()
 }
 
-fn pod(reader: &Reader<'_>, position: u32) -> PodSnapshot {
+fn pod(reader: &Reader<'_>, position: u32, now: Time) -> PodSnapshot {
     let state = &reader.domain.pods[position as usize];
     let called = &reader.pods[position as usize];
     let notes = reader.journal.pods.get(&position).copied();
@@ -35,7 +36,7 @@ fn pod(reader: &Reader<'_>, position: u32) -> PodSnapshot {
         name: called.pod.clone(),
         status: match state.deleted {
             true => "Terminating",
-            false => status(&notes),
+            false => status(&notes.told, now),
         },
         ready: notes.told.state == Some(ContainerState::Running) && notes.told.ready,
         restarts,
@@ -47,20 +48,31 @@ fn pod(reader: &Reader<'_>, position: u32) -> PodSnapshot {
 }
 
 /// What kubectl says of a pod that nobody has deleted.
-fn status(notes: &PodNotes) -> &'static str {
-    let was_started = notes.told.starts > 0;
-    match notes.told.state {
+fn status(told: &Told, now: Time) -> &'static str {
+    let was_started = told.starts > 0;
+    if let Some(error) = told.image_error {
+        return error;
+    }
+    match told.state {
         None if was_started => "Unknown",
         None => "Pending",
         Some(ContainerState::Running) => "Running",
-        Some(ContainerState::BackOff) => "CrashLoopBackOff",
-        Some(ContainerState::NoImage) => "ImagePullBackOff",
+        Some(ContainerState::BackOff) => {
+            // The pause is not in the status before the kubelet looks again.
+            let since = told
+                .exited
+                .map_or(Duration::MAX, |exited| now.since(exited));
+            match since < facts::POD_RESYNC_AFTER_FAILURE.value {
+                true => told.exit_reason,
+                false => "CrashLoopBackOff",
+            }
+        }
         Some(ContainerState::Preparing | ContainerState::Creating) if !was_started => {
             "ContainerCreating"
         }
         // What was left of its container after its machine had lost its power.
         Some(ContainerState::Preparing) => "Unknown",
-        Some(ContainerState::Creating) => "Error",
+        Some(ContainerState::Creating) => told.exit_reason,
     }
 }
 
