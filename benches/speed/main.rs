@@ -14,6 +14,7 @@ mod chain;
 mod chain_reference;
 mod cloud_chain;
 mod hold;
+mod large_cluster;
 mod measure;
 mod random;
 mod reference_heap;
@@ -27,5 +28,6 @@ fn main() {
     single::figures(&mut runner);
     chain::figures(&mut runner);
     cloud_chain::figures(&mut runner);
+    large_cluster::figures(&mut runner);
     runner.finish();
 }

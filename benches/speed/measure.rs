@@ -3,7 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use peak_alloc::PeakAlloc;
+
 const ROUNDS: usize = 9;
+
+/// Counts what is allocated, and the most of it at once.
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// What must be reached, and by what.
 #[derive(Clone, Copy)]
@@ -83,6 +89,11 @@ impl Runner {
         self.only.is_some()
     }
 
+    /// Whether only the engine's side of one figure is to run.
+    pub fn is_alone(&self) -> bool {
+        self.only.is_some()
+    }
+
     /// Compares speeds: millions of operations per second of processor time.
     pub fn compare(
         &mut self,
@@ -145,10 +156,19 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn timed(action: impl FnOnce()) -> Duration {
+/// How long an action takes.
+pub fn timed(action: impl FnOnce()) -> Duration {
     let start = Stopwatch::start();
     action();
     start.elapsed()
+}
+
+/// The most bytes that are allocated at once during an action, beyond those there were before.
+pub fn allocated_at_most(action: impl FnOnce()) -> usize {
+    let before = ALLOCATED.current_usage();
+    ALLOCATED.reset_peak_usage();
+    action();
+    ALLOCATED.peak_usage() - before
 }
 
 /// Processor time of this thread where the system tells it, because others may share the

@@ -155,7 +155,10 @@ impl Quantity {
                     .expect("something was recorded")
             }
             Quantity::WaitQuantile(p) => {
-                let histograms: Vec<_> = records.iter().map(|r| &r.workloads[0].wait).collect();
+                let histograms: Vec<_> = records
+                    .iter()
+                    .filter_map(|r| r.workloads[0].wait.as_ref())
+                    .collect();
                 stats::quantile_interval(&histograms, *p, 0.95, 1e-9)
                     .expect("something was recorded")
             }

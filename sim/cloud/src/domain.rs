@@ -234,6 +234,8 @@ pub(crate) struct WorkloadState<'t> {
     pub(crate) pods: Vec<u32>,
     /// Of these, those that found no node.
     pub(crate) pending: Vec<u32>,
+    /// Services that it stands behind.
+    pub(crate) services: Vec<ServiceId>,
     /// What its controllers know.
     pub(crate) controller: ControllerState<'t>,
 }

@@ -181,12 +181,12 @@ pub struct WorkloadRecord {
     pub started: u64,
     /// Of these, how many had to wait.
     pub waited: u64,
-    /// Waits before service of those that began service.
-    pub wait: Histogram<u64>,
+    /// Waits before service of those that began service; nothing if none did.
+    pub wait: Option<Histogram<u64>>,
     /// Sum of the same, exact.
     pub wait_sum_ns: u128,
-    /// Time from arrival until the pod was done with the request.
-    pub sojourn: Histogram<u64>,
+    /// Time from arrival until the pod was done with the request; nothing if it never was.
+    pub sojourn: Option<Histogram<u64>>,
     /// Sum of the same, exact.
     pub sojourn_sum_ns: u128,
     /// Sum of the squares in square nanoseconds, exact, for the variance.

@@ -27,10 +27,9 @@ impl Domain<'_> {
         workload: WorkloadId,
         context: &mut Clock<'_, Self>,
     ) {
-        for index in 0..self.services.len() {
-            if self.services[index].backends.contains(&workload) {
-                self.endpoints_changed(ServiceId::from(index), context);
-            }
+        for position in 0..self.workloads[workload.index()].services.len() {
+            let service = self.workloads[workload.index()].services[position];
+            self.endpoints_changed(service, context);
         }
     }
 

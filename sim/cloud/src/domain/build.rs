@@ -143,6 +143,11 @@ impl<'t> Domain<'t> {
         let described = topology.cluster(id);
         let plan = &topology.clusters[id.index()];
         self.scheduler = Some(plan.scheduler.clone());
+        let mut replicas = vec![0; described.workloads.len()];
+        let placed = plan.pods.iter().map(|pod| pod.workload);
+        for workload in placed.chain(plan.pending.iter().map(|(workload, _)| *workload)) {
+            replicas[workload.index()] += 1;
+        }
         for (index, workload) in described.workloads.iter().enumerate() {
             let id = WorkloadId::from(index);
             let name = format!(
@@ -150,14 +155,13 @@ impl<'t> Domain<'t> {
                 described.name, workload.kind, workload.namespace, workload.name
             );
             let stream = |what: &str| Stream::new(self.seed, &format!("{what} of {name}"));
-            let running = plan.pods.iter().filter(|pod| pod.workload == id).count() as u32;
-            let pending = plan.pending.iter().filter(|(pod, _)| *pod == id).count() as u32;
             self.workloads.push(WorkloadState {
                 service_times: stream("service times"),
                 calls: stream("calls"),
-                replicas: running + pending,
+                replicas: replicas[index],
                 pods: Vec::new(),
                 pending: Vec::new(),
+                services: Vec::new(),
                 controller: ControllerState::new(workload.rollout),
             });
             self.add_revision(id, &workload.template);
@@ -177,8 +181,7 @@ impl<'t> Domain<'t> {
         for (index, proxy) in described.proxies.iter().enumerate() {
             let name = format!("backends of {}/{}", described.name, proxy.name);
             let stream = Stream::new(self.seed, &name);
-            self.proxies
-                .push(ProxyState::new(described.services.len(), stream));
+            self.proxies.push(ProxyState::new(stream));
             self.set_routes(ProxyId::from(index), &proxy.routes);
         }
     }
@@ -186,12 +189,16 @@ impl<'t> Domain<'t> {
     fn add_services(&mut self, id: ClusterId) {
         let topology = self.topology;
         let described = topology.cluster(id);
-        for service in &described.services {
+        for (index, service) in described.services.iter().enumerate() {
             let name = format!("{}/{}/{}", described.name, service.namespace, service.name);
-            let pods = (0..).zip(&self.pods);
-            let ready =
-                pods.filter(|(_, pod)| pod.ready && service.backends.contains(&pod.workload));
-            let ready = ready.map(|(pod, _)| pod).collect();
+            let mut ready = Vec::new();
+            for workload in &service.backends {
+                let backend = &mut self.workloads[workload.index()];
+                backend.services.push(ServiceId::from(index));
+                let pods = backend.pods.iter().copied();
+                ready.extend(pods.filter(|&pod| self.pods[pod as usize].ready));
+            }
+            ready.sort_unstable();
             self.services.push(ServiceState {
                 backends: &service.backends,
                 stream: Stream::new(self.seed, &format!("endpoints of {name}")),
@@ -230,7 +237,7 @@ impl<'t> Domain<'t> {
                 zone: node.zone.0,
                 cordoned: node.unschedulable,
                 images: NodeImages::default(),
-                view: View::new(described.services.len()),
+                view: View::default(),
                 kube_proxy: KubeProxy::settled(described.kubernetes_minor, Time::ZERO, full),
                 heartbeat: Heartbeat::new(renewed),
                 wire: Wire::default(),

@@ -10,6 +10,9 @@ const KUBERNETES_1_20: &str =
 /// Where the scheduler's plugins get their weights.
 const SCHEDULER_WEIGHTS: &str = "kubernetes/kubernetes pkg/scheduler/apis/config/v1/default_plugins.go, the same in 1.23 and 1.35";
 
+/// How many nodes the scheduler looks at.
+const SCHEDULER_SAMPLING: &str = "kubernetes/kubernetes pkg/scheduler/schedule_one.go, numFeasibleNodesToFind; kubernetes.io, Scheduler Performance Tuning";
+
 facts! {
     /// Minor version of a cluster that does not say its own.
     KUBERNETES_MINOR: u32 = 33, "", "kubernetes.minor-version", "hybridsim", "0.1",
@@ -139,6 +142,18 @@ facts! {
     /// What scoring counts for a pod that requests no memory.
     SCHEDULER_MEMORY_BYTES_UNSET: u64 = 200 << 20, "bytes",
         "kubernetes.scheduler.memory-unset", "kube-scheduler", "all", Source, KUBERNETES_1_20;
+    /// With fewer nodes all are looked at, and never are fewer nodes enough.
+    SCHEDULER_NODES_LEAST: u32 = 100, "nodes", "kubernetes.scheduler.nodes-least",
+        "kube-scheduler", "1.12 and later", Source, SCHEDULER_SAMPLING;
+    /// Share of a small cluster's nodes that is enough to choose among.
+    SCHEDULER_NODES_PERCENT: u32 = 50, "%", "kubernetes.scheduler.nodes-percent",
+        "kube-scheduler", "1.14 and later", Source, SCHEDULER_SAMPLING;
+    /// With each so many nodes that share is one hundredth less.
+    SCHEDULER_NODES_PER_PERCENT: u32 = 125, "nodes", "kubernetes.scheduler.nodes-per-percent",
+        "kube-scheduler", "1.14 and later", Source, SCHEDULER_SAMPLING;
+    /// Least share of a cluster's nodes that is enough to choose among.
+    SCHEDULER_NODES_PERCENT_LEAST: u32 = 5, "%", "kubernetes.scheduler.nodes-percent-least",
+        "kube-scheduler", "1.14 and later", Source, SCHEDULER_SAMPLING;
     /// Weight of preferring nodes with much left (NodeResourcesFit, LeastAllocated).
     SCHEDULER_WEIGHT_LEAST_ALLOCATED: u64 = 1, "", "kubernetes.scheduler.weight.least-allocated",
         "kube-scheduler", "1.23 and later", Source,

@@ -39,9 +39,9 @@ pub(super) struct StationMeter {
     lost: u64,
     started: u64,
     waited: u64,
-    wait: Histogram<u64>,
+    wait: Option<Histogram<u64>>,
     wait_sum_ns: u128,
-    sojourn: Histogram<u64>,
+    sojourn: Option<Histogram<u64>>,
     sojourn_sum_ns: u128,
     sojourn_square_sum_ns2: u128,
 }
@@ -74,9 +74,9 @@ impl StationMeter {
             lost: 0,
             started: 0,
             waited: 0,
-            wait: histogram(),
+            wait: None,
             wait_sum_ns: 0,
-            sojourn: histogram(),
+            sojourn: None,
             sojourn_sum_ns: 0,
             sojourn_square_sum_ns2: 0,
         }
@@ -158,7 +158,7 @@ impl StationMeter {
         self.started += 1;
         self.waited += u64::from(!wait.is_zero());
         self.wait_sum_ns += u128::from(wait.as_nanos());
-        record(&mut self.wait, wait);
+        record(self.wait.get_or_insert_with(histogram), wait);
     }
 
     pub(super) fn finished(&mut self, now: Time, arrived: Time, lost: bool) {
@@ -180,7 +180,7 @@ impl StationMeter {
         self.sojourn_sum_ns += u128::from(sojourn.as_nanos());
         let nanoseconds = u128::from(sojourn.as_nanos());
         self.sojourn_square_sum_ns2 += nanoseconds * nanoseconds;
-        record(&mut self.sojourn, sojourn);
+        record(self.sojourn.get_or_insert_with(histogram), sojourn);
     }
 
     pub(super) fn busy(&mut self, now: Time, change: i64) {
@@ -238,9 +238,9 @@ impl StationMeter {
             lost: self.lost,
             started: self.started,
             waited: self.waited,
-            wait: std::mem::replace(&mut self.wait, histogram()),
+            wait: self.wait.take(),
             wait_sum_ns: self.wait_sum_ns,
-            sojourn: std::mem::replace(&mut self.sojourn, histogram()),
+            sojourn: self.sojourn.take(),
             sojourn_sum_ns: self.sojourn_sum_ns,
             sojourn_square_sum_ns2: self.sojourn_square_sum_ns2,
             in_system_ns: self.in_system.measured,

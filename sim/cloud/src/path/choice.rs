@@ -208,7 +208,10 @@ impl Domain<'_> {
     /// The version of a service's endpoints that the rules of a node are made from.
     fn known_version(&self, node: Option<u32>, service: ServiceId) -> u32 {
         match node {
-            Some(node) => self.nodes[node as usize].view.version(service),
+            Some(node) => {
+                let view = &self.nodes[node as usize].view;
+                view.version(&self.endpoint_log, service)
+            }
             None => self.endpoint_log.newest_version(service),
         }
     }

@@ -41,11 +41,11 @@ pub(crate) struct ProxyState<'t> {
 }
 
 impl<'t> ProxyState<'t> {
-    pub(crate) fn new(services: usize, stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         ProxyState {
             routes: &[],
             plans: Vec::new(),
-            view: View::new(services),
+            view: View::default(),
             stream,
             turns: std::collections::BTreeMap::new(),
         }

@@ -140,7 +140,7 @@ impl Reader<'_> {
         let set = match self.domain.nodes.get(node as usize) {
             Some(state) => {
                 let log = &self.domain.endpoint_log;
-                log.version(id, state.view.version(id)).clone()
+                log.version(id, state.view.version(log, id)).clone()
             }
             None => EndpointSet {
                 pods: self.domain.services[id.index()].ready.clone(),

@@ -3,6 +3,7 @@
 use super::tally::part;
 use super::traffic::quantiles;
 use super::{Study, seconds};
+use crate::meter::histogram;
 use crate::record::WorkloadRecord;
 use crate::scenario::{ClusterId, WorkloadId, WorkloadKind};
 use crate::summary::WorkloadSummary;
@@ -160,13 +161,13 @@ impl<'a> Across<'a> {
 
     fn quantiles(
         &self,
-        histogram: impl Fn(&'a WorkloadRecord) -> &'a Histogram<u64>,
+        of: impl Fn(&'a WorkloadRecord) -> &'a Option<Histogram<u64>>,
         probabilities: &[f64],
     ) -> Vec<Estimate> {
-        let histograms: Vec<&Histogram<u64>> = self
-            .records
-            .iter()
-            .map(|record| histogram(record))
+        let nothing = histogram();
+        let records = self.records.iter();
+        let histograms: Vec<&Histogram<u64>> = records
+            .map(|record| of(record).as_ref().unwrap_or(&nothing))
             .collect();
         quantiles(&histograms, probabilities, self.confidence)
     }

@@ -9,7 +9,9 @@
 //!
 //! Leaves out: preferred affinity and affinity to other pods, images, volumes, host ports,
 //! other resources, `minDomains` and other policies of spread than the default ones,
-//! priorities and preemption, and the sampling of nodes in clusters of 100 nodes and more.
+//! priorities and preemption.
+//! In clusters of more than 100 nodes the search ends when enough nodes have been found, and the
+//! next one begins where it ended; nodes of different zones take turns in it.
 //! Where kube-scheduler draws among nodes of equal score, the one with the fewest pods is
 //! taken, and the first of those in the cluster's order, so that the same pods always meet
 //! the same nodes.
@@ -23,33 +25,85 @@
 mod class;
 mod filter;
 mod labels;
+mod sampling;
 mod score;
 #[cfg(test)]
 mod tests;
+mod world;
 
 pub(crate) use filter::Unschedulable;
 
 use crate::scenario::{Cluster, Resources, WorkloadId, WorkloadKind};
-use class::{Class, Domains};
+use class::{Class, Crowd, Domains};
 use labels::LabelledNode;
+use sampling::Search;
+use std::sync::Arc;
 
 /// The pods of a cluster as its scheduler counts them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scheduler {
     nodes: Vec<NodeState>,
-    classes: Vec<Class>,
-    /// Pods of each workload on each node: a row per node.
-    bound: Vec<u32>,
-    /// Those of them that have been told to end: spread no longer counts them.
-    ending: Vec<u32>,
+    classes: Arc<Vec<Class>>,
+    /// Where the pods of each workload are.
+    bound: Vec<Bound>,
     /// Node labels that some rule uses as a topology.
-    topologies: Vec<Domains>,
+    topologies: Arc<Vec<Domains>>,
+    search: Search,
+}
+
+/// The nodes that have pods of a workload, ascending.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Bound(Vec<Held>);
+
+/// Pods of a workload on a node; at least one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Held {
+    node: u32,
+    pods: u32,
+    /// Those of them that have been told to end: spread no longer counts them.
+    ending: u32,
+}
+
+impl Bound {
+    fn position(&self, node: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&node, |held| held.node)
+    }
+
+    fn get_mut(&mut self, node: u32) -> Option<&mut Held> {
+        self.position(node).ok().map(|at| &mut self.0[at])
+    }
+
+    fn has(&self, node: u32) -> bool {
+        self.position(node).is_ok()
+    }
+
+    fn add(&mut self, node: u32) {
+        match self.position(node) {
+            Ok(at) => self.0[at].pods += 1,
+            Err(at) => {
+                let (pods, ending) = (1, 0);
+                self.0.insert(at, Held { node, pods, ending });
+            }
+        }
+    }
+
+    /// Takes one away, and says whether there was one.
+    fn take(&mut self, node: u32) -> bool {
+        let Ok(at) = self.position(node) else {
+            return false;
+        };
+        self.0[at].pods -= 1;
+        if self.0[at].pods == 0 {
+            self.0.remove(at);
+        }
+        true
+    }
 }
 
 /// What the scheduler knows about a node.
 #[derive(Clone, Debug, PartialEq)]
 struct NodeState {
-    node: LabelledNode,
+    node: Arc<LabelledNode>,
     /// Heard of lately; the node controller taints it otherwise.
     available: bool,
     /// Sum of its pods' requests.
@@ -63,39 +117,24 @@ struct NodeState {
 impl Scheduler {
     /// The empty cluster, all nodes available.
     pub(crate) fn new(cluster: &Cluster) -> Self {
-        let nodes: Vec<_> = cluster
-            .nodes
-            .iter()
-            .map(|node| NodeState {
-                node: LabelledNode::new(cluster, node),
-                available: true,
-                requested: Resources::default(),
-                counted: Resources::default(),
-                pods: 0,
-            })
+        let nodes = cluster.nodes.iter();
+        let labelled: Vec<_> = nodes
+            .map(|node| Arc::new(LabelledNode::new(cluster, node)))
             .collect();
-        let mut topologies = Vec::new();
-        let classes: Vec<_> = cluster
-            .workloads
-            .iter()
-            .enumerate()
-            .map(|(index, workload)| {
-                let nodes = nodes.iter().map(|state| &state.node);
-                Class::new(
-                    cluster,
-                    WorkloadId::from(index),
-                    workload,
-                    nodes,
-                    &mut topologies,
-                )
-            })
-            .collect();
+        let (classes, topologies) = class::all(cluster, &labelled);
+        let nodes = labelled.into_iter().map(|node| NodeState {
+            node,
+            available: true,
+            requested: Resources::default(),
+            counted: Resources::default(),
+            pods: 0,
+        });
         Scheduler {
-            bound: vec![0; nodes.len() * classes.len()],
-            ending: vec![0; nodes.len() * classes.len()],
-            nodes,
-            classes,
-            topologies,
+            nodes: nodes.collect(),
+            bound: vec![Bound::default(); classes.len()],
+            classes: Arc::new(classes),
+            topologies: Arc::new(topologies),
+            search: Search::new(cluster.nodes.iter().map(|node| node.zone)),
         }
     }
 
@@ -107,13 +146,13 @@ impl Scheduler {
     /// # Panics
     /// If the workload consists of machines outside the cluster's nodes.
     pub(crate) fn place(&mut self, workload: WorkloadId) -> Result<u32, Unschedulable> {
-        let class = &self.classes[workload.index()];
+        let kind = self.classes[workload.index()].kind;
         assert!(
-            class.kind != WorkloadKind::External,
+            kind != WorkloadKind::External,
             "machines outside the cluster are not placed"
         );
         let candidates = self.filter(workload)?;
-        let node = if class.kind == WorkloadKind::DaemonSet {
+        let node = if kind == WorkloadKind::DaemonSet {
             candidates[0]
         } else {
             self.best(workload, &candidates)
@@ -125,7 +164,8 @@ impl Scheduler {
     /// A pod of `workload` on `node` has been told to end. It keeps its place there until it is
     /// released by [`Scheduler::release_ended`].
     pub(crate) fn end(&mut self, node: u32, workload: WorkloadId) {
-        self.ending[node as usize * self.classes.len() + workload.index()] += 1;
+        let held = self.bound[workload.index()].get_mut(node);
+        held.expect("pods that end are bound").ending += 1;
     }
 
     /// Takes one pod of `workload` that had been told to end off `node`.
@@ -133,9 +173,10 @@ impl Scheduler {
     /// # Panics
     /// If there is none.
     pub(crate) fn release_ended(&mut self, node: u32, workload: WorkloadId) {
-        let ending = &mut self.ending[node as usize * self.classes.len() + workload.index()];
-        assert!(*ending > 0, "no ending pod of {workload:?} on node {node}");
-        *ending -= 1;
+        let held = self.bound[workload.index()].get_mut(node);
+        let held = held.filter(|held| held.ending > 0);
+        let held = held.unwrap_or_else(|| panic!("no ending pod of {workload:?} on node {node}"));
+        held.ending -= 1;
         self.release(node, workload);
     }
 
@@ -144,9 +185,8 @@ impl Scheduler {
     /// # Panics
     /// If there is none.
     pub(crate) fn release(&mut self, node: u32, workload: WorkloadId) {
-        let bound = &mut self.bound[node as usize * self.classes.len() + workload.index()];
-        assert!(*bound > 0, "no pod of {workload:?} on node {node}");
-        *bound -= 1;
+        let was_there = self.bound[workload.index()].take(node);
+        assert!(was_there, "no pod of {workload:?} on node {node}");
         let class = &self.classes[workload.index()];
         let state = &mut self.nodes[node as usize];
         state.pods -= 1;
@@ -161,7 +201,7 @@ impl Scheduler {
 
     /// Cordons a node, or takes the cordon away.
     pub(crate) fn set_cordoned(&mut self, node: u32, cordoned: bool) {
-        self.nodes[node as usize].node.unschedulable = cordoned;
+        Arc::make_mut(&mut self.nodes[node as usize].node).unschedulable = cordoned;
     }
 
     /// The nodes that a DaemonSet wants a pod on, ascending: those whose labels and taints
@@ -175,7 +215,7 @@ impl Scheduler {
     }
 
     fn bind(&mut self, node: usize, workload: WorkloadId) {
-        self.bound[node * self.classes.len() + workload.index()] += 1;
+        self.bound[workload.index()].add(node as u32);
         let class = &self.classes[workload.index()];
         let state = &mut self.nodes[node];
         state.pods += 1;
@@ -183,17 +223,16 @@ impl Scheduler {
         add(&mut state.counted, class.counted);
     }
 
-    /// Pods of these workloads on a node that have not been told to end.
-    fn staying(&self, node: usize, workloads: &[WorkloadId]) -> u32 {
-        let row = &self.ending[node * self.classes.len()..];
-        let ending = workloads.iter().map(|workload| row[workload.index()]);
-        self.count(node, workloads) - ending.sum::<u32>()
+    /// The nodes that have pods of a crowd: a node comes up once for each of its workloads there.
+    fn crowd(&self, crowd: &Crowd) -> impl Iterator<Item = Held> {
+        let bound = crowd.workloads.iter().map(|id| &self.bound[id.index()]);
+        bound.flat_map(|bound| bound.0.iter().copied())
     }
 
-    /// Pods of these workloads on a node.
-    fn count(&self, node: usize, workloads: &[WorkloadId]) -> u32 {
-        let row = &self.bound[node * self.classes.len()..];
-        workloads.iter().map(|workload| row[workload.index()]).sum()
+    /// The same, with only the pods that have not been told to end.
+    fn staying(&self, crowd: &Crowd) -> impl Iterator<Item = (usize, u32)> {
+        let crowd = self.crowd(crowd);
+        crowd.map(|held| (held.node as usize, held.pods - held.ending))
     }
 }
 

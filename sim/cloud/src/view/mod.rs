@@ -1,8 +1,8 @@
 //! Versioned views: what a data-plane element knows of a service's endpoints.
 //!
-//! A cluster keeps one log of published endpoint sets; each element's [`View`] is a position
-//! in that log plus, per service, the version it acts on. Applying an older version is a
-//! no-op, so a view never goes back. A view does not know who published.
+//! A cluster keeps one log of published endpoint sets, which all its elements share; the
+//! [`View`] of each is a position in that log, and of every service it knows the version that was
+//! the newest there. A position never goes back. A view does not know who published.
 
 use crate::scenario::ServiceId;
 use engine::Time;
@@ -22,7 +22,6 @@ pub(crate) struct EndpointSet {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Publication {
     pub(crate) service: ServiceId,
-    pub(crate) version: u32,
     pub(crate) published: Time,
     pub(crate) changed: Time,
 }
@@ -30,8 +29,16 @@ pub(crate) struct Publication {
 /// Everything a cluster's API server has published about endpoints.
 #[derive(Debug)]
 pub(crate) struct EndpointLog {
-    versions: Vec<Vec<EndpointSet>>,
+    versions: Vec<Vec<Version>>,
     publications: Vec<Publication>,
+}
+
+/// A version of a service's endpoints.
+#[derive(Debug)]
+struct Version {
+    set: EndpointSet,
+    /// Position in the log from which on it is known.
+    known_from: usize,
 }
 
 impl EndpointLog {
@@ -41,11 +48,12 @@ impl EndpointLog {
             versions: initial
                 .into_iter()
                 .map(|pods| {
-                    vec![EndpointSet {
+                    let set = EndpointSet {
                         pods,
                         leaving: Vec::new(),
                         changed: Time::ZERO,
-                    }]
+                    };
+                    vec![Version { set, known_from: 0 }]
                 })
                 .collect(),
             publications: Vec::new(),
@@ -54,8 +62,7 @@ impl EndpointLog {
 
     /// The newest set of a service.
     pub(crate) fn newest(&self, service: ServiceId) -> &EndpointSet {
-        let versions = &self.versions[service.index()];
-        &versions[versions.len() - 1]
+        self.version(service, self.newest_version(service))
     }
 
     /// Publishes a set, unless it equals the newest one. Says whether it did.
@@ -64,22 +71,21 @@ impl EndpointLog {
         if (&newest.pods, &newest.leaving) == (&set.pods, &set.leaving) {
             return false;
         }
-        let changed = set.changed;
-        let versions = &mut self.versions[service.index()];
-        let version = versions.len() as u32;
-        versions.push(set);
         self.publications.push(Publication {
             service,
-            version,
             published: now,
-            changed,
+            changed: set.changed,
+        });
+        self.versions[service.index()].push(Version {
+            set,
+            known_from: self.publications.len(),
         });
         true
     }
 
     /// A version of a service's set.
     pub(crate) fn version(&self, service: ServiceId, version: u32) -> &EndpointSet {
-        &self.versions[service.index()][version as usize]
+        &self.versions[service.index()][version as usize].set
     }
 
     /// The number of the newest version of a service's set.
@@ -98,46 +104,34 @@ impl EndpointLog {
     }
 }
 
-/// What one element knows.
-#[derive(Clone, Debug)]
+/// What one element knows; at first, the first version of each service.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct View {
     position: usize,
-    versions: Vec<u32>,
 }
 
 impl View {
-    /// Knows the first version of each of `services`.
-    pub(crate) fn new(services: usize) -> Self {
-        View {
-            position: 0,
-            versions: vec![0; services],
-        }
-    }
-
     /// The ready endpoints that this element knows.
     pub(crate) fn endpoints<'l>(&self, log: &'l EndpointLog, service: ServiceId) -> &'l [u32] {
-        &log.versions[service.index()][self.versions[service.index()] as usize].pods
+        &log.version(service, self.version(log, service)).pods
     }
 
     /// The version of a service's set that this element acts on.
-    pub(crate) fn version(&self, service: ServiceId) -> u32 {
-        self.versions[service.index()]
+    pub(crate) fn version(&self, log: &EndpointLog, service: ServiceId) -> u32 {
+        let mut versions = log.versions[service.index()].iter();
+        // Elements are seldom far behind: the newest are looked at first.
+        let known = versions.rposition(|version| version.known_from <= self.position);
+        known.expect("everybody knows the first version") as u32
     }
 
     /// Whether this element knows the newest version of a service.
     pub(crate) fn is_current(&self, log: &EndpointLog, service: ServiceId) -> bool {
-        self.versions[service.index()] as usize + 1 == log.versions[service.index()].len()
+        self.version(log, service) == log.newest_version(service)
     }
 
     /// How far in the log this element is.
     pub(crate) fn position(&self) -> usize {
         self.position
-    }
-
-    /// Applies a version; an older one than known is ignored.
-    pub(crate) fn apply(&mut self, service: ServiceId, version: u32) {
-        let known = &mut self.versions[service.index()];
-        *known = (*known).max(version);
     }
 
     /// Applies every publication up to `knows`, and calls `applied` for each.
@@ -151,7 +145,6 @@ impl View {
             if publication.published > knows {
                 break;
             }
-            self.apply(publication.service, publication.version);
             applied(publication);
             self.position += 1;
         }
@@ -166,7 +159,7 @@ mod tests {
     fn a_view_lags_and_never_goes_back() {
         let service = ServiceId(0);
         let mut log = EndpointLog::new(vec![vec![0, 1]]);
-        let mut view = View::new(1);
+        let mut view = View::default();
         let at = Time::from_nanos;
         let set = |pods: &[u32], leaving: &[u32], changed| EndpointSet {
             pods: pods.to_vec(),
@@ -179,11 +172,12 @@ mod tests {
         assert!(log.publish(service, set(&[1, 2], &[0], 15), at(20)));
         view.catch_up(&log, at(10), |_| ());
         assert_eq!(view.endpoints(&log, service), [1]);
-        view.apply(service, 0);
+        assert!(!view.is_current(&log, service));
+        view.catch_up(&log, at(5), |_| ());
         assert_eq!(
             view.endpoints(&log, service),
             [1],
-            "older versions are ignored"
+            "what is known is not forgotten"
         );
         let mut ages = Vec::new();
         view.catch_up(&log, at(30), |publication| ages.push(publication.changed));

@@ -2,12 +2,12 @@
 //! allow, and which workloads' pods its spread and its anti-affinity count.
 
 use super::labels::{self, HOSTNAME, LabelledNode, ZONE};
+use super::world::World;
 use crate::facts;
 use crate::scenario::{
-    Cluster, Placement, Resources, SpreadConstraint, TaintEffect, Toleration, Workload, WorkloadId,
-    WorkloadKind,
+    Cluster, Placement, Resources, TaintEffect, Toleration, Workload, WorkloadId, WorkloadKind,
 };
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The domains of one node label.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ pub(super) struct Class {
     /// Requests, with an assumption for what is not requested; only for scores.
     pub(super) counted: Resources,
     /// For each node, whether node selector and node affinity allow it.
-    pub(super) selected: Vec<bool>,
+    pub(super) selected: Arc<Vec<bool>>,
     /// Constraints that must hold.
     pub(super) spread_required: Vec<Spread>,
     /// Constraints that should hold.
@@ -71,60 +71,47 @@ pub(super) struct Class {
 }
 
 impl Class {
-    pub(super) fn new<'a>(
-        cluster: &Cluster,
-        id: WorkloadId,
-        workload: &Workload,
-        nodes: impl Iterator<Item = &'a LabelledNode> + Clone,
-        topologies: &mut Vec<Domains>,
-    ) -> Self {
+    /// One with everything but [`Class::avoided_by`], which others say.
+    pub(super) fn new(id: WorkloadId, world: &mut World<'_>) -> Self {
+        let cluster = world.cluster;
+        let workload = &cluster.workloads[id.index()];
         let placement = &workload.template.placement;
-        let mut topology = |key: &str| topology_of(topologies, key, nodes.clone());
-        let (required, preferred): (Vec<_>, Vec<_>) = placement
-            .spread
-            .iter()
-            .partition(|constraint| constraint.required);
-        let mut spreads = |constraints: Vec<&SpreadConstraint>| -> Vec<Spread> {
+        let mut spreads = |required| -> Vec<Spread> {
+            let constraints = placement.spread.iter();
             constraints
-                .into_iter()
+                .filter(|constraint| constraint.required == required)
                 .map(|constraint| Spread {
                     crowd: Crowd {
-                        topology: topology(&constraint.topology_key),
-                        workloads: selected_workloads(cluster, workload, &constraint.selector),
+                        topology: world.topology(&constraint.topology_key),
+                        workloads: world.matching(&workload.namespace, &constraint.selector),
                     },
                     counts_itself: labels::selects(&constraint.selector, &placement.labels),
                     skew_max: constraint.skew_max,
                 })
                 .collect()
         };
-        let spread_required = spreads(required);
-        let mut spread_preferred = spreads(preferred);
+        let spread_required = spreads(true);
+        let mut spread_preferred = spreads(false);
         let spread_needs_labels = !placement.spread.is_empty();
         if placement.spread.is_empty() {
-            spread_preferred = default_spread(cluster, id, workload, &mut topology);
+            spread_preferred = default_spread(id, world);
         }
-        let avoids = placement
-            .anti_affinity
-            .iter()
-            .map(|term| Crowd {
-                topology: topology(&term.topology_key),
-                workloads: selected_workloads(cluster, workload, &term.selector),
-            })
-            .collect();
+        let terms = placement.anti_affinity.iter();
+        let avoids = terms.map(|term| Crowd {
+            topology: world.topology(&term.topology_key),
+            workloads: world.matching(&workload.namespace, &term.selector),
+        });
         Class {
             kind: workload.kind,
             placement: placement.clone(),
             tolerations: tolerations(workload),
             counted: counted(placement.requests),
-            selected: nodes
-                .clone()
-                .map(|node| selected(placement, node))
-                .collect(),
             spread_required,
             spread_preferred,
             spread_needs_labels,
-            avoids,
-            avoided_by: avoiders(cluster, workload, &mut topology),
+            avoids: avoids.collect(),
+            avoided_by: Vec::new(),
+            selected: world.selected(placement),
         }
     }
 
@@ -174,12 +161,6 @@ fn tolerations(workload: &Workload) -> Vec<Toleration> {
     tolerations
 }
 
-fn selected(placement: &Placement, node: &LabelledNode) -> bool {
-    labels::selects(&placement.node_selector, &node.labels)
-        && (placement.node_affinity.is_empty()
-            || labels::one_term_holds(&placement.node_affinity, &node.labels))
-}
-
 fn counted(requests: Resources) -> Resources {
     let or = |request, assumed| if request == 0 { assumed } else { request };
     Resources {
@@ -191,36 +172,11 @@ fn counted(requests: Resources) -> Resources {
     }
 }
 
-/// Workloads of the namespace of `workload` whose pods the selector matches.
-fn selected_workloads(
-    cluster: &Cluster,
-    workload: &Workload,
-    selector: &BTreeMap<String, String>,
-) -> Vec<WorkloadId> {
-    workloads_where(cluster, |other| {
-        other.namespace == workload.namespace
-            && labels::selects(selector, &other.template.placement.labels)
-    })
-}
-
-fn workloads_where(cluster: &Cluster, matches: impl Fn(&Workload) -> bool) -> Vec<WorkloadId> {
-    let workloads = cluster.workloads.iter().enumerate();
-    workloads
-        .filter(|(_, workload)| matches(workload))
-        .map(|(index, _)| WorkloadId::from(index))
-        .collect()
-}
-
 /// The constraints of pods without any: a controller's pods are spread among themselves, bare
 /// pods among those that share all their services, and bare pods without a service not at all.
-fn default_spread(
-    cluster: &Cluster,
-    id: WorkloadId,
-    workload: &Workload,
-    topology: &mut impl FnMut(&str) -> usize,
-) -> Vec<Spread> {
-    let workloads = match workload.kind {
-        WorkloadKind::Pod => companions(cluster, id),
+fn default_spread(id: WorkloadId, world: &mut World<'_>) -> Vec<Spread> {
+    let workloads = match world.cluster.workloads[id.index()].kind {
+        WorkloadKind::Pod => world.companions(id),
         _ => vec![id],
     };
     if workloads.is_empty() {
@@ -232,7 +188,7 @@ fn default_spread(
     ]
     .map(|(key, skew_max)| Spread {
         crowd: Crowd {
-            topology: topology(key),
+            topology: world.topology(key),
             workloads: workloads.clone(),
         },
         counts_itself: true,
@@ -241,66 +197,24 @@ fn default_spread(
     .into()
 }
 
-/// Workloads that stand behind every service that `id` stands behind.
-fn companions(cluster: &Cluster, id: WorkloadId) -> Vec<WorkloadId> {
-    let mut services = cluster
-        .services
-        .iter()
-        .filter(|service| service.backends.contains(&id))
-        .map(|service| &service.backends);
-    let Some(first) = services.next() else {
-        return Vec::new();
-    };
-    services.fold(first.clone(), |common, backends| {
-        let both = common.into_iter();
-        both.filter(|workload| backends.contains(workload))
-            .collect()
-    })
-}
-
-/// For each anti-affinity term of any workload that is about `workload`: whose, and where.
-fn avoiders(
-    cluster: &Cluster,
-    workload: &Workload,
-    topology: &mut impl FnMut(&str) -> usize,
-) -> Vec<Crowd> {
-    let mut crowds = Vec::new();
-    for (index, other) in cluster.workloads.iter().enumerate() {
-        for term in &other.template.placement.anti_affinity {
-            if other.namespace == workload.namespace
-                && labels::selects(&term.selector, &workload.template.placement.labels)
-            {
-                crowds.push(Crowd {
-                    topology: topology(&term.topology_key),
-                    workloads: vec![WorkloadId::from(index)],
+/// Classes of all workloads of a cluster, and the topologies that they speak of.
+pub(super) fn all(cluster: &Cluster, nodes: &[Arc<LabelledNode>]) -> (Vec<Class>, Vec<Domains>) {
+    let mut world = World::new(cluster, nodes);
+    let ids = (0..cluster.workloads.len()).map(WorkloadId::from);
+    let mut classes: Vec<Class> = ids.map(|id| Class::new(id, &mut world)).collect();
+    for avoider in 0..classes.len() {
+        for Crowd {
+            topology,
+            workloads,
+        } in classes[avoider].avoids.clone()
+        {
+            for avoided in workloads {
+                classes[avoided.index()].avoided_by.push(Crowd {
+                    topology,
+                    workloads: vec![WorkloadId::from(avoider)],
                 });
             }
         }
     }
-    crowds
-}
-
-/// Position of the topology of a label, added if it is new.
-fn topology_of<'a>(
-    topologies: &mut Vec<Domains>,
-    key: &str,
-    nodes: impl Iterator<Item = &'a LabelledNode>,
-) -> usize {
-    if let Some(position) = topologies.iter().position(|topology| topology.key == key) {
-        return position;
-    }
-    let mut numbers = BTreeMap::new();
-    let of_node = nodes
-        .map(|node| {
-            let value = node.labels.get(key)?;
-            let next = numbers.len();
-            Some(*numbers.entry(value).or_insert(next))
-        })
-        .collect();
-    topologies.push(Domains {
-        key: key.to_owned(),
-        of_node,
-        count: numbers.len(),
-    });
-    topologies.len() - 1
+    (classes, world.topologies)
 }

@@ -1,7 +1,7 @@
 //! Which nodes can take a pod at all, and what keeps it off the others.
 
 use super::class::{Class, Crowd, Domains, Spread};
-use super::{NodeState, Scheduler};
+use super::{NodeState, Scheduler, sampling};
 use crate::scenario::{WorkloadId, WorkloadKind};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unschedulable {
     nodes: usize,
-    reasons: BTreeMap<Reason, u32>,
+    /// By their texts.
+    reasons: BTreeMap<String, u32>,
 }
 
 impl fmt::Display for Unschedulable {
@@ -36,11 +37,11 @@ impl fmt::Display for Unschedulable {
 }
 
 /// What keeps a pod off a node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason<'s> {
     Cordoned,
     OtherNodeName,
-    Taint { key: String, value: String },
+    Taint { key: &'s str, value: &'s str },
     NodeAffinity,
     PodsMax,
     Cpu,
@@ -51,7 +52,7 @@ pub(super) enum Reason {
     AntiAffinityOfOthers,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Reason::Cordoned => "node(s) were unschedulable",
@@ -77,88 +78,128 @@ impl fmt::Display for Reason {
 }
 
 impl Scheduler {
-    /// The nodes that can take one more pod of `workload`, ascending, at least one.
-    pub(super) fn filter(&self, workload: WorkloadId) -> Result<Vec<usize>, Unschedulable> {
+    /// Nodes that can take one more pod of `workload`, at least one: as many as are enough, or of
+    /// a DaemonSet the first.
+    pub(super) fn filter(&mut self, workload: WorkloadId) -> Result<Vec<usize>, Unschedulable> {
         let class = &self.classes[workload.index()];
         let crowded = Crowded::new(self, class);
-        let mut reasons = BTreeMap::new();
         let mut candidates = Vec::new();
-        for (index, state) in self.nodes.iter().enumerate() {
-            let against = self.against(class, workload, index, state, &crowded);
-            if against.is_empty() {
-                candidates.push(index);
+        if class.kind == WorkloadKind::DaemonSet {
+            let takes = |node: &usize| self.takes(class, workload, *node, &crowded);
+            candidates.extend((0..self.nodes.len()).find(takes));
+        } else {
+            let enough = sampling::enough(self.nodes.len());
+            let mut looked_at = 0;
+            for node in self.search.nodes() {
+                looked_at += 1;
+                if self.takes(class, workload, node, &crowded) {
+                    candidates.push(node);
+                    if candidates.len() == enough {
+                        break;
+                    }
+                }
             }
-            for reason in against {
-                *reasons.entry(reason).or_insert(0) += 1;
-            }
+            self.search.advance(looked_at);
         }
         if candidates.is_empty() {
-            return Err(Unschedulable {
-                nodes: self.nodes.len(),
-                reasons,
-            });
+            return Err(self.reasons(workload));
         }
         Ok(candidates)
     }
 
-    /// What the first plugin that objects says against a node: only the plugin for resources
-    /// may have several reasons.
-    fn against(
+    fn takes(
         &self,
         class: &Class,
         workload: WorkloadId,
-        index: usize,
-        state: &NodeState,
+        node: usize,
         crowded: &Crowded<'_>,
-    ) -> Vec<Reason> {
+    ) -> bool {
+        let mut takes = true;
+        let state = &self.nodes[node];
+        self.against(class, workload, node, state, crowded, |_| takes = false);
+        takes
+    }
+
+    /// What is wrong with the nodes for a pod that none takes.
+    fn reasons(&self, workload: WorkloadId) -> Unschedulable {
+        let class = &self.classes[workload.index()];
+        let crowded = Crowded::new(self, class);
+        let mut reasons = BTreeMap::new();
+        for (index, state) in self.nodes.iter().enumerate() {
+            self.against(class, workload, index, state, &crowded, |reason| {
+                *reasons.entry(reason.to_string()).or_insert(0) += 1;
+            });
+        }
+        Unschedulable {
+            nodes: self.nodes.len(),
+            reasons,
+        }
+    }
+
+    /// Tells what the first plugin that objects says against a node: only the plugin for
+    /// resources may have several reasons.
+    fn against<'s>(
+        &'s self,
+        class: &Class,
+        workload: WorkloadId,
+        index: usize,
+        state: &'s NodeState,
+        crowded: &Crowded<'_>,
+        mut tell: impl FnMut(Reason<'s>),
+    ) {
         if !state.available {
             // The node controller's taint; it is never tolerated here, so that no pod starts
             // on a machine that is gone.
-            return vec![Reason::Taint {
-                key: "node.kubernetes.io/unreachable".to_owned(),
-                value: String::new(),
-            }];
+            return tell(Reason::Taint {
+                key: "node.kubernetes.io/unreachable",
+                value: "",
+            });
         }
         if class.stopped_by_cordon(&state.node) {
-            return vec![Reason::Cordoned];
+            return tell(Reason::Cordoned);
         }
         if !class.named(&state.node) {
-            return vec![Reason::OtherNodeName];
+            return tell(Reason::OtherNodeName);
         }
         if let Some((key, value)) = class.untolerated(&state.node) {
-            let (key, value) = (key.to_owned(), value.to_owned());
-            return vec![Reason::Taint { key, value }];
+            return tell(Reason::Taint { key, value });
         }
         // The DaemonSet controller aims each pod at one node by its affinity.
         let aimed_elsewhere =
-            class.kind == WorkloadKind::DaemonSet && self.count(index, &[workload]) > 0;
+            class.kind == WorkloadKind::DaemonSet && self.bound[workload.index()].has(index as u32);
         if !class.selected[index] || aimed_elsewhere {
-            return vec![Reason::NodeAffinity];
+            return tell(Reason::NodeAffinity);
         }
-        let full = lacking(class, state);
-        if !full.is_empty() {
-            return full;
+        if !lacking(class, state, &mut tell)
+            && let Some(reason) = crowded.against(index)
+        {
+            tell(reason);
         }
-        crowded.against(index).into_iter().collect()
     }
 }
 
-/// What a node has too little of.
-fn lacking(class: &Class, state: &NodeState) -> Vec<Reason> {
+/// Tells what a node has too little of, and says whether there is anything.
+fn lacking<'s>(class: &Class, state: &NodeState, tell: &mut impl FnMut(Reason<'s>)) -> bool {
     let (node, request) = (&state.node, class.placement.requests);
     let cpu = state.requested.cpu_milli + request.cpu_milli;
     let memory = state.requested.memory_bytes + request.memory_bytes;
-    let mut reasons = Vec::new();
-    if state.pods >= node.pods_max {
-        reasons.push(Reason::PodsMax);
+    let lacks = [
+        (state.pods >= node.pods_max, Reason::PodsMax),
+        (
+            request.cpu_milli > 0 && cpu > node.allocatable.cpu_milli,
+            Reason::Cpu,
+        ),
+        (
+            request.memory_bytes > 0 && memory > node.allocatable.memory_bytes,
+            Reason::Memory,
+        ),
+    ];
+    let mut lacks_any = false;
+    for (_, reason) in lacks.into_iter().filter(|(lacks, _)| *lacks) {
+        lacks_any = true;
+        tell(reason);
     }
-    if request.cpu_milli > 0 && cpu > node.allocatable.cpu_milli {
-        reasons.push(Reason::Cpu);
-    }
-    if request.memory_bytes > 0 && memory > node.allocatable.memory_bytes {
-        reasons.push(Reason::Memory);
-    }
-    reasons
+    lacks_any
 }
 
 /// What the other pods of the cluster say about the domains of a pod's rules.
@@ -206,7 +247,7 @@ impl<'a> Crowded<'a> {
         }
     }
 
-    fn against(&self, node: usize) -> Option<Reason> {
+    fn against(&self, node: usize) -> Option<Reason<'static>> {
         for SpreadCounts {
             spread,
             topology,
@@ -244,6 +285,9 @@ impl Scheduler {
     /// told to end do not count.
     fn spread_counts<'a>(&'a self, class: &'a Class) -> Vec<SpreadCounts<'a>> {
         let constraints = &class.spread_required;
+        if constraints.is_empty() {
+            return Vec::new();
+        }
         let topology = |spread: &Spread| &self.topologies[spread.crowd.topology];
         let counted: Vec<usize> = (0..self.nodes.len())
             .filter(|&node| class.selected[node])
@@ -257,8 +301,14 @@ impl Scheduler {
             let mut counts = vec![None; topology.count];
             for &node in &counted {
                 let domain = topology.of_node[node].expect("only labelled nodes are counted");
-                let pods = self.staying(node, &spread.crowd.workloads);
-                *counts[domain].get_or_insert(0) += pods;
+                counts[domain].get_or_insert(0);
+            }
+            for (node, pods) in self.staying(&spread.crowd) {
+                if counted.binary_search(&node).is_ok()
+                    && let Some(domain) = topology.of_node[node]
+                {
+                    *counts[domain].get_or_insert(0) += pods;
+                }
             }
             SpreadCounts {
                 spread,
@@ -274,9 +324,9 @@ impl Scheduler {
     fn occupied(&self, crowd: &Crowd) -> Occupied<'_> {
         let topology = &self.topologies[crowd.topology];
         let mut occupied = vec![false; topology.count];
-        for (node, domain) in topology.of_node.iter().enumerate() {
-            if let Some(domain) = domain {
-                occupied[*domain] |= self.count(node, &crowd.workloads) > 0;
+        for held in self.crowd(crowd) {
+            if let Some(domain) = topology.of_node[held.node as usize] {
+                occupied[domain] = true;
             }
         }
         Occupied { topology, occupied }

@@ -130,12 +130,12 @@ impl Scheduler {
             }
         }
         let mut counts = vec![0; topology.count];
-        for (node, domain) in topology.of_node.iter().enumerate() {
-            if let Some(domain) = *domain
+        for (node, pods) in self.staying(&spread.crowd) {
+            if let Some(domain) = topology.of_node[node]
                 && class.selected[node]
                 && takes_part(node)
             {
-                counts[domain] += self.staying(node, &spread.crowd.workloads);
+                counts[domain] += pods;
             }
         }
         let domains = if topology.is_hostname() {

@@ -670,6 +670,45 @@ fn assert_rules_hold(cluster: &Cluster, placed: &[Placed], (workload, node): Pla
     }
 }
 
+#[test]
+fn so_many_nodes_are_enough_to_choose_among() {
+    // Computed by hand from kubernetes.io, Scheduler Performance Tuning: all below 100, then
+    // 50 % less one hundredth for each 125 nodes, but never below 5 % nor below 100 nodes.
+    let expected = [
+        (0, 0),
+        (99, 99),
+        (100, 100),
+        (250, 120),
+        (1_000, 420),
+        (5_000, 500),
+        (6_000, 300),
+        (15_000, 750),
+    ];
+    for (nodes, enough) in expected {
+        assert_eq!(sampling::enough(nodes), enough, "{nodes} nodes");
+    }
+}
+
+#[test]
+fn a_search_begins_where_the_last_one_ended() {
+    let nodes = (0..300).map(|number| node(&format!("node-{number}"), 0));
+    let web = workload("web", resources(100, 0));
+    // 144 of 300 are enough: nodes 0 to 143, then 144 to 287, then 288 to 299 and 0 to 131.
+    assert_eq!(
+        nodes_of(&cluster(nodes.collect(), vec![web]), &[0; 3]),
+        [0, 144, 1]
+    );
+}
+
+#[test]
+fn zones_take_turns_in_a_search() {
+    let zones = [0, 0, 2, 1, 2].map(crate::scenario::ZoneId);
+    let mut search = Search::new(zones.into_iter());
+    assert_eq!(search.nodes().collect::<Vec<_>>(), [0, 2, 3, 1, 4]);
+    search.advance(7);
+    assert_eq!(search.nodes().collect::<Vec<_>>(), [3, 1, 4, 0, 2]);
+}
+
 proptest! {
     #[test]
     fn no_rule_is_broken_and_no_node_is_overcommitted(
