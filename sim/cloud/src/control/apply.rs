@@ -28,7 +28,7 @@ impl Domain<'_> {
                     self.reconcile(*workload, context);
                 }
                 Change::Template(workload, template) => {
-                    self.change_pods(*workload, template, context);
+                    self.change_pods(*workload, template, (entry, position as u32), context);
                 }
                 Change::Rollout(workload, rollout) => {
                     self.workloads[workload.index()].controller.rollout = *rollout;

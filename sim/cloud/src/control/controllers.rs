@@ -53,6 +53,8 @@ pub(crate) struct ControllerState<'t> {
 pub(crate) struct RevisionState<'t> {
     /// What its pods look like.
     pub(crate) template: &'t Template,
+    /// What the scheduler takes them for.
+    class: WorkloadId,
     /// Position among the partition's behaviours.
     pub(crate) behavior: u32,
     plan: Arc<Plan>,
@@ -97,12 +99,18 @@ pub(crate) fn is_deployed(kind: WorkloadKind) -> bool {
 
 impl<'t> Domain<'t> {
     /// Adds a revision of a workload's pods and gives its position.
-    pub(crate) fn add_revision(&mut self, workload: WorkloadId, template: &'t Template) -> u32 {
+    pub(crate) fn add_revision(
+        &mut self,
+        workload: WorkloadId,
+        template: &'t Template,
+        class: WorkloadId,
+    ) -> u32 {
         let plan = Arc::new(self.plan_of(workload, template));
         let behavior = self.add_behavior(workload, &template.behavior);
         let controller = &mut self.workloads[workload.index()].controller;
         controller.revisions.push(RevisionState {
             template,
+            class,
             behavior,
             plan,
             replica_set: Revision::default(),
@@ -115,6 +123,13 @@ impl<'t> Domain<'t> {
         let state = &self.pods[pod as usize];
         let controller = &self.workloads[state.workload.index()].controller;
         controller.revisions[state.revision as usize].template
+    }
+
+    /// What the scheduler takes a pod for.
+    pub(crate) fn class(&self, pod: u32) -> WorkloadId {
+        let state = &self.pods[pod as usize];
+        let controller = &self.workloads[state.workload.index()].controller;
+        controller.revisions[state.revision as usize].class
     }
 
     /// All pods of a workload are there and as wanted.

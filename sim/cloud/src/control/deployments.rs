@@ -3,8 +3,8 @@
 //! Models: a changed Deployment has a new ReplicaSet, an earlier one whose revision comes
 //! back has its old one; looks of the Deployment controller that share a changed replica
 //! count out in proportion, else take one step of the rollout. Bare pods change in place.
-//! Leaves out: the deletion of old ReplicaSets, pausing; requests and placement of new pods are
-//! counted as those of the first revision.
+//! Leaves out: the deletion of old ReplicaSets, pausing; new pods of DaemonSets are placed as
+//! the first ones were.
 //! Sources: kubernetes/kubernetes pkg/controller/deployment; [`crate::facts`].
 //! Validated by: rollouts in the crate's tests, whose limits hold at every instant.
 
@@ -17,14 +17,18 @@ use crate::scenario::{Strategy, Template, WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
 
 impl<'t> Domain<'t> {
-    /// A workload's pods shall look otherwise.
+    /// A workload's pods shall look otherwise, by the change at `at` of the timeline.
     pub(crate) fn change_pods(
         &mut self,
         workload: WorkloadId,
         template: &'t Template,
+        at: (u32, u32),
         context: &mut Clock<'_, Self>,
     ) {
-        let revision = self.add_revision(workload, template);
+        let cluster = self.cluster.expect("workloads run in clusters");
+        let classes = &self.topology.clusters[cluster.index()].classes;
+        let class = classes.get(&at).copied().unwrap_or(workload);
+        let revision = self.add_revision(workload, template, class);
         self.roll_out(workload, revision, context);
     }
 }

@@ -141,17 +141,18 @@ impl Domain<'_> {
             return;
         }
         let workload = state.workload;
+        let class = self.class(pod);
         if self.api_write(Client::Scheduler, context.now()).is_none() {
             return self.workloads[workload.index()].pending.push(pod);
         }
         let outside = self.is_ideal() || self.kind(workload) == WorkloadKind::External;
         let node = match self.scheduler.as_mut().filter(|_| !outside) {
             None => None,
-            Some(scheduler) => match scheduler.place(workload) {
+            Some(scheduler) => match scheduler.place(class) {
                 Ok(node) => {
                     self.nodes[node as usize].pods.push(pod);
                     if self.pods[pod as usize].deleted {
-                        scheduler.end(node, workload);
+                        scheduler.end(node, class);
                     }
                     Some(node)
                 }
@@ -205,9 +206,10 @@ impl Domain<'_> {
         if state.released || std::mem::replace(&mut state.deleted, true) {
             return;
         }
-        let (workload, node) = (state.workload, state.node);
+        let node = state.node;
+        let class = self.class(pod);
         if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
-            scheduler.end(node, workload);
+            scheduler.end(node, class);
         }
         if wait.is_zero() {
             self.pod_deleted(pod, context);
@@ -313,14 +315,15 @@ impl Domain<'_> {
         state.life = None;
         state.ready = false;
         let (workload, node, deleted) = (state.workload, state.node, state.deleted);
+        let class = self.class(pod);
         let owner = &mut self.workloads[workload.index()];
         owner.pods.retain(|&other| other != pod);
         owner.pending.retain(|&other| other != pod);
         if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
             self.nodes[node as usize].pods.retain(|&other| other != pod);
             match deleted {
-                true => scheduler.release_ended(node, workload),
-                false => scheduler.release(node, workload),
+                true => scheduler.release_ended(node, class),
+                false => scheduler.release(node, class),
             }
             self.retry_pending(context);
         }

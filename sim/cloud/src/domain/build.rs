@@ -164,7 +164,7 @@ impl<'t> Domain<'t> {
                 services: Vec::new(),
                 controller: ControllerState::new(workload.rollout),
             });
-            self.add_revision(id, &workload.template);
+            self.add_revision(id, &workload.template, id);
             self.settle(id);
         }
         for pod in &plan.pods {

@@ -112,6 +112,42 @@ fn pods_that_never_get_ready_stop_their_rollout() {
 }
 
 #[test]
+fn new_pods_are_placed_as_their_template_says() {
+    // Four nodes of four cores, and a pod on each.
+    let mut scenario = changing(WorkloadKind::Deployment, 4, true);
+    scenario.clusters[0].workloads[0]
+        .template
+        .placement
+        .requests
+        .cpu_milli = 1_000;
+    let on_nodes = |scenario: &mut Scenario, at| {
+        scenario.run.duration = Duration::from_secs(at);
+        at_end(scenario, 0, |domain| {
+            let mut on_nodes = vec![0; 4];
+            for node in kept(domain).filter_map(|pod| pod.node) {
+                on_nodes[node as usize] += 1;
+            }
+            (on_nodes, domain.workloads[0].pending.len())
+        })
+    };
+    assert_eq!(on_nodes(&mut scenario, 29), (vec![1; 4], 0));
+    // What is too large for any node stays Pending, and three old pods serve on.
+    changed(&mut scenario).placement.requests.cpu_milli = 4_500;
+    let (nodes, pending) = on_nodes(&mut scenario, 80);
+    assert_eq!((nodes.iter().sum::<i32>(), pending), (3, 2));
+    // What has to be on one node goes there, and comes back with the former revision.
+    let placement = &mut changed(&mut scenario).placement;
+    placement.requests.cpu_milli = 500;
+    placement.node_name = Some("n2".into());
+    assert_eq!(on_nodes(&mut scenario, 80), (vec![0, 0, 4, 0], 0));
+    let (nodes, _) = on_nodes(&mut scenario, 149);
+    assert!(
+        nodes.iter().filter(|&&pods| pods > 0).count() > 2,
+        "{nodes:?}"
+    );
+}
+
+#[test]
 fn a_rollout_that_stands_still_for_its_deadline_has_failed_and_may_yet_end() {
     let mut scenario = changing(WorkloadKind::Deployment, 10, false);
     scenario.clusters[0].workloads[0].rollout.progress_deadline = Duration::from_secs(60);

@@ -5,9 +5,12 @@ use super::scheduler::Scheduler;
 use super::{ClusterPlan, PartitionKind, PodPlan, Topology};
 use crate::facts;
 use crate::scenario::{
-    Cluster, ClusterId, NetworkModel, ProxyId, Scenario, UserNetworkId, WorkloadId, WorkloadKind,
+    Action, Change, Cluster, ClusterId, NetworkModel, ProxyId, Scenario, Template, UserNetworkId,
+    Workload, WorkloadId, WorkloadKind,
 };
 use engine::Duration;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Compiles a scenario. Pure: no time, no chance.
 ///
@@ -15,12 +18,12 @@ use engine::Duration;
 /// If the scenario is not valid, see [`Scenario::assert_valid`].
 pub fn compile(scenario: &Scenario) -> Topology {
     scenario.assert_valid();
-    let clusters = scenario.clusters.iter();
+    let clusters = (0..scenario.clusters.len()).map(ClusterId::from);
     let mut topology = Topology {
         scenario: scenario.clone(),
         partitions: partitions(scenario),
         clusters: clusters
-            .map(|cluster| plan_cluster(scenario.network, cluster))
+            .map(|cluster| plan_cluster(scenario, cluster))
             .collect(),
         links: LinkTable::new(scenario),
         lookahead: Vec::new(),
@@ -62,12 +65,15 @@ impl Topology {
     }
 }
 
-fn plan_cluster(network: NetworkModel, cluster: &Cluster) -> ClusterPlan {
+fn plan_cluster(scenario: &Scenario, id: ClusterId) -> ClusterPlan {
+    let (network, cluster) = (scenario.network, &scenario.clusters[id.index()]);
+    let (population, classes) = population(scenario, id);
     let ids = (0..cluster.workloads.len()).map(WorkloadId::from);
     let mut plan = ClusterPlan {
         pods: Vec::new(),
         pending: Vec::new(),
-        scheduler: Scheduler::new(cluster),
+        scheduler: Scheduler::new(&population),
+        classes,
         proxies: ids.clone().map(|id| proxy(cluster, id)).collect(),
     };
     for workload in ids {
@@ -76,6 +82,52 @@ fn plan_cluster(network: NetworkModel, cluster: &Cluster) -> ClusterPlan {
         }
     }
     plan
+}
+
+/// A cluster as its scheduler meets it in the course of time: pods of a workload that shall be
+/// placed otherwise than at first are a workload of their own for it. Those of DaemonSets stay
+/// with the others, whose nodes they share. With it, which one each change of the timeline means.
+fn population(
+    scenario: &Scenario,
+    id: ClusterId,
+) -> (Cow<'_, Cluster>, BTreeMap<(u32, u32), WorkloadId>) {
+    let described = &scenario.clusters[id.index()];
+    let mut population = Cow::Borrowed(described);
+    let mut classes = BTreeMap::new();
+    for (entry, event) in (0..).zip(&scenario.timeline) {
+        let changes = match &event.action {
+            Action::Apply { cluster, changes } if *cluster == id => changes,
+            _ => continue,
+        };
+        for (position, change) in (0..).zip(changes) {
+            let Change::Template(workload, template) = change else {
+                continue;
+            };
+            let first = &described.workloads[workload.index()];
+            let placement = &template.placement;
+            if first.kind == WorkloadKind::DaemonSet || first.template.placement == *placement {
+                continue;
+            }
+            let kin = |other: &Workload| {
+                let name = (other.kind, &other.namespace, &other.name);
+                name == (first.kind, &first.namespace, &first.name)
+            };
+            let known = population.workloads.iter();
+            let known = known
+                .skip(described.workloads.len())
+                .position(|other| kin(other) && other.template.placement == *placement);
+            let added = known.unwrap_or_else(|| {
+                population.to_mut().workloads.push(Workload {
+                    template: Template::clone(template),
+                    ..first.clone()
+                });
+                population.workloads.len() - described.workloads.len() - 1
+            });
+            let class = WorkloadId::from(described.workloads.len() + added);
+            classes.insert((entry, position), class);
+        }
+    }
+    (population, classes)
 }
 
 fn proxy(cluster: &Cluster, workload: WorkloadId) -> Option<ProxyId> {

@@ -10,6 +10,7 @@ use crate::scenario::{Cluster, ClusterId, ProxyId, Scenario, UserNetworkId, Work
 use engine::Duration;
 use links::{End, LinkTable};
 use scheduler::{Scheduler, Unschedulable};
+use std::collections::BTreeMap;
 
 /// A scenario, compiled: what every replication of it starts from.
 #[derive(Clone, Debug)]
@@ -45,6 +46,9 @@ pub(crate) struct ClusterPlan {
     pub(crate) pending: Vec<(WorkloadId, Unschedulable)>,
     /// The scheduler with these pods bound.
     pub(crate) scheduler: Scheduler,
+    /// What the scheduler takes pods of a changed template for, by timeline entry and position
+    /// of the change; the workload itself else.
+    pub(crate) classes: BTreeMap<(u32, u32), WorkloadId>,
     /// The proxy that each workload is, if it is one.
     pub(crate) proxies: Vec<Option<ProxyId>>,
 }
