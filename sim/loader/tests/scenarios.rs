@@ -322,7 +322,36 @@ fn every_part_of_kubernetes_can_fail_by_name() {
     let cluster = ClusterId(0);
     let down = |component| Fault::ComponentDown { cluster, component };
     let frozen = |component| Fault::Frozen { cluster, component };
+    let workload = cloud::scenario::WorkloadId(0);
     let cases = [
+        (
+            "container-crash: {workload: web, count: 2}",
+            Fault::ContainerCrash {
+                cluster,
+                workload,
+                count: 2,
+            },
+        ),
+        (
+            "oom-loop: {workload: web, after: 90s, for: 3m}",
+            Fault::OutOfMemory {
+                cluster,
+                workload,
+                after: engine::Duration::from_secs(90),
+            },
+        ),
+        (
+            "hang: {workload: web, for: 1m}",
+            Fault::Hang {
+                cluster,
+                workload,
+                count: 1,
+            },
+        ),
+        (
+            "image-registry-down: {for: 1m}",
+            Fault::RegistryDown { cluster },
+        ),
         (
             "kubelet-down: {node: node-2, for: 1m}",
             Fault::KubeletDown { cluster, node: 1 },

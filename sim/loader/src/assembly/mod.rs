@@ -10,6 +10,7 @@
 //! Validated by the tests of its files and by the shipped scenarios.
 
 mod autoscalers;
+mod budgets;
 mod external;
 mod gateways;
 mod ingresses;
@@ -243,6 +244,7 @@ pub fn assemble(
     }
     cluster.autoscalers =
         autoscalers::of_start(stages, &views[0], &positions, &mut notes, diagnostics);
+    cluster.budgets = budgets::of_start(stages, &views[0], &positions, diagnostics);
     let changes = views
         .windows(2)
         .map(|pair| positions.changes(&pair[0], &pair[1], &cluster))

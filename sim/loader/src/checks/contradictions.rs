@@ -62,6 +62,20 @@ fn leaves_nothing(first: &Fault, second: &Fault, scenario: &Scenario) -> bool {
             cluster == other && *count >= facts::CONTROL_PLANE_MEMBERS.value
         }
         (
+            Fault::DnsThrottled { cluster, capacity },
+            Fault::DnsThrottled {
+                cluster: other,
+                capacity: left,
+            },
+        ) => cluster == other && *capacity == 0.0 && *left > 0.0,
+        (
+            Fault::KubeletDown { cluster, node },
+            Fault::Frozen {
+                cluster: other,
+                component: Component::Kubelet(frozen),
+            },
+        ) => (cluster, node) == (other, frozen),
+        (
             Fault::ComponentDown { cluster, component },
             Fault::Frozen {
                 cluster: other,
@@ -84,10 +98,11 @@ fn leaves_nothing(first: &Fault, second: &Fault, scenario: &Scenario) -> bool {
     }
 }
 
-/// The machine that a fault needs to have power.
+/// The machine that a fault finds with power, to take it or to do something else to it.
 fn powered_node(fault: &Fault) -> Option<(ClusterId, u32)> {
     match *fault {
-        Fault::KubeletDown { cluster, node }
+        Fault::NodeDown { cluster, node, .. }
+        | Fault::KubeletDown { cluster, node }
         | Fault::NodePartition { cluster, node }
         | Fault::NodeSlow { cluster, node, .. }
         | Fault::Frozen {

@@ -8,6 +8,7 @@ mod contradictions;
 mod cycles;
 mod endpoints;
 mod flow;
+mod operations;
 mod overload;
 mod precision;
 mod recovery;
@@ -33,6 +34,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     after_the_end::check(&whole, diagnostics);
     contradictions::check(&whole, diagnostics);
     scaled_twice::check(&whole, diagnostics);
+    operations::check(&whole, diagnostics);
     warm_up::check(&whole, diagnostics);
     precision::check(&whole, diagnostics);
     recovery::check(&whole, diagnostics);

@@ -84,7 +84,7 @@ codes! {
     SelectorMismatch = "HS0104", Error, "A selector does not select its own template",
         "The `selector` of a workload must match the labels of its pod template; the API server rejects it otherwise.";
     SelectsNothing = "HS0105", Warning, "A selector matches no workload",
-        "No workload of the namespace has pods with all of these labels, so the service has no endpoints and every call to it is refused. Check labels and namespace; selectors must match every one of their labels.";
+        "No workload of the namespace has pods with all of these labels, so a service has no endpoints and every call to it is refused, and a disruption budget protects nobody. Check labels and namespace; selectors must match every one of their labels.";
     PortNotFound = "HS0106", Error, "A named port does not exist",
         "A `targetPort` by name stands for the container port of that name in each pod, and a port of a service by name for one of its ports. No such name was found.";
     NoEndpoints = "HS0107", Warning, "A service has no endpoints",
@@ -201,6 +201,10 @@ codes! {
         "Both hold at the same time, and one of them leaves nothing for the other to act on: a machine without power cannot be cut off, and a part that is down cannot be slow. Let one end before the other begins, or name other parts.";
     ScaledTwice = "HS0239", Warning, "An autoscaler and the timeline scale one workload",
         "The autoscaler puts the replicas back to what its metrics ask for at its next look. Remove one of the two, or mean it.";
+    NoEarlierRevision = "HS0240", Warning, "A rollback has no revision to go back to",
+        "A rollback undoes the last change of a pod template, which an `apply` earlier on the timeline has to make. Without one `kubectl rollout undo` fails, and nothing happens here.";
+    NothingToActOn = "HS0241", Warning, "An operation finds nothing to act on",
+        "At its time the pods that it deletes are not there, or the machine that it opens was never closed. It has no effect, or less than it says.";
 
     TooManyProblems = "HS0900", Note, "More problems than are shown",
         "Only the first some thousand problems are kept.";

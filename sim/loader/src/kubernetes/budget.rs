@@ -1,25 +1,29 @@
-//! PodDisruptionBudget: read and kept, not acted on in this release.
-//! Sources: k8s.io/api policy/v1 types.go (1.36).
+//! PodDisruptionBudget: how many pods an eviction must leave.
+//!
+//! Models: its selector, what it demands as a number or a percentage, and what may be done to
+//! pods that are not ready.
+//! Sources: k8s.io/api policy/v1 types.go (1.36); kubernetes/kubernetes pkg/apis/policy/validation,
+//! pkg/controller/disruption.
 
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS};
-use super::selector::Selector;
+use super::selector::{LABEL_SELECTOR, Selector};
 use super::workload::kind;
+use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
 use crate::shape::{Field, Kind, Shape};
-use crate::value::{INTEGER_OR_PERCENT, IntegerOrText};
-
-const EVICTIONS: &str = "kept; a later release models evictions";
+use crate::tree::Node;
+use crate::value::INTEGER_OR_PERCENT;
+use cloud::scenario::{Amount, Demand, Unhealthy};
 
 static BUDGET_SPEC: Shape = Shape::new(
     "PodDisruptionBudgetSpec",
     &[
-        Field::ignored("selector", Kind::Opaque, EVICTIONS),
-        Field::ignored("minAvailable", INTEGER_OR_PERCENT, EVICTIONS),
-        Field::ignored("maxUnavailable", INTEGER_OR_PERCENT, EVICTIONS),
-        Field::ignored(
+        Field::modelled("selector", Kind::Map(&LABEL_SELECTOR)),
+        Field::modelled("minAvailable", INTEGER_OR_PERCENT),
+        Field::modelled("maxUnavailable", INTEGER_OR_PERCENT),
+        Field::modelled(
             "unhealthyPodEvictionPolicy",
             Kind::OneOf(&["IfHealthyBudget", "AlwaysAllow"]),
-            EVICTIONS,
         ),
     ],
 );
@@ -30,23 +34,67 @@ kind!(BUDGET, "PodDisruptionBudget", BUDGET_SPEC);
 pub struct DisruptionBudget {
     /// How it is called.
     pub metadata: Metadata,
-    /// Its pods.
-    pub selector: Selector,
-    /// Fewest pods that must be there.
-    pub min_available: Option<IntegerOrText>,
-    /// Most pods that may be missing.
-    pub max_unavailable: Option<IntegerOrText>,
+    /// Its pods; none without a selector.
+    pub selector: Option<Selector>,
+    /// What must stay; `None` was reported.
+    pub demand: Option<Demand>,
+    /// What may be done to pods that are not ready.
+    pub unhealthy: Unhealthy,
 }
 
 impl DisruptionBudget {
     /// Reads a checked document.
-    pub(super) fn read(document: &Document) -> DisruptionBudget {
+    pub(super) fn read(document: &Document, diagnostics: &mut Diagnostics) -> DisruptionBudget {
         let at = |key: &str| document.root.at(&["spec", key]);
         DisruptionBudget {
             metadata: document.metadata.clone(),
-            selector: at("selector").map(Selector::read).unwrap_or_default(),
-            min_available: at("minAvailable").and_then(IntegerOrText::read),
-            max_unavailable: at("maxUnavailable").and_then(IntegerOrText::read),
+            selector: at("selector").map(Selector::read),
+            demand: demand(document, diagnostics),
+            unhealthy: match at("unhealthyPodEvictionPolicy").and_then(Node::str) {
+                Some("AlwaysAllow") => Unhealthy::AlwaysAllow,
+                _ => Unhealthy::IfHealthyBudget,
+            },
+        }
+    }
+}
+
+fn demand(document: &Document, diagnostics: &mut Diagnostics) -> Option<Demand> {
+    let at = |key: &str| document.root.at(&["spec", key]);
+    match (at("minAvailable"), at("maxUnavailable")) {
+        (Some(_), Some(unavailable)) => {
+            let message = "`minAvailable` and `maxUnavailable` exclude one another";
+            diagnostics
+                .report(Code::Conflict, unavailable.span, message)
+                .help("remove one of the two");
+            None
+        }
+        (Some(available), None) => amount(available, diagnostics).map(Demand::MinAvailable),
+        (None, Some(unavailable)) => amount(unavailable, diagnostics).map(Demand::MaxUnavailable),
+        (None, None) => {
+            let message =
+                "without `minAvailable` and `maxUnavailable` no ready pod is ever evicted";
+            diagnostics
+                .report(Code::UnsupportedValue, document.metadata.span, message)
+                .help("it is treated as `maxUnavailable: 0`; set one of the two");
+            Some(Demand::MaxUnavailable(Amount::Count(0)))
+        }
+    }
+}
+
+/// A number of pods, or a share of them; a share that the API server rejects is reported.
+fn amount(node: &Node, diagnostics: &mut Diagnostics) -> Option<Amount> {
+    if let Some(count) = node.integer() {
+        return u32::try_from(count).ok().map(Amount::Count);
+    }
+    let percent = node.str()?.strip_suffix('%')?;
+    match percent.parse() {
+        Ok(percent @ 0..=100) => Some(Amount::Percent(percent)),
+        _ => {
+            let message = format!("`{percent}%` is no share of pods");
+            diagnostics
+                .report(Code::WrongValue, node.span, message)
+                .help("write whole hundredths, from `0%` to `100%`");
+            None
         }
     }
 }

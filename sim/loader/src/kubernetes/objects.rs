@@ -100,7 +100,9 @@ impl Objects {
             "HorizontalPodAutoscaler" => self
                 .autoscalers
                 .push(Autoscaler::read(document, diagnostics)),
-            "PodDisruptionBudget" => self.budgets.push(DisruptionBudget::read(document)),
+            "PodDisruptionBudget" => self
+                .budgets
+                .push(DisruptionBudget::read(document, diagnostics)),
             _ => {}
         }
     }

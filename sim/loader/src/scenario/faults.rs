@@ -33,12 +33,20 @@ pub(super) static FAULT: Shape = Shape::choice(
     &[
         Field::modelled("pod-kill", Kind::Map(&POD_KILL))
             .doc("Pods die; their controller replaces them."),
+        Field::modelled("container-crash", Kind::Map(&POD_KILL))
+            .doc("Containers of pods end; their kubelets start them again."),
+        Field::modelled("oom-loop", Kind::Map(&OOM_LOOP))
+            .doc("Containers of a workload run out of memory, again and again."),
+        Field::modelled("hang", Kind::Map(&HANG))
+            .doc("Applications of pods stop to answer, until their containers are started again."),
         Field::modelled("node-down", Kind::Map(&NODE_DOWN)).doc("A machine stops."),
         Field::modelled("node-partition", Kind::Map(&OF_NODE))
             .doc("A machine reaches nothing and nothing reaches it; its containers run on."),
         Field::modelled("node-slow", Kind::Map(&NODE_SLOW)).doc("A machine's CPU or disk is slow."),
         Field::modelled("kubelet-down", Kind::Map(&OF_NODE))
             .doc("A machine's kubelet stands still; its containers run on."),
+        Field::modelled("image-registry-down", Kind::Map(&OF_CLUSTER))
+            .doc("No image can be pulled."),
         Field::modelled("zone-down", Kind::Map(&ZONE_DOWN)).doc("All machines of a zone stop."),
         Field::modelled("api-server-down", Kind::Map(&API_SERVER_DOWN))
             .doc("API servers of a cluster are down."),
@@ -75,20 +83,26 @@ static DNS_THROTTLED: Shape = Shape::new(
         CLUSTER,
     ],
 );
-static POD_KILL: Shape = Shape::new(
-    "PodKill",
+const COUNT: Field = Field::modelled("count", Kind::Integer(1, 1_000_000))
+    .doc("How many of its pods, drawn at random.")
+    .default(|| json!(1));
+static POD_KILL: Shape = Shape::new("PodKill", &[WORKLOAD, COUNT, CLUSTER]);
+static HANG: Shape = Shape::new("Hang", &[WORKLOAD, COUNT, CLUSTER, FOR]);
+static OOM_LOOP: Shape = Shape::new(
+    "OomLoop",
     &[
         WORKLOAD,
-        Field::modelled("count", Kind::Integer(1, 1_000_000))
-            .doc("How many of its pods, drawn at random.")
-            .default(|| json!(1)),
+        Field::modelled("after", Kind::Format(&DURATION))
+            .required()
+            .doc("How long after its start a container has used up its memory."),
         CLUSTER,
+        FOR,
     ],
 );
 static NODE_DOWN: Shape = Shape::new("NodeDown", &[NODE, CLUSTER, FOR, PACKETS]);
 /// A factor that slows something down.
 const FACTOR: Kind = Kind::Number(1.0, 1e9);
-const NODE: Field = Field::modelled("node", Kind::Text)
+pub(super) const NODE: Field = Field::modelled("node", Kind::Text)
     .required()
     .doc("Which machine.");
 static OF_NODE: Shape = Shape::new("FaultOfNode", &[NODE, CLUSTER, FOR]);
@@ -213,24 +227,19 @@ pub(super) fn read(
 ) -> Option<(String, Action)> {
     let entry = node.entries().first()?;
     let (kind, body) = (entry.key.as_str(), &entry.value);
-    if names.ideal && !["pod-kill", "slow", "failing"].contains(&kind) {
+    if names.ideal && !OF_PODS.contains(&kind) {
         let message = format!("`network: ideal` has no `{kind}`");
+        let known: Vec<_> = OF_PODS.iter().map(|kind| format!("`{kind}`")).collect();
         reader
             .diagnostics
             .report(Code::IdealNetwork, entry.key_span, message)
-            .help("without a network nothing is far or out of reach: use `pod-kill`, `slow` or `failing`");
+            .help(format!(
+                "without a network nothing is far or out of reach: use {}",
+                known.join(", ")
+            ));
         return None;
     }
     let fault = match kind {
-        "pod-kill" => {
-            let (cluster, workload) = names.the_workload(body, reader)?;
-            let count = forms::count(body, "count").unwrap_or(1);
-            Fault::PodKill {
-                cluster,
-                workload,
-                count,
-            }
-        }
         "region-down" => {
             let (region, span) = named(body, "region")?;
             Fault::RegionDown {
@@ -238,24 +247,7 @@ pub(super) fn read(
                 packets: packets(body),
             }
         }
-        "slow" => {
-            let (cluster, workload) = names.the_workload(body, reader)?;
-            let factor = body.get("factor")?.number()?;
-            Fault::Slow {
-                cluster,
-                workload,
-                factor,
-            }
-        }
-        "failing" => {
-            let (cluster, workload) = names.the_workload(body, reader)?;
-            let error_rate = forms::read(body.get("errorRate"), forms::parse_share)?;
-            Fault::Failing {
-                cluster,
-                workload,
-                error_rate,
-            }
-        }
+        kind if OF_PODS.contains(&kind) => pod_fault(kind, body, names, reader)?,
         "link-cut" | "link-delay" | "link-loss" => link_fault(kind, body, names, users, reader)?,
         "node-down" | "node-partition" | "node-slow" | "kubelet-down" => {
             node_fault(kind, body, names, reader)?
@@ -273,8 +265,73 @@ pub(super) fn read(
     Some((label(kind, body), Action::Fault { fault, lasts }))
 }
 
+/// Faults of a workload's pods, which need no network.
+const OF_PODS: [&str; 6] = [
+    "pod-kill",
+    "container-crash",
+    "oom-loop",
+    "hang",
+    "slow",
+    "failing",
+];
+
+fn pod_fault(kind: &str, body: &Node, names: &Names<'_>, reader: &mut Reader<'_>) -> Option<Fault> {
+    let (cluster, workload) = names.the_workload(body, reader)?;
+    let count = forms::count(body, "count").unwrap_or(1);
+    Some(match kind {
+        "container-crash" => Fault::ContainerCrash {
+            cluster,
+            workload,
+            count,
+        },
+        "hang" => Fault::Hang {
+            cluster,
+            workload,
+            count,
+        },
+        "oom-loop" => Fault::OutOfMemory {
+            cluster,
+            workload,
+            after: memory_lasts(body, reader)?,
+        },
+        "slow" => Fault::Slow {
+            cluster,
+            workload,
+            factor: body.get("factor")?.number()?,
+        },
+        "failing" => Fault::Failing {
+            cluster,
+            workload,
+            error_rate: forms::read(body.get("errorRate"), forms::parse_share)?,
+        },
+        _ => Fault::PodKill {
+            cluster,
+            workload,
+            count,
+        },
+    })
+}
+
+/// How long a container's memory lasts; one that has none is reported.
+fn memory_lasts(body: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
+    let after = forms::duration(body, "after")?;
+    if after == Duration::ZERO {
+        let span = body.get("after").map_or(body.span, |node| node.span);
+        let message = "a container without any memory does not start";
+        reader
+            .diagnostics
+            .report(Code::OutOfRange, span, message)
+            .help("say how long it runs before it is killed, as `after: 30s`");
+    }
+    Some(after)
+}
+
 /// The machine under the key `node`; one that does not exist is reported.
-fn the_node(body: &Node, names: &Names<'_>, reader: &mut Reader<'_>) -> Option<(ClusterId, u32)> {
+pub(super) fn the_node(
+    body: &Node,
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<(ClusterId, u32)> {
     let (name, span) = named(body, "node")?;
     let cluster = names.the_cluster(body, span, reader)?;
     let of = names.clusters[cluster.index()];
@@ -352,6 +409,7 @@ fn cluster_fault(
             cluster,
             capacity: forms::read(body.get("capacity"), forms::parse_share)?,
         },
+        "image-registry-down" => Fault::RegistryDown { cluster },
         "api-server-slow" => Fault::ApiServerSlow {
             cluster,
             factor: body.get("factor")?.number()?,
@@ -503,12 +561,14 @@ fn label(kind: &str, body: &Node) -> String {
         }
     }
     if let Some(count) = forms::text(body, "count") {
-        let what = if kind == "pod-kill" {
-            "pods"
-        } else {
-            "servers"
+        let what = match kind {
+            "api-server-down" => "servers",
+            _ => "pods",
         };
         words.push(format!("({count} {what})"));
+    }
+    if let Some(after) = forms::text(body, "after") {
+        words.push(format!("after {after}"));
     }
     if let Some(lasts) = forms::text(body, "for") {
         words.push(format!("for {lasts}"));

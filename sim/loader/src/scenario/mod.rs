@@ -18,6 +18,7 @@ mod indicators;
 mod measures;
 mod merge;
 pub(crate) mod names;
+mod operations;
 pub(crate) mod places;
 mod reader;
 mod run;

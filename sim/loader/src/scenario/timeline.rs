@@ -3,15 +3,28 @@
 use super::faults;
 use super::forms;
 use super::names::Names;
+use super::operations;
 use super::reader::Reader;
 use crate::diagnostic::Code;
 use crate::shape::{Field, Kind, Shape};
 use crate::source::Span;
-use crate::tree::Node;
+use crate::tree::{Entry, Node};
 use crate::value::DURATION;
 use cloud::scenario::{Action, Change, ClusterId, TimelineEntry, UserNetwork};
 use engine::Time;
 use std::collections::BTreeMap;
+
+/// What can happen, each by the key that says so.
+const ACTIONS: [&str; 8] = [
+    "fault",
+    "apply",
+    "scale",
+    "rollback",
+    "cordon",
+    "uncordon",
+    "drain",
+    "delete-pod",
+];
 
 pub(super) static ENTRY: Shape = Shape::new(
     "TimelineEntry",
@@ -21,22 +34,21 @@ pub(super) static ENTRY: Shape = Shape::new(
         Field::modelled("fault", Kind::Map(&faults::FAULT)).doc("What goes wrong."),
         Field::modelled("apply", Kind::Text)
             .doc("A file of manifests that the API server accepts then; objects that are not in it stay as they are."),
-        Field::modelled("scale", Kind::Map(&SCALE)).doc("A workload gets another number of replicas."),
+        Field::modelled("scale", Kind::Map(&operations::SCALE))
+            .doc("A workload gets another number of replicas."),
+        Field::modelled("rollback", Kind::Map(&operations::OF_WORKLOAD))
+            .doc("A workload's pods shall look again as before the last change of them."),
+        Field::modelled("cordon", Kind::Map(&operations::OF_NODE)).doc("A machine takes no new pods."),
+        Field::modelled("uncordon", Kind::Map(&operations::OF_NODE))
+            .doc("It takes new pods again."),
+        Field::modelled("drain", Kind::Map(&operations::DRAIN))
+            .doc("A machine takes no new pods, and all but those of DaemonSets are evicted, as budgets allow."),
+        Field::modelled("delete-pod", Kind::Map(&operations::DELETE_POD))
+            .doc("Pods are deleted, whatever budgets say; their controller replaces them."),
         Field::modelled("cluster", Kind::Text).doc("Whose API server `apply` goes to."),
     ],
 )
-.doc("Something that happens at a time: one of `fault`, `apply`, `scale`.");
-
-static SCALE: Shape = Shape::new(
-    "Scale",
-    &[
-        WORKLOAD,
-        Field::modelled("replicas", Kind::Integer(0, 1_000_000))
-            .required()
-            .doc("How many pods."),
-        CLUSTER,
-    ],
-);
+.doc("Something that happens at a time: a `fault`, an `apply`, or another operation.");
 
 pub(super) const WORKLOAD: Field = Field::modelled("workload", Kind::Text)
     .required()
@@ -70,8 +82,8 @@ pub(super) fn read(
             only_one(node, reader)?;
             let (label, action) = if let Some(fault) = node.get("fault") {
                 faults::read(fault, names, users, reader)?
-            } else if let Some(scale) = node.get("scale") {
-                read_scale(scale, names, reader)?
+            } else if let Some(operation) = operation(node) {
+                operations::read(operation, names, reader)?
             } else {
                 let (cluster, changes) = applied.get(&written)?.clone();
                 let label = format!("apply {}", forms::text(node, "apply")?);
@@ -91,8 +103,17 @@ pub(super) fn read(
     entries
 }
 
+/// What an operator does, unless it is an `apply`.
+fn operation(node: &Node) -> Option<&Entry> {
+    let mut entries = node.entries().iter();
+    entries.find(|entry| {
+        let key = entry.key.as_str();
+        ACTIONS.contains(&key) && !["fault", "apply"].contains(&key)
+    })
+}
+
 fn only_one(node: &Node, reader: &mut Reader<'_>) -> Option<()> {
-    let given: Vec<_> = ["fault", "apply", "scale"]
+    let given: Vec<_> = ACTIONS
         .into_iter()
         .filter(|key| node.get(key).is_some())
         .collect();
@@ -103,17 +124,12 @@ fn only_one(node: &Node, reader: &mut Reader<'_>) -> Option<()> {
         0 => "nothing happens at this time".to_owned(),
         _ => format!("{} cannot share an entry", given.join(" and ")),
     };
+    let known = ACTIONS.map(|key| format!("`{key}`")).join(", ");
     reader
         .diagnostics
         .report(Code::NotExactlyOne, node.span, message)
-        .help("give one of `fault`, `apply`, `scale`; further entries may have the same time");
+        .help(format!(
+            "give one of {known}; further entries may have the same time"
+        ));
     None
-}
-
-fn read_scale(node: &Node, names: &Names<'_>, reader: &mut Reader<'_>) -> Option<(String, Action)> {
-    let (cluster, workload) = names.the_workload(node, reader)?;
-    let replicas = forms::count(node, "replicas")?;
-    let label = format!("scale {} to {replicas}", forms::text(node, "workload")?);
-    let changes = vec![Change::Replicas(workload, replicas)];
-    Some((label, Action::Apply { cluster, changes }))
 }

@@ -1,0 +1,187 @@
+//! Operations of the timeline: what an operator does to workloads, machines and pods.
+
+use super::faults::{NODE, the_node};
+use super::forms;
+use super::names::{Names, kind_name, named};
+use super::reader::Reader;
+use super::timeline::{CLUSTER, WORKLOAD};
+use crate::diagnostic::Code;
+use crate::shape::{Field, Kind, Shape};
+use crate::tree::{Entry, Node};
+use crate::value::DURATION;
+use cloud::scenario::{
+    Action, BarePods, Change, ClusterId, Drain, PodChoice, WorkloadId, WorkloadKind,
+};
+use engine::Duration;
+use serde_json::json;
+
+pub(super) static SCALE: Shape = Shape::new(
+    "Scale",
+    &[
+        WORKLOAD,
+        Field::modelled("replicas", Kind::Integer(0, 1_000_000))
+            .required()
+            .doc("How many pods."),
+        CLUSTER,
+    ],
+);
+pub(super) static OF_WORKLOAD: Shape = Shape::new("OperationOnWorkload", &[WORKLOAD, CLUSTER]);
+pub(super) static OF_NODE: Shape = Shape::new("OperationOnNode", &[NODE, CLUSTER]);
+pub(super) static DRAIN: Shape = Shape::new(
+    "Drain",
+    &[
+        NODE,
+        Field::modelled("gracePeriod", Kind::Format(&DURATION))
+            .doc("How long each pod may take to stop; its own period by default."),
+        Field::modelled("force", Kind::Bool)
+            .doc("Pods that nobody replaces are evicted too; without it a node with such pods keeps all.")
+            .default(|| json!(false)),
+        Field::modelled("timeout", Kind::Format(&DURATION))
+            .doc("When the operator gives up; never by default."),
+        CLUSTER,
+    ],
+);
+pub(super) static DELETE_POD: Shape = Shape::new(
+    "DeletePod",
+    &[
+        WORKLOAD,
+        Field::modelled("count", Kind::Integer(1, 1_000_000))
+            .doc("How many of its running pods, drawn at random; 1 by default."),
+        Field::modelled("ordinal", Kind::Integer(0, 1_000_000))
+            .doc("The pod of a StatefulSet with this number."),
+        CLUSTER,
+    ],
+);
+
+/// Reads one operation: how the report calls it, and what the API server is asked for.
+pub(super) fn read(
+    entry: &Entry,
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<(String, Action)> {
+    let (kind, body) = (entry.key.as_str(), &entry.value);
+    let (cluster, change) = match kind {
+        "scale" => {
+            let (cluster, workload) = names.the_workload(body, reader)?;
+            let replicas = forms::count(body, "replicas")?;
+            (cluster, Change::Replicas(workload, replicas))
+        }
+        "rollback" => {
+            let (cluster, workload) = names.the_workload(body, reader)?;
+            (cluster, Change::Rollback(workload))
+        }
+        "delete-pod" => {
+            let at = names.the_workload(body, reader)?;
+            (
+                at.0,
+                Change::DeletePods(at.1, pods(body, at, names, reader)?),
+            )
+        }
+        _ => on_node(entry, names, reader)?,
+    };
+    let changes = vec![change];
+    Some((label(kind, body), Action::Apply { cluster, changes }))
+}
+
+/// What is done to a machine.
+fn on_node(
+    entry: &Entry,
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<(ClusterId, Change)> {
+    let (kind, body) = (entry.key.as_str(), &entry.value);
+    if names.ideal {
+        let message = format!("`network: ideal` has no machines to {kind}");
+        reader
+            .diagnostics
+            .report(Code::IdealNetwork, entry.key_span, message)
+            .help("leave `network` out, or use `delete-pod`");
+        return None;
+    }
+    let (cluster, node) = the_node(body, names, reader)?;
+    let change = match kind {
+        "cordon" => Change::Cordon(node),
+        "uncordon" => Change::Uncordon(node),
+        _ => Change::Drain(Drain {
+            node,
+            grace: forms::duration(body, "gracePeriod"),
+            bare: match body.get("force").and_then(Node::bool) {
+                Some(true) => BarePods::Evict,
+                _ => BarePods::Refuse,
+            },
+            timeout: timeout(body, reader),
+        }),
+    };
+    Some((cluster, change))
+}
+
+/// When a drain gives up; one that gives up before it begins is reported.
+fn timeout(body: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
+    let timeout = forms::duration(body, "timeout")?;
+    if timeout == Duration::ZERO {
+        let span = body.get("timeout").map_or(body.span, |node| node.span);
+        reader
+            .diagnostics
+            .report(Code::OutOfRange, span, "a drain must be given some time")
+            .help("leave `timeout` out, and it never gives up");
+    }
+    Some(timeout)
+}
+
+/// Which pods are deleted; a choice that the workload does not offer is reported.
+fn pods(
+    body: &Node,
+    (cluster, workload): (ClusterId, WorkloadId),
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<PodChoice> {
+    let Some((ordinal, written)) = forms::count(body, "ordinal").zip(body.get("ordinal")) else {
+        return Some(PodChoice::Drawn(forms::count(body, "count").unwrap_or(1)));
+    };
+    if let Some(count) = body.get("count") {
+        let message = "a pod with an `ordinal` is one, so there is no `count`";
+        reader
+            .diagnostics
+            .report(Code::Conflict, count.span, message)
+            .help("remove one of the two");
+        return None;
+    }
+    let of = &names.clusters[cluster.index()].workloads[workload.index()];
+    if of.kind != WorkloadKind::StatefulSet {
+        let message = format!(
+            "pods of the {} `{}` have no numbers",
+            kind_name(of.kind),
+            of.name
+        );
+        reader
+            .diagnostics
+            .report(Code::Conflict, written.span, message)
+            .help("use `count`: such pods are drawn at random");
+        return None;
+    }
+    Some(PodChoice::Ordinal(ordinal))
+}
+
+/// An operation in a line: `drain node-1, giving up after 5m`.
+fn label(kind: &str, body: &Node) -> String {
+    let said = |key| forms::text(body, key);
+    let what = named(body, "workload").or(named(body, "node"));
+    let mut label = format!("{kind} {}", what.map_or("", |(name, _)| name));
+    let parts = [
+        ("replicas", " to "),
+        ("count", ", pods: "),
+        ("ordinal", ", number "),
+        ("gracePeriod", " within "),
+        ("timeout", ", giving up after "),
+    ];
+    for (key, words) in parts {
+        if let Some(text) = said(key) {
+            label += words;
+            label += text;
+        }
+    }
+    if body.get("force").and_then(Node::bool) == Some(true) {
+        label += " by force";
+    }
+    label
+}

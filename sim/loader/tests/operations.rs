@@ -1,0 +1,179 @@
+//! Operations of the timeline, and the budgets that they respect, from text to the scenario.
+
+use cloud::scenario::{
+    Action, Amount, BarePods, Change, Demand, DisruptionBudget, Drain, PodChoice, Scenario,
+    Unhealthy, WorkloadId,
+};
+use engine::Duration;
+use hybridsim_loader::{File, Library, Severity, load, render};
+
+struct Nothing;
+
+impl Library for Nothing {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        Err(format!("{path} is not there"))
+    }
+}
+
+const STATEFUL_SET: &str = "---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  replicas: 3
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db, tier: back}}
+    spec:
+      containers:
+      - {name: db, image: postgres, resources: {requests: {cpu: 100m, memory: 64Mi}}}
+";
+
+/// What becomes of a timeline beside a StatefulSet, three nodes, and further documents; nothing
+/// may be wrong with it.
+fn loaded(timeline: &str, more: &str) -> Scenario {
+    let scenario = format!(
+        "apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {{name: operations}}
+spec:
+  workloads: {{web: {{}}}}
+  behavior: {{db: {{}}}}
+  traffic: [{{name: users, to: 'web:80', arrivals: {{poisson: 10/s}}}}]
+  run: {{duration: 10m}}
+  timeline: {timeline}
+"
+    );
+    let file = File {
+        name: "operations.yaml".to_owned(),
+        text: format!("{scenario}{STATEFUL_SET}{more}"),
+    };
+    let loaded = load(&[file], &Nothing);
+    let told: String = loaded
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity <= Severity::Warning)
+        .map(|found| render(found, &loaded.files, false))
+        .collect();
+    assert_eq!(told, "");
+    let scenario = loaded.scenario.expect("no errors");
+    scenario.assert_valid();
+    scenario
+}
+
+fn position(scenario: &Scenario, name: &str) -> WorkloadId {
+    let mut workloads = scenario.clusters[0].workloads.iter();
+    WorkloadId::from(
+        workloads
+            .position(|workload| workload.name == name)
+            .unwrap(),
+    )
+}
+
+#[test]
+fn operations_are_asked_of_the_api_server() {
+    let scenario = loaded(
+        "
+    - {at: 1m, cordon: {node: node-1}}
+    - {at: 2m, uncordon: {node: node-1}}
+    - {at: 3m, drain: {node: node-2}}
+    - {at: 4m, drain: {node: node-3, gracePeriod: 5s, force: true, timeout: 2m}}
+    - {at: 5m, delete-pod: {workload: web}}
+    - {at: 6m, delete-pod: {workload: db, count: 2}}
+    - {at: 7m, delete-pod: {workload: db, ordinal: 2}}
+    - {at: 8m, scale: {workload: db, replicas: 5}}",
+        "",
+    );
+    let (web, db) = (position(&scenario, "web"), position(&scenario, "db"));
+    let expected = [
+        ("cordon node-1", Change::Cordon(0)),
+        ("uncordon node-1", Change::Uncordon(0)),
+        (
+            "drain node-2",
+            Change::Drain(Drain {
+                node: 1,
+                grace: None,
+                bare: BarePods::Refuse,
+                timeout: None,
+            }),
+        ),
+        (
+            "drain node-3 within 5s, giving up after 2m by force",
+            Change::Drain(Drain {
+                node: 2,
+                grace: Some(Duration::from_secs(5)),
+                bare: BarePods::Evict,
+                timeout: Some(Duration::from_secs(120)),
+            }),
+        ),
+        (
+            "delete-pod web",
+            Change::DeletePods(web, PodChoice::Drawn(1)),
+        ),
+        (
+            "delete-pod db, pods: 2",
+            Change::DeletePods(db, PodChoice::Drawn(2)),
+        ),
+        (
+            "delete-pod db, number 2",
+            Change::DeletePods(db, PodChoice::Ordinal(2)),
+        ),
+        ("scale db to 5", Change::Replicas(db, 5)),
+    ];
+    for (entry, (label, change)) in scenario.timeline.iter().zip(&expected) {
+        assert_eq!(entry.label, *label);
+        let Action::Apply { changes, .. } = &entry.action else {
+            panic!("{label} is no operation");
+        };
+        assert_eq!(changes, std::slice::from_ref(change), "{label}");
+    }
+    assert_eq!(scenario.timeline.len(), expected.len());
+}
+
+#[test]
+fn budgets_cover_the_pods_that_they_select() {
+    let budget = |name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
+        )
+    };
+    let more = [
+        budget(
+            "a",
+            "selector: {matchLabels: {app: db}}, maxUnavailable: 25%",
+        ),
+        budget(
+            "b",
+            "selector: {matchExpressions: [{key: tier, operator: In, values: [back, front]}]}, minAvailable: 2, unhealthyPodEvictionPolicy: AlwaysAllow",
+        ),
+        budget("c", "selector: {}"),
+    ];
+    let scenario = loaded("[]", &more.concat());
+    let db = position(&scenario, "db");
+    let expected = [
+        (
+            "a",
+            Demand::MaxUnavailable(Amount::Percent(25)),
+            Unhealthy::IfHealthyBudget,
+        ),
+        (
+            "b",
+            Demand::MinAvailable(Amount::Count(2)),
+            Unhealthy::AlwaysAllow,
+        ),
+        (
+            "c",
+            Demand::MaxUnavailable(Amount::Count(0)),
+            Unhealthy::IfHealthyBudget,
+        ),
+    ];
+    let expected = expected.map(|(name, demand, unhealthy)| DisruptionBudget {
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+        workloads: vec![db],
+        demand,
+        unhealthy,
+    });
+    assert_eq!(scenario.clusters[0].budgets, expected);
+}
