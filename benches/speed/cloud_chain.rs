@@ -104,6 +104,7 @@ fn scenario(requests: u64) -> Scenario {
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         budgets: Vec::new(),
+        provisioner: None,
         dns: cloud::scenario::ClusterDns::default(),
         service_rules: cloud::scenario::ServiceRules::default(),
     };

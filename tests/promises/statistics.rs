@@ -61,6 +61,7 @@ fn queue() -> Scenario {
             proxies: Vec::new(),
             autoscalers: Vec::new(),
             budgets: Vec::new(),
+            provisioner: None,
             dns: cloud::scenario::ClusterDns::default(),
             service_rules: cloud::scenario::ServiceRules::default(),
         }],

@@ -15,6 +15,7 @@ use crate::control::dns::NameState;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
+use crate::control::provisioner::{Machine, ProvisionerState};
 use crate::control::pulls::NodeImages;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
@@ -146,6 +147,16 @@ pub(crate) enum Event {
     PullRetried(u32),
     /// A container has used up its memory.
     OutOfMemory(u32),
+    /// The provisioner looks at pods and nodes.
+    ProvisionerLooks,
+    /// Karpenter's batch of pods is complete.
+    BatchCloses { number: u32 },
+    /// A machine that was ordered runs.
+    MachineBoots { node: u32, number: u32 },
+    /// A new node takes pods.
+    NodeOpens { node: u32, number: u32 },
+    /// The pods of a node that is to go are asked to.
+    NodeDrains { node: u32, number: u32 },
     /// A changed object is written.
     Written(u32),
     /// metrics-server reads the pods.
@@ -203,6 +214,10 @@ pub(crate) struct Pod {
     pub(crate) out_of_memory_at: Time,
     /// Timeline entry of the fault that keeps its application from answering.
     pub(crate) hung_by: Option<u32>,
+    /// From when its start-up is counted: from its creation, unless it had to wait for room.
+    pub(crate) counts_from: Option<Time>,
+    /// When its container came to need its image.
+    pub(crate) pulls_from: Time,
     pub(crate) counters: Counters,
     /// What decides between equal pods.
     pub(crate) uid: u64,
@@ -287,6 +302,9 @@ pub(crate) struct NodeState<'t> {
     pub(crate) view: View,
     pub(crate) kube_proxy: KubeProxy,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) machine: Machine,
+    /// How often it was ordered or given up: what is scheduled counts only for this time.
+    pub(crate) machine_number: u32,
     /// Its way out to other nodes.
     pub(crate) wire: Wire,
     /// Pods bound to it whose objects exist, oldest first.
@@ -339,7 +357,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,
     pub(crate) nodes: Vec<NodeState<'t>>,
     pub(crate) api: Api,
-    pub(crate) leaders: [Leader; 2],
+    pub(crate) leaders: Vec<Leader>,
     pub(crate) lifecycle: NodeLifecycle,
     /// Draws of when kubelets look at their containers.
     pub(crate) kubelets: Stream,
@@ -349,6 +367,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) balancers: Vec<Balancer>,
     pub(crate) autoscalers: Vec<AutoscalerState>,
     pub(crate) budgets: Vec<BudgetState>,
+    pub(crate) provisioner: Option<ProvisionerState>,
     /// How much older the metrics are than they say.
     pub(crate) metrics_age: Duration,
     pub(crate) proxies: Vec<ProxyState<'t>>,
@@ -439,6 +458,7 @@ impl engine::Partition for Domain<'_> {
         self.start_balancers(context);
         self.start_checks(context);
         self.start_autoscalers(context);
+        self.start_provisioner(context);
         self.start_sources(context);
     }
 
@@ -510,6 +530,11 @@ impl engine::Partition for Domain<'_> {
             Event::ImagePulled { node, number } => self.image_pulled(node, number, context),
             Event::PullRetried(pod) => self.pull_retried(pod, context),
             Event::OutOfMemory(pod) => self.out_of_memory(pod, context),
+            Event::ProvisionerLooks => self.provisioner_looks(context),
+            Event::BatchCloses { number } => self.batch_closes(number, context),
+            Event::MachineBoots { node, number } => self.machine_boots(node, number, context),
+            Event::NodeOpens { node, number } => self.node_opens(node, number, context),
+            Event::NodeDrains { node, number } => self.node_drains(node, number, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

@@ -8,6 +8,7 @@
 mod dns;
 mod indicator;
 mod operations;
+mod provisioner;
 mod scaling;
 mod service_rules;
 mod spreading;
@@ -18,6 +19,7 @@ pub use crate::kubernetes::probe::Probes;
 pub use dns::*;
 pub use indicator::*;
 pub use operations::*;
+pub use provisioner::*;
 pub use scaling::*;
 pub use service_rules::*;
 pub use spreading::*;
@@ -133,10 +135,21 @@ pub struct Cluster {
     pub autoscalers: Vec<Autoscaler>,
     /// PodDisruptionBudgets.
     pub budgets: Vec<DisruptionBudget>,
+    /// What adds machines and takes them away, if anything does.
+    pub provisioner: Option<Provisioner>,
     /// The cluster's DNS.
     pub dns: ClusterDns,
     /// What its kube-proxies write.
     pub service_rules: ServiceRules,
+}
+
+impl Cluster {
+    /// Whether a machine exists at the start: others may be ordered by the provisioner.
+    pub fn has_at_start(&self, node: u32) -> bool {
+        let mut pools = self.provisioner.iter().flat_map(|all| &all.pools);
+        let pool = pools.find(|pool| pool.nodes.contains(&node));
+        pool.is_none_or(|pool| node - pool.nodes.start < pool.count)
+    }
 }
 
 /// A machine of a cluster.
@@ -1013,6 +1026,8 @@ pub enum Component {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// The cluster autoscaler or Karpenter.
+    Provisioner,
     /// The kubelet of a node, by its position in the cluster.
     Kubelet(u32),
     /// The kube-proxy of a node, by its position in the cluster.

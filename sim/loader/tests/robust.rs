@@ -29,6 +29,7 @@ fn read(texts: &[String]) {
         region: "local".to_owned(),
         kubernetes_minor: 33,
         zones: vec!["a".to_owned()],
+        provisioner: None,
         dns: cloud::scenario::ClusterDns::default(),
         service_rules: cloud::scenario::ServiceRules::default(),
         nodes: Vec::new(),

@@ -260,6 +260,7 @@ spec:
     - {measure: apiCallLatency, cluster: cluster, statistic: mean, from: 10s, until: 20s}
   expect:
     - {measure: apiCallLatency, calls: reading, statistic: p99.9, atMost: 1s}
+    - {measure: podStartupLatency, workload: db, atMost: 5s}
 ";
     let file = File {
         name: "indicators.yaml".to_owned(),
@@ -297,6 +298,13 @@ spec:
     assert_eq!(
         scenario.expectations[0].measure,
         quantity(None, Indicator::ApiRead, Statistic::Quantile(0.999))
+    );
+    let mut workloads = scenario.clusters[0].workloads.iter();
+    let db = workloads.position(|workload| workload.name == "db");
+    let db = Indicator::PodStartup(db.map(cloud::scenario::WorkloadId::from));
+    assert_eq!(
+        scenario.expectations[1].measure,
+        quantity(here, db, Statistic::Quantile(0.99))
     );
 }
 
@@ -430,4 +438,62 @@ fn every_part_of_kubernetes_can_fail_by_name() {
     for (text, expected) in cases {
         assert_eq!(fault(text), expected, "{text}");
     }
+}
+
+#[test]
+fn pools_with_a_greatest_size_are_the_provisioners() {
+    use cloud::scenario::ProvisionerKind;
+    let text = r"
+apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {name: growing}
+spec:
+  clusters:
+    - name: east
+      zones: [a, b]
+      nodePools:
+        - {name: web, min: 1, max: 4, cpu: 4, boot: 2m, startUp: 20s, price: 2}
+        - {name: base, count: 2}
+        - {name: large, max: 2, count: 1, cpu: 16}
+      provisioner: {kind: cluster-autoscaler}
+  workloads: {web: {}}
+  traffic: [{name: users, to: 'web:80', arrivals: {poisson: 10/s}}]
+";
+    let file = File {
+        name: "growing.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let scenario = load(&[file], &Folder).scenario.expect("nothing is wrong");
+    let cluster = &scenario.clusters[0];
+    let names: Vec<_> = (0..)
+        .zip(&cluster.nodes)
+        .map(|(at, node)| (node.name.as_str(), cluster.has_at_start(at)))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("base-1", true),
+            ("base-2", true),
+            ("large-1", true),
+            ("large-2", false),
+            ("web-1", true),
+            ("web-2", false),
+            ("web-3", false),
+            ("web-4", false),
+        ]
+    );
+    let provisioner = cluster.provisioner.as_ref().expect("it has one");
+    assert_eq!(provisioner.kind, ProvisionerKind::ClusterAutoscaler);
+    let [large, web] = &provisioner.pools[..] else {
+        panic!("two pools have a greatest size");
+    };
+    assert_eq!(
+        (large.nodes.clone(), large.count, large.count_min),
+        (2..4, 1, 0)
+    );
+    assert_eq!((web.nodes.clone(), web.count, web.count_min), (4..8, 1, 1));
+    assert_eq!((large.price, web.price), (16.0, 2.0));
+    // Three to four minutes are usual.
+    assert_eq!((large.boot.mean(), web.boot.mean()), (210.0, 120.0));
+    assert_eq!(web.start_up, engine::Duration::from_secs(20));
 }

@@ -29,6 +29,8 @@ pub(crate) enum Client {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// The cluster autoscaler or Karpenter.
+    Provisioner,
     /// The kubelet of a node.
     Kubelet(u32),
     /// The kube-proxy of a node.
@@ -46,6 +48,7 @@ impl Client {
             Client::Kubelet(node) => (2, node),
             Client::KubeProxy(node) => (3, node),
             Client::L7Proxy(proxy) => (4, proxy),
+            Client::Provisioner => (5, 0),
         };
         kind << 32 | u64::from(index)
     }
@@ -55,6 +58,7 @@ impl Client {
         match self {
             Client::ControllerManager => Some(Component::ControllerManager),
             Client::Scheduler => Some(Component::Scheduler),
+            Client::Provisioner => Some(Component::Provisioner),
             Client::Kubelet(node) => Some(Component::Kubelet(node)),
             Client::KubeProxy(node) => Some(Component::KubeProxy(node)),
             Client::L7Proxy(_) => None,
@@ -75,7 +79,7 @@ impl Client {
             Client::Scheduler => Some(Role::Scheduler),
             Client::Kubelet(_) => Some(Role::Kubelet),
             Client::KubeProxy(_) => Some(Role::KubeProxy),
-            Client::L7Proxy(_) => None,
+            Client::Provisioner | Client::L7Proxy(_) => None,
         }
     }
 }
@@ -190,7 +194,9 @@ impl Domain<'_> {
         let stands = client
             .component()
             .is_some_and(|component| self.levers.control.stands(component));
-        let off = client.node().is_some_and(|node| self.levers.is_off(node));
+        let off = client
+            .node()
+            .is_some_and(|node| self.levers.is_off(node) || !self.has_machine(node));
         !stands && !off && self.leads(client)
     }
 
@@ -228,6 +234,14 @@ impl Domain<'_> {
         }
         let call = self.api_call(Indicator::ApiMutating, facts::API_WRITE_DELAY.value, now);
         Some(self.api.limit(client, now) + call)
+    }
+
+    /// How long until others hear of what a client would write now; `None` if it cannot.
+    pub(super) fn status_seen_after(&self, client: Client, now: Time) -> Option<Duration> {
+        let slow = self.levers.control.api_slow_factor;
+        let both = facts::API_WRITE_DELAY.value + facts::WATCH_DELAY.value;
+        let stall = self.api.stalled_until.saturating_since(now);
+        self.works(client).then(|| stall + both.mul_f64(slow))
     }
 
     /// How long it takes a client that works to read an object.
@@ -275,8 +289,10 @@ impl Domain<'_> {
     fn clients(&self) -> Vec<Client> {
         let nodes = 0..self.nodes.len() as u32;
         let proxies = 0..self.proxies.len() as u32;
+        let provisioner = self.provisioner.iter().map(|_| Client::Provisioner);
         [Client::ControllerManager, Client::Scheduler]
             .into_iter()
+            .chain(provisioner)
             .chain(nodes.flat_map(|node| [Client::Kubelet(node), Client::KubeProxy(node)]))
             .chain(proxies.map(Client::L7Proxy))
             .collect()
@@ -416,6 +432,7 @@ impl Domain<'_> {
                 }
             }
             Client::Scheduler => self.retry_pending(context),
+            Client::Provisioner => self.provisioner_resumed(context),
             Client::Kubelet(node) => self.kubelet_resumed(node, context),
             Client::KubeProxy(node) => self.kube_proxy_resumed(node, context),
             Client::L7Proxy(proxy) => self.proxy_informed(ProxyId(proxy), context),
@@ -437,7 +454,8 @@ impl Domain<'_> {
                     self.resumed(Client::ControllerManager, context);
                 }
                 Component::Scheduler if !restarted => self.resumed(Client::Scheduler, context),
-                Component::ControllerManager | Component::Scheduler => {}
+                Component::Provisioner if !restarted => self.resumed(Client::Provisioner, context),
+                Component::ControllerManager | Component::Scheduler | Component::Provisioner => {}
                 Component::KubeProxy(node) if restarted => self.kube_proxy_starts(node, context),
                 Component::KubeProxy(node) => self.kube_proxy_resumed(node, context),
                 // What becomes of silence is seen where nodes move.

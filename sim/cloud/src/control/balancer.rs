@@ -109,7 +109,10 @@ impl Domain<'_> {
         let again = Event::NodeChecked { balancer, node };
         context.after(facts::LOAD_BALANCER_CHECK_INTERVAL.value, again);
         let service = self.balancers[balancer as usize].service;
-        let down = self.levers.node(node);
+        let down = match self.has_machine(node) {
+            true => self.levers.node(node),
+            false => Some(Packets::Dropped),
+        };
         let passed = down.is_none() && self.has_local_duty(service, node);
         let wait = match down {
             Some(Packets::Dropped) => facts::LOAD_BALANCER_CHECK_TIMEOUT.value,

@@ -123,6 +123,13 @@ impl Domain<'_> {
         )
     }
 
+    /// Whether so many pods of a workload could be evicted, as far as the budgets' counts say.
+    pub(super) fn may_evict(&self, workload: WorkloadId, pods: u32) -> bool {
+        let budgets = self.described_budgets().iter().zip(&self.budgets);
+        let mut covering = budgets.filter(|(budget, _)| budget.workloads.contains(&workload));
+        covering.all(|(_, held)| held.status.allowed >= pods)
+    }
+
     /// The API server's answer to an eviction.
     pub(super) fn eviction_answer(&mut self, pod: u32, context: &mut Clock<'_, Self>) -> Answer {
         let state = &self.pods[pod as usize];

@@ -17,7 +17,8 @@ use crate::domain::{Clock, Domain, Event, Phase};
 use crate::facts;
 use crate::kubernetes::back_off::Pauses;
 use crate::kubernetes::kubelet::{Life, Pace, Plan, Probed, Told};
-use crate::scenario::{Component, Template, WorkloadId, WorkloadKind};
+use crate::meter::Observation;
+use crate::scenario::{Component, Indicator, Template, WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
 
@@ -188,10 +189,14 @@ impl Domain<'_> {
     fn act_on(&mut self, pod: u32, told: Told, context: &mut Clock<'_, Self>) {
         let state = &mut self.pods[pod as usize];
         match told {
-            Told::Pull => self.want_image(pod, context),
+            Told::Pull => {
+                state.pulls_from = context.now();
+                self.want_image(pod, context);
+            }
             Told::Started => {
                 state.phase = Phase::Starting;
                 state.hung_by = None;
+                self.count_start(pod, context.now());
                 self.await_out_of_memory(pod, context);
             }
             Told::Serves => {
@@ -213,6 +218,31 @@ impl Domain<'_> {
             }
             Told::Unhealthy(_) | Told::Killing | Told::BackOff(_) => {}
         }
+    }
+
+    /// Counts how long a pod took to start: until others see in its status that it has. What a
+    /// kubelet cannot write is not counted.
+    fn count_start(&mut self, pod: u32, now: Time) {
+        let state = &self.pods[pod as usize];
+        let stateless = self.kind(state.workload) != WorkloadKind::StatefulSet;
+        let (Some(node), Some(life), Some(created)) = (state.node, &state.life, state.counts_from)
+        else {
+            return;
+        };
+        if state.restarts > 0 || !stateless {
+            return;
+        }
+        let Some(written) = self.status_seen_after(Client::Kubelet(node), now) else {
+            return;
+        };
+        let seen = life.notices_at().unwrap_or(now) + written;
+        let pulled = now.saturating_since(state.pulls_from + life.container());
+        let took = Observation::Took {
+            indicator: Indicator::PodStartup(Some(state.workload)),
+            began: created,
+            latency: seen.since(created).saturating_sub(life.init() + pulled),
+        };
+        self.meters.observe(now, took);
     }
 
     /// A pod's container has ended; clients hear of it unless the node is gone with it.

@@ -1,4 +1,4 @@
-//! Who leads kube-controller-manager and kube-scheduler.
+//! Who leads kube-controller-manager, kube-scheduler and the provisioner.
 //!
 //! Models: a leader that cannot write for the renew deadline exits; another takes over when it
 //! can write and has seen the lease unrenewed for long enough, and starts with no memory. With a
@@ -33,8 +33,8 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
-    /// The two components of a cluster, each with a leader.
-    pub(crate) fn both(draws: Stream) -> [Leader; 2] {
+    /// The components of a cluster that have leaders.
+    pub(crate) fn all(draws: Stream, provisioned: bool) -> Vec<Leader> {
         let leader = |client, component| Leader {
             client,
             component,
@@ -44,10 +44,14 @@ impl Leader {
             exited: None,
             number: 0,
         };
-        [
+        let mut leaders = vec![
             leader(Client::ControllerManager, Component::ControllerManager),
             leader(Client::Scheduler, Component::Scheduler),
-        ]
+        ];
+        if provisioned {
+            leaders.push(leader(Client::Provisioner, Component::Provisioner));
+        }
+        leaders
     }
 
     fn draw(&self, which: usize) -> Draw {
@@ -122,7 +126,9 @@ impl Domain<'_> {
     ) {
         let lost = self.levers.control.api_servers_down;
         let lost = lost.saturating_sub(before.control.api_servers_down);
-        if lost == 0 || !self.leaders[which].leads {
+        // A provisioner runs on the cluster's own nodes.
+        let beside = self.leaders[which].component != Component::Provisioner;
+        if lost == 0 || !beside || !self.leaders[which].leads {
             return;
         }
         let members = facts::CONTROL_PLANE_MEMBERS.value;
@@ -167,6 +173,9 @@ impl Domain<'_> {
         if client == Client::ControllerManager {
             self.monitor_starts(context.now());
             self.autoscalers_restart();
+        }
+        if client == Client::Provisioner {
+            self.provisioner_restarts();
         }
         self.open_watch(client);
         self.resumed(client, context);

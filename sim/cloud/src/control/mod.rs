@@ -21,4 +21,5 @@ pub(crate) mod nodes;
 pub(crate) mod operations;
 pub(crate) mod pods;
 pub(crate) mod progress;
+pub(crate) mod provisioner;
 pub(crate) mod pulls;

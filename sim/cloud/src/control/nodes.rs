@@ -132,9 +132,41 @@ impl Domain<'_> {
         levers.node(node).is_some() || levers.control.stands(Component::Kubelet(node))
     }
 
+    /// Whether a fault keeps the kubelet of a node silent.
+    pub(super) fn is_kept_silent(&self, node: u32) -> bool {
+        self.is_silent(&self.levers, node)
+    }
+
+    /// A new machine's node is registered.
+    pub(super) fn node_comes(&mut self, node: u32, now: Time) {
+        let state = &mut self.nodes[node as usize];
+        let number = state.heartbeat.number + 1;
+        state.heartbeat = Heartbeat {
+            number,
+            ..Heartbeat::new(now)
+        };
+        self.lifecycle.zones[state.zone as usize].nodes += 1;
+    }
+
+    /// A node's object is deleted with its machine.
+    pub(super) fn node_goes(&mut self, node: u32) {
+        let state = &mut self.nodes[node as usize];
+        let zone = &mut self.lifecycle.zones[state.zone as usize];
+        zone.nodes -= 1;
+        zone.lost -= u32::from(state.heartbeat.lost);
+        zone.queue.remove(node);
+        self.lifecycle.silent.remove(&node);
+        state.heartbeat.number += 1;
+        state.heartbeat.lost = false;
+        state.images.forget();
+    }
+
     /// Faults have begun or ended.
     pub(super) fn nodes_moved(&mut self, before: &Levers, context: &mut Clock<'_, Self>) {
         for node in 0..self.nodes.len() as u32 {
+            if !self.nodes[node as usize].machine.is_registered() {
+                continue;
+            }
             let (was_off, is_off) = (before.is_off(node), self.levers.is_off(node));
             if !was_off && is_off {
                 self.node_stops(node, context);
@@ -451,6 +483,9 @@ impl Domain<'_> {
 
     /// A kubelet's watch is back, or it can write again.
     pub(super) fn kubelet_resumed(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+        if !self.nodes[node as usize].machine.is_registered() {
+            return self.register(node, context);
+        }
         if !self.lifecycle.silent.contains(&node) {
             self.kubelet_catches_up(node, context);
         } else if !self.is_silent(&self.levers, node) {

@@ -60,6 +60,8 @@ impl Domain<'_> {
             pull_failed: false,
             out_of_memory_at: Time::MAX,
             hung_by: None,
+            counts_from: None,
+            pulls_from: now,
             counters: Counters::new(),
             uid: self.uids.draw(u64::from(pod), 0).word(),
         });
@@ -120,7 +122,9 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         let pod = self.add_pod(workload, revision, context.now());
-        self.pods[pod as usize].ordinal = ordinal;
+        let state = &mut self.pods[pod as usize];
+        state.ordinal = ordinal;
+        state.counts_from = Some(context.now() + wait);
         self.tell(context.now(), Happening::Created { pod });
         let delay = wait + facts::SCHEDULING_DELAY.value;
         context.after(delay, Event::PodScheduled(pod));
@@ -158,7 +162,9 @@ impl Domain<'_> {
                 }
                 Err(why) => {
                     self.tell(context.now(), Happening::FailedScheduling { pod, why });
-                    return self.workloads[workload.index()].pending.push(pod);
+                    self.pods[pod as usize].counts_from = None;
+                    self.workloads[workload.index()].pending.push(pod);
+                    return self.pod_found_no_node(context);
                 }
             },
         };
@@ -326,6 +332,7 @@ impl Domain<'_> {
                 false => scheduler.release(node, class),
             }
             self.retry_pending(context);
+            self.may_be_empty(node, context);
         }
         self.readiness_changed(workload, context);
         self.pods_changed(workload, context);

@@ -37,6 +37,12 @@ impl<'t> NodeImages<'t> {
         self.present.insert(&image.name);
     }
 
+    /// The machine is given back, and its disk with it.
+    pub(super) fn forget(&mut self) {
+        self.present.clear();
+        self.stop();
+    }
+
     /// The node has lost its power.
     pub(super) fn stop(&mut self) {
         self.waiting.clear();

@@ -10,6 +10,7 @@ use crate::control::dns::NameState;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
+use crate::control::provisioner::{Machine, ProvisionerState};
 use crate::control::pulls::NodeImages;
 use crate::facts;
 use crate::fault::Levers;
@@ -49,8 +50,14 @@ impl<'t> Domain<'t> {
         let described = cluster.map(|cluster| topology.cluster(cluster));
         let minor = described.map_or(0, |cluster| cluster.kubernetes_minor);
         let zones = described.map_or(0, |cluster| cluster.zones.len());
-        let nodes = described.into_iter().flat_map(|cluster| &cluster.nodes);
-        let nodes = nodes.map(|node| node.zone.0);
+        let nodes = described.into_iter().flat_map(|cluster| {
+            let nodes = (0..).zip(&cluster.nodes);
+            nodes.filter(|(position, _)| cluster.has_at_start(*position))
+        });
+        let nodes = nodes.map(|(_, node)| node.zone.0);
+        let provisioned = described
+            .filter(|_| scenario.network == NetworkModel::Modelled)
+            .is_some_and(|cluster| cluster.provisioner.is_some());
         let dns = cluster.map(|cluster| topology.cluster(cluster).dns);
         let dns = dns.unwrap_or_default();
         let place = topology.partition_name(id);
@@ -92,7 +99,7 @@ impl<'t> Domain<'t> {
             lookups: BTreeMap::new(),
             nodes: Vec::new(),
             api: Api::new(stream("API server"), minor),
-            leaders: Leader::both(stream("leaders")),
+            leaders: Leader::all(stream("leaders"), provisioned),
             lifecycle: NodeLifecycle::new(stream("node lifecycle"), minor, zones, nodes),
             kubelets: stream("kubelets"),
             uids: stream("uids"),
@@ -100,6 +107,7 @@ impl<'t> Domain<'t> {
             balancers: Vec::new(),
             autoscalers: Vec::new(),
             budgets: Vec::new(),
+            provisioner: provisioned.then(|| ProvisionerState::new(stream("machines"))),
             metrics_age: Duration::ZERO,
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
@@ -240,6 +248,11 @@ impl<'t> Domain<'t> {
                 view: View::default(),
                 kube_proxy: KubeProxy::settled(described.kubernetes_minor, Time::ZERO, full),
                 heartbeat: Heartbeat::new(renewed),
+                machine: match described.has_at_start(index as u32) {
+                    true => Machine::There(Time::ZERO),
+                    false => Machine::Absent,
+                },
+                machine_number: 0,
                 wire: Wire::default(),
                 pods: Vec::new(),
             });
@@ -256,7 +269,8 @@ impl<'t> Domain<'t> {
             if service.kind == ServiceKind::LoadBalancer {
                 let service = ServiceId::from(index);
                 let nodes = 0..self.nodes.len() as u32;
-                let passing = nodes.map(|node| self.has_local_duty(service, node));
+                let passing =
+                    nodes.map(|node| self.has_machine(node) && self.has_local_duty(service, node));
                 let balancer = Balancer::new(service, passing);
                 self.balancers.push(balancer);
             }

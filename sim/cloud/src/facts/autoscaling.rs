@@ -90,6 +90,9 @@ facts! {
     /// Empty nodes that go at once.
     CLUSTER_AUTOSCALER_EMPTY_BULK: u32 = 10, "nodes",
         "cluster-autoscaler.empty-bulk", "cluster autoscaler", "1.0 and later", Documentation, CLUSTER_AUTOSCALER;
+    /// How long a pod may refuse to be evicted before its node is kept.
+    CLUSTER_AUTOSCALER_EVICTION_TIME_MAX: Duration = Duration::from_secs(120), "s",
+        "cluster-autoscaler.eviction-time-max", "cluster autoscaler", "1.0 and later", Documentation, CLUSTER_AUTOSCALER;
     /// From a node's taint to the first eviction.
     CLUSTER_AUTOSCALER_TAINT_DELAY: Duration = Duration::from_secs(5), "s",
         "cluster-autoscaler.taint-delay", "cluster autoscaler", "1.24 and later", Documentation, CLUSTER_AUTOSCALER;
@@ -115,6 +118,14 @@ facts! {
     /// Percent of the nodes that may be disrupted at once.
     KARPENTER_BUDGET_PERCENT: u32 = 10, "%",
         "karpenter.budget", "Karpenter", "1.0 and later", Source, KARPENTER;
+    /// How long a machine may take to come.
+    KARPENTER_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(900), "s",
+        "karpenter.registration-timeout", "Karpenter", "1.0 and later",
+        Source, "kubernetes-sigs/karpenter pkg/controllers/nodeclaim/lifecycle/liveness.go: registration within 15 min";
+    /// How long a new node is kept for the pods that it was ordered for.
+    KARPENTER_NOMINATION: Duration = Duration::from_secs(20), "s",
+        "karpenter.nomination", "Karpenter", "0.30 and later",
+        Assumption, "a node is nominated for its pods for twice the longest batch, as its state package is remembered to do";
     /// Least time from the order of a machine to its being Ready.
     KARPENTER_BOOT_MIN: Duration = Duration::from_secs(40), "s",
         "karpenter.node-boot-min", "Amazon EC2", "2020s",

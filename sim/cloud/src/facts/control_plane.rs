@@ -155,10 +155,6 @@ facts! {
     /// How long etcd's followers wait for their leader; each waits up to twice as long.
     ETCD_ELECTION_TIMEOUT: Duration = Duration::from_secs(1), "s",
         "etcd.election-timeout", "etcd", "3.4 and later", Source, ETCD;
-    /// How long the endpoint of a lost API server stays in the service `kubernetes`.
-    API_ENDPOINT_LEASE: Duration = Duration::from_secs(15), "s",
-        "kubernetes.api.endpoint-lease", "kube-apiserver", "1.9 and later",
-        Source, "kubernetes/kubernetes v1.20.2 pkg/controlplane/controller.go: lease of 15 s, renewed every 10 s";
 
     // what clients may ask for
     /// Requests per second of the controller manager, over a burst.

@@ -221,6 +221,21 @@ impl Life {
         self.stage == Stage::Gone
     }
 
+    /// When the kubelet will know what the container has become, if it does not yet.
+    pub fn notices_at(&self) -> Option<Time> {
+        self.notice
+    }
+
+    /// From an image that is there to a running container.
+    pub fn container(&self) -> Duration {
+        self.pace.container
+    }
+
+    /// What its init containers take.
+    pub fn init(&self) -> Duration {
+        self.plan.init
+    }
+
     /// Whether its container runs, as far as the kubelet knows.
     pub fn is_running(&self) -> bool {
         self.prober.is_some()

@@ -14,7 +14,7 @@ pub mod cluster_autoscaler;
 pub mod karpenter;
 mod packing;
 
-pub use packing::{Packing, fits_elsewhere, pack};
+pub use packing::{Packing, fits_elsewhere, pack, without_coming};
 
 use crate::scenario::Resources;
 use engine::Time;
@@ -69,6 +69,8 @@ pub struct NodeView {
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodePhase {
+    /// It could be ordered.
+    Absent,
     /// Ordered at that time, not Ready yet.
     Coming(Time),
     /// Ready.

@@ -72,10 +72,11 @@ impl Domain<'_> {
     pub(crate) fn entry_node(&self, service: ServiceId, identity: Identity) -> Option<u32> {
         let healthy = self.balancers.iter().find(|one| one.service == service);
         let healthy = healthy.map_or(&[][..], |balancer| balancer.healthy());
-        let count = if healthy.is_empty() {
-            self.nodes.len()
-        } else {
-            healthy.len()
+        let mut there = (0..self.nodes.len() as u32).filter(|&node| self.has_machine(node));
+        let count = match (healthy.len(), self.provisioner.is_some()) {
+            (0, false) => self.nodes.len(),
+            (0, true) => there.clone().count(),
+            (count, _) => count,
         };
         if count == 0 {
             return None;
@@ -83,7 +84,10 @@ impl Domain<'_> {
         let entry = identity.part(u64::from(u32::MAX));
         let stream = &self.services[service.index()].stream;
         let chosen = stream.draw(entry.request, entry.branch).below(count as u32);
-        Some(healthy.get(chosen as usize).copied().unwrap_or(chosen))
+        match healthy.get(chosen as usize) {
+            Some(node) => Some(*node),
+            None => there.nth(chosen as usize),
+        }
     }
 
     /// A SYN arrives at a pod, or at an entry of this cluster.

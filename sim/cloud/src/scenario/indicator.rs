@@ -4,7 +4,7 @@
 //! nodes know of a service's endpoints, until a pod has started, and until the API server has
 //! answered.
 
-use super::ServiceId;
+use super::{ServiceId, WorkloadId};
 
 /// One indicator, and of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +12,9 @@ pub enum Indicator {
     /// From a change of a service's ready pods to a node's rules; of one service or of all. Every
     /// node counts once for each change.
     NetworkProgramming(Option<ServiceId>),
+    /// From the creation of a stateless pod that finds a node at once until its containers are
+    /// seen to have started, without images and init containers; of one workload or of all.
+    PodStartup(Option<WorkloadId>),
     /// What the API server needs for a call that writes one object.
     ApiMutating,
     /// What the API server needs for a call that reads one object.
@@ -22,7 +25,8 @@ impl Indicator {
     /// Whether what was counted as `other` belongs to this one.
     pub fn covers(self, other: Indicator) -> bool {
         match (self, other) {
-            (Indicator::NetworkProgramming(None), Indicator::NetworkProgramming(_)) => true,
+            (Indicator::NetworkProgramming(None), Indicator::NetworkProgramming(_))
+            | (Indicator::PodStartup(None), Indicator::PodStartup(_)) => true,
             _ => self == other,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::WorkloadId;
 pub use crate::kubernetes::amount::Amount;
-use engine::{Distribution, Duration};
+use engine::Duration;
 
 /// A HorizontalPodAutoscaler.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,35 +76,4 @@ pub struct ScalingPolicy {
     pub amount: Amount,
     /// Within which time.
     pub period: Duration,
-}
-
-/// What adds and removes machines.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Provisioner {
-    /// Which.
-    pub kind: ProvisionerKind,
-    /// From the order for a machine until its kubelet registers.
-    pub boot: Distribution,
-    /// The pools of machines.
-    pub pools: Vec<NodePool>,
-}
-
-/// Kinds of provisioners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProvisionerKind {
-    /// The cluster autoscaler: looks at an interval, grows groups of equal machines.
-    ClusterAutoscaler,
-    /// Karpenter: batches pending pods and orders the cheapest machines that fit.
-    Karpenter,
-}
-
-/// A pool of equal machines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodePool {
-    /// Name.
-    pub name: String,
-    /// Fewest machines.
-    pub count_min: u32,
-    /// Most machines.
-    pub count_max: u32,
 }

@@ -154,6 +154,10 @@ impl Scenario {
                         self.assert_node(*cluster, *node, name);
                     }
                     Component::ControllerManager | Component::Scheduler => {}
+                    Component::Provisioner => {
+                        let cluster = &self.clusters[cluster.index()];
+                        assert!(cluster.provisioner.is_some(), "{name}: no provisioner");
+                    }
                 }
             }
             Fault::RegionDown { .. } => {}
@@ -237,6 +241,19 @@ fn assert_cluster(cluster: &Cluster) {
             node.zone.index() < cluster.zones.len(),
             "{} stands in no zone",
             node.name
+        );
+    }
+    for pool in cluster.provisioner.iter().flat_map(|all| &all.pools) {
+        let many = pool.nodes.len() as u32;
+        assert!(
+            many > 0 && pool.nodes.end as usize <= cluster.nodes.len(),
+            "pool {} has no machines",
+            pool.name
+        );
+        assert!(
+            pool.count <= many && pool.count_min <= many && pool.price >= 0.0,
+            "pool {} is impossible",
+            pool.name
         );
     }
     for workload in &cluster.workloads {

@@ -48,7 +48,12 @@ impl<'d> Reader<'d> {
     }
 
     fn cluster(&self, now: Time) -> ClusterSnapshot {
+        let registered = |position: u32| {
+            let state = self.domain.nodes.get(position as usize);
+            state.is_none_or(|state| state.machine.is_registered())
+        };
         let nodes = (0..).zip(&self.described.nodes);
+        let nodes = nodes.filter(|(position, _)| registered(*position));
         let allocated = addresses::allocate(self.described, self.domain.seed);
         let services = self.described.services.iter().zip(allocated).enumerate();
         ClusterSnapshot {

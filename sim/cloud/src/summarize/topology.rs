@@ -41,6 +41,7 @@ fn cluster_summary(cluster: &Cluster, plan: &ClusterPlan) -> ClusterSummary {
             .nodes
             .iter()
             .enumerate()
+            .filter(|(index, _)| cluster.has_at_start(*index as u32))
             .map(|(index, node)| node_summary(cluster, plan, index, node))
             .collect(),
         pending: plan

@@ -130,15 +130,19 @@ fn indicator(
     };
     let what = match indicator {
         Indicator::NetworkProgramming(_) => "network programming latency",
+        Indicator::PodStartup(_) => "pod start-up latency",
         Indicator::ApiMutating => "latency of mutating API calls",
         Indicator::ApiRead => "latency of reading API calls",
     };
-    let place = cluster.map(|cluster| {
-        let described = &scenario.clusters[cluster.index()];
+    let place = cluster.map(|id| {
+        let described = &scenario.clusters[id.index()];
         match indicator {
             Indicator::NetworkProgramming(Some(service)) => {
                 let service = service_path(&described.services[service.index()]);
                 format!(" of {}/{service}", described.name)
+            }
+            Indicator::PodStartup(Some(workload)) => {
+                format!(" of {}", workload_path(scenario, id, workload))
             }
             _ => format!(" in {}", described.name),
         }

@@ -51,6 +51,68 @@ fn what_changed_in_the_warm_up_is_not_counted() {
     assert!(record.indicators.is_empty());
 }
 
+/// Start-up latencies of the first workload's pods over replications, in seconds.
+fn start_ups(scenario: &Scenario, replications: u32) -> Vec<(u64, f64)> {
+    (0..replications)
+        .map(|replication| {
+            let seed = Seed {
+                master: 1,
+                replication,
+            };
+            let record = simulate(&compile(scenario), seed, &Options::default());
+            let of_web = Indicator::PodStartup(Some(WorkloadId(0)));
+            let counted = counted(&record, of_web);
+            let steps = counted.iter().flat_map(|counted| &counted.steps);
+            steps.fold((0, 0.0), |(count, sum), step| {
+                let seconds = step.latency_sum_ns as f64 * 1e-9;
+                (count + step.latency.count(), sum + seconds)
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn a_pod_has_started_when_that_is_seen() {
+    let mut scenario = fleet(2, 33, 60);
+    // What the application needs beyond its container counts as init.
+    scenario.clusters[0].workloads[0].template.start_up = Duration::from_secs(20);
+    scenario.timeline = vec![scale(30, 3)];
+    let all = start_ups(&scenario, 400);
+    assert!(all.iter().all(|(count, _)| *count == 1));
+    let seconds: Vec<f64> = all.iter().map(|(_, seconds)| *seconds).collect();
+    let least = seconds.iter().copied().fold(f64::MAX, f64::min);
+    let greatest = seconds.iter().copied().fold(0.0, f64::max);
+    let mean = seconds.iter().sum::<f64>() / 400.0;
+    // Scheduler 10 ms, watch 5 ms, sandbox and container 1 s, up to 1 s until the kubelet looks,
+    // a write and a watch of 5 ms each.
+    assert!((1.025..1.04).contains(&least), "{least}");
+    assert!((2.01..2.025001).contains(&greatest), "{greatest}");
+    // Standard error: 1 / sqrt(12 * 400) = 0.015 s.
+    assert!((mean - 1.525).abs() < 0.06, "{mean}");
+}
+
+#[test]
+fn pods_that_wait_for_room_are_not_counted() {
+    let mut scenario = fleet(1, 33, 60);
+    scenario.clusters[0].workloads[0]
+        .template
+        .placement
+        .requests
+        .cpu_milli = 1_500;
+    // There is room for two; the third comes when one of them has gone.
+    let kill = Fault::PodKill {
+        cluster: ClusterId(0),
+        workload: WorkloadId(0),
+        count: 1,
+    };
+    scenario.timeline = vec![scale(20, 3), fault_at(30_000, kill, None)];
+    let counted: Vec<u64> = start_ups(&scenario, 10)
+        .iter()
+        .map(|(count, _)| *count)
+        .collect();
+    assert_eq!(counted, [1; 10]);
+}
+
 #[test]
 fn calls_take_as_long_as_the_server_is_slow() {
     let mut scenario = fleet(2, 33, 100);

@@ -12,6 +12,7 @@ mod nodes;
 mod operations;
 mod outages;
 mod properties;
+mod provisioning;
 mod proxies;
 mod regions;
 mod rollouts;
@@ -134,6 +135,7 @@ fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         budgets: Vec::new(),
+        provisioner: None,
         dns: ClusterDns::default(),
         service_rules: ServiceRules::default(),
     }

@@ -254,6 +254,7 @@ mod tests {
             proxies: Vec::new(),
             autoscalers: Vec::new(),
             budgets: Vec::new(),
+            provisioner: None,
             dns: crate::scenario::ClusterDns::default(),
             service_rules: crate::scenario::ServiceRules::default(),
         };

@@ -43,6 +43,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scheduler {
     nodes: Vec<NodeState>,
+    /// How many of them exist.
+    present: usize,
     classes: Arc<Vec<Class>>,
     /// Where the pods of each workload are.
     bound: Vec<Bound>,
@@ -104,6 +106,10 @@ impl Bound {
 #[derive(Clone, Debug, PartialEq)]
 struct NodeState {
     node: Arc<LabelledNode>,
+    /// Whether its machine exists.
+    present: bool,
+    /// Not tainted by a provisioner that will take it away.
+    open: bool,
     /// Heard of lately; the node controller taints it otherwise.
     available: bool,
     /// Sum of its pods' requests.
@@ -122,15 +128,20 @@ impl Scheduler {
             .map(|node| Arc::new(LabelledNode::new(cluster, node)))
             .collect();
         let (classes, topologies) = class::all(cluster, &labelled);
-        let nodes = labelled.into_iter().map(|node| NodeState {
+        let nodes = labelled.into_iter().zip(0..);
+        let nodes = nodes.map(|(node, position)| NodeState {
             node,
+            present: cluster.has_at_start(position),
+            open: true,
             available: true,
             requested: Resources::default(),
             counted: Resources::default(),
             pods: 0,
         });
+        let nodes: Vec<_> = nodes.collect();
         Scheduler {
-            nodes: nodes.collect(),
+            present: nodes.iter().filter(|state| state.present).count(),
+            nodes,
             bound: vec![Bound::default(); classes.len()],
             classes: Arc::new(classes),
             topologies: Arc::new(topologies),
@@ -204,11 +215,49 @@ impl Scheduler {
         Arc::make_mut(&mut self.nodes[node as usize].node).unschedulable = cordoned;
     }
 
+    /// Says whether a node's machine exists.
+    pub(crate) fn set_present(&mut self, node: u32, present: bool) {
+        let state = &mut self.nodes[node as usize];
+        self.present = self.present - usize::from(state.present) + usize::from(present);
+        state.present = present;
+    }
+
+    /// Says whether a node is free of a provisioner's taint.
+    pub(crate) fn set_open(&mut self, node: u32, open: bool) {
+        self.nodes[node as usize].open = open;
+    }
+
+    /// What one pod of a workload requests.
+    pub(crate) fn requests(&self, workload: WorkloadId) -> Resources {
+        self.classes[workload.index()].placement.requests
+    }
+
+    /// What may be requested from a node, and how many pods it takes, while it has none.
+    pub(crate) fn room(&self, node: u32) -> (Resources, u32) {
+        let node = &self.nodes[node as usize].node;
+        (node.allocatable, node.pods_max)
+    }
+
+    /// Whether the labels and the taints of a node allow a workload, whether it exists or not.
+    pub(crate) fn suits(&self, workload: WorkloadId, node: u32) -> bool {
+        let class = &self.classes[workload.index()];
+        class.wants(&self.nodes[node as usize].node, node as usize)
+    }
+
+    /// Whether no two pods of a workload may share a node.
+    pub(crate) fn is_apart(&self, workload: WorkloadId) -> bool {
+        let mut avoids = self.classes[workload.index()].avoids.iter();
+        avoids.any(|crowd| {
+            self.topologies[crowd.topology].is_hostname() && crowd.workloads.contains(&workload)
+        })
+    }
+
     /// The nodes that a DaemonSet wants a pod on, ascending: those whose labels and taints
     /// allow it, whether or not there is room and whether or not they are available.
     pub(crate) fn daemon_nodes(&self, workload: WorkloadId) -> Vec<u32> {
         let class = &self.classes[workload.index()];
         (0..self.nodes.len())
+            .filter(|&node| self.nodes[node].present)
             .filter(|&node| class.wants(&self.nodes[node].node, node))
             .map(|node| node as u32)
             .collect()

@@ -29,9 +29,9 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
-    Balance, Behavior, Change, Cluster, ClusterDns, Node, Proxy, ProxyId, Resources, Route,
-    RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station, Template, Workload,
-    WorkloadId, WorkloadKind, ZoneId,
+    Balance, Behavior, Change, Cluster, ClusterDns, Node, Provisioner, Proxy, ProxyId, Resources,
+    Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station, Template,
+    Workload, WorkloadId, WorkloadKind, ZoneId,
 };
 use labels::LabelIndex;
 use proxies::{NamedRoute, ProxyView};
@@ -52,6 +52,8 @@ pub struct Frame {
     pub zones: Vec<String>,
     /// Machines; Node objects among the manifests replace them.
     pub nodes: Vec<Node>,
+    /// What orders machines, unless Node objects replace them.
+    pub provisioner: Option<Provisioner>,
     /// The cluster's DNS.
     pub dns: ClusterDns,
     /// What its kube-proxies write.
@@ -196,6 +198,10 @@ pub fn assemble(
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         budgets: Vec::new(),
+        provisioner: frame
+            .provisioner
+            .clone()
+            .filter(|_| stages[0].nodes.is_empty()),
         dns: frame.dns,
         service_rules: frame.service_rules,
     };

@@ -6,8 +6,8 @@ use super::names::{Names, short};
 use super::timeline::Applied;
 use super::traffic::Surroundings;
 use super::{
-    Reader, SCENARIO, behavior, clusters, entries, forms, measures, merge, places, run, timeline,
-    traffic, workloads,
+    Reader, SCENARIO, behavior, clusters, entries, forms, measures, merge, places, provisioner,
+    run, timeline, traffic, workloads,
 };
 use crate::assembly::{Assembly, Defaults, assemble};
 use crate::checks;
@@ -322,6 +322,7 @@ impl Builder<'_, '_> {
             facts: facts.into_iter().collect(),
         };
         check_nodes(&scenario, &plans, reader);
+        provisioner::check(&scenario, &plans, reader);
         checks::run(&scenario, &written, reader.diagnostics);
         Some(scenario)
     }

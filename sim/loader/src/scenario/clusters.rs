@@ -2,6 +2,7 @@
 
 use super::forms::{self, KUBERNETES_VERSION, TAINT};
 use super::names::named;
+use super::provisioner::{self, BOOT, MAX, MIN, PRICE, PROVISIONER, START_UP};
 use super::reader::Reader;
 use crate::assembly::Frame;
 use crate::diagnostic::Code;
@@ -34,6 +35,8 @@ pub(super) static CLUSTER: Shape = Shape::new(
             .default(|| json!(format!("1.{}", facts::KUBERNETES_MINOR.value))),
         Field::modelled("nodePools", Kind::List(&Kind::Map(&NODE_POOL)))
             .doc("Its machines; Node objects among the manifests replace them."),
+        Field::modelled("provisioner", Kind::Map(&PROVISIONER))
+            .doc("What orders machines of the pools with a `max`."),
         Field::modelled("dns", Kind::Map(&super::dns::DNS)).doc("Its DNS."),
         Field::modelled("kubeProxy", Kind::Map(&super::service_rules::KUBE_PROXY))
             .doc("What its kube-proxies write."),
@@ -52,6 +55,11 @@ static NODE_POOL: Shape = Shape::new(
         Field::modelled("count", Kind::Integer(0, NODES_MAX as i64))
             .doc("How many machines.")
             .default(|| json!(facts::NODE_COUNT.value)),
+        MIN,
+        MAX,
+        BOOT,
+        START_UP,
+        PRICE,
         Field::approximated(
             "cpu",
             Kind::Format(&QUANTITY),
@@ -119,6 +127,7 @@ pub(crate) fn the_default(ideal: bool, span: Span, reader: &mut Reader<'_>) -> C
         kubernetes_minor: reader.fact(&facts::KUBERNETES_MINOR),
         nodes: default_nodes(&zones, ideal, reader),
         zones,
+        provisioner: None,
         dns: ClusterDns::default(),
         service_rules: ServiceRules::default(),
     };
@@ -158,10 +167,15 @@ fn cluster(
         zones = default_zones();
     }
     reader.unique("zones", zones.iter().map(|zone| (zone.as_str(), node.span)));
-    let pools = node.list("nodePools");
+    // The machines of a pool stand together, in the order of the pools' names.
+    let mut pools: Vec<&Node> = node.list("nodePools").iter().collect();
+    pools.sort_by_key(|pool| forms::text(pool, "name"));
     let mut nodes: Vec<Machine> = Vec::new();
+    let mut ranges = Vec::new();
     for pool in pools {
+        let first = nodes.len() as u32;
         nodes.extend(machines(pool, &zones, reader));
+        ranges.push((pool, first..nodes.len() as u32));
         if nodes.len() > NODES_MAX {
             nodes.truncate(NODES_MAX);
             let message = format!("a cluster has at most {NODES_MAX} nodes");
@@ -172,7 +186,7 @@ fn cluster(
             break;
         }
     }
-    nodes.sort_by(|left, right| left.name.cmp(&right.name));
+    let provisioner = provisioner::read(node, &ranges, reader);
     reader.unique(
         "nodes",
         nodes
@@ -190,6 +204,7 @@ fn cluster(
         kubernetes_minor: minor,
         nodes,
         zones,
+        provisioner,
         dns,
         service_rules,
     };
@@ -302,7 +317,7 @@ fn machines(node: &Node, zones: &[String], reader: &mut Reader<'_>) -> Vec<Machi
     let taints = node.list("taints").iter();
     let pool = Pool {
         name: forms::text(node, "name").unwrap_or("node"),
-        count: forms::count(node, "count").unwrap_or_else(|| reader.fact(&facts::NODE_COUNT)),
+        count: provisioner::counts(node, reader).1,
         resources: Resources {
             cpu_milli,
             memory_bytes,

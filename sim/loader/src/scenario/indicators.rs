@@ -13,7 +13,7 @@ use serde_json::json;
 const STATISTICS: &[&str] = &["mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
 
 pub(super) const STATISTIC: Field = Field::modelled("statistic", Kind::OneOf(STATISTICS))
-    .doc("Of Kubernetes' indicators (`networkProgrammingLatency`, `apiCallLatency`): what of them.")
+    .doc("Of Kubernetes' indicators (`networkProgrammingLatency`, `podStartupLatency`, `apiCallLatency`): what of them.")
     .default(|| json!("p99"));
 pub(super) const SERVICE: Field = Field::modelled("service", Kind::Text)
     .doc("Of which service: `networkProgrammingLatency`; of all by default.");
@@ -23,7 +23,10 @@ pub(super) const CALLS: Field = Field::modelled("calls", Kind::OneOf(&["mutating
 
 /// Whether a measure is one of Kubernetes' indicators.
 pub(super) fn is_indicator(measure: &str) -> bool {
-    matches!(measure, "networkProgrammingLatency" | "apiCallLatency")
+    matches!(
+        measure,
+        "networkProgrammingLatency" | "podStartupLatency" | "apiCallLatency"
+    )
 }
 
 /// What of which indicator is asked for.
@@ -41,6 +44,12 @@ pub(super) fn quantity(
             Indicator::NetworkProgramming(Some(service))
         }
         "networkProgrammingLatency" => Indicator::NetworkProgramming(None),
+        "podStartupLatency" if node.get("workload").is_some() => {
+            let (of, workload) = names.the_workload(node, reader)?;
+            cluster = Some(of);
+            Indicator::PodStartup(Some(workload))
+        }
+        "podStartupLatency" => Indicator::PodStartup(None),
         _ if forms::text(node, "calls") == Some("reading") => Indicator::ApiRead,
         _ => Indicator::ApiMutating,
     };

@@ -32,6 +32,7 @@ const MEASURES: &[&str] = &[
     "wait",
     "recovery",
     "networkProgrammingLatency",
+    "podStartupLatency",
     "apiCallLatency",
 ];
 
@@ -45,8 +46,8 @@ const UNTIL: Field =
 const NAME: Field = Field::modelled("measure", Kind::OneOf(MEASURES))
     .required()
     .doc("What is measured.");
-const WORKLOAD: Field =
-    Field::modelled("workload", Kind::Text).doc("Of which workload: `utilization`, `wait`.");
+const WORKLOAD: Field = Field::modelled("workload", Kind::Text)
+    .doc("Of which workload: `utilization`, `wait`, `podStartupLatency`.");
 const CLUSTER: Field = Field::modelled("cluster", Kind::Text)
     .doc("In which cluster; in all by default, or where the name is the only one.");
 const FAULT: Field = Field::modelled("fault", Kind::Word)

@@ -20,6 +20,7 @@ mod merge;
 pub(crate) mod names;
 mod operations;
 pub(crate) mod places;
+mod provisioner;
 mod reader;
 mod run;
 mod service_rules;

@@ -5,7 +5,7 @@
 //! nodes to take away: those that were unneeded for long enough, while no node was added
 //! lately.
 
-use super::packing::{Room, fits_elsewhere, pack};
+use super::packing::{fits_elsewhere, pack, without_coming};
 use super::{Demand, NodePhase, NodeView, Offer};
 use crate::facts;
 use engine::{Duration, Time};
@@ -190,31 +190,9 @@ fn is_overdue(node: &NodeView, now: Time) -> bool {
 
 /// Nodes of a group that count towards its size.
 fn size_of(nodes: &[NodeView], offer: usize) -> u32 {
-    let counts = |node: &&NodeView| node.offer == Some(offer) && node.phase != NodePhase::Leaving;
+    let gone = |phase| matches!(phase, NodePhase::Absent | NodePhase::Leaving);
+    let counts = |node: &&NodeView| node.offer == Some(offer) && !gone(node.phase);
     nodes.iter().filter(counts).count() as u32
-}
-
-/// The demands without what coming nodes will take.
-fn without_coming<'n>(
-    demands: &[Demand],
-    coming: impl Iterator<Item = &'n NodeView>,
-    offers: &[Offer],
-) -> Vec<Demand> {
-    let mut left = demands.to_vec();
-    for node in coming {
-        let Some(offer) = node.offer else {
-            continue;
-        };
-        let mut room = Room::of_offer(&offers[offer]);
-        for demand in left.iter_mut().filter(|demand| demand.allowed[offer]) {
-            let on_one = if demand.apart { 1 } else { u32::MAX };
-            let taken = room.takes(demand.requests, demand.pods.min(on_one));
-            room.take(demand.requests, taken);
-            demand.pods -= taken;
-        }
-    }
-    left.retain(|demand| demand.pods > 0);
-    left
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ pub enum Consolidation {
 
 /// How many nodes may be disrupted now: a tenth, rounded up, less those that are.
 fn budget(nodes: &[NodeView]) -> usize {
-    let there = |node: &&NodeView| node.offer.is_some();
+    let there = |node: &&NodeView| node.offer.is_some() && node.phase != NodePhase::Absent;
     let disturbed =
         |node: &&NodeView| matches!(node.phase, NodePhase::Leaving | NodePhase::NotReady);
     let total = nodes.iter().filter(there).count() as u64;

@@ -122,6 +122,29 @@ pub fn pack(offers: &[Offer], position: usize, demands: &[Demand], nodes_max: u3
     packing
 }
 
+/// The demands without what coming nodes will take.
+pub fn without_coming<'n>(
+    demands: &[Demand],
+    coming: impl Iterator<Item = &'n NodeView>,
+    offers: &[Offer],
+) -> Vec<Demand> {
+    let mut left = demands.to_vec();
+    for node in coming {
+        let Some(offer) = node.offer else {
+            continue;
+        };
+        let mut room = Room::of_offer(&offers[offer]);
+        for demand in left.iter_mut().filter(|demand| demand.allowed[offer]) {
+            let on_one = if demand.apart { 1 } else { u32::MAX };
+            let taken = room.takes(demand.requests, demand.pods.min(on_one));
+            room.take(demand.requests, taken);
+            demand.pods -= taken;
+        }
+    }
+    left.retain(|demand| demand.pods > 0);
+    left
+}
+
 /// Whether all pods of the node at `position` may be moved and fit on the other Ready nodes.
 pub fn fits_elsewhere(nodes: &[NodeView], position: usize) -> bool {
     left_over(nodes, position).is_some_and(|left| left.is_empty())

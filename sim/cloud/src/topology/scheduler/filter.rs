@@ -88,7 +88,7 @@ impl Scheduler {
             let takes = |node: &usize| self.takes(class, workload, *node, &crowded);
             candidates.extend((0..self.nodes.len()).find(takes));
         } else {
-            let enough = sampling::enough(self.nodes.len());
+            let enough = sampling::enough(self.present);
             let mut looked_at = 0;
             for node in self.search.nodes() {
                 looked_at += 1;
@@ -114,8 +114,8 @@ impl Scheduler {
         node: usize,
         crowded: &Crowded<'_>,
     ) -> bool {
-        let mut takes = true;
         let state = &self.nodes[node];
+        let mut takes = state.present;
         self.against(class, workload, node, state, crowded, |_| takes = false);
         takes
     }
@@ -125,13 +125,14 @@ impl Scheduler {
         let class = &self.classes[workload.index()];
         let crowded = Crowded::new(self, class);
         let mut reasons = BTreeMap::new();
-        for (index, state) in self.nodes.iter().enumerate() {
+        let nodes = self.nodes.iter().enumerate();
+        for (index, state) in nodes.filter(|(_, state)| state.present) {
             self.against(class, workload, index, state, &crowded, |reason| {
                 *reasons.entry(reason.to_string()).or_insert(0) += 1;
             });
         }
         Unschedulable {
-            nodes: self.nodes.len(),
+            nodes: self.present,
             reasons,
         }
     }
@@ -152,6 +153,12 @@ impl Scheduler {
             // on a machine that is gone.
             return tell(Reason::Taint {
                 key: "node.kubernetes.io/unreachable",
+                value: "",
+            });
+        }
+        if !state.open {
+            return tell(Reason::Taint {
+                key: "ToBeDeletedByClusterAutoscaler",
                 value: "",
             });
         }
@@ -290,7 +297,7 @@ impl Scheduler {
         }
         let topology = |spread: &Spread| &self.topologies[spread.crowd.topology];
         let counted: Vec<usize> = (0..self.nodes.len())
-            .filter(|&node| class.selected[node])
+            .filter(|&node| self.nodes[node].present && class.selected[node])
             .filter(|&node| {
                 let mut constraints = constraints.iter();
                 constraints.all(|spread| topology(spread).of_node[node].is_some())

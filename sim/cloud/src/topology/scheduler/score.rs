@@ -132,6 +132,7 @@ impl Scheduler {
         let mut counts = vec![0; topology.count];
         for (node, pods) in self.staying(&spread.crowd) {
             if let Some(domain) = topology.of_node[node]
+                && self.nodes[node].present
                 && class.selected[node]
                 && takes_part(node)
             {

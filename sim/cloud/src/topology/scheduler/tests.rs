@@ -82,6 +82,7 @@ fn cluster(nodes: Vec<Node>, workloads: Vec<Workload>) -> Cluster {
         proxies: Vec::new(),
         autoscalers: Vec::new(),
         budgets: Vec::new(),
+        provisioner: None,
         dns: crate::scenario::ClusterDns::default(),
         service_rules: crate::scenario::ServiceRules::default(),
     }
