@@ -22,7 +22,7 @@ use crate::guard::RetryBudget;
 use crate::kubernetes::back_off::BackOff;
 use crate::kubernetes::kubelet::Life;
 use crate::meter::Meters;
-use crate::path::choice::{Affinities, Selections};
+use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::{Pool, PoolTarget};
 use crate::path::link::{Address, Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
@@ -352,6 +352,7 @@ pub(crate) struct Domain<'t> {
     /// Endpoints that count, as nodes see them.
     pub(crate) selections: Selections,
     pub(crate) affinities: Affinities,
+    pub(crate) schedules: Schedules,
     pub(crate) name_service: NameService,
     /// Until when a pod knows the address of a service.
     pub(crate) lookups: BTreeMap<(u32, ServiceId), Time>,

@@ -6,16 +6,16 @@
 //! before its lists are there, and then everything. One whose API server is out of reach keeps
 //! its rules as they are.
 //! Approximated: a machine that comes back has the rules that it had, until that first sync.
-//! Leaves out: sync times that grow with the number of services.
 //! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
 //! Validated by: staleness computed by hand, and outages, in the crate's tests.
 
 use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::kubernetes::runner::{Extent, Outcome, Pacing, Periods, Runner};
+use crate::kubernetes::runner::{Outcome, Pacing, Periods, Runner};
 use crate::meter::Observation;
 use crate::record::ViewKind;
+use crate::rules::sync;
 use crate::scenario::Indicator;
 use engine::Time;
 
@@ -97,17 +97,16 @@ impl Domain<'_> {
     pub(crate) fn sync_begins(&mut self, node: u32, number: u32, context: &mut Clock<'_, Self>) {
         let acts = self.acts(Client::KubeProxy(node));
         let slow = self.levers.speed(node).cpu_factor;
+        let cluster = self.cluster.expect("nodes belong to clusters");
+        let mode = self.topology.cluster(cluster).service_rules.mode;
+        let (ports, endpoints) = (self.service_ports, self.endpoint_log.endpoints());
         let state = &mut self.nodes[node as usize].kube_proxy;
         if state.number != number || !acts {
             return;
         }
         state.began = context.now();
-        let takes = match state.runner.begin(context.now()) {
-            Extent::Partial => facts::KUBE_PROXY_SYNC_DURATION.value,
-            Extent::Full => {
-                facts::KUBE_PROXY_SYNC_DURATION.value + facts::KUBE_PROXY_FULL_SYNC_EXTRA.value
-            }
-        };
+        let extent = state.runner.begin(context.now());
+        let takes = sync::duration(mode, ports, endpoints, extent);
         context.after(takes.mul_f64(slow), Event::SyncEnds { node, number });
     }
 

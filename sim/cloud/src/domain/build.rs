@@ -17,7 +17,7 @@ use crate::fault::Levers;
 use crate::kubernetes::slices;
 use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
-use crate::path::choice::{Affinities, Selections};
+use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::link::Wire;
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
@@ -95,6 +95,7 @@ impl<'t> Domain<'t> {
             endpoint_log: EndpointLog::new(Vec::new()),
             selections: Selections::default(),
             affinities: Affinities::default(),
+            schedules: Schedules::default(),
             name_service: NameService::new(&dns, stream("questions")),
             lookups: BTreeMap::new(),
             nodes: Vec::new(),

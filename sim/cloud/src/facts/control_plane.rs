@@ -44,10 +44,6 @@ facts! {
     KUBE_PROXY_START_UP: Duration = Duration::from_millis(600), "ms",
         "kubernetes.kube-proxy.start-up", "kube-proxy", "1.36",
         Measurement, "kube-proxy 1.36.2: 0.8 s from process start to the end of the first full sync, of which the sync took 0.13 to 0.19 s";
-    /// How long a full sync takes beyond a partial one.
-    KUBE_PROXY_FULL_SYNC_EXTRA: Duration = Duration::from_millis(125), "ms",
-        "kubernetes.kube-proxy.full-sync-extra", "kube-proxy iptables", "1.36",
-        Measurement, "kube-proxy 1.36.2, 3 services: full syncs of 0.13 to 0.19 s, partial ones of 0.02 to 0.05 s";
 
     // node lifecycle
     /// Nodes per second that are tainted for eviction in a zone that is well.

@@ -30,10 +30,6 @@ facts! {
     KUBE_PROXY_LARGE_CLUSTER_ENDPOINTS: u32 = 1000, "endpoints",
         "kubernetes.kube-proxy.large-cluster-endpoints", "kube-proxy iptables", "1.24 and later",
         Source, "kubernetes/kubernetes v1.30.5 pkg/proxy/iptables/proxier.go, largeClusterEndpointsThreshold";
-    /// How long one partial sync of a node's rules takes.
-    KUBE_PROXY_SYNC_DURATION: Duration = Duration::from_millis(35), "ms",
-        "kubernetes.kube-proxy.sync-duration", "kube-proxy iptables", "1.28 and later",
-        Measurement, "kube-proxy 1.36.2, iptables 1.8.9, 3 services: partial syncs of 20 to 50 ms, middle of the range; grows with thousands of services, which is left out";
     /// How long `sessionAffinity: ClientIP` remembers a client.
     SESSION_AFFINITY_TIMEOUT: Duration = Duration::from_secs(10_800), "s",
         "kubernetes.service.session-affinity-timeout", "Kubernetes Service", "all",

@@ -6,9 +6,10 @@
 //! got the client's last connection. A list of netfilter's `recent` module, one for each endpoint
 //! on each node, holds a hundred clients; the next one drives out the one not seen for longest.
 //! Hints follow from `trafficDistribution`: from 1.31 a zone's own endpoints are preferred, from
-//! 1.34 a node's own.
+//! 1.34 a node's own. In ipvs mode the schedulers of [`crate::rules::ipvs`].
 //!
-//! Approximated: a client whose endpoint was not ready for a while finds it again.
+//! Approximated: a client whose endpoint was not ready for a while finds it again; a scheduler
+//! that looks for few connections sees the requests inside a pod, whichever node they came by.
 //! Leaves out: hints that balance zones by their processors (`service.kubernetes.io/topology-mode`).
 //! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
 //! Validated by: shares of endpoints, zones and nodes in the crate's tests; lists against
@@ -19,8 +20,8 @@ use super::link::Address;
 use crate::domain::Domain;
 use crate::facts;
 use crate::rules::{
-    Client, Decision, Demand, Door, Hint, Masquerade, Mode, Place, Seen, Standing, decide,
-    has_last_resort, select,
+    Client, Decision, Demand, Door, Hint, Masquerade, Mode, Place, Scheduler, Seen, Standing,
+    decide, has_last_resort, ipvs, select,
 };
 use crate::scenario::{ServiceId, ServiceKind, TrafficDistribution, TrafficPolicy};
 use crate::view::EndpointSet;
@@ -72,6 +73,13 @@ impl Selections {
         self.known
             .retain(|&(of, known, _), _| of != service || known + 1 >= version);
     }
+}
+
+/// What schedulers of IPVS keep.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schedules {
+    turns: BTreeMap<(Option<u32>, ServiceId), u32>,
+    maglev: BTreeMap<ServiceId, ipvs::Maglev>,
 }
 
 /// Whom clients were sent to last.
@@ -181,19 +189,49 @@ impl Domain<'_> {
         let remembered = timeout.and_then(|timeout| self.affinities.recall(key, timeout, now));
         let stream = self.services[service.index()].stream;
         let among = self.among(node, service, among);
-        let pod = match remembered {
-            Some(pod) if among.binary_search(&pod).is_ok() => pod,
+        let mode = cluster.service_rules.mode;
+        let pod = match (remembered, mode) {
+            (Some(pod), _) if among.binary_search(&pod).is_ok() => pod,
+            (_, Mode::Ipvs { scheduler }) => {
+                let among = among.to_vec();
+                self.scheduled(scheduler, &among, (node, service, address))
+            }
             _ => {
                 let mut draw = stream.draw(identity.request, identity.branch);
                 among[draw.below(among.len() as u32) as usize]
             }
         };
         if timeout.is_some() {
-            let mode = cluster.service_rules.mode;
             let room = (mode == Mode::Iptables).then_some(facts::RECENT_SOURCES.value);
             self.affinities.remember(key, pod, now, room);
         }
         Choice::Pod(pod)
+    }
+
+    /// The choice of a node's IPVS.
+    fn scheduled(
+        &mut self,
+        scheduler: Scheduler,
+        endpoints: &[u32],
+        (node, service, client): (Option<u32>, ServiceId, Address),
+    ) -> u32 {
+        let number = match client {
+            Address::Pod(partition, pod) => (u32::from(partition) << 24) ^ pod,
+            Address::Client(traffic, client) => (!traffic.0 << 16) ^ client,
+        };
+        let pods = &self.pods;
+        let schedules = &mut self.schedules;
+        ipvs::choose(
+            scheduler,
+            ipvs::Choice {
+                endpoints,
+                turn: schedules.turns.entry((node, service)).or_default(),
+                connections: &|pod| pods[pod as usize].station.present,
+                client: number,
+                service: service.0,
+                maglev: schedules.maglev.entry(service).or_default(),
+            },
+        )
     }
 
     /// How the address of a service is called from outside its cluster.

@@ -18,6 +18,7 @@ mod decision;
 mod health;
 mod input;
 pub mod iptables;
+pub mod ipvs;
 mod names;
 pub mod nftables;
 mod plan;

@@ -159,3 +159,23 @@ fn endpoints_on_their_way_out_are_a_last_resort() {
     );
     assert_eq!(publish(&[], &[]), [const { Err(Choice::Refuse) }; 3]);
 }
+
+#[test]
+fn schedulers_of_ipvs_choose_in_their_ways() {
+    use crate::rules::{Mode, Scheduler};
+    let reached_by = |scheduler| {
+        let mut scenario = three_zones(None);
+        scenario.clusters[0].service_rules.mode = Mode::Ipvs { scheduler };
+        let topology = compile(&scenario);
+        reached(&mut domain(&topology, &EVERYWHERE), 5, Door::Cluster).unwrap()
+    };
+    let in_turn = reached_by(Scheduler::RoundRobin);
+    assert!(in_turn.values().all(|count| *count == 1_000), "{in_turn:?}");
+    // Nobody stays, so that the first has as few connections as any.
+    let idle = reached_by(Scheduler::LeastConnection);
+    assert_eq!(idle, BTreeMap::from([(0, 8_000)]));
+    let by_source = reached_by(Scheduler::SourceHashing);
+    assert!(by_source.values().all(|count| (900..1_100).contains(count)));
+    assert_eq!(reached_by(Scheduler::DestinationHashing).len(), 1);
+    assert_eq!(reached_by(Scheduler::MaglevHashing).len(), 8);
+}

@@ -18,6 +18,12 @@ pub(crate) struct EndpointSet {
     pub(crate) changed: Time,
 }
 
+impl EndpointSet {
+    fn len(&self) -> usize {
+        self.pods.len() + self.leaving.len()
+    }
+}
+
 /// One entry of the log: a service got a new version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Publication {
@@ -31,6 +37,8 @@ pub(crate) struct Publication {
 pub(crate) struct EndpointLog {
     versions: Vec<Vec<Version>>,
     publications: Vec<Publication>,
+    /// Endpoints of all services' newest sets.
+    endpoints: usize,
 }
 
 /// A version of a service's endpoints.
@@ -45,6 +53,7 @@ impl EndpointLog {
     /// Starts with one version per service, known to everyone.
     pub(crate) fn new(initial: Vec<Vec<u32>>) -> Self {
         EndpointLog {
+            endpoints: initial.iter().map(Vec::len).sum(),
             versions: initial
                 .into_iter()
                 .map(|pods| {
@@ -71,6 +80,8 @@ impl EndpointLog {
         if (&newest.pods, &newest.leaving) == (&set.pods, &set.leaving) {
             return false;
         }
+        self.endpoints -= newest.len();
+        self.endpoints += set.len();
         self.publications.push(Publication {
             service,
             published: now,
@@ -81,6 +92,11 @@ impl EndpointLog {
             known_from: self.publications.len(),
         });
         true
+    }
+
+    /// How many endpoints all services have.
+    pub(crate) fn endpoints(&self) -> u32 {
+        self.endpoints as u32
     }
 
     /// A version of a service's set.

@@ -295,7 +295,7 @@ pub fn configuration(document: &Tree) -> Configuration {
     let mode = match string(document, &["mode"]).as_str() {
         "nftables" => Mode::Nftables,
         "ipvs" => Mode::Ipvs {
-            scheduler: scheduler(&string(document, &["ipvs", "scheduler"])),
+            scheduler: scheduler(Some(&string(document, &["ipvs", "scheduler"]))),
         },
         _ => Mode::Iptables,
     };
@@ -325,8 +325,9 @@ pub fn configuration(document: &Tree) -> Configuration {
     }
 }
 
-fn scheduler(name: &str) -> Scheduler {
-    match name {
+/// The scheduler of a name; round robin where there is none.
+pub fn scheduler(name: Option<&str>) -> Scheduler {
+    match name.unwrap_or_default() {
         "wrr" => Scheduler::WeightedRoundRobin,
         "lc" => Scheduler::LeastConnection,
         "wlc" => Scheduler::WeightedLeastConnection,
