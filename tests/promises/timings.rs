@@ -262,3 +262,63 @@ fn a_lookup_takes_a_round_for_each_name_that_it_asks_for() {
         );
     }
 }
+
+#[test]
+fn replicas_follow_the_recommendations_worked_out_by_hand() {
+    // 108 requests a second of 50 ms are 5.4 cores; at a target of half a core a pod that is
+    // 10.8 pods. Four may be added at a time, so 8 come first, then 11. From 400 s on 1.9 cores
+    // are 3.8 pods, the least of the last 300 s counts, and 4 are the fewest.
+    let spec = "
+  clusters:
+    - name: cluster
+      zones: [a]
+      nodePools:
+        - {name: web, count: 6, cpu: 8, labels: {role: web}}
+        - {name: client, count: 1, labels: {role: client}}
+      manifests: [kubernetes/hpa-step/, kubernetes/web/client.yaml]
+  behavior: {web: {serviceTime: 50ms, cpu: 2, startUp: 2s}}
+  traffic:
+    - name: callers
+      from: client
+      to: \"web:80\"
+      arrivals: {process: constant, schedule: [{at: 400s, rate: 108/s}, {at: 400s, rate: 38/s}]}
+      timeout: 4s
+      protocol: http1-close
+  run: {duration: 800s, seriesStep: 1s}
+";
+    for record in records(spec, 20) {
+        let course = levels(&record, 4);
+        let ups: Vec<u32> = course.iter().take(3).map(|level| level.1).collect();
+        assert_eq!(ups, [4, 8, 11], "{course:?}");
+        // A sync every 15 s, and metrics that are up to 30 s old at the start.
+        assert!(
+            course[1].0 < 50 && course[2].0 - course[1].0 <= 32,
+            "{course:?}"
+        );
+        let fall = &course[3..];
+        assert!((685..=740).contains(&fall[0].0), "{course:?}");
+        assert_eq!(fall.last().map(|level| level.1), Some(4), "{course:?}");
+        let falls = fall.windows(2).all(|pair| pair[0].1 > pair[1].1);
+        assert!(falls, "{course:?}");
+    }
+}
+
+/// Numbers of pods of the only workload that is asked anything, which had so many at the start:
+/// since which second, and how many, where that held for five seconds at least.
+fn levels(record: &Record, at_start: u32) -> Vec<(usize, u32)> {
+    let mut asked = record.workloads.iter();
+    let asked = asked.find(|workload| workload.arrived > 0);
+    let steps = &asked.expect("somebody is asked").capacity_steps_ns;
+    let pods = |capacity: &u128| f64::from(at_start) * *capacity as f64 / steps[0] as f64;
+    let mut levels: Vec<(usize, u32)> = Vec::new();
+    for (second, held) in steps.windows(5).enumerate() {
+        let number = pods(&held[0]).round();
+        let holds = held
+            .iter()
+            .all(|capacity| (pods(capacity) - number).abs() < 1e-9);
+        if holds && levels.last().is_none_or(|last| last.1 != number as u32) {
+            levels.push((second, number as u32));
+        }
+    }
+    levels
+}
