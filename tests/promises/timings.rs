@@ -5,7 +5,7 @@ use cloud::facts;
 use cloud::record::Record;
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::File;
+use loader::{File, Library};
 use rayon::prelude::*;
 
 /// When the machines of the tests fail.
@@ -18,11 +18,16 @@ const SLACK_S: f64 = 0.5;
 
 /// What some replications of a scenario leave behind; it may use the shipped manifests.
 fn records(spec: &str, replications: u32) -> Vec<Record> {
+    records_with(spec, &crate::support::Project, replications)
+}
+
+/// The same of a scenario that finds its manifests in a library.
+fn records_with(spec: &str, library: &dyn Library, replications: u32) -> Vec<Record> {
     let text = format!(
         "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: timings}}\nspec:\n{spec}"
     );
     let name = "scenarios/timings.yaml".to_owned();
-    let loaded = loader::load(&[File { name, text }], &crate::support::Project);
+    let loaded = loader::load(&[File { name, text }], library);
     let scenario = loaded
         .scenario
         .unwrap_or_else(|| panic!("{:#?}\n{spec}", loaded.diagnostics));
@@ -321,4 +326,95 @@ fn levels(record: &Record, at_start: u32) -> Vec<(usize, u32)> {
         }
     }
     levels
+}
+
+/// One Deployment of so many pods behind a service, and who asks it; `old` is there at the start
+/// and `new` is applied.
+struct Rollout {
+    pods: u32,
+}
+
+impl Library for Rollout {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        let version = path.rsplit('/').next().unwrap_or_default();
+        let pods = self.pods;
+        let text = format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: {pods}
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      containers:
+        - name: web
+          image: web:{version}
+          ports: [{{containerPort: 8080}}]
+          resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
+          readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: client}}
+spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
+"
+        );
+        let name = format!("{path}.yaml");
+        Ok(vec![File { name, text }])
+    }
+}
+
+#[test]
+fn a_rollout_from_yaml_never_lacks_more_pods_than_it_may() {
+    let spec = "
+  clusters: [{name: cluster, zones: [a], manifests: [old]}]
+  behavior: {web: {serviceTime: 1ms, workers: 4, startUp: 3s}}
+  traffic: [{name: callers, from: client, to: \"web:80\", arrivals: {constant: 5/s}, timeout: 1s, protocol: http1-close}]
+  timeline: [{at: 20s, apply: new}]
+  run: {duration: 150s, seriesStep: 100ms}
+";
+    // A quarter, rounded down, may be missing; a quarter, rounded up, may be too many.
+    for (pods, missing_most, beyond_most) in [
+        (1, 0, 1),
+        (2, 0, 1),
+        (3, 0, 1),
+        (4, 1, 1),
+        (5, 1, 2),
+        (7, 1, 2),
+        (10, 2, 3),
+    ] {
+        for record in records_with(spec, &Rollout { pods }, 5) {
+            let mut asked = record.workloads.iter();
+            let web = asked.find(|workload| workload.arrived > 0).expect("it is");
+            let steps = &web.capacity_steps_ns;
+            let serving: Vec<f64> = steps
+                .iter()
+                .map(|&capacity| f64::from(pods) * capacity as f64 / steps[0] as f64)
+                .collect();
+            let [least, _, greatest] = spread(&serving);
+            let (fewest, most) = (pods - missing_most, pods + beyond_most);
+            assert!(least >= f64::from(fewest) - 1e-9, "{least} of {pods} serve");
+            assert!(
+                least < f64::from(pods) || greatest > f64::from(pods),
+                "nothing moves"
+            );
+            assert!(
+                greatest > f64::from(fewest) && greatest <= f64::from(most) + 1.0,
+                "{greatest} of {pods} serve"
+            );
+            let end = serving.last().copied().expect("there are steps");
+            assert!(
+                (end - f64::from(pods)).abs() < 1e-9,
+                "{end} of {pods} at the end"
+            );
+        }
+    }
 }
