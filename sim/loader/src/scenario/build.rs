@@ -222,12 +222,19 @@ impl Builder<'_, '_> {
         if ideal {
             check_ideal(spec, &plans, reader);
         }
-        let (mut assemblies, applied, found) = self.assemble(spec, &plans, ideal, reader);
+        let (mut assemblies, mut applied, found) = self.assemble(spec, &plans, ideal, reader);
         let mut written = Places {
             run: spec.get("run").map_or(spec.span, |run| run.span),
             ..Places::default()
         };
-        describe(spec, &mut assemblies, ideal, &mut written, reader);
+        describe(
+            spec,
+            &mut assemblies,
+            &mut applied,
+            ideal,
+            &mut written,
+            reader,
+        );
         let assumed = assume_traffic(spec, &found, &mut assemblies, reader);
         let assumed = entries::as_traffic(&assumed, spec.span);
         let asked = if spec.get("traffic").is_some() {
@@ -498,10 +505,11 @@ fn defaults() -> Defaults {
     }
 }
 
-/// Gives workloads what `workloads` and `behavior` say about them.
+/// Gives workloads what `workloads` and `behavior` say about them, also as `apply` changes them.
 fn describe(
     spec: &Node,
     assemblies: &mut [Assembly],
+    applied: &mut Applied,
     ideal: bool,
     written: &mut Places,
     reader: &mut Reader<'_>,
@@ -526,7 +534,8 @@ fn describe(
     for ((cluster, workload), said) in said {
         let assembly = &mut assemblies[cluster.index()];
         let now = &mut assembly.cluster.workloads[workload.index()].template;
-        let later = assembly.changes.iter_mut().flatten();
+        let later = applied.values_mut().filter(|(of, _)| *of == cluster);
+        let later = later.flat_map(|(_, changes)| changes);
         let later = later.filter_map(|change| match change {
             Change::Template(of, template) if *of == workload => Some(&mut **template),
             _ => None,
