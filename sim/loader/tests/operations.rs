@@ -7,11 +7,14 @@ use cloud::scenario::{
 use engine::Duration;
 use hybridsim_loader::{File, Library, Severity, load, render};
 
-struct Nothing;
+/// Holds the StatefulSet below with another image.
+struct Later;
 
-impl Library for Nothing {
+impl Library for Later {
     fn read(&self, path: &str) -> Result<Vec<File>, String> {
-        Err(format!("{path} is not there"))
+        let text = STATEFUL_SET.replace("image: postgres", "image: postgres:17");
+        let name = path.to_owned();
+        Ok(vec![File { name, text }])
     }
 }
 
@@ -49,7 +52,7 @@ spec:
         name: "operations.yaml".to_owned(),
         text: format!("{scenario}{STATEFUL_SET}{more}"),
     };
-    let loaded = load(&[file], &Nothing);
+    let loaded = load(&[file], &Later);
     let told: String = loaded
         .diagnostics
         .iter()
@@ -129,6 +132,31 @@ fn operations_are_asked_of_the_api_server() {
         assert_eq!(changes, std::slice::from_ref(change), "{label}");
     }
     assert_eq!(scenario.timeline.len(), expected.len());
+}
+
+#[test]
+fn what_an_apply_changed_can_be_rolled_back() {
+    let scenario = loaded(
+        "
+    - {at: 1m, apply: later.yaml}
+    - {at: 2m, rollback: {workload: db}}",
+        "",
+    );
+    let db = position(&scenario, "db");
+    let changes = scenario.timeline.iter().map(|entry| match &entry.action {
+        Action::Apply { changes, .. } => changes.clone(),
+        Action::Fault { .. } => panic!("{} is a fault", entry.label),
+    });
+    let [applied, undone] = &changes.collect::<Vec<_>>()[..] else {
+        panic!("there are two entries");
+    };
+    let [Change::Template(of, template)] = &applied[..] else {
+        panic!("{applied:?}");
+    };
+    let image = template.image.as_ref().map(|image| image.name.as_str());
+    assert_eq!((*of, image), (db, Some("postgres:17")));
+    assert_eq!(undone[..], [Change::Rollback(db)]);
+    assert_eq!(scenario.timeline[1].label, "rollback db");
 }
 
 #[test]

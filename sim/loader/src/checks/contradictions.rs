@@ -54,8 +54,10 @@ pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
 
 /// Whether under the first fault there is nothing that the second could act on.
 fn leaves_nothing(first: &Fault, second: &Fault, scenario: &Scenario) -> bool {
-    if let Some((cluster, node)) = powered_node(second) {
-        return takes_power(first, cluster, node, scenario);
+    if let Some((cluster, node)) = powered_node(second)
+        && takes_power(first, cluster, node, scenario)
+    {
+        return true;
     }
     match (first, second) {
         (Fault::ApiServerDown { cluster, count }, Fault::ApiServerSlow { cluster: other, .. }) => {

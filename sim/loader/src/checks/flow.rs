@@ -145,7 +145,8 @@ fn shares(
         .collect()
 }
 
-/// The most pods that a workload is given at any time; of a DaemonSet, one on each node.
+/// The most pods that a workload is given at any time, by the timeline or by an autoscaler; of a
+/// DaemonSet, one on each node.
 pub(super) fn replicas(scenario: &Scenario, cluster: ClusterId, workload: WorkloadId) -> u32 {
     let of = &scenario.clusters[cluster.index()];
     let changed = scenario
@@ -167,7 +168,11 @@ pub(super) fn replicas(scenario: &Scenario, cluster: ClusterId, workload: Worklo
         WorkloadKind::DaemonSet => of.nodes.len() as u32,
         _ => described.replicas,
     };
-    changed.chain([at_start]).max().unwrap_or(0)
+    let autoscalers = of.autoscalers.iter();
+    let scaled = autoscalers
+        .filter(|autoscaler| autoscaler.workload == workload)
+        .map(|autoscaler| autoscaler.replicas_max);
+    changed.chain(scaled).fold(at_start, u32::max)
 }
 
 /// How long a request keeps a worker at least, given the same for those that are called. What an

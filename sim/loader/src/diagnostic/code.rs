@@ -192,7 +192,7 @@ codes! {
         "The run ends before what was lost could be replaced: checks take their interval times the number of failures, and resolvers keep an answer for its TTL.";
 
     NothingChanges = "HS0235", Warning, "An apply changes nothing that is modelled",
-        "Replicas, new workloads, what services select, and routes take effect at a time of the timeline. Changes of pod templates and ports do not, in this release.";
+        "Replicas, pod templates, rollout strategies, new workloads, what services select, and routes take effect at a time of the timeline. Changes of ports, autoscalers and disruption budgets do not, in this release.";
     NoNodes = "HS0236", Error, "A cluster has no nodes",
         "Pods run on nodes. Leave `nodePools` out for a few common machines, give a pool a `count`, or add Node objects to the manifests.";
     UnknownVersion = "HS0237", Warning, "A version of Kubernetes is not known",

@@ -6,6 +6,7 @@
 //! pkg/controller/disruption.
 
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS};
+use super::rollout::amount;
 use super::selector::{LABEL_SELECTOR, Selector};
 use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics};
@@ -68,8 +69,8 @@ fn demand(document: &Document, diagnostics: &mut Diagnostics) -> Option<Demand> 
                 .help("remove one of the two");
             None
         }
-        (Some(available), None) => amount(available, diagnostics).map(Demand::MinAvailable),
-        (None, Some(unavailable)) => amount(unavailable, diagnostics).map(Demand::MaxUnavailable),
+        (Some(available), None) => share(available, diagnostics).map(Demand::MinAvailable),
+        (None, Some(unavailable)) => share(unavailable, diagnostics).map(Demand::MaxUnavailable),
         (None, None) => {
             let message =
                 "without `minAvailable` and `maxUnavailable` no ready pod is ever evicted";
@@ -81,20 +82,15 @@ fn demand(document: &Document, diagnostics: &mut Diagnostics) -> Option<Demand> 
     }
 }
 
-/// A number of pods, or a share of them; a share that the API server rejects is reported.
-fn amount(node: &Node, diagnostics: &mut Diagnostics) -> Option<Amount> {
-    if let Some(count) = node.integer() {
-        return u32::try_from(count).ok().map(Amount::Count);
+/// What a budget demands; more than everybody is reported.
+fn share(node: &Node, diagnostics: &mut Diagnostics) -> Option<Amount> {
+    let amount = amount(node, diagnostics)?;
+    if let Amount::Percent(percent @ 101..) = amount {
+        let message = format!("{percent}% are more than all pods");
+        diagnostics
+            .report(Code::OutOfRange, node.span, message)
+            .help("write `0%` to `100%`");
+        return None;
     }
-    let percent = node.str()?.strip_suffix('%')?;
-    match percent.parse() {
-        Ok(percent @ 0..=100) => Some(Amount::Percent(percent)),
-        _ => {
-            let message = format!("`{percent}%` is no share of pods");
-            diagnostics
-                .report(Code::WrongValue, node.span, message)
-                .help("write whole hundredths, from `0%` to `100%`");
-            None
-        }
-    }
+    Some(amount)
 }

@@ -10,7 +10,7 @@ use super::pod::natural;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::shape::{Field, Kind, NATURAL, Shape};
 use crate::tree::Node;
-use crate::value::{INTEGER_OR_PERCENT, IntegerOrText};
+use crate::value::INTEGER_OR_PERCENT;
 use cloud::scenario::{Amount, Rollout, Strategy, WorkloadKind};
 use engine::Duration;
 
@@ -117,9 +117,11 @@ fn chosen(node: &Node, default: Strategy, diagnostics: &mut Diagnostics) -> Stra
         return default;
     };
     let said = |key| node.at(&["rollingUpdate", key]);
-    surge = said("maxSurge").and_then(amount).unwrap_or(surge);
+    surge = said("maxSurge")
+        .and_then(|node| amount(node, diagnostics))
+        .unwrap_or(surge);
     unavailable = said("maxUnavailable")
-        .and_then(amount)
+        .and_then(|node| amount(node, diagnostics))
         .unwrap_or(unavailable);
     partition = natural(said("partition")).unwrap_or(partition);
     let explicit = said("maxSurge").or(said("maxUnavailable"));
@@ -143,13 +145,18 @@ fn is_none(amount: Amount) -> bool {
     matches!(amount, Amount::Count(0) | Amount::Percent(0))
 }
 
-/// A number of pods, or a share of them.
-pub(super) fn amount(node: &Node) -> Option<Amount> {
-    match IntegerOrText::read(node)? {
-        IntegerOrText::Integer(count) => u32::try_from(count).ok().map(Amount::Count),
-        IntegerOrText::Text(text) => {
-            let percent = text.strip_suffix('%')?.parse().ok()?;
-            Some(Amount::Percent(percent))
-        }
+/// A number of pods, or a share of them; a share that the API server rejects is reported.
+pub(super) fn amount(node: &Node, diagnostics: &mut Diagnostics) -> Option<Amount> {
+    if let Some(count) = node.integer() {
+        return u32::try_from(count).ok().map(Amount::Count);
     }
+    let text = node.str()?;
+    let percent = text.strip_suffix('%')?.parse().ok();
+    if percent.is_none() {
+        let message = format!("`{text}` is no whole percentage");
+        diagnostics
+            .report(Code::WrongValue, node.span, message)
+            .help("shares of pods are whole hundredths, as `25%`");
+    }
+    percent.map(Amount::Percent)
 }

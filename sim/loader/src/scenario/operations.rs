@@ -2,7 +2,7 @@
 
 use super::faults::{NODE, the_node};
 use super::forms;
-use super::names::{Names, kind_name, named};
+use super::names::{Names, named};
 use super::reader::Reader;
 use super::timeline::{CLUSTER, WORKLOAD};
 use crate::diagnostic::Code;
@@ -148,11 +148,7 @@ fn pods(
     }
     let of = &names.clusters[cluster.index()].workloads[workload.index()];
     if of.kind != WorkloadKind::StatefulSet {
-        let message = format!(
-            "pods of the {} `{}` have no numbers",
-            kind_name(of.kind),
-            of.name
-        );
+        let message = format!("`{}` is no StatefulSet: its pods have no numbers", of.name);
         reader
             .diagnostics
             .report(Code::Conflict, written.span, message)
