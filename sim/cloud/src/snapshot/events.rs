@@ -265,8 +265,8 @@ pub(super) fn go_duration(duration: Duration) -> String {
     let seconds = |milli: u64| format!("{}s", milli as f64 / 1_000.0);
     match milli {
         0 => "0s".to_owned(),
-        ..1_000 => format!("{milli}ms"),
-        ..60_000 => seconds(milli),
+        1..1_000 => format!("{milli}ms"),
+        1_000..60_000 => seconds(milli),
         _ => format!("{}m{}", milli / 60_000, seconds(milli % 60_000)),
     }
 }
