@@ -156,18 +156,18 @@ LAST SEEN   TYPE      REASON                 OBJECT                     MESSAGE
 4m9s        Normal    TaintManagerEviction   Pod/web-87584594d-ggbpj    Marking for deletion Pod default/web-87584594d-ggbpj
 4m9s        Normal    SuccessfulCreate       ReplicaSet/web-87584594d   Created pod: web-87584594d-j6jl4
 4m9s        Normal    Scheduled              Pod/web-87584594d-j6jl4    Successfully assigned default/web-87584594d-j6jl4 to n1
-4m7s        Normal    Pulled                 Pod/web-87584594d-j6jl4    Container image \"web\" already present on machine
-4m7s        Normal    Created                Pod/web-87584594d-j6jl4    Created container: web
-4m7s        Normal    Started                Pod/web-87584594d-j6jl4    Started container web
+4m8s        Normal    Pulled                 Pod/web-87584594d-j6jl4    Container image \"web\" already present on machine
+4m8s        Normal    Created                Pod/web-87584594d-j6jl4    Created container: web
+4m8s        Normal    Started                Pod/web-87584594d-j6jl4    Started container web
 3m          Normal    NodeReady              Node/n2                    Node n2 status is now: NodeReady
 3m          Normal    SuccessfulCreate       StatefulSet/db             create Pod db-1 in StatefulSet db successful
 3m          Normal    Scheduled              Pod/db-1                   Successfully assigned default/db-1 to n2
-2m59s       Normal    Pulled                 Pod/agent-nhtgr            Container image \"agent\" already present on machine
-2m58s       Normal    Created                Pod/agent-nhtgr            Created container: agent
-2m58s       Normal    Started                Pod/agent-nhtgr            Started container agent
-2m21s       Normal    Pulled                 Pod/db-1                   Container image \"db\" already present on machine
-2m21s       Normal    Created                Pod/db-1                   Created container: db
-2m21s       Normal    Started                Pod/db-1                   Started container db
+3m          Normal    Pulled                 Pod/agent-nhtgr            Container image \"agent\" already present on machine
+2m59s       Normal    Created                Pod/agent-nhtgr            Created container: agent
+2m59s       Normal    Started                Pod/agent-nhtgr            Started container agent
+2m22s       Normal    Pulled                 Pod/db-1                   Container image \"db\" already present on machine
+2m22s       Normal    Created                Pod/db-1                   Created container: db
+2m22s       Normal    Started                Pod/db-1                   Started container db
 ",
     );
 }
