@@ -16,6 +16,7 @@ mod provisioning;
 mod proxies;
 mod regions;
 mod rollouts;
+mod scale;
 pub(crate) mod scaling;
 
 use crate::scenario::*;
