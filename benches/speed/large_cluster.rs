@@ -71,8 +71,12 @@ fn whole(runner: &mut Runner) {
     if runner.is_alone() || !names.clone().any(|name| runner.wants(name)) {
         return;
     }
-    let text = cluster(NODES, SERVICES, PODS, 0) + "  run: {duration: 1h, analysis: terminating}\n";
-    let (scenario, seconds, bytes) = measured(|| read(&text));
+    let text = cluster(NODES, SERVICES, PODS, 1)
+        + "  traffic: [{name: callers, from: caller, to: 'called:80', arrivals: {poisson: 1/s}}]
+  run: {duration: 1h, analysis: terminating}\n";
+    let (mut scenario, seconds, bytes) = measured(|| read(&text));
+    // Without any source in the text, one would be assumed for every service.
+    scenario.traffic.clear();
     runner.report(&figures[0], seconds, seconds / 5.0);
     runner.report(&figures[1], bytes, bytes / BYTES_MAX);
     let ((), seconds, bytes) = measured(|| {
