@@ -3,11 +3,10 @@
 
 use cloud::record::Record;
 use cloud::scenario::{
-    Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, Discipline, NetworkModel,
-    OnFailure, Placement, Probes, Protocol, RateProfile, Replications, RequestAttributes, Retry,
-    Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Step,
-    Template, Termination, Traffic, TrafficPolicy, TrafficSource, TrafficTarget, Workload,
-    WorkloadId, WorkloadKind,
+    Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, NetworkModel, OnFailure,
+    Protocol, RateProfile, Replications, RequestAttributes, Retry, Rollout, RunPlan, Scenario,
+    Service, ServiceId, ServiceKind, ServicePort, Station, Step, Template, Traffic, TrafficPolicy,
+    TrafficSource, TrafficTarget, Workload, WorkloadId, WorkloadKind,
 };
 use cloud::{Options, compile, simulate};
 use engine::{Distribution, Duration, Seed};
@@ -92,21 +91,11 @@ fn scenario(requests: u64) -> Scenario {
         .collect();
     let services = workloads.iter().enumerate();
     let cluster = Cluster {
-        name: "cluster".into(),
-        region: "local".into(),
-        kubernetes_minor: 33,
-        zones: vec!["a".into()],
-        nodes: Vec::new(),
         services: services
             .map(|(index, workload)| service(&workload.name, WorkloadId::from(index)))
             .collect(),
         workloads,
-        proxies: Vec::new(),
-        autoscalers: Vec::new(),
-        budgets: Vec::new(),
-        provisioner: None,
-        dns: cloud::scenario::ClusterDns::default(),
-        service_rules: cloud::scenario::ServiceRules::default(),
+        ..Cluster::empty("cluster", "local", 33)
     };
     let duration = Duration::from_nanos((requests as f64 * ARRIVAL_MEAN_NANOS) as u64);
     Scenario {
@@ -149,6 +138,11 @@ fn workload(
     let steps = onward.map(|service| Step {
         calls: vec![call(ServiceId::from(service))],
     });
+    let behavior = Behavior {
+        steps: steps.into_iter().collect(),
+        asynchronous: true,
+        ..Behavior::alone(service_time)
+    };
     Workload {
         namespace: "default".into(),
         name: name.into(),
@@ -156,24 +150,7 @@ fn workload(
         version: None,
         replicas: 1,
         rollout: Rollout::of(WorkloadKind::Inline),
-        template: Template {
-            placement: Placement::default(),
-            image: None,
-            start_up: Duration::ZERO,
-            probes: Probes::default(),
-            termination: Termination::default(),
-            station: Station {
-                discipline: Discipline::Fifo { workers },
-                queue_max: None,
-            },
-            behavior: Behavior {
-                service_time,
-                steps: steps.into_iter().collect(),
-                error_rate: 0.0,
-                response_bytes: 0,
-                asynchronous: true,
-            },
-        },
+        template: Template::plain(Station::fifo(workers), behavior),
     }
 }
 

@@ -1,11 +1,11 @@
 //! A study says what its replications say, however it is carried out.
 
 use cloud::scenario::{
-    Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, Discipline, NetworkModel, Node,
-    Placement, Probes, Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry,
-    Rollout, RunPlan, Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Template,
-    Termination, Traffic, TrafficPolicy, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId,
-    Workload, WorkloadId, WorkloadKind, ZoneId,
+    Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, NetworkModel, Node, Protocol,
+    RateProfile, Replications, RequestAttributes, Resources, Retry, Rollout, RunPlan, Scenario,
+    Service, ServiceId, ServiceKind, ServicePort, Station, Template, Traffic, TrafficPolicy,
+    TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload, WorkloadId, WorkloadKind,
+    ZoneId,
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
@@ -27,43 +27,19 @@ fn queue() -> Scenario {
         version: None,
         replicas: 1,
         rollout: Rollout::of(WorkloadKind::Inline),
-        template: Template {
-            placement: Placement::default(),
-            image: None,
-            start_up: Duration::ZERO,
-            probes: Probes::default(),
-            termination: Termination::default(),
-            station: Station {
-                discipline: Discipline::Fifo { workers: 1 },
-                queue_max: None,
-            },
-            behavior: Behavior {
-                service_time: Distribution::exponential(1.0).unwrap(),
-                steps: Vec::new(),
-                error_rate: 0.0,
-                response_bytes: 0,
-                asynchronous: false,
-            },
-        },
+        template: Template::plain(
+            Station::fifo(1),
+            Behavior::alone(Distribution::exponential(1.0).unwrap()),
+        ),
     };
     Scenario {
         name: "queue".into(),
         question: None,
         network: NetworkModel::Ideal,
         clusters: vec![Cluster {
-            name: "cluster".into(),
-            region: "local".into(),
-            kubernetes_minor: 33,
-            zones: vec!["a".into()],
-            nodes: Vec::new(),
             workloads: vec![workload],
             services: vec![service()],
-            proxies: Vec::new(),
-            autoscalers: Vec::new(),
-            budgets: Vec::new(),
-            provisioner: None,
-            dns: cloud::scenario::ClusterDns::default(),
-            service_rules: cloud::scenario::ServiceRules::default(),
+            ..Cluster::empty("cluster", "local", 33)
         }],
         user_networks: Vec::new(),
         global_names: Vec::new(),

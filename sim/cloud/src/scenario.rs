@@ -144,6 +144,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// One of a single zone that holds nothing yet.
+    pub fn empty(name: &str, region: &str, kubernetes_minor: u32) -> Cluster {
+        Cluster {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            kubernetes_minor,
+            zones: vec!["a".to_owned()],
+            nodes: Vec::new(),
+            workloads: Vec::new(),
+            services: Vec::new(),
+            proxies: Vec::new(),
+            autoscalers: Vec::new(),
+            budgets: Vec::new(),
+            provisioner: None,
+            dns: ClusterDns::default(),
+            service_rules: ServiceRules::default(),
+        }
+    }
+
     /// Whether a machine exists at the start: others may be ordered by the provisioner.
     pub fn has_at_start(&self, node: u32) -> bool {
         let mut pools = self.provisioner.iter().flat_map(|all| &all.pools);
@@ -347,6 +366,16 @@ pub struct Station {
     pub queue_max: Option<u32>,
 }
 
+impl Station {
+    /// First come, first served by so many workers, with room for all who wait.
+    pub fn fifo(workers: u32) -> Station {
+        Station {
+            discipline: Discipline::Fifo { workers },
+            queue_max: None,
+        }
+    }
+}
+
 /// Queueing discipline of a station.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Discipline {
@@ -375,6 +404,19 @@ pub struct Behavior {
     pub response_bytes: u64,
     /// Whether a worker is free for others while calls are out.
     pub asynchronous: bool,
+}
+
+impl Behavior {
+    /// Own work and an empty answer, without calls or errors.
+    pub fn alone(service_time: Distribution) -> Behavior {
+        Behavior {
+            service_time,
+            steps: Vec::new(),
+            error_rate: 0.0,
+            response_bytes: 0,
+            asynchronous: false,
+        }
+    }
 }
 
 /// Calls that run in parallel; the step ends when all have ended.

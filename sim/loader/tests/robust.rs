@@ -1,6 +1,6 @@
 //! Whatever the text, reading it ends soon and never panics.
 
-use cloud::scenario::{Behavior, Discipline, Station};
+use cloud::scenario::{Behavior, Station};
 use engine::{Distribution, Duration};
 use hybridsim_loader::assembly::{Defaults, Frame, assemble};
 use hybridsim_loader::diagnostic::Diagnostics;
@@ -35,16 +35,10 @@ fn read(texts: &[String]) {
         nodes: Vec::new(),
     };
     let defaults = Defaults {
-        station: Station {
-            discipline: Discipline::Fifo { workers: 1 },
-            queue_max: None,
-        },
+        station: Station::fifo(1),
         behavior: Behavior {
-            service_time: Distribution::constant(Duration::from_millis(1)),
-            steps: Vec::new(),
-            error_rate: 0.0,
             response_bytes: 1,
-            asynchronous: false,
+            ..Behavior::alone(Distribution::constant(Duration::from_millis(1)))
         },
     };
     let assembly = assemble(&frame, &[objects], &[], &defaults, &mut diagnostics);

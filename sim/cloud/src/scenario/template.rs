@@ -24,6 +24,22 @@ pub struct Template {
     pub behavior: Behavior,
 }
 
+impl Template {
+    /// Pods that may run anywhere, serve as soon as they are bound, are not probed, and end as
+    /// pods do by default.
+    pub fn plain(station: Station, behavior: Behavior) -> Template {
+        Template {
+            placement: Placement::default(),
+            image: None,
+            start_up: Duration::ZERO,
+            probes: Probes::default(),
+            termination: Termination::default(),
+            station,
+            behavior,
+        }
+    }
+}
+
 /// What a container is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {

@@ -38,22 +38,8 @@ pub(crate) fn workload(
         replicas,
         rollout: Rollout::of(WorkloadKind::Inline),
         template: Template {
-            placement: Placement::default(),
-            image: None,
             start_up: Duration::from_secs(2),
-            probes: Probes::default(),
-            termination: Termination::default(),
-            station: Station {
-                discipline: Discipline::Fifo { workers },
-                queue_max: None,
-            },
-            behavior: Behavior {
-                service_time,
-                steps: Vec::new(),
-                error_rate: 0.0,
-                response_bytes: 0,
-                asynchronous: false,
-            },
+            ..Template::plain(Station::fifo(workers), Behavior::alone(service_time))
         },
     }
 }
@@ -124,21 +110,11 @@ pub(crate) fn traffic(arrivals: Arrivals) -> Traffic {
 fn cluster(name: &str, region: &str, workloads: Vec<Workload>) -> Cluster {
     let services = workloads.iter().enumerate();
     Cluster {
-        name: name.into(),
-        region: region.into(),
-        kubernetes_minor: 33,
-        zones: vec!["a".into()],
-        nodes: Vec::new(),
         services: services
             .map(|(index, workload)| service(&workload.name, index as u32))
             .collect(),
         workloads,
-        proxies: Vec::new(),
-        autoscalers: Vec::new(),
-        budgets: Vec::new(),
-        provisioner: None,
-        dns: ClusterDns::default(),
-        service_rules: ServiceRules::default(),
+        ..Cluster::empty(name, region, 33)
     }
 }
 

@@ -5,7 +5,6 @@ use super::nodes::at_end;
 use super::*;
 use crate::control::progress::Verdict;
 use crate::domain::{Domain, Pod};
-use crate::facts;
 use crate::kubernetes::amount::Amount;
 use crate::kubernetes::probe::Probe;
 use crate::record::Reason;
@@ -20,13 +19,7 @@ fn changing(kind: WorkloadKind, replicas: u32, back: bool) -> Scenario {
     workload.replicas = replicas;
     workload.rollout = Rollout::of(kind);
     workload.template.termination.pre_stop = Duration::from_secs(5);
-    workload.template.probes.readiness = Some(Probe {
-        initial_delay: Duration::ZERO,
-        period: facts::PROBE_PERIOD.value,
-        timeout: facts::PROBE_TIMEOUT.value,
-        success_threshold: 1,
-        failure_threshold: 3,
-    });
+    workload.template.probes.readiness = Some(Probe::default());
     let template = Box::new(workload.template.clone());
     let entry = |at: u64, change| TimelineEntry {
         at: Time::ZERO + Duration::from_secs(at),

@@ -243,21 +243,7 @@ mod tests {
 
     /// Clusters `west` and `east`, and users near each of them.
     fn scenario(links: Vec<LinkOverride>) -> Scenario {
-        let cluster = |name: &str, region: &str| Cluster {
-            name: name.to_owned(),
-            region: region.to_owned(),
-            kubernetes_minor: 33,
-            zones: vec!["a".to_owned()],
-            nodes: Vec::new(),
-            workloads: Vec::new(),
-            services: Vec::new(),
-            proxies: Vec::new(),
-            autoscalers: Vec::new(),
-            budgets: Vec::new(),
-            provisioner: None,
-            dns: crate::scenario::ClusterDns::default(),
-            service_rules: crate::scenario::ServiceRules::default(),
-        };
+        let cluster = |name: &str, region: &str| Cluster::empty(name, region, 33);
         let users = |name: &str, region: &str| UserNetwork {
             name: name.to_owned(),
             region: region.to_owned(),

@@ -4,7 +4,7 @@ use super::*;
 use crate::document;
 use crate::ledger::Ledger;
 use crate::source::File;
-use cloud::scenario::{Discipline, PathMatch, WorkloadKind};
+use cloud::scenario::{PathMatch, WorkloadKind};
 use engine::Distribution;
 use engine::Duration;
 
@@ -42,16 +42,10 @@ fn assembled(texts: &[&str]) -> Assembled {
         stages.push(objects);
     }
     let defaults = Defaults {
-        station: Station {
-            discipline: Discipline::Fifo { workers: 1 },
-            queue_max: None,
-        },
+        station: Station::fifo(1),
         behavior: Behavior {
-            service_time: Distribution::constant(Duration::from_millis(1)),
-            steps: Vec::new(),
-            error_rate: 0.0,
             response_bytes: 1,
-            asynchronous: false,
+            ..Behavior::alone(Distribution::constant(Duration::from_millis(1)))
         },
     };
     let frame = Frame {

@@ -8,7 +8,6 @@
 use super::pod::natural;
 use crate::shape::{Field, INTEGER, Kind, NATURAL, Shape, TEXT_LIST};
 use crate::tree::Node;
-use cloud::facts;
 use cloud::kubernetes::probe::Probe;
 use engine::Duration;
 
@@ -77,14 +76,13 @@ pub(super) static LIFECYCLE: Shape = Shape::new(
 pub(super) fn probe(node: &Node) -> Probe {
     let number = |key| natural(node.get(key));
     let seconds = |key| number(key).map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let default = Probe::default();
     Probe {
-        initial_delay: seconds("initialDelaySeconds").unwrap_or(Duration::ZERO),
-        period: seconds("periodSeconds").unwrap_or(facts::PROBE_PERIOD.value),
-        timeout: seconds("timeoutSeconds").unwrap_or(facts::PROBE_TIMEOUT.value),
-        success_threshold: number("successThreshold")
-            .unwrap_or(facts::PROBE_SUCCESS_THRESHOLD.value),
-        failure_threshold: number("failureThreshold")
-            .unwrap_or(facts::PROBE_FAILURE_THRESHOLD.value),
+        initial_delay: seconds("initialDelaySeconds").unwrap_or(default.initial_delay),
+        period: seconds("periodSeconds").unwrap_or(default.period),
+        timeout: seconds("timeoutSeconds").unwrap_or(default.timeout),
+        success_threshold: number("successThreshold").unwrap_or(default.success_threshold),
+        failure_threshold: number("failureThreshold").unwrap_or(default.failure_threshold),
     }
 }
 

@@ -37,16 +37,6 @@ fn plan() -> Plan {
     }
 }
 
-fn probe() -> Probe {
-    Probe {
-        initial_delay: Duration::ZERO,
-        period: facts::PROBE_PERIOD.value,
-        timeout: facts::PROBE_TIMEOUT.value,
-        success_threshold: facts::PROBE_SUCCESS_THRESHOLD.value,
-        failure_threshold: facts::PROBE_FAILURE_THRESHOLD.value,
-    }
-}
-
 /// A life together with what has come of it, as (seconds, what).
 struct Diary {
     life: Life,
@@ -119,7 +109,7 @@ fn a_pod_without_probes_is_ready_before_it_serves() {
 #[test]
 fn a_pod_with_a_readiness_probe_is_ready_once_it_serves() {
     let mut probed = plan();
-    probed.probes.readiness = Some(probe());
+    probed.probes.readiness = Some(Probe::default());
     let mut pod = Diary::new(Life::admitted(probed.into(), pace(), at(0.25)));
     let told = pod.until(100.0).take();
     assert_eq!(told[2..], [(4.25, Told::Serves), (10.25, Told::Ready)]);
@@ -255,7 +245,7 @@ fn a_pod_without_a_container_goes_at_once() {
 #[test]
 fn a_container_that_hangs_is_killed_after_its_grace_and_restarted() {
     let mut probed = plan();
-    probed.probes.liveness = Some(probe());
+    probed.probes.liveness = Some(Probe::default());
     let mut pod = established(probed);
     let told = pod
         .act(15.0, |life, now, told| life.hang(true, now, told))

@@ -1,16 +1,5 @@
 use super::*;
-use crate::facts;
 use engine::{Seed, Stream};
-
-fn defaults() -> Probe {
-    Probe {
-        initial_delay: Duration::ZERO,
-        period: facts::PROBE_PERIOD.value,
-        timeout: facts::PROBE_TIMEOUT.value,
-        success_threshold: facts::PROBE_SUCCESS_THRESHOLD.value,
-        failure_threshold: facts::PROBE_FAILURE_THRESHOLD.value,
-    }
-}
 
 fn at(milliseconds: u64) -> Time {
     Time::ZERO + Duration::from_millis(milliseconds)
@@ -75,7 +64,7 @@ fn failures_are_found_after_their_threshold_of_probes() {
         let probe = Probe {
             period: Duration::from_secs(period),
             failure_threshold: failures,
-            ..defaults()
+            ..Probe::default()
         };
         for (condition, timeout) in [(Condition::Failing, 0.0), (Condition::Hanging, 1.0)] {
             let (mean, least, greatest) = detection(probe, condition);
@@ -94,7 +83,12 @@ fn failures_are_found_after_their_threshold_of_probes() {
 
 #[test]
 fn a_short_failure_between_two_probes_is_not_seen() {
-    let (mut prober, _) = noticed_at_once(readiness(defaults()), at(0), at(0), Condition::Healthy);
+    let (mut prober, _) = noticed_at_once(
+        readiness(Probe::default()),
+        at(0),
+        at(0),
+        Condition::Healthy,
+    );
     for (now, condition) in [
         (41_000, Condition::Failing),
         (49_999, Condition::Healthy),
@@ -112,7 +106,12 @@ fn a_short_failure_between_two_probes_is_not_seen() {
 
 #[test]
 fn a_hung_container_that_answers_again_is_believed_at_once() {
-    let (mut prober, _) = noticed_at_once(readiness(defaults()), at(0), at(0), Condition::Healthy);
+    let (mut prober, _) = noticed_at_once(
+        readiness(Probe::default()),
+        at(0),
+        at(0),
+        Condition::Healthy,
+    );
     let told = verdicts_after(&mut prober, Condition::Hanging, 1);
     assert_eq!(told, [(21.0, Verdict::NotReady)]);
     // In the middle of the probe that begins at 130 s.
@@ -126,7 +125,7 @@ fn a_hung_container_that_answers_again_is_believed_at_once() {
 fn a_slow_start_waits_for_the_grid() {
     // The pod came to the node at 3 s, its container runs from 5.5 s on, answers from 16 s on.
     let (mut prober, ready) = noticed_at_once(
-        readiness(defaults()),
+        readiness(Probe::default()),
         at(3_000),
         at(5_500),
         Condition::Failing,
@@ -140,7 +139,7 @@ fn a_slow_start_waits_for_the_grid() {
 #[test]
 fn a_container_that_answers_when_it_starts_is_ready_at_once() {
     let (prober, ready) = noticed_at_once(
-        readiness(defaults()),
+        readiness(Probe::default()),
         at(3_000),
         at(5_500),
         Condition::Healthy,
@@ -149,7 +148,7 @@ fn a_container_that_answers_when_it_starts_is_ready_at_once() {
     // Unless it asks to be left alone for a while.
     let patient = Probe {
         initial_delay: Duration::from_secs(9),
-        ..defaults()
+        ..Probe::default()
     };
     let (prober, ready) =
         noticed_at_once(readiness(patient), at(3_000), at(5_500), Condition::Healthy);
@@ -162,10 +161,10 @@ fn a_startup_probe_holds_the_others_back() {
         startup: Some(Probe {
             period: Duration::from_secs(5),
             failure_threshold: 30,
-            ..defaults()
+            ..Probe::default()
         }),
-        readiness: Some(defaults()),
-        liveness: Some(defaults()),
+        readiness: Some(Probe::default()),
+        liveness: Some(Probe::default()),
     };
     let (mut prober, ready) = noticed_at_once(probes, at(0), at(2_000), Condition::Failing);
     assert_eq!(ready, None);
@@ -182,8 +181,8 @@ fn a_startup_probe_holds_the_others_back() {
 fn what_is_not_live_is_told_before_what_is_not_ready() {
     let probes = Probes {
         startup: None,
-        readiness: Some(defaults()),
-        liveness: Some(defaults()),
+        readiness: Some(Probe::default()),
+        liveness: Some(Probe::default()),
     };
     let (mut prober, _) = noticed_at_once(probes, at(0), at(0), Condition::Healthy);
     let told = verdicts_after(&mut prober, Condition::Failing, 2);
@@ -229,7 +228,7 @@ fn counting_ahead_agrees_with_every_probe() {
             period: Duration::from_millis(u64::from(draw.below(3_000)) + 1),
             success_threshold: draw.below(3) + 1,
             failure_threshold: draw.below(4) + 1,
-            ..defaults()
+            ..Probe::default()
         };
         let phase = u64::from(draw.below(1_000));
         let mut now = phase;

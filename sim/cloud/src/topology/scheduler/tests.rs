@@ -1,7 +1,7 @@
 use super::*;
 use crate::scenario::{
-    AntiAffinity, Balance, Behavior, Discipline, LabelOperator, LabelRequirement, Node, Placement,
-    Service, ServiceKind, SpreadConstraint, Station, Taint, TaintEffect, Template, Toleration,
+    AntiAffinity, Balance, Behavior, LabelOperator, LabelRequirement, Node, Placement, Service,
+    ServiceKind, SpreadConstraint, Station, Taint, TaintEffect, Template, Toleration,
     TrafficPolicy, Workload, ZoneId,
 };
 use engine::{Distribution, Duration};
@@ -51,40 +51,20 @@ fn workload(name: &str, requests: Resources) -> Workload {
                 requests,
                 ..Placement::default()
             },
-            image: None,
-            start_up: Duration::ZERO,
-            probes: Default::default(),
-            termination: Default::default(),
-            station: Station {
-                discipline: Discipline::Fifo { workers: 1 },
-                queue_max: None,
-            },
-            behavior: Behavior {
-                service_time: Distribution::constant(Duration::from_millis(1)),
-                steps: Vec::new(),
-                error_rate: 0.0,
-                response_bytes: 0,
-                asynchronous: false,
-            },
+            ..Template::plain(
+                Station::fifo(1),
+                Behavior::alone(Distribution::constant(Duration::from_millis(1))),
+            )
         },
     }
 }
 
 fn cluster(nodes: Vec<Node>, workloads: Vec<Workload>) -> Cluster {
     Cluster {
-        name: "cluster".to_owned(),
-        region: "aws/us-east-1".to_owned(),
-        kubernetes_minor: 33,
         zones: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
         nodes,
         workloads,
-        services: Vec::new(),
-        proxies: Vec::new(),
-        autoscalers: Vec::new(),
-        budgets: Vec::new(),
-        provisioner: None,
-        dns: crate::scenario::ClusterDns::default(),
-        service_rules: crate::scenario::ServiceRules::default(),
+        ..Cluster::empty("cluster", "aws/us-east-1", 33)
     }
 }
 
