@@ -54,10 +54,11 @@ pub(crate) struct RevisionState<'t> {
     /// What its pods look like.
     pub(crate) template: &'t Template,
     /// What the scheduler takes them for.
-    class: WorkloadId,
+    pub(super) class: WorkloadId,
     /// Position among the partition's behaviours.
     pub(crate) behavior: u32,
-    plan: Arc<Plan>,
+    /// What its pods ask of their kubelets.
+    pub(super) plan: Arc<Plan>,
     /// What it is asked for, and what its status says.
     pub(crate) replica_set: Revision,
 }
@@ -84,11 +85,6 @@ impl<'t> ControllerState<'t> {
         revisions
             .map(|revision| revision.replica_set.available)
             .sum()
-    }
-
-    /// What the pods of a revision ask of their kubelets.
-    pub(crate) fn plan(&self, revision: u32) -> Arc<Plan> {
-        self.revisions[revision as usize].plan.clone()
     }
 }
 
@@ -118,18 +114,16 @@ impl<'t> Domain<'t> {
         controller.revisions.len() as u32 - 1
     }
 
-    /// What a pod looks like.
-    pub(crate) fn template(&self, pod: u32) -> &'t Template {
+    /// The revision that a pod is of.
+    pub(super) fn revision(&self, pod: u32) -> &RevisionState<'t> {
         let state = &self.pods[pod as usize];
         let controller = &self.workloads[state.workload.index()].controller;
-        controller.revisions[state.revision as usize].template
+        &controller.revisions[state.revision as usize]
     }
 
-    /// What the scheduler takes a pod for.
-    pub(crate) fn class(&self, pod: u32) -> WorkloadId {
-        let state = &self.pods[pod as usize];
-        let controller = &self.workloads[state.workload.index()].controller;
-        controller.revisions[state.revision as usize].class
+    /// What a pod looks like.
+    pub(crate) fn template(&self, pod: u32) -> &'t Template {
+        self.revision(pod).template
     }
 
     /// All pods of a workload are there and as wanted.

@@ -51,7 +51,8 @@ impl Domain<'_> {
     /// The controller takes up a service, if it can.
     fn write_endpoints(&mut self, service: ServiceId, context: &mut Clock<'_, Self>) {
         let now = context.now();
-        let Some(write) = self.api_write(Client::ControllerManager, now) else {
+        // The recorded delay holds a write of the ordinary kind already.
+        let Some(wait) = self.write_wait(Client::ControllerManager, now) else {
             return;
         };
         let state = &mut self.services[service.index()];
@@ -62,9 +63,7 @@ impl Domain<'_> {
         if gap.is_some_and(|gap| gap < facts::ENDPOINT_SLICE_BURST_GAP.value) {
             delay += slices::race_penalty(&mut draw);
         }
-        // The recorded delay holds a write of the ordinary kind already.
-        delay += write.saturating_sub(facts::API_WRITE_DELAY.value);
-        context.after(delay, Event::EndpointsDue(service));
+        context.after(delay + wait, Event::EndpointsDue(service));
     }
 
     /// The controller can work again: it takes up all that has changed meanwhile.

@@ -74,7 +74,7 @@ impl Domain<'_> {
         let pod = self.add_pod(workload, 0, now);
         self.number(pod);
         self.put(pod, node);
-        let plan = self.workloads[workload.index()].controller.plan(0);
+        let plan = self.revision(pod).plan.clone();
         // A pod comes to its node at any instant; its probes stand on a grid through it.
         let phase = self.kubelets.draw(u64::from(pod), 1).uniform();
         let admitted = now + facts::PROBE_PERIOD.value.mul_f64(phase);
@@ -145,7 +145,7 @@ impl Domain<'_> {
             return;
         }
         let workload = state.workload;
-        let class = self.class(pod);
+        let class = self.revision(pod).class;
         if self.api_write(Client::Scheduler, context.now()).is_none() {
             return self.workloads[workload.index()].pending.push(pod);
         }
@@ -187,10 +187,9 @@ impl Domain<'_> {
 
     /// The kubelet of a pod hears of it.
     pub(super) fn begin_life(&mut self, pod: u32, now: Time, context: &mut Clock<'_, Self>) {
-        let state = &self.pods[pod as usize];
-        let controller = &self.workloads[state.workload.index()].controller;
-        let plan = controller.plan(state.revision);
-        let life = Life::admitted(plan, self.pace(state.node), now);
+        let plan = self.revision(pod).plan.clone();
+        let pace = self.pace(self.pods[pod as usize].node);
+        let life = Life::admitted(plan, pace, now);
         self.pods[pod as usize].life = Some(Box::new(life));
         self.note_container(pod);
         self.await_wake(pod, context);
@@ -213,7 +212,7 @@ impl Domain<'_> {
             return;
         }
         let node = state.node;
-        let class = self.class(pod);
+        let class = self.revision(pod).class;
         if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
             scheduler.end(node, class);
         }
@@ -321,7 +320,7 @@ impl Domain<'_> {
         state.life = None;
         state.ready = false;
         let (workload, node, deleted) = (state.workload, state.node, state.deleted);
-        let class = self.class(pod);
+        let class = self.revision(pod).class;
         let owner = &mut self.workloads[workload.index()];
         owner.pods.retain(|&other| other != pod);
         owner.pending.retain(|&other| other != pod);

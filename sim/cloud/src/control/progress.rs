@@ -120,13 +120,17 @@ impl Domain<'_> {
         }
     }
 
+    /// When a rollout that does not get on has failed.
+    fn deadline(&self, workload: WorkloadId) -> Time {
+        let controller = &self.workloads[workload.index()].controller;
+        let since = controller.progress.since;
+        since.saturating_add(controller.rollout.progress_deadline)
+    }
+
     fn await_deadline(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
-        let controller = &mut self.workloads[workload.index()].controller;
-        let deadline = controller
-            .progress
-            .since
-            .saturating_add(controller.rollout.progress_deadline);
-        if deadline < Time::MAX && !std::mem::replace(&mut controller.progress.is_due, true) {
+        let deadline = self.deadline(workload);
+        let is_due = &mut self.workloads[workload.index()].controller.progress.is_due;
+        if deadline < Time::MAX && !std::mem::replace(is_due, true) {
             context.schedule(deadline.max(context.now()), Event::ProgressDue(workload));
         }
     }
@@ -138,11 +142,7 @@ impl Domain<'_> {
         if controller.progress.verdict != Verdict::Progressing {
             return;
         }
-        let deadline = controller
-            .progress
-            .since
-            .saturating_add(controller.rollout.progress_deadline);
-        if deadline > context.now() {
+        if self.deadline(workload) > context.now() {
             self.await_deadline(workload, context);
         } else if self.can_act(Client::ControllerManager) {
             let controller = &mut self.workloads[workload.index()].controller;

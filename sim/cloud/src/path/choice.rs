@@ -29,7 +29,7 @@ use engine::{Duration, Time};
 use std::collections::BTreeMap;
 
 /// First minor version whose services prefer the endpoints of a zone.
-pub(crate) const DISTRIBUTION_MINOR: u32 = 31;
+const DISTRIBUTION_MINOR: u32 = 31;
 
 /// What the rules of a node do with a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,13 @@ enum Selected {
 impl Selections {
     /// A new version of a service is out: the one before it is kept for those who lag.
     pub(crate) fn published(&mut self, service: ServiceId, version: u32) {
-        self.known
-            .retain(|&(of, known, _), _| of != service || known + 1 >= version);
+        let first = Seer::Zone(None); // It stands before all others.
+        let kept = (service, version.saturating_sub(1), first);
+        let old = self.known.range((service, 0, first)..kept);
+        let old: Vec<_> = old.map(|(of, _)| *of).collect();
+        for of in old {
+            self.known.remove(&of);
+        }
     }
 }
 
@@ -298,7 +303,7 @@ impl Domain<'_> {
     }
 
     /// Which endpoints a service's clients should rather go to, where the version knows of it.
-    fn distribution(&self, service: ServiceId) -> Option<TrafficDistribution> {
+    pub(crate) fn distribution(&self, service: ServiceId) -> Option<TrafficDistribution> {
         let cluster = self.cluster.expect("services belong to clusters");
         let described = &self.topology.cluster(cluster).services[service.index()];
         described

@@ -208,28 +208,18 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
             let message = "Node is not ready".to_owned();
             (pod, "NodeNotReady", "node-controller", message)
         }
-        &Happening::Evicted { pod } => {
-            let message = format!("Marking for deletion Pod {}", reader.full_name(pod));
-            (
-                pod,
-                "TaintManagerEviction",
-                "taint-eviction-controller",
-                message,
-            )
-        }
-        &Happening::Spared { pod } => {
-            let message = format!("Cancelling deletion of Pod {}", reader.full_name(pod));
-            (
-                pod,
-                "TaintManagerEviction",
-                "taint-eviction-controller",
-                message,
-            )
+        &Happening::Evicted { pod } | &Happening::Spared { pod } => {
+            let does = match happening {
+                Happening::Evicted { .. } => "Marking for deletion",
+                _ => "Cancelling deletion of",
+            };
+            let message = format!("{does} Pod {}", reader.full_name(pod));
+            let source = "taint-eviction-controller";
+            (pod, "TaintManagerEviction", source, message)
         }
         _ => return None,
     };
     Some(Entry {
-        namespace: reader.namespace(pod).to_owned(),
         warning: matches!(
             happening,
             Happening::FailedScheduling { .. }
@@ -238,10 +228,8 @@ fn of_pod(reader: &Reader<'_>, happening: &Happening) -> Option<Entry> {
                 | Happening::BackOff { .. }
                 | Happening::PodNotReady { .. }
         ),
-        reason,
-        object: format!("Pod/{}", reader.pods[pod as usize].pod),
-        message,
         source,
+        ..of_kubelet(reader, pod, reason, message)
     })
 }
 

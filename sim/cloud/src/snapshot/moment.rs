@@ -10,7 +10,6 @@
 use super::addresses::{self, Allocated};
 use super::read::Reader;
 use crate::domain::Domain;
-use crate::path::choice::DISTRIBUTION_MINOR;
 use crate::rules::{Configuration, Endpoint, Input, Node, Protocol, Service, ServicePort};
 use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, TrafficPolicy};
 use crate::simulate::{Options, run_until, start};
@@ -177,7 +176,7 @@ impl Reader<'_> {
                     protocol: Protocol::Tcp,
                     port: port.port,
                     node_port: *node_port,
-                    endpoints: self.known(&set, service.distribution, port.target_port),
+                    endpoints: self.known(&set, self.domain.distribution(id), port.target_port),
                 })
                 .collect(),
         })
@@ -190,8 +189,6 @@ impl Reader<'_> {
         distribution: Option<TrafficDistribution>,
         port: u16,
     ) -> Vec<Endpoint> {
-        let minor = self.described.kubernetes_minor;
-        let distribution = distribution.filter(|_| minor >= DISTRIBUTION_MINOR);
         let states = set.pods.iter().map(|pod| (*pod, true));
         let states = states.chain(set.leaving.iter().map(|pod| (*pod, false)));
         let mut all: Vec<Endpoint> = states
