@@ -17,6 +17,7 @@ pub(crate) mod endpoints;
 pub(crate) mod kube_proxy;
 pub(crate) mod kubelet;
 pub(crate) mod leader;
+pub(crate) mod machines;
 pub(crate) mod nodes;
 pub(crate) mod operations;
 pub(crate) mod pods;

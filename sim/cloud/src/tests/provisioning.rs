@@ -3,7 +3,7 @@
 use super::control::scale;
 use super::nodes::{at_end, fleet};
 use super::*;
-use crate::control::provisioner::Machine;
+use crate::control::machines::Machine;
 use crate::domain::Domain;
 
 /// A machine of so many cores with 4 GiB for each.
