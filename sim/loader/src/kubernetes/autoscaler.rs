@@ -46,29 +46,21 @@ static METRIC_TARGET: Shape = Shape::new(
         Field::ignored("value", Kind::Format(&QUANTITY), OTHER_METRICS),
     ],
 );
-static RESOURCE: Shape = Shape::new(
-    "ResourceMetricSource",
-    &[
-        Field::approximated(
-            "name",
-            Kind::Text,
-            "`cpu` is measured; other resources are left out",
-        )
-        .required(),
-        Field::modelled("target", Kind::Map(&METRIC_TARGET)).required(),
-    ],
-);
+const RESOURCE_NAME: Field = Field::approximated(
+    "name",
+    Kind::Text,
+    "`cpu` is measured; other resources are left out",
+)
+.required();
+const TARGETED: Field = Field::modelled("target", Kind::Map(&METRIC_TARGET)).required();
+
+static RESOURCE: Shape = Shape::new("ResourceMetricSource", &[RESOURCE_NAME, TARGETED]);
 static CONTAINER_RESOURCE: Shape = Shape::new(
     "ContainerResourceMetricSource",
     &[
         Field::approximated("container", Kind::Text, "the whole pod is measured").required(),
-        Field::approximated(
-            "name",
-            Kind::Text,
-            "`cpu` is measured; other resources are left out",
-        )
-        .required(),
-        Field::modelled("target", Kind::Map(&METRIC_TARGET)).required(),
+        RESOURCE_NAME,
+        TARGETED,
     ],
 );
 static METRIC_NAME: Shape = Shape::new(
@@ -87,7 +79,7 @@ static PODS: Shape = Shape::new(
     "PodsMetricSource",
     &[
         Field::modelled("metric", Kind::Map(&METRIC_NAME)).required(),
-        Field::modelled("target", Kind::Map(&METRIC_TARGET)).required(),
+        TARGETED,
     ],
 );
 static METRIC: Shape = Shape::new(

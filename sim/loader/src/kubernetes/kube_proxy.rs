@@ -8,15 +8,14 @@
 //! Sources: k8s.io/api core/v1, discovery/v1; k8s.io/kube-proxy config/v1alpha1 (1.36).
 
 use super::node::ZONE;
+use super::service::{SERVICE_NAME, session_affinity};
 use crate::diagnostic::Diagnostics;
 use crate::source::File;
 use crate::tree::{Budget, Node as Tree, parse};
-use cloud::facts;
 use cloud::rules::{
     Configuration, DetectLocal, Endpoint, Mode, Node, NodePortAddresses, Protocol, Scheduler,
     Service, ServicePort,
 };
-use engine::Duration;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -170,13 +169,7 @@ fn service(document: &Tree, slices: &[&Tree]) -> Option<Service> {
         source_ranges: source_ranges(spec),
         internal_local: string(spec, &["internalTrafficPolicy"]) == "Local",
         external_local: external && reachable,
-        affinity: (string(spec, &["sessionAffinity"]) == "ClientIP").then(|| {
-            let path = ["sessionAffinityConfig", "clientIP", "timeoutSeconds"];
-            let seconds = spec.at(&path).and_then(Tree::integer);
-            seconds
-                .and_then(|seconds| u64::try_from(seconds).ok())
-                .map_or(facts::SESSION_AFFINITY_TIMEOUT.value, Duration::from_secs)
-        }),
+        affinity: session_affinity(spec),
         health_check_node_port: port_number(spec, "healthCheckNodePort")
             .filter(|_| external && balanced),
         ports: spec
@@ -229,7 +222,7 @@ fn slices_of<'t>(slices: &[&'t Tree], of_namespace: &str, name: &str) -> Vec<&'t
             let labels = slice.at(&["metadata", "labels"]);
             let label = |key: &str| labels.and_then(|all| all.get(key)).and_then(Tree::text);
             namespace(slice) == of_namespace
-                && label("kubernetes.io/service-name") == Some(name)
+                && label(SERVICE_NAME) == Some(name)
                 && label("service.kubernetes.io/headless").is_none()
                 && label("service.kubernetes.io/service-proxy-name").is_none()
                 && string(slice, &["addressType"]) == "IPv4"

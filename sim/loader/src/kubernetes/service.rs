@@ -338,7 +338,8 @@ fn addressing(spec: &Node) -> Addressing {
     }
 }
 
-fn session_affinity(spec: &Node) -> Option<Duration> {
+/// `sessionAffinity: ClientIP` of a checked `spec`, with its timeout.
+pub(super) fn session_affinity(spec: &Node) -> Option<Duration> {
     if text(spec, "sessionAffinity") != "ClientIP" {
         return None;
     }
@@ -385,7 +386,7 @@ pub struct Slice {
 }
 
 /// The label that ties an EndpointSlice to its service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 impl Slice {
     /// Reads a checked EndpointSlice; `None` if it belongs to no service.
