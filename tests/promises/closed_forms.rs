@@ -9,8 +9,8 @@
 
 use crate::models::{MODELS, Model, NOT_SIMULATED, Quantity, Row};
 use cloud::record::Record;
-use cloud::{Options, Topology, compile, simulate};
-use engine::{Duration, Seed};
+use cloud::{Options, Topology, compile};
+use engine::Duration;
 use rayon::prelude::*;
 use stats::Estimate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,16 +98,8 @@ fn records(model: &Model, topology: &Topology) -> Vec<Record> {
         warm_up: Duration::from_secs_f64(model.warm_up_s),
         ..Options::default()
     };
-    (0..model.replications)
-        .into_par_iter()
-        .map(|replication| {
-            let seed = Seed {
-                master: 20_251,
-                replication,
-            };
-            simulate(topology, seed, &options)
-        })
-        .collect()
+    let seeds = (20_251, model.replications);
+    crate::support::replicate(topology, seeds, &options, |record| record)
 }
 
 fn findings(factor: f64) -> Vec<Finding> {

@@ -1,9 +1,7 @@
 //! Recovery after the loss of a region, against its closed form: the phase of the health check,
 //! the further failures, the timeout of the last one, and what is left of the answer's TTL.
 
-use cloud::{Options, compile, simulate};
-use engine::Seed;
-use rayon::prelude::*;
+use cloud::{Options, compile};
 
 const INTERVAL_S: f64 = 10.0;
 const TIMEOUT_S: f64 = 2.0;
@@ -51,22 +49,11 @@ spec:
 fn recoveries(replications: u32) -> Vec<f64> {
     let scenario = crate::support::scenario(&scenario_text());
     let topology = compile(&scenario);
-    (0..replications)
-        .into_par_iter()
-        .map(|replication| {
-            let seed = Seed {
-                master: 7,
-                replication,
-            };
-            let record = simulate(&topology, seed, &Options::default());
-            let last = record.traffic[0]
-                .failing
-                .last()
-                .expect("the loss is felt")
-                .1;
-            last.as_secs_f64() - FAULT_S
-        })
-        .collect()
+    let options = Options::default();
+    crate::support::replicate(&topology, (7, replications), &options, |record| {
+        let failing = &record.traffic[0].failing;
+        failing.last().expect("the loss is felt").1.as_secs_f64() - FAULT_S
+    })
 }
 
 #[test]

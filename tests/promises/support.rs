@@ -2,9 +2,10 @@
 
 use cloud::record::Record;
 use cloud::scenario::Scenario;
-use cloud::{Options, compile, simulate};
+use cloud::{Options, Topology, compile, simulate};
 use engine::Seed;
 use loader::{File, Library, Loaded, Nothing};
+use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
 
@@ -35,6 +36,23 @@ pub fn record(text: &str) -> Record {
         replication: 0,
     };
     simulate(&compile(&scenario(text)), seed, &Options::default())
+}
+
+/// What `look` finds in the record of each of so many replications, in their order.
+pub fn replicate<T: Send>(
+    topology: &Topology,
+    (master, replications): (u64, u32),
+    options: &Options,
+    look: impl Fn(Record) -> T + Sync,
+) -> Vec<T> {
+    let replication = |replication| {
+        let seed = Seed {
+            master,
+            replication,
+        };
+        look(simulate(topology, seed, options))
+    };
+    (0..replications).into_par_iter().map(replication).collect()
 }
 
 /// The project's own files, by paths relative to its root.

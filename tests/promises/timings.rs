@@ -3,10 +3,8 @@
 
 use cloud::facts;
 use cloud::record::Record;
-use cloud::{Options, compile, simulate};
-use engine::Seed;
+use cloud::{Options, compile};
 use loader::{File, Library};
-use rayon::prelude::*;
 
 /// When the machines of the tests fail.
 const FAULT_S: f64 = 20.0;
@@ -32,16 +30,8 @@ fn records_with(spec: &str, library: &dyn Library, replications: u32) -> Vec<Rec
         .scenario
         .unwrap_or_else(|| panic!("{:#?}\n{spec}", loaded.diagnostics));
     let topology = compile(&scenario);
-    (0..replications)
-        .into_par_iter()
-        .map(|replication| {
-            let seed = Seed {
-                master: 7,
-                replication,
-            };
-            simulate(&topology, seed, &Options::default())
-        })
-        .collect()
+    let options = Options::default();
+    crate::support::replicate(&topology, (7, replications), &options, |record| record)
 }
 
 /// Least, mean and greatest.
