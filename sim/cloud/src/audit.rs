@@ -33,14 +33,24 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
         if let Some(cluster) = domain.cluster {
             for index in 0..topology.cluster(cluster).workloads.len() {
                 let workload = WorkloadId::from(index);
-                let residual = domain
+                let pods = &domain.pods;
+                let of_it = |pod: u32| pods[pod as usize].workload == workload;
+                let tasks = domain
                     .tasks
                     .iter()
-                    .filter(|(_, task)| domain.pods[task.pod as usize].workload == workload)
-                    .map(|(_, task)| task.arrived);
-                record
-                    .workloads
-                    .push(domain.meters.close_station(cluster, workload, residual));
+                    .map(|(_, task)| (task.pod, task.arrived));
+                let tasks = tasks
+                    .filter(|(pod, _)| of_it(*pod))
+                    .map(|(_, arrived)| arrived);
+                let meters = &mut domain.meters;
+                let closed = meters.close_station(cluster, workload, tasks);
+                record.workloads.push(closed);
+                let passages = domain.passages.iter();
+                let passages = passages.map(|(_, passage)| (passage.pod, passage.arrived));
+                let passages = passages.filter(|(pod, _)| of_it(*pod));
+                let passages = passages.map(|(_, arrived)| arrived);
+                let closed = meters.close_sidecar(cluster, workload, passages);
+                record.sidecars.extend(closed);
             }
             let indicators = domain.meters.indicator_records(cluster);
             record.indicators.extend(indicators);
@@ -56,7 +66,7 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
 fn open_requests(domain: &Domain<'_>, traffic: TrafficId, from: engine::Time) -> u64 {
     let open = domain.calls.iter().filter(|(_, call)| match call.owner {
         Owner::User(asker) => asker.traffic == traffic && asker.intended >= from,
-        Owner::Task(_) => false,
+        Owner::Task(_) | Owner::Passage(_) => false,
     });
     open.count() as u64
 }
@@ -100,7 +110,7 @@ pub(crate) fn digest(record: &Record) -> u64 {
             fold.word(last.as_nanos());
         }
     }
-    for workload in &record.workloads {
+    for workload in record.workloads.iter().chain(&record.sidecars) {
         for count in [
             workload.arrived,
             workload.finished,

@@ -12,6 +12,7 @@ use crate::control::balancer::Balancer;
 use crate::control::budgets::BudgetState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
+use crate::control::istiod::Mesh;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::machines::Machine;
@@ -30,10 +31,11 @@ use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
 use crate::path::service::RequestArrival;
+use crate::path::sidecar::{Passage, SidecarState, SidecarStreams};
 use crate::path::station::Station;
 use crate::path::usage::Counters;
 use crate::path::users::Resolver;
-use crate::path::{Call, Plan, Task};
+use crate::path::{Call, Plan, Reply, Task};
 use crate::scenario::{
     Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
 };
@@ -58,6 +60,8 @@ pub(crate) enum Event {
     Thought { source: u32, user: u32 },
     /// A worker has done a request's own work.
     Served(Key),
+    /// A thread of a sidecar has done a piece of work.
+    ThreadDone { pod: u32, thread: u8, starts: u16 },
     /// The next completion under processor sharing.
     Shared { pod: u32, generation: u32 },
     /// A caller's patience with an attempt ends.
@@ -83,6 +87,8 @@ pub(crate) enum Event {
     SyncEnds { node: u32, number: u32 },
     /// A kube-proxy that has started gets its lists.
     ListsArrive { node: u32, number: u32 },
+    /// istiod's watch brings news.
+    IstiodInformed,
     /// A client's watch is open again.
     Reopened { client: Client, number: u32 },
     /// A client can do what it could not.
@@ -188,6 +194,8 @@ pub(crate) struct Pod {
     pub(crate) node: Option<u32>,
     pub(crate) zone: u32,
     pub(crate) station: Station,
+    /// The proxy beside its application.
+    pub(crate) sidecar: Option<Box<SidecarState>>,
     /// How often its container has ended to be started again.
     pub(crate) restarts: u32,
     /// What it does.
@@ -224,6 +232,38 @@ pub(crate) struct Pod {
     pub(crate) uid: u64,
 }
 
+impl Pod {
+    /// Whether a proxy stands beside its application.
+    pub(crate) fn has_sidecar(&self) -> bool {
+        self.sidecar.is_some()
+    }
+
+    /// Whether it answers on connections that it has.
+    pub(crate) fn serves(&self) -> bool {
+        match &self.sidecar {
+            Some(sidecar) => sidecar.runs,
+            None => matches!(self.phase, Phase::Running | Phase::Terminating),
+        }
+    }
+
+    /// Whether it takes new connections: applications that are stopping do not, proxies that
+    /// are draining do.
+    pub(crate) fn listens(&self) -> bool {
+        match &self.sidecar {
+            Some(sidecar) => sidecar.runs,
+            None => self.phase == Phase::Running,
+        }
+    }
+
+    /// How often that with which others are connected was started again.
+    pub(crate) fn incarnation(&self) -> u32 {
+        match &self.sidecar {
+            Some(sidecar) => u32::from(sidecar.starts),
+            None => self.restarts,
+        }
+    }
+}
+
 /// What a pod does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -244,6 +284,8 @@ pub(crate) struct WorkloadState<'t> {
     pub(crate) service_times: Stream,
     /// Draws of whether calls are made.
     pub(crate) calls: Stream,
+    /// Draws of its sidecars.
+    pub(crate) sidecars: SidecarStreams,
     /// Pods wanted.
     pub(crate) replicas: u32,
     /// Pods whose objects exist, oldest first.
@@ -346,6 +388,9 @@ pub(crate) struct Domain<'t> {
     pub(crate) workloads: Vec<WorkloadState<'t>>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: Slab<Task>,
+    pub(crate) passages: Slab<Passage>,
+    /// What the sidecars of a workload do with requests to a service.
+    pub(crate) outbound_plans: BTreeMap<(WorkloadId, ServiceId), u32>,
     pub(crate) services: Vec<ServiceState<'t>>,
     /// Ports of services that nodes have rules for.
     pub(crate) service_ports: u32,
@@ -372,6 +417,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) provisioner: Option<ProvisionerState>,
     /// How much older the metrics are than they say.
     pub(crate) metrics_age: Duration,
+    pub(crate) mesh: Option<Mesh>,
     pub(crate) proxies: Vec<ProxyState<'t>>,
     /// Requests in flight from a proxy's pod to an endpoint.
     pub(crate) outstanding: BTreeMap<(u32, u32), u32>,
@@ -403,6 +449,12 @@ impl Domain<'_> {
             } => self.take_syn(from, address, identity, goal, sent, context),
             Packet::Connected { to, endpoint } => self.connected(to, endpoint, context),
             Packet::Refused { to } => self.refused(to, context),
+            Packet::Hello {
+                from,
+                identity,
+                endpoint,
+            } => self.take_hello(from, identity, endpoint, context),
+            Packet::Welcome { to, endpoint } => self.welcomed(to, endpoint, context),
             Packet::Request {
                 from,
                 identity,
@@ -411,13 +463,13 @@ impl Domain<'_> {
                 bytes,
             } => {
                 let request = RequestArrival {
-                    from,
+                    reply: Reply::Call(from),
                     identity,
                     endpoint,
                     traffic,
                     bytes,
                 };
-                self.take_request(request, context);
+                self.take_request(from, request, context);
             }
             Packet::Response {
                 to,
@@ -469,6 +521,11 @@ impl engine::Partition for Domain<'_> {
             Event::Arrival(source) => self.arrival(source, context),
             Event::Thought { source, user } => self.thought(source, user, context),
             Event::Served(task) => self.served(task, context),
+            Event::ThreadDone {
+                pod,
+                thread,
+                starts,
+            } => self.thread_done(pod, thread, starts, context),
             Event::Shared { pod, generation } => self.shared(pod, generation, context),
             Event::TimedOut { attempt, call } => self.timed_out(call, attempt, context),
             Event::Retry(call) => self.attempt(call, context),
@@ -485,6 +542,7 @@ impl engine::Partition for Domain<'_> {
             Event::SyncBegins { node, number } => self.sync_begins(node, number, context),
             Event::SyncEnds { node, number } => self.sync_ends(node, number, context),
             Event::ListsArrive { node, number } => self.lists_arrive(node, number, context),
+            Event::IstiodInformed => self.istiod_informed(context),
             Event::Reopened { client, number } => self.reopened(client, number, context),
             Event::Resumed(client) => self.resumed(client, context),
             Event::LeaderGivesUp { which, number } => {

@@ -112,6 +112,8 @@ pub struct Record {
     pub traffic: Vec<TrafficRecord>,
     /// Per workload, by cluster and then by id.
     pub workloads: Vec<WorkloadRecord>,
+    /// The same of their sidecars, where they have any.
+    pub sidecars: Vec<WorkloadRecord>,
     /// Per kind of hop, in ascending order of keys.
     pub calls: Vec<CallRecord>,
     /// Per kind of view and place.
@@ -266,6 +268,8 @@ pub enum ViewKind {
     GlobalDns,
     /// A resolver's cached answers.
     Resolver,
+    /// A sidecar's endpoints.
+    Sidecar,
 }
 
 impl ViewKind {
@@ -277,6 +281,7 @@ impl ViewKind {
             ViewKind::LoadBalancer => "load balancer",
             ViewKind::GlobalDns => "global dns",
             ViewKind::Resolver => "resolver",
+            ViewKind::Sidecar => "sidecar",
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
         until: plan.until,
         traffic: Vec::new(),
         workloads: Vec::new(),
+        sidecars: Vec::new(),
         calls: Vec::new(),
         views: Vec::new(),
         indicators: Vec::new(),

@@ -54,6 +54,15 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Removes all that `goes` is true for, in the order of their places.
+    pub(crate) fn take_out(&mut self, goes: impl Fn(&T) -> bool) -> Vec<T> {
+        let keys = self.iter().filter(|(_, value)| goes(value));
+        let keys: Vec<Key> = keys.map(|(key, _)| key).collect();
+        keys.into_iter()
+            .filter_map(|key| self.remove(key))
+            .collect()
+    }
+
     /// Removes what the key names; `None` if it is gone already.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.slots.get_mut(key.slot as usize)?;

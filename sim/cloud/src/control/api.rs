@@ -37,6 +37,8 @@ pub(crate) enum Client {
     KubeProxy(u32),
     /// An L7 proxy.
     L7Proxy(u32),
+    /// istiod.
+    Istiod,
 }
 
 impl Client {
@@ -49,6 +51,7 @@ impl Client {
             Client::KubeProxy(node) => (3, node),
             Client::L7Proxy(proxy) => (4, proxy),
             Client::Provisioner => (5, 0),
+            Client::Istiod => (6, 0),
         };
         kind << 32 | u64::from(index)
     }
@@ -61,7 +64,7 @@ impl Client {
             Client::Provisioner => Some(Component::Provisioner),
             Client::Kubelet(node) => Some(Component::Kubelet(node)),
             Client::KubeProxy(node) => Some(Component::KubeProxy(node)),
-            Client::L7Proxy(_) => None,
+            Client::L7Proxy(_) | Client::Istiod => None,
         }
     }
 
@@ -79,7 +82,7 @@ impl Client {
             Client::Scheduler => Some(Role::Scheduler),
             Client::Kubelet(_) => Some(Role::Kubelet),
             Client::KubeProxy(_) => Some(Role::KubeProxy),
-            Client::Provisioner | Client::L7Proxy(_) => None,
+            Client::Provisioner | Client::L7Proxy(_) | Client::Istiod => None,
         }
     }
 }
@@ -290,11 +293,13 @@ impl Domain<'_> {
         let nodes = 0..self.nodes.len() as u32;
         let proxies = 0..self.proxies.len() as u32;
         let provisioner = self.provisioner.iter().map(|_| Client::Provisioner);
+        let istiod = self.mesh.iter().map(|_| Client::Istiod);
         [Client::ControllerManager, Client::Scheduler]
             .into_iter()
             .chain(provisioner)
             .chain(nodes.flat_map(|node| [Client::Kubelet(node), Client::KubeProxy(node)]))
             .chain(proxies.map(Client::L7Proxy))
+            .chain(istiod)
             .collect()
     }
 
@@ -436,6 +441,7 @@ impl Domain<'_> {
             Client::Kubelet(node) => self.kubelet_resumed(node, context),
             Client::KubeProxy(node) => self.kube_proxy_resumed(node, context),
             Client::L7Proxy(proxy) => self.proxy_informed(ProxyId(proxy), context),
+            Client::Istiod => self.istiod_informed(context),
         }
     }
 

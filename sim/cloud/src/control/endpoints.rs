@@ -136,6 +136,11 @@ impl Domain<'_> {
                 context.after(delay, Event::ProxyInformed(ProxyId(proxy)));
             }
         }
+        if self.mesh.is_some()
+            && let Some(delay) = self.watch(Client::Istiod)
+        {
+            context.after(delay, Event::IstiodInformed);
+        }
     }
 
     /// A proxy's watch brings what was published one watch delay ago.

@@ -194,6 +194,8 @@ impl Domain<'_> {
                 self.want_image(pod, context);
             }
             Told::Started => {
+                self.sidecar_starts(pod, context.now());
+                let state = &mut self.pods[pod as usize];
                 state.phase = Phase::Starting;
                 state.hung_by = None;
                 self.count_start(pod, context.now());
@@ -207,7 +209,9 @@ impl Domain<'_> {
             Told::Drains => {
                 state.phase = Phase::Terminating;
                 let idle = state.station.present == 0;
-                self.announce_closing(pod, context);
+                if state.sidecar.is_none() {
+                    self.announce_closing(pod, context);
+                }
                 if idle {
                     self.live(pod, context, Life::drained);
                 }
@@ -251,10 +255,17 @@ impl Domain<'_> {
             self.pods[pod as usize].phase,
             Phase::Running | Phase::Terminating
         );
-        self.pod_dies(pod, context);
-        let node = self.pods[pod as usize].node;
+        let state = &self.pods[pod as usize];
+        let node = state.node;
         let is_cut_off = node.is_some_and(|node| self.levers.node(node).is_some());
-        if served && !is_cut_off {
+        // A sidecar outlives the containers of its application, but not its pod.
+        let stays = state.has_sidecar() && !state.deleted && !is_cut_off;
+        if stays {
+            self.application_dies(pod, context);
+        } else {
+            self.pod_dies(pod, context);
+        }
+        if served && !is_cut_off && !stays {
             self.announce_closing(pod, context);
         }
         self.pods[pod as usize].restarts += 1;

@@ -13,11 +13,14 @@ use crate::domain::{Clock, Domain, Event, Phase, Pod};
 use crate::facts;
 use crate::kubernetes::back_off::BackOff;
 use crate::kubernetes::kubelet::Life;
-use crate::meter::Observation;
+use crate::meter::{Observation, StationId};
+use crate::path::connection::PoolTarget;
+use crate::path::link::Address;
 use crate::path::link::Packet;
+use crate::path::sidecar::SidecarState;
 use crate::path::station::Station;
 use crate::path::usage::Counters;
-use crate::path::{Identity, Owner};
+use crate::path::{Call, CallRef, Endpoint, Identity, Owner, Reply};
 use crate::record::Reason;
 use crate::scenario::{WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
@@ -37,6 +40,7 @@ impl Domain<'_> {
         let state = &mut self.workloads[workload.index()];
         let look = &state.controller.revisions[revision as usize];
         let (station, behavior) = (&look.template.station, look.behavior);
+        let sidecar = look.template.sidecar.as_ref();
         state.pods.push(pod);
         self.pods.push(Pod {
             workload,
@@ -46,6 +50,7 @@ impl Domain<'_> {
             node: None,
             zone: 0,
             station: Station::new(station),
+            sidecar: sidecar.map(|described| Box::new(SidecarState::new(described.threads))),
             restarts: 0,
             phase: Phase::Starting,
             life: None,
@@ -85,6 +90,7 @@ impl Domain<'_> {
         state.ready = true;
         state.counters.start(now);
         self.add_capacity(pod, 1, now);
+        self.sidecar_starts(pod, now);
     }
 
     /// Adds a pod that has found no node.
@@ -133,9 +139,11 @@ impl Domain<'_> {
     /// Adds to what a workload's stations can do, for a pod that comes (1) or goes (-1).
     pub(crate) fn add_capacity(&mut self, pod: u32, sign: i64, now: Time) {
         let workload = self.pods[pod as usize].workload;
-        let change = sign * Station::capacity_milli(&self.template(pod).station);
+        let template = self.template(pod);
+        let change = sign * Station::capacity_milli(&template.station);
+        let application = StationId::Application(workload);
         self.meters
-            .observe(now, Observation::Capacity(workload, change));
+            .observe(now, Observation::Capacity(application, change));
     }
 
     /// A new pod is bound to a node, if there is one for it.
@@ -237,8 +245,16 @@ impl Domain<'_> {
         }
     }
 
-    /// A pod stops serving at once: its requests are lost and its own calls are not awaited.
+    /// A pod ends at once, with all that is in it.
     pub(crate) fn pod_dies(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        // The sidecar first: it can tell nobody what becomes of the application.
+        self.sidecar_dies(pod, context);
+        self.application_dies(pod, context);
+    }
+
+    /// An application stops serving at once: its requests are lost and its own calls are not
+    /// awaited.
+    pub(crate) fn application_dies(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let now = context.now();
         let state = &mut self.pods[pod as usize];
         let (workload, serving) = (
@@ -250,19 +266,13 @@ impl Domain<'_> {
             return;
         }
         let busy = state.station.clear();
-        self.meters.observe(now, Observation::Busy(workload, -busy));
+        let station = StationId::Application(workload);
+        self.meters.observe(now, Observation::Busy(station, -busy));
         self.add_capacity(pod, -1, now);
-        let lost: Vec<_> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.pod == pod)
-            .map(|(key, _)| key)
-            .collect();
-        let lost = lost.into_iter().filter_map(|key| self.tasks.remove(key));
-        let lost: Vec<_> = lost.collect();
+        let lost = self.tasks.take_out(|task| task.pod == pod);
         for task in &lost {
             let observation = Observation::Finished {
-                workload,
+                station,
                 arrived: task.arrived,
                 lost: true,
             };
@@ -271,32 +281,41 @@ impl Domain<'_> {
         // Only when nothing of the pod is left may others act on its death.
         self.drop_calls_of(pod, context);
         for task in &lost {
-            self.tell_of_death(pod, task, context);
+            match task.reply {
+                Reply::Passage(key) => {
+                    self.passage_answered(key, Err(Reason::Unavailable), 0, context);
+                }
+                Reply::Call(to) => {
+                    let endpoint = self.endpoint(pod, task.service, task.entry);
+                    self.tell_of_death(to, endpoint, task.identity, context);
+                }
+            }
         }
     }
 
     /// The client of a lost request hears of it, if anything is left to tell it.
-    fn tell_of_death(&mut self, pod: u32, task: &crate::path::Task, context: &mut Clock<'_, Self>) {
-        let reply = task.reply;
+    pub(crate) fn tell_of_death(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        identity: Identity,
+        context: &mut Clock<'_, Self>,
+    ) {
         if self.is_ideal() {
-            return self.answered_at_no_distance(reply, Err(Reason::Reset), context);
+            return self.answered_at_no_distance(to, Err(Reason::Reset), context);
         }
-        let endpoint = self.endpoint(pod, task.service, task.entry);
         if self.fate(endpoint) == crate::path::service::Fate::Refused {
-            let identity = task.identity;
-            let packet = Packet::Reset { to: reply };
-            self.send_back(reply, endpoint, packet, identity, context);
+            self.send_back(to, endpoint, Packet::Reset { to }, identity, context);
         }
     }
 
-    /// Calls that a dead pod had out end with it; requests of users inside it fail.
+    /// Calls that a dead application had out end with it; requests of users inside it fail.
     fn drop_calls_of(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
-        let gone: Vec<_> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.client == pod && self.plans[call.plan as usize].from_pod)
-            .map(|(key, _)| key)
-            .collect();
+        let of_it = |call: &Call| call.client == pod && !matches!(call.owner, Owner::Passage(_));
+        let plans = &self.plans;
+        let calls = self.calls.iter();
+        let gone = calls.filter(|(_, call)| of_it(call) && plans[call.plan as usize].from_pod);
+        let gone: Vec<_> = gone.map(|(key, _)| key).collect();
         for key in gone {
             self.release_outstanding(key);
             let call = self.calls.remove(key).expect("listed just now");
@@ -305,9 +324,12 @@ impl Domain<'_> {
                 self.request_ended(asker, attempts, Err(Reason::Reset), context);
             }
         }
-        let id = self.id;
-        let own = crate::path::link::Address::Pod(id, pod);
-        self.pools.retain(|(address, _), _| *address != own);
+        let own = Address::Pod(self.id, pod);
+        let has_sidecar = self.pods[pod as usize].has_sidecar();
+        let of_sidecar =
+            |target: &PoolTarget| has_sidecar && matches!(target, PoolTarget::Upstream(..));
+        self.pools
+            .retain(|(address, target), _| *address != own || of_sidecar(target));
         self.lookups.retain(|(client, _), _| *client != pod);
     }
 
@@ -345,7 +367,7 @@ impl Domain<'_> {
         if self.is_ideal() {
             return;
         }
-        let restarts = self.pods[pod as usize].restarts;
+        let restarts = self.pods[pod as usize].incarnation();
         self.forget_connections(cluster, pod, restarts);
         let identity = Identity {
             request: u64::from(pod),

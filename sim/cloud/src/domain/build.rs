@@ -7,6 +7,7 @@ use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
+use crate::control::istiod::Mesh;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::machines::Machine;
@@ -23,6 +24,7 @@ use crate::path::link::Wire;
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
+use crate::path::sidecar::SidecarStreams;
 use crate::scenario::{
     Behavior, ClusterId, NetworkModel, ProxyId, ServiceId, ServiceKind, TrafficId, TrafficSource,
     WorkloadId,
@@ -86,6 +88,8 @@ impl<'t> Domain<'t> {
             workloads: Vec::new(),
             pods: Vec::new(),
             tasks: Slab::new(),
+            passages: Slab::new(),
+            outbound_plans: BTreeMap::new(),
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {
                 let services = cluster.services.iter();
@@ -111,6 +115,9 @@ impl<'t> Domain<'t> {
             budgets: Vec::new(),
             provisioner: provisioned.then(|| ProvisionerState::new(stream("machines"))),
             metrics_age: Duration::ZERO,
+            mesh: described
+                .filter(|cluster| cluster.has_mesh())
+                .map(|_| Mesh::default()),
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
             names: Vec::new(),
@@ -168,6 +175,7 @@ impl<'t> Domain<'t> {
             self.workloads.push(WorkloadState {
                 service_times: stream("service times"),
                 calls: stream("calls"),
+                sidecars: SidecarStreams::new(stream),
                 replicas: replicas[index],
                 pods: Vec::new(),
                 pending: Vec::new(),

@@ -78,6 +78,14 @@ facts! {
     TCP_SEGMENT_BYTES: u32 = 1460, "bytes", "tcp.segment", "Ethernet", "all",
         Documentation, "RFC 9293 section 3.7.1: 1500 bytes of Ethernet less 40 bytes of IPv4 and TCP headers";
 
+    // TLS
+    /// Size of the first message of a client that wants to encrypt.
+    TLS_CLIENT_HELLO_BYTES: u64 = 517, "bytes", "tls.client-hello", "BoringSSL", "1.3",
+        Assumption, "a ClientHello of TLS 1.3 with one key share and server name, padded as RFC 7685 allows";
+    /// Size of what a server answers with one certificate.
+    TLS_SERVER_FLIGHT_BYTES: u64 = 2500, "bytes", "tls.server-flight", "BoringSSL", "1.3",
+        Assumption, "ServerHello, a certificate of RSA 2048 under one intermediate, a signature, a request for the client's";
+
     // HTTP
     /// How long an idle keep-alive connection is kept by a client.
     HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(90), "s", "http.idle-timeout", "Go net/http", "1.7 and later",

@@ -32,6 +32,15 @@ pub(crate) struct MeasurePlan {
     pub(crate) quiet: Duration,
 }
 
+/// A place where requests wait and are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StationId {
+    /// The application of a workload.
+    Application(WorkloadId),
+    /// The sidecars of a workload.
+    Sidecar(WorkloadId),
+}
+
 /// Everything that is worth counting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Observation {
@@ -50,22 +59,22 @@ pub(crate) enum Observation {
         started: Time,
         outcome: Result<(), Reason>,
     },
-    /// A request reached a pod.
-    Arrived(WorkloadId),
+    /// A request reached a station.
+    Arrived(StationId),
     /// A request was turned away by a full queue.
-    Rejected(WorkloadId),
+    Rejected(StationId),
     /// A request began service; `busy_milli` is what it occupies.
-    Started { workload: WorkloadId, arrived: Time },
-    /// A request left its pod.
+    Started { station: StationId, arrived: Time },
+    /// A request left its station.
     Finished {
-        workload: WorkloadId,
+        station: StationId,
         arrived: Time,
         lost: bool,
     },
-    /// The busy capacity of a workload changed by this many thousandths.
-    Busy(WorkloadId, i64),
-    /// The capacity of a workload changed by this many thousandths.
-    Capacity(WorkloadId, i64),
+    /// The busy capacity of a workload's stations changed by this many thousandths.
+    Busy(StationId, i64),
+    /// The capacity of a workload's stations changed by this many thousandths.
+    Capacity(StationId, i64),
     /// A view was brought up to date with a change made at `changed`.
     ViewApplied { kind: ViewKind, changed: Time },
     /// Something that a service-level indicator of Kubernetes counts took so long.
@@ -81,7 +90,9 @@ pub(crate) enum Observation {
 pub(crate) struct Meters {
     plan: MeasurePlan,
     traffic: Vec<traffic::TrafficMeter>,
-    stations: Vec<stations::StationMeter>,
+    applications: Vec<stations::StationMeter>,
+    /// Of workloads whose pods have one.
+    sidecars: Vec<Option<Box<stations::StationMeter>>>,
     calls: calls::CallMeter,
     views: views::ViewMeter,
     indicators: indicators::IndicatorMeter,
@@ -93,9 +104,10 @@ impl Meters {
         Meters {
             plan,
             traffic: (0..traffic).map(|_| traffic::TrafficMeter::new()).collect(),
-            stations: (0..workloads)
+            applications: (0..workloads)
                 .map(|_| stations::StationMeter::new(plan))
                 .collect(),
+            sidecars: (0..workloads).map(|_| None).collect(),
             calls: calls::CallMeter::default(),
             views: views::ViewMeter::default(),
             indicators: indicators::IndicatorMeter::default(),
@@ -117,18 +129,18 @@ impl Meters {
                 started,
                 outcome,
             } => self.calls.ended(&plan, now, key, started, outcome),
-            Observation::Arrived(id) => self.stations[id.index()].arrived(now),
-            Observation::Rejected(id) => self.stations[id.index()].rejected(now),
-            Observation::Started { workload, arrived } => {
-                self.stations[workload.index()].started(now, arrived);
+            Observation::Arrived(id) => self.station(id).arrived(now),
+            Observation::Rejected(id) => self.station(id).rejected(now),
+            Observation::Started { station, arrived } => {
+                self.station(station).started(now, arrived);
             }
             Observation::Finished {
-                workload,
+                station,
                 arrived,
                 lost,
-            } => self.stations[workload.index()].finished(now, arrived, lost),
-            Observation::Busy(id, change) => self.stations[id.index()].busy(now, change),
-            Observation::Capacity(id, change) => self.stations[id.index()].capacity(now, change),
+            } => self.station(station).finished(now, arrived, lost),
+            Observation::Busy(id, change) => self.station(id).busy(now, change),
+            Observation::Capacity(id, change) => self.station(id).capacity(now, change),
             Observation::ViewApplied { kind, changed } => {
                 self.views.applied(&plan, now, kind, changed)
             }
@@ -140,15 +152,35 @@ impl Meters {
         }
     }
 
-    /// Closes the books of a workload: `residual` are the arrival times of requests still
-    /// in its pods. Asserts Little's law and the bound on busy time.
+    fn station(&mut self, id: StationId) -> &mut stations::StationMeter {
+        let plan = self.plan;
+        match id {
+            StationId::Application(workload) => &mut self.applications[workload.index()],
+            StationId::Sidecar(workload) => self.sidecars[workload.index()]
+                .get_or_insert_with(|| Box::new(stations::StationMeter::new(plan))),
+        }
+    }
+
+    /// Closes the books of a workload's applications: `residual` are the arrival times of
+    /// requests still in its pods. Asserts Little's law and the bound on busy time.
     pub(crate) fn close_station(
         &mut self,
         cluster: ClusterId,
         workload: WorkloadId,
         residual: impl Iterator<Item = Time>,
     ) -> WorkloadRecord {
-        self.stations[workload.index()].close(cluster, workload, residual)
+        self.applications[workload.index()].close(cluster, workload, residual)
+    }
+
+    /// Closes the books of a workload's sidecars, if it ever had any.
+    pub(crate) fn close_sidecar(
+        &mut self,
+        cluster: ClusterId,
+        workload: WorkloadId,
+        residual: impl Iterator<Item = Time>,
+    ) -> Option<WorkloadRecord> {
+        let sidecar = self.sidecars[workload.index()].as_mut()?;
+        Some(sidecar.close(cluster, workload, residual))
     }
 
     /// What the traffic source left behind; requests without an end are in flight.

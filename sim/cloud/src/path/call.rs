@@ -8,7 +8,7 @@
 use super::link::Goal;
 use super::name_service::Lookup;
 use super::service::RequestArrival;
-use super::{Call, CallRef, Endpoint, Identity, Outcome, Owner, Target};
+use super::{Call, CallRef, Endpoint, Identity, Listener, Outcome, Owner, Reply, Target};
 use crate::balance;
 use crate::domain::{Clock, Domain, Event};
 use crate::guard::{self, RetryBudget};
@@ -31,8 +31,22 @@ pub(crate) enum Stage {
     Queued,
     /// Waits for an answer to its SYN; sent into nowhere if there is no goal.
     Dialling(Option<Goal>),
+    /// Connected with this endpoint, and agreeing how to encrypt.
+    Securing(Endpoint),
     /// Awaiting an answer from this endpoint.
     Waiting(Endpoint),
+}
+
+impl Stage {
+    /// The endpoint that was chosen, once one was.
+    pub(crate) fn endpoint(self) -> Option<Endpoint> {
+        match self {
+            Stage::Waiting(endpoint)
+            | Stage::Securing(endpoint)
+            | Stage::Dialling(Some(Goal::Endpoint(endpoint))) => Some(endpoint),
+            _ => None,
+        }
+    }
 }
 
 impl Domain<'_> {
@@ -51,6 +65,10 @@ impl Domain<'_> {
             (Target::Backend(_), Owner::Task(task)) => {
                 let task = &self.tasks[task];
                 (task.request_bytes, task.traffic)
+            }
+            (Target::Backend(_), Owner::Passage(passage)) => {
+                let passage = &self.passages[passage];
+                (passage.request_bytes, passage.traffic)
             }
             _ => (described.request_bytes, described.traffic),
         };
@@ -138,12 +156,13 @@ impl Domain<'_> {
             workload: state.workload,
             zone: state.zone,
             pod,
-            restarts: state.restarts,
+            restarts: state.incarnation(),
+            listener: Listener::Application,
             entry: None,
         };
         self.calls[key].stage = Stage::Waiting(endpoint);
         let request = RequestArrival {
-            from,
+            reply: Reply::Call(from),
             identity,
             endpoint,
             traffic,
@@ -209,6 +228,7 @@ impl Domain<'_> {
                 self.request_ended(asker, u32::from(call.attempt), outcome, context);
             }
             Owner::Task(task) => self.call_ended(task, &call, outcome, context),
+            Owner::Passage(passage) => self.passed_on(passage, &call, outcome, context),
         }
     }
 
@@ -233,12 +253,7 @@ impl Domain<'_> {
     fn meter_attempt(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
         let plan = &self.plans[call.plan as usize];
-        let endpoint = match call.stage {
-            Stage::Waiting(endpoint) | Stage::Dialling(Some(Goal::Endpoint(endpoint))) => {
-                Some(endpoint)
-            }
-            _ => None,
-        };
+        let endpoint = call.stage.endpoint();
         let asked = match plan.target {
             Target::Service(cluster, service) => Some((cluster, service.0)),
             Target::Backend(service) => self.cluster.map(|cluster| (cluster, service.0)),

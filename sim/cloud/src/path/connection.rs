@@ -16,8 +16,9 @@
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
-use super::link::{Address, Goal, Leg, Packet};
-use super::{CallRef, Endpoint, Outcome, Target};
+use super::link::{Address, Goal, Packet};
+use super::service::RequestArrival;
+use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Reply, Target};
 use crate::domain::{Clock, Domain};
 use crate::facts;
 use crate::record::{Caller, Reason};
@@ -30,7 +31,8 @@ use engine::{Duration, Time};
 pub(crate) enum PoolTarget {
     Service(ClusterId, ServiceId),
     Global(GlobalNameId),
-    Pod(u32),
+    /// A pod, from one of the threads of a proxy.
+    Upstream(u32, u8),
 }
 
 /// A client's connections to one target.
@@ -88,9 +90,20 @@ impl Domain<'_> {
         let target = match self.plans[self.calls[key].plan as usize].target {
             Target::Service(cluster, service) => PoolTarget::Service(cluster, service),
             Target::Global(name) => PoolTarget::Global(name),
-            Target::Backend(_) => PoolTarget::Pod(endpoint.map_or(u32::MAX, |chosen| chosen.pod)),
+            Target::Backend(_) => {
+                let pod = endpoint.map_or(u32::MAX, |chosen| chosen.pod);
+                PoolTarget::Upstream(pod, self.thread_of(key))
+            }
         };
         (self.address(key), target)
+    }
+
+    /// The thread of a proxy that makes a call; proxies that are workloads have one of each.
+    pub(super) fn thread_of(&self, key: Key) -> u8 {
+        match self.calls[key].owner {
+            Owner::Passage(passage) => self.passages[passage].listener.thread(),
+            _ => 0,
+        }
     }
 
     /// An attempt gets itself a connection.
@@ -99,7 +112,7 @@ impl Domain<'_> {
         let plan = &self.plans[call.plan as usize];
         let protocol = plan.protocol;
         let chosen = match plan.target {
-            Target::Backend(service) => match self.choose_backend(key, service) {
+            Target::Backend(service) => match self.choose_upstream(key, service) {
                 Some(endpoint) => Some(endpoint),
                 None => return self.attempt_ended(key, Err(Reason::NoEndpoints), context),
             },
@@ -142,7 +155,7 @@ impl Domain<'_> {
         }
     }
 
-    /// A connection is open.
+    /// A connection is open; between sidecars it is encrypted first.
     pub(crate) fn connected(
         &mut self,
         to: CallRef,
@@ -152,6 +165,20 @@ impl Domain<'_> {
         if !self.awaits(to) || !matches!(self.calls[to.call].stage, Stage::Dialling(_)) {
             return;
         }
+        if self.is_encrypted(to.call, endpoint) {
+            self.greet(to, endpoint, context);
+        } else {
+            self.established(to, endpoint, context);
+        }
+    }
+
+    /// A connection is ready for requests.
+    pub(super) fn established(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
         let plan = self.calls[to.call].plan;
         if self.plans[plan as usize].protocol == Protocol::Http2 {
             let pool_key = self.pool_key(to.call, Some(endpoint));
@@ -180,20 +207,44 @@ impl Domain<'_> {
         let call = &mut self.calls[key];
         call.stage = Stage::Waiting(endpoint);
         let (identity, client, bytes) = (call.work(), call.client, call.request_bytes);
+        let from = CallRef {
+            partition: self.id,
+            attempt: call.attempt,
+            call: key,
+        };
+        if let Listener::Outbound(_) = endpoint.listener {
+            let request = RequestArrival {
+                reply: Reply::Call(from),
+                identity,
+                endpoint,
+                traffic: call.traffic,
+                bytes,
+            };
+            return self.enter_sidecar(request, from, context);
+        }
         let packet = Packet::Request {
-            from: CallRef {
-                partition: self.id,
-                attempt: call.attempt,
-                call: key,
-            },
+            from,
             identity,
             endpoint,
             traffic: call.traffic,
             bytes,
         };
+        self.send_to(endpoint, client, packet, identity, context);
+    }
+
+    /// From a client to the endpoint that it is connected with.
+    pub(super) fn send_to(
+        &mut self,
+        endpoint: Endpoint,
+        client: u32,
+        packet: Packet,
+        identity: Identity,
+        context: &mut Clock<'_, Self>,
+    ) {
         if Some(endpoint.cluster) == self.cluster && endpoint.entry.is_none() {
             let (from, to) = (self.spot(client), self.spot(endpoint.pod));
-            let delay = self.trip_inside(context.now(), from, to, bytes, identity, Leg::Request);
+            let (bytes, leg) = packet.size_and_leg();
+            let delay = self.trip_inside(context.now(), from, to, bytes, identity, leg);
             if let Some(delay) = delay {
                 self.post(delay, packet, context);
             }
@@ -208,9 +259,13 @@ impl Domain<'_> {
         if !self.awaits(to) {
             return;
         }
-        if let Stage::Waiting(endpoint) = self.calls[to.call].stage {
-            self.drop_shared(to.call, endpoint);
-            self.attempt_ended(to.call, Err(Reason::Reset), context);
+        match self.calls[to.call].stage {
+            Stage::Waiting(endpoint) => {
+                self.drop_shared(to.call, endpoint);
+                self.attempt_ended(to.call, Err(Reason::Reset), context);
+            }
+            Stage::Securing(_) => self.connection_failed(to.call, Reason::Reset, context),
+            _ => {}
         }
     }
 
@@ -270,7 +325,7 @@ impl Domain<'_> {
                     }
                 }
             }
-            Stage::Resolving | Stage::Asking(_) | Stage::Dialling(_) => {
+            Stage::Resolving | Stage::Asking(_) | Stage::Dialling(_) | Stage::Securing(_) => {
                 self.hand_over_dialling(key, context)
             }
             Stage::Queued | Stage::Paused => {}
@@ -279,10 +334,7 @@ impl Domain<'_> {
 
     /// Whoever else waits for the connection that `key` was opening opens it instead.
     fn hand_over_dialling(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let chosen = match self.calls[key].stage {
-            Stage::Dialling(Some(Goal::Endpoint(endpoint))) => Some(endpoint),
-            _ => None,
-        };
+        let chosen = self.calls[key].stage.endpoint();
         let pool_key = self.pool_key(key, chosen);
         let Some(pool) = self.pools.get_mut(&pool_key) else {
             return;
@@ -320,10 +372,7 @@ impl Domain<'_> {
     ) {
         let call = &self.calls[key];
         if self.plans[call.plan as usize].protocol == Protocol::Http2 {
-            let chosen = match call.stage {
-                Stage::Dialling(Some(Goal::Endpoint(endpoint))) => Some(endpoint),
-                _ => None,
-            };
+            let chosen = call.stage.endpoint();
             let pool_key = self.pool_key(key, chosen);
             let pool = self.pools.entry(pool_key).or_default();
             if let Shared::Opening(waiting) = std::mem::take(&mut pool.shared) {

@@ -71,6 +71,9 @@ impl Domain<'_> {
         let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
             return;
         };
+        if let Some(listener) = self.outbound(client) {
+            return self.connect_to_sidecar(key, service, listener, context);
+        }
         let described = &self.topology.cluster(cluster).services[service.index()];
         let node = self.pods[client as usize].node;
         let choice = if described.kind == ServiceKind::Headless {

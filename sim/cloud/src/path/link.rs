@@ -55,6 +55,14 @@ pub(crate) enum Packet {
     Connected { to: CallRef, endpoint: Endpoint },
     /// Denies one.
     Refused { to: CallRef },
+    /// Asks a proxy to encrypt a new connection.
+    Hello {
+        from: CallRef,
+        identity: Identity,
+        endpoint: Endpoint,
+    },
+    /// Agrees, and shows a certificate.
+    Welcome { to: CallRef, endpoint: Endpoint },
     /// A request on a connection.
     Request {
         from: CallRef,
@@ -118,6 +126,10 @@ pub(crate) enum Leg {
     Request,
     /// A response.
     Response,
+    /// A proxy's wish to encrypt.
+    Hello,
+    /// Its answer.
+    Welcome,
     /// Anything else.
     Other,
 }
@@ -130,6 +142,8 @@ impl Leg {
             Leg::Request => 0x3_0000_0000,
             Leg::Response => 0x4_0000_0000,
             Leg::Other => 0x5_0000_0000,
+            Leg::Hello => 0x6_0000_0000,
+            Leg::Welcome => 0x7_0000_0000,
         }
     }
 }
@@ -322,7 +336,13 @@ impl Domain<'_> {
         tries: u32,
         context: &mut Clock<'_, Self>,
     ) {
-        let data = matches!(packet, Packet::Request { .. } | Packet::Response { .. });
+        let data = matches!(
+            packet,
+            Packet::Hello { .. }
+                | Packet::Welcome { .. }
+                | Packet::Request { .. }
+                | Packet::Response { .. }
+        );
         if !data || tries == facts::TCP_RETRIES.value {
             return;
         }
@@ -356,7 +376,7 @@ impl Domain<'_> {
         let round_trip = (inside + self.topology.one_way(self.id, to)) * 2;
         let answer = match packet {
             Packet::Syn { from, .. } => Packet::Refused { to: from },
-            Packet::Request { from, .. } => Packet::Reset { to: from },
+            Packet::Hello { from, .. } | Packet::Request { from, .. } => Packet::Reset { to: from },
             Packet::Check {
                 name,
                 answer,
@@ -379,6 +399,8 @@ impl Packet {
         match self {
             Packet::Syn { .. } => (0, Leg::Syn),
             Packet::Connected { .. } | Packet::Refused { .. } => (0, Leg::SynAnswer),
+            Packet::Hello { .. } => (facts::TLS_CLIENT_HELLO_BYTES.value, Leg::Hello),
+            Packet::Welcome { .. } => (facts::TLS_SERVER_FLIGHT_BYTES.value, Leg::Welcome),
             Packet::Request { bytes, .. } => (*bytes, Leg::Request),
             Packet::Response { bytes, .. } => (*bytes, Leg::Response),
             _ => (0, Leg::Other),

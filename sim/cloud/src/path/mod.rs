@@ -9,6 +9,7 @@
 pub(crate) mod call;
 pub(crate) mod choice;
 pub(crate) mod connection;
+mod encryption;
 mod handshake;
 pub(crate) mod link;
 pub(crate) mod name_service;
@@ -16,6 +17,7 @@ pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod service;
 pub(crate) mod sharing;
+pub(crate) mod sidecar;
 pub(crate) mod station;
 pub(crate) mod usage;
 pub(crate) mod users;
@@ -119,6 +121,38 @@ pub(crate) enum Owner {
     User(Asker),
     /// A task of this partition.
     Task(Key),
+    /// A request on its way through a sidecar of this partition.
+    Passage(Key),
+}
+
+/// Whom a task answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The client that it is connected to.
+    Call(CallRef),
+    /// The sidecar beside it.
+    Passage(Key),
+}
+
+/// Who takes a connection at a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Its application.
+    Application,
+    /// This thread of its sidecar, from others.
+    Inbound(u8),
+    /// This thread of its sidecar, from the application beside it.
+    Outbound(u8),
+}
+
+impl Listener {
+    /// The thread of the sidecar.
+    pub(crate) fn thread(self) -> u8 {
+        match self {
+            Listener::Application => panic!("applications have workers"),
+            Listener::Inbound(thread) | Listener::Outbound(thread) => thread,
+        }
+    }
 }
 
 /// The client's side of a hop.
@@ -152,7 +186,7 @@ pub(crate) struct Call {
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     /// Whom to answer.
-    pub(crate) reply: CallRef,
+    pub(crate) reply: Reply,
     pub(crate) identity: Identity,
     pub(crate) pod: u32,
     /// The service it was asked through.
@@ -189,6 +223,8 @@ pub(crate) struct Endpoint {
     pub(crate) pod: u32,
     /// How often that pod had been restarted.
     pub(crate) restarts: u32,
+    /// Who took the connection there; known once there is one.
+    pub(crate) listener: Listener,
     /// The node through which the connection entered the cluster.
     pub(crate) entry: Option<u32>,
 }

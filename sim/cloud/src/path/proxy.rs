@@ -11,8 +11,6 @@
 //! Sources: Gateway API (HTTPRoute), Envoy, ingress-nginx.
 //! Validated by: one test per answer and per kind of match.
 
-use super::call::Stage;
-use super::link::Goal;
 use super::{Endpoint, Owner, Plan, Target};
 use crate::balance::{self, Turn};
 use crate::domain::{Clock, Domain};
@@ -216,9 +214,8 @@ impl<'t> Domain<'t> {
         if !matches!(self.plans[call.plan as usize].target, Target::Backend(_)) {
             return;
         }
-        let endpoint = match call.stage {
-            Stage::Waiting(endpoint) | Stage::Dialling(Some(Goal::Endpoint(endpoint))) => endpoint,
-            _ => return,
+        let Some(endpoint) = call.stage.endpoint() else {
+            return;
         };
         if let Some(count) = self.outstanding.get_mut(&(call.client, endpoint.pod)) {
             *count -= 1;

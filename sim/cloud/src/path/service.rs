@@ -17,7 +17,7 @@
 
 use super::choice::Choice;
 use super::link::{Address, Goal, Leg, Packet, Spot};
-use super::{CallRef, Endpoint, Identity, Outcome, Task};
+use super::{CallRef, Endpoint, Identity, Listener, Outcome, Reply, Task};
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
 use crate::rules::cost;
@@ -62,7 +62,8 @@ impl Domain<'_> {
             workload: state.workload,
             zone: state.zone,
             pod,
-            restarts: state.restarts,
+            restarts: state.incarnation(),
+            listener: Listener::Application,
             entry,
         }
     }
@@ -107,11 +108,15 @@ impl Domain<'_> {
             }
             Goal::Endpoint(endpoint) => match self.fate(endpoint) {
                 // Who is stopping no longer listens; rules that still lead there do not know.
-                Fate::Served if self.pods[endpoint.pod as usize].phase == Phase::Terminating => {
+                Fate::Served if !self.pods[endpoint.pod as usize].listens() => {
                     let denied = Packet::Refused { to: from };
                     self.send_back(from, endpoint, denied, trip, context);
                 }
                 Fate::Served => {
+                    let endpoint = Endpoint {
+                        listener: self.inbound(endpoint.pod),
+                        ..endpoint
+                    };
                     let granted = Packet::Connected { to: from, endpoint };
                     self.send_back(from, endpoint, granted, trip, context);
                 }
@@ -202,8 +207,7 @@ impl Domain<'_> {
             Some(Packets::Refused) => return Fate::Refused,
             None => {}
         }
-        let serving = matches!(pod.phase, Phase::Running | Phase::Terminating);
-        if serving && pod.restarts == endpoint.restarts {
+        if pod.serves() && pod.incarnation() == endpoint.restarts {
             Fate::Served
         } else {
             Fate::Refused
@@ -255,18 +259,23 @@ impl Domain<'_> {
     }
 
     /// A request arrives at its pod.
-    pub(crate) fn take_request(&mut self, request: RequestArrival, context: &mut Clock<'_, Self>) {
+    pub(crate) fn take_request(
+        &mut self,
+        from: CallRef,
+        request: RequestArrival,
+        context: &mut Clock<'_, Self>,
+    ) {
         let RequestArrival {
-            from,
-            identity,
-            endpoint,
-            ..
+            identity, endpoint, ..
         } = request;
         match self.fate(endpoint) {
             Fate::Dropped => {}
             Fate::Refused => {
                 let broken = Packet::Reset { to: from };
                 self.send_back(from, endpoint, broken, identity, context);
+            }
+            Fate::Served if endpoint.listener != Listener::Application => {
+                self.enter_sidecar(request, from, context);
             }
             Fate::Served => {
                 if let Err(reason) = self.arrive(request, context) {
@@ -278,15 +287,20 @@ impl Domain<'_> {
 
     /// The answer of a finished task goes out.
     pub(crate) fn answer(&mut self, task: &Task, outcome: Outcome, context: &mut Clock<'_, Self>) {
-        if self.is_ideal() {
-            return self.answered_at_no_distance(task.reply, outcome, context);
+        let (identity, bytes) = (task.identity, task.answer_bytes);
+        match task.reply {
+            Reply::Passage(key) => self.passage_answered(key, outcome, bytes, context),
+            Reply::Call(to) if self.is_ideal() => {
+                self.answered_at_no_distance(to, outcome, context);
+            }
+            Reply::Call(to) => {
+                let endpoint = self.endpoint(task.pod, task.service, task.entry);
+                self.respond(to, endpoint, identity, outcome, bytes, context);
+            }
         }
-        let endpoint = self.endpoint(task.pod, task.service, task.entry);
-        let (reply, identity, bytes) = (task.reply, task.identity, task.answer_bytes);
-        self.respond(reply, endpoint, identity, outcome, bytes, context);
     }
 
-    fn respond(
+    pub(super) fn respond(
         &mut self,
         to: CallRef,
         endpoint: Endpoint,
@@ -319,7 +333,7 @@ pub(crate) enum Fate {
 /// A request at the door of a pod.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestArrival {
-    pub(crate) from: CallRef,
+    pub(crate) reply: Reply,
     pub(crate) identity: Identity,
     pub(crate) endpoint: Endpoint,
     pub(crate) traffic: Option<TrafficId>,

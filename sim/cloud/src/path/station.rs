@@ -14,7 +14,7 @@ use super::service::RequestArrival;
 use super::sharing::Sharing;
 use super::{Outcome, Task};
 use crate::domain::{Clock, Domain, Event, Phase};
-use crate::meter::Observation;
+use crate::meter::{Observation, StationId};
 use crate::record::Reason;
 use crate::scenario::Discipline;
 use crate::slab::Key;
@@ -113,15 +113,17 @@ impl Domain<'_> {
         let pod = &mut self.pods[endpoint.pod as usize];
         let workload = pod.workload;
         if pod.station.is_full() {
-            self.meters.observe(now, Observation::Rejected(workload));
+            self.meters
+                .observe(now, Observation::Rejected(StationId::Application(workload)));
             return Err(Reason::Overflow);
         }
         pod.station.present += 1;
         pod.counters.request();
-        self.meters.observe(now, Observation::Arrived(workload));
+        let station = StationId::Application(workload);
+        self.meters.observe(now, Observation::Arrived(station));
         let behavior = pod.behavior;
         let task = self.tasks.insert(Task {
-            reply: request.from,
+            reply: request.reply,
             identity: request.identity,
             pod: endpoint.pod,
             service: endpoint.service,
@@ -148,7 +150,7 @@ impl Domain<'_> {
                 } else {
                     *busy += 1;
                     pod.counters.busy(1_000, now);
-                    self.meters.observe(now, Observation::Busy(workload, 1_000));
+                    self.meters.observe(now, Observation::Busy(station, 1_000));
                     self.begin(task, context);
                 }
             }
@@ -179,8 +181,9 @@ impl Domain<'_> {
         let error_rate = behavior.described.error_rate.max(lever.error_rate);
         task.fails = error_rate > 0.0 && draw.chance(error_rate);
         let arrived = task.arrived;
+        let station = StationId::Application(workload);
         self.meters
-            .observe(now, Observation::Started { workload, arrived });
+            .observe(now, Observation::Started { station, arrived });
         match &mut pod.station.server {
             Server::Fifo { .. } => {
                 task.holds_worker = true;
@@ -192,8 +195,7 @@ impl Domain<'_> {
                 let change = sharing.used_milli() as i64 - before;
                 pod.counters.busy(change, now);
                 let pod = task.pod;
-                self.meters
-                    .observe(now, Observation::Busy(workload, change));
+                self.meters.observe(now, Observation::Busy(station, change));
                 self.await_completion(pod, context);
             }
         }
@@ -222,8 +224,8 @@ impl Domain<'_> {
         };
         let change = sharing.used_milli() as i64 - before;
         state.counters.busy(change, now);
-        self.meters
-            .observe(now, Observation::Busy(workload, change));
+        let station = StationId::Application(workload);
+        self.meters.observe(now, Observation::Busy(station, change));
         self.await_completion(pod, context);
         self.served(task, context);
     }
@@ -270,7 +272,7 @@ impl Domain<'_> {
         pod.station.present -= 1;
         let drained = pod.phase == Phase::Terminating && pod.station.present == 0;
         let observation = Observation::Finished {
-            workload: pod.workload,
+            station: StationId::Application(pod.workload),
             arrived: task.arrived,
             lost: false,
         };
@@ -296,7 +298,8 @@ impl Domain<'_> {
             None => {
                 *busy -= 1;
                 pod.counters.busy(-1_000, context.now());
-                let observation = Observation::Busy(pod.workload, -1_000);
+                let station = StationId::Application(pod.workload);
+                let observation = Observation::Busy(station, -1_000);
                 self.meters.observe(context.now(), observation);
             }
         }

@@ -64,6 +64,12 @@ impl Cluster {
         let pool = pools.find(|pool| pool.nodes.contains(&node));
         pool.is_none_or(|pool| node - pool.nodes.start < pool.count)
     }
+
+    /// Whether proxies stand beside some of its applications.
+    pub fn has_mesh(&self) -> bool {
+        let mut workloads = self.workloads.iter();
+        workloads.any(|workload| workload.template.sidecar.is_some())
+    }
 }
 
 /// A machine of a cluster.

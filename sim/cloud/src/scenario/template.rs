@@ -1,6 +1,6 @@
 //! What a workload's pods look like, and how a new look is rolled out.
 
-use super::{Behavior, Placement, Probes, Station, WorkloadKind};
+use super::{Behavior, Placement, Probes, Sidecar, Station, WorkloadKind};
 use crate::facts;
 use crate::kubernetes::amount::Amount;
 use engine::Duration;
@@ -22,6 +22,8 @@ pub struct Template {
     pub station: Station,
     /// What one of them does with a request.
     pub behavior: Behavior,
+    /// The proxy beside it, if there is one.
+    pub sidecar: Option<Sidecar>,
 }
 
 impl Template {
@@ -36,6 +38,7 @@ impl Template {
             termination: Termination::default(),
             station,
             behavior,
+            sidecar: None,
         }
     }
 }

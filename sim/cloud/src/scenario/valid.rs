@@ -295,6 +295,13 @@ fn assert_template(cluster: &Cluster, template: &Template, name: &str) {
         Discipline::ProcessorSharing { cpu_milli } => assert!(cpu_milli > 0, "{name} has no CPU"),
     }
     assert_behavior(cluster, &template.behavior, name);
+    if let Some(sidecar) = &template.sidecar {
+        assert!(sidecar.threads > 0, "the sidecar of {name} has no threads");
+        assert!(
+            cluster.has_mesh(),
+            "{name} joins a mesh that nobody else is in"
+        );
+    }
 }
 
 fn assert_behavior(cluster: &Cluster, behavior: &Behavior, name: &str) {

@@ -107,6 +107,7 @@ fn record(replication: u32, alice: TrafficRecord, bob: TrafficRecord) -> Record 
         until: at(60),
         traffic: vec![alice, bob],
         workloads: vec![station(20 * (u64::from(replication) + 1))],
+        sidecars: Vec::new(),
         calls: vec![],
         views: vec![],
         indicators: vec![],

@@ -18,6 +18,7 @@ mod regions;
 mod rollouts;
 mod scale;
 pub(crate) mod scaling;
+mod sidecars;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};

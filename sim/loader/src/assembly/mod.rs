@@ -418,6 +418,7 @@ fn workload(
             termination: view.termination,
             station,
             behavior,
+            sidecar: None,
         },
     }
 }

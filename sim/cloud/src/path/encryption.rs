@@ -1,0 +1,109 @@
+//! Encryption between sidecars: the handshake of mutual TLS on a new connection.
+//!
+//! Models: TLS 1.3: one round trip after TCP's; a thread of each side works for it, the taker
+//! before it answers and the opener before it sends its first request, with which its own
+//! certificate travels.
+//!
+//! Leaves out: session tickets, so every new connection costs the whole handshake; what
+//! encryption adds to each byte is part of the costs of a request.
+//! Sources: RFC 8446; [`crate::facts`].
+//! Validated by: latencies computed by hand in the crate's tests.
+
+use super::call::Stage;
+use super::link::Packet;
+use super::service::Fate;
+use super::sidecar::Job;
+use super::{CallRef, Endpoint, Identity, Listener, Owner};
+use crate::domain::{Clock, Domain};
+use crate::slab::Key;
+
+impl Domain<'_> {
+    /// Whether a connection is encrypted: between sidecars.
+    pub(super) fn is_encrypted(&self, key: Key, endpoint: Endpoint) -> bool {
+        let from_sidecar = matches!(self.calls[key].owner, Owner::Passage(_));
+        from_sidecar && matches!(endpoint.listener, Listener::Inbound(_))
+    }
+
+    /// A sidecar wishes to encrypt.
+    pub(super) fn greet(&mut self, to: CallRef, endpoint: Endpoint, context: &mut Clock<'_, Self>) {
+        let call = &mut self.calls[to.call];
+        call.stage = Stage::Securing(endpoint);
+        let (client, identity) = (call.client, call.work());
+        let packet = Packet::Hello {
+            from: to,
+            identity,
+            endpoint,
+        };
+        self.send_to(endpoint, client, packet, identity, context);
+    }
+
+    /// Somebody wishes to encrypt a connection with a sidecar of this cluster.
+    pub(crate) fn take_hello(
+        &mut self,
+        from: CallRef,
+        identity: Identity,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
+        match self.fate(endpoint) {
+            Fate::Dropped => {}
+            Fate::Refused => {
+                let broken = Packet::Reset { to: from };
+                self.send_back(from, endpoint, broken, identity, context);
+            }
+            Fate::Served => {
+                let job = Job::Greeted {
+                    from,
+                    identity,
+                    endpoint,
+                };
+                let thread = endpoint.listener.thread();
+                self.give(endpoint.pod, thread, job, context);
+            }
+        }
+    }
+
+    /// A sidecar has agreed.
+    pub(super) fn agree(
+        &mut self,
+        to: CallRef,
+        identity: Identity,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let packet = Packet::Welcome { to, endpoint };
+        self.send_back(to, endpoint, packet, identity, context);
+    }
+
+    /// The sidecar that a connection was opened to has agreed: it is checked.
+    pub(crate) fn welcomed(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
+        if !self.awaits(to) || !matches!(self.calls[to.call].stage, Stage::Securing(_)) {
+            return;
+        }
+        let (pod, thread) = (self.calls[to.call].client, self.thread_of(to.call));
+        let identity = self.calls[to.call].work();
+        let job = Job::Welcomed {
+            to,
+            identity,
+            endpoint,
+        };
+        self.give(pod, thread, job, context);
+    }
+
+    /// Both sides have proven who they are.
+    pub(super) fn secured(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
+        if self.awaits(to) && matches!(self.calls[to.call].stage, Stage::Securing(_)) {
+            self.established(to, endpoint, context);
+        }
+    }
+}

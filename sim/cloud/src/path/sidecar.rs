@@ -1,0 +1,489 @@
+//! Sidecars: proxies that stand in the pod of an application and carry its traffic.
+//!
+//! Models: every connection that an application opens or is sent ends at the sidecar of its pod
+//! and stays with one of its worker threads; a thread does one piece of work at a time, first
+//! come, first served: a request, later its answer. Outwards the sidecar balances each request
+//! over the pods of its own view, past virtual addresses, over connections of its own; inwards
+//! it hands it to the application.
+//!
+//! Approximated: the way between a sidecar and its application takes no time of its own: what
+//! was measured of sidecars holds it. Leaves out: what becomes of a request whose caller
+//! has given up (it goes on).
+//! Sources: istio/istio tools/istio-iptables; Envoy's threading model; [`crate::facts`].
+//! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
+
+use super::call::Stage;
+use super::link::{Address, Goal};
+use super::proxy::translated;
+use super::service::RequestArrival;
+use super::{Call, CallRef, Endpoint, Identity, Listener, Outcome, Owner, Plan, Reply, Target};
+use crate::domain::{Clock, Domain, Event, Phase};
+use crate::facts;
+use crate::meter::{Observation, StationId};
+use crate::record::{Caller, Reason};
+use crate::scenario::{OnFailure, Protocol, Retry, ServiceId, TrafficId, WorkloadId};
+use crate::slab::Key;
+use engine::{Stream, Time};
+use std::collections::VecDeque;
+
+/// The sidecar of a pod.
+#[derive(Clone, Debug)]
+pub(crate) struct SidecarState {
+    threads: Vec<Thread>,
+    /// Whether it runs.
+    pub(crate) runs: bool,
+    /// How often it has ended: what its threads had in hand before counts no more.
+    pub(crate) starts: u16,
+    /// Connections that it was given.
+    connections: u64,
+}
+
+/// A worker thread.
+#[derive(Clone, Debug, Default)]
+struct Thread {
+    running: Option<Job>,
+    waiting: VecDeque<Job>,
+}
+
+/// A piece of work of a thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Job {
+    /// Sends a request on.
+    Request(Key),
+    /// Passes an answer back.
+    Response(Key),
+    /// Agrees to encrypt a connection that it took.
+    Greeted {
+        from: CallRef,
+        identity: Identity,
+        endpoint: Endpoint,
+    },
+    /// Checks who agreed to encrypt a connection that it opened.
+    Welcomed {
+        to: CallRef,
+        identity: Identity,
+        endpoint: Endpoint,
+    },
+}
+
+/// A request on its way through a sidecar.
+#[derive(Clone, Debug)]
+pub(crate) struct Passage {
+    /// Whom to answer.
+    pub(crate) reply: CallRef,
+    pub(crate) identity: Identity,
+    pub(crate) pod: u32,
+    /// The worker thread, and which way it goes.
+    pub(crate) listener: Listener,
+    /// The service it was asked through.
+    pub(crate) service: ServiceId,
+    /// The node through which its connection entered the cluster.
+    pub(crate) entry: Option<u32>,
+    pub(crate) request_bytes: u64,
+    pub(crate) traffic: Option<TrafficId>,
+    pub(crate) arrived: Time,
+    outcome: Outcome,
+    answer_bytes: u64,
+}
+
+impl SidecarState {
+    /// A sidecar with nothing in hand.
+    pub(crate) fn new(threads: u8) -> Self {
+        SidecarState {
+            threads: vec![Thread::default(); usize::from(threads)],
+            runs: false,
+            starts: 0,
+            connections: 0,
+        }
+    }
+
+    /// It ends, and everything inside is lost. Gives back what was busy, in thousandths of a
+    /// thread.
+    fn end(&mut self) -> i64 {
+        let busy = self
+            .threads
+            .iter()
+            .filter(|thread| thread.running.is_some());
+        let busy_milli = 1_000 * busy.count() as i64;
+        self.threads.fill(Thread::default());
+        self.runs = false;
+        self.starts = self.starts.wrapping_add(1);
+        busy_milli
+    }
+}
+
+impl Domain<'_> {
+    /// The sidecar of a pod starts, unless there is none or it runs.
+    pub(crate) fn sidecar_starts(&mut self, pod: u32, now: Time) {
+        let state = &mut self.pods[pod as usize];
+        let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs) else {
+            return;
+        };
+        sidecar.runs = true;
+        let change = 1_000 * sidecar.threads.len() as i64;
+        let station = StationId::Sidecar(state.workload);
+        self.meters
+            .observe(now, Observation::Capacity(station, change));
+    }
+
+    /// The sidecar of a pod ends at once: the requests that pass it are lost.
+    pub(crate) fn sidecar_dies(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let state = &mut self.pods[pod as usize];
+        let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| sidecar.runs) else {
+            return;
+        };
+        let capacity = 1_000 * sidecar.threads.len() as i64;
+        let busy = sidecar.end();
+        let station = StationId::Sidecar(state.workload);
+        self.meters.observe(now, Observation::Busy(station, -busy));
+        self.meters
+            .observe(now, Observation::Capacity(station, -capacity));
+        let lost = self.passages.take_out(|passage| passage.pod == pod);
+        for passage in &lost {
+            let observation = Observation::Finished {
+                station,
+                arrived: passage.arrived,
+                lost: true,
+            };
+            self.meters.observe(now, observation);
+        }
+        let of_it = |call: &Call| call.client == pod && matches!(call.owner, Owner::Passage(_));
+        let calls = self.calls.iter().filter(|(_, call)| of_it(call));
+        let gone: Vec<_> = calls.map(|(key, _)| key).collect();
+        for key in gone {
+            self.release_outstanding(key);
+            self.calls.remove(key);
+        }
+        let own = Address::Pod(self.id, pod);
+        self.pools.retain(|(address, _), _| *address != own);
+        for passage in &lost {
+            if let Listener::Inbound(_) = passage.listener {
+                let endpoint = self.endpoint(pod, passage.service, passage.entry);
+                self.tell_of_death(passage.reply, endpoint, passage.identity, context);
+            }
+        }
+    }
+
+    /// Who takes a new connection that others open to a pod.
+    pub(crate) fn inbound(&mut self, pod: u32) -> Listener {
+        self.thread_for_connection(pod)
+            .map_or(Listener::Application, Listener::Inbound)
+    }
+
+    /// Who takes a new connection that the application of a pod opens, if it is its sidecar.
+    pub(crate) fn outbound(&mut self, pod: u32) -> Option<Listener> {
+        self.thread_for_connection(pod).map(Listener::Outbound)
+    }
+
+    /// The kernel spreads connections over the threads that listen by a hash.
+    fn thread_for_connection(&mut self, pod: u32) -> Option<u8> {
+        let state = &mut self.pods[pod as usize];
+        let sidecar = state.sidecar.as_mut()?;
+        let number = sidecar.connections;
+        sidecar.connections += 1;
+        let count = sidecar.threads.len() as u32;
+        let stream = &self.workloads[state.workload.index()].sidecars.threads;
+        Some(stream.draw(u64::from(pod), number).below(count) as u8)
+    }
+
+    /// A request reaches the sidecar of a pod that is alive.
+    pub(super) fn enter_sidecar(
+        &mut self,
+        request: RequestArrival,
+        reply: CallRef,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let now = context.now();
+        let endpoint = request.endpoint;
+        let workload = self.pods[endpoint.pod as usize].workload;
+        let station = StationId::Sidecar(workload);
+        self.meters.observe(now, Observation::Arrived(station));
+        let key = self.passages.insert(Passage {
+            reply,
+            identity: request.identity,
+            pod: endpoint.pod,
+            listener: endpoint.listener,
+            service: endpoint.service,
+            entry: endpoint.entry,
+            request_bytes: request.bytes,
+            traffic: request.traffic,
+            arrived: now,
+            outcome: Ok(()),
+            answer_bytes: 0,
+        });
+        let thread = endpoint.listener.thread();
+        self.give(endpoint.pod, thread, Job::Request(key), context);
+    }
+
+    /// Gives a thread something to do.
+    pub(super) fn give(&mut self, pod: u32, thread: u8, job: Job, context: &mut Clock<'_, Self>) {
+        let state = &mut self.pods[pod as usize];
+        let sidecar = state.sidecar.as_mut().expect("work for a sidecar");
+        let found = &mut sidecar.threads[usize::from(thread)];
+        if found.running.is_some() {
+            return found.waiting.push_back(job);
+        }
+        found.running = Some(job);
+        state.counters.busy(1_000, context.now());
+        let station = StationId::Sidecar(state.workload);
+        self.meters
+            .observe(context.now(), Observation::Busy(station, 1_000));
+        self.turn_to(pod, thread, job, context);
+    }
+
+    /// A thread begins a piece of work.
+    fn turn_to(&mut self, pod: u32, thread: u8, job: Job, context: &mut Clock<'_, Self>) {
+        let described = self.template(pod).sidecar.as_ref();
+        let costs = &described.expect("a sidecar in its pod").costs;
+        let (identity, cost) = match job {
+            Job::Request(key) => (self.passages[key].identity, &costs.request),
+            Job::Response(key) => {
+                let identity = self.passages[key].identity;
+                (identity.part(RESPONSE), &costs.response)
+            }
+            Job::Greeted { identity, .. } => (identity.part(HANDSHAKE), &costs.handshake_server),
+            Job::Welcomed { identity, .. } => (identity.part(HANDSHAKE), &costs.handshake_client),
+        };
+        let state = &self.pods[pod as usize];
+        let stream = &self.workloads[state.workload.index()].sidecars.work;
+        let mut work = cost.sample(&mut stream.draw(identity.request, identity.branch));
+        let machine = state.node;
+        let cpu_factor = machine.map_or(1.0, |node| self.levers.speed(node).cpu_factor);
+        if cpu_factor != 1.0 {
+            work = work.mul_f64(cpu_factor);
+        }
+        if let Job::Request(key) = job {
+            let started = Observation::Started {
+                station: StationId::Sidecar(state.workload),
+                arrived: self.passages[key].arrived,
+            };
+            self.meters.observe(context.now(), started);
+        }
+        let starts = state.sidecar.as_ref().map_or(0, |sidecar| sidecar.starts);
+        let event = Event::ThreadDone {
+            pod,
+            thread,
+            starts,
+        };
+        context.after(work, event);
+    }
+
+    /// A thread has done a piece of work: it turns to the next, and what it did takes effect.
+    pub(crate) fn thread_done(
+        &mut self,
+        pod: u32,
+        number: u8,
+        starts: u16,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let state = &mut self.pods[pod as usize];
+        let workload = state.workload;
+        let sidecar = state.sidecar.as_mut().expect("a thread of a sidecar");
+        if sidecar.starts != starts {
+            return; // Its pod died meanwhile.
+        }
+        let thread = &mut sidecar.threads[usize::from(number)];
+        let next = thread.waiting.pop_front();
+        let done = std::mem::replace(&mut thread.running, next);
+        match next {
+            Some(next) => self.turn_to(pod, number, next, context),
+            None => {
+                state.counters.busy(-1_000, context.now());
+                let idle = Observation::Busy(StationId::Sidecar(workload), -1_000);
+                self.meters.observe(context.now(), idle);
+            }
+        }
+        match done.expect("a thread at work") {
+            Job::Request(key) => match self.passages[key].listener {
+                Listener::Outbound(_) => self.send_on(key, context),
+                _ => self.hand_in(key, context),
+            },
+            Job::Response(key) => self.pass_back(key, context),
+            Job::Greeted {
+                from,
+                identity,
+                endpoint,
+            } => self.agree(from, identity, endpoint, context),
+            Job::Welcomed { to, endpoint, .. } => self.secured(to, endpoint, context),
+        }
+    }
+
+    /// To the application of the pod.
+    fn hand_in(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let passage = &self.passages[key];
+        if self.pods[passage.pod as usize].phase != Phase::Running {
+            // Nobody listens behind it.
+            let refused = Err(Reason::Unavailable);
+            return self.passage_answered(key, refused, 0, context);
+        }
+        let request = RequestArrival {
+            reply: Reply::Passage(key),
+            identity: passage.identity,
+            endpoint: self.endpoint(passage.pod, passage.service, passage.entry),
+            traffic: passage.traffic,
+            bytes: passage.request_bytes,
+        };
+        if let Err(reason) = self.arrive(request, context) {
+            self.passage_answered(key, Err(reason), 0, context);
+        }
+    }
+
+    /// To a pod of the service that the application asks.
+    fn send_on(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let passage = &self.passages[key];
+        let (pod, service, identity) = (passage.pod, passage.service, passage.identity);
+        let plan = self.outbound_plan(self.pods[pod as usize].workload, service);
+        self.make_call(Owner::Passage(key), plan, pod, identity, context);
+    }
+
+    /// The connection of an application to its sidecar is there at once.
+    pub(super) fn connect_to_sidecar(
+        &mut self,
+        key: Key,
+        service: ServiceId,
+        listener: Listener,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let call = &self.calls[key];
+        let to = CallRef {
+            partition: self.id,
+            attempt: call.attempt,
+            call: key,
+        };
+        let endpoint = Endpoint {
+            listener,
+            ..self.endpoint(call.client, service, None)
+        };
+        self.calls[key].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
+        self.connected(to, endpoint, context);
+    }
+
+    /// The pod that a proxy sends a request to.
+    pub(super) fn choose_upstream(&mut self, key: Key, service: ServiceId) -> Option<Endpoint> {
+        if !matches!(self.calls[key].owner, Owner::Passage(_)) {
+            return self.choose_backend(key, service);
+        }
+        let call = &self.calls[key];
+        let (pod, identity) = (call.client, call.work());
+        let mesh = self.mesh.as_ref().expect("sidecars are part of a mesh");
+        let endpoints = mesh.view.endpoints(&self.endpoint_log, service);
+        if endpoints.is_empty() {
+            return None;
+        }
+        let stream = &self.services[service.index()].stream;
+        let mut draw = stream.draw(identity.request, identity.branch);
+        let outstanding = &self.outstanding;
+        let load = |at: u32| {
+            let pair = (pod, endpoints[at as usize]);
+            outstanding.get(&pair).copied().unwrap_or(0)
+        };
+        let policy = crate::scenario::Balance::LeastRequest { choices: 2 };
+        let mut turn = crate::balance::Turn::default();
+        let chosen =
+            crate::balance::choose(policy, endpoints.len() as u32, &mut turn, &mut draw, load);
+        let chosen = endpoints[chosen as usize];
+        *self.outstanding.entry((pod, chosen)).or_default() += 1;
+        Some(self.endpoint(chosen, service, None))
+    }
+
+    /// What the sidecars of a workload do with requests to a service.
+    fn outbound_plan(&mut self, workload: WorkloadId, service: ServiceId) -> u32 {
+        if let Some(plan) = self.outbound_plans.get(&(workload, service)) {
+            return *plan;
+        }
+        let cluster = self.cluster.expect("sidecars stand in clusters");
+        let plan = self.plans.len() as u32;
+        self.plans.push(Plan {
+            caller: Caller::Workload(cluster, workload),
+            from_pod: true,
+            // What is asked, and for whom, comes with each request.
+            traffic: None,
+            target: Target::Backend(service),
+            probability: 1.0,
+            repeat: 1,
+            request_bytes: 0,
+            protocol: Protocol::Http1 {
+                idle_timeout: facts::HTTP_IDLE_TIMEOUT.value,
+            },
+            timeout: None,
+            retry: Retry::NEVER,
+            on_failure: OnFailure::Fail,
+        });
+        self.outbound_plans.insert((workload, service), plan);
+        plan
+    }
+
+    /// The call that was made for a passage has ended.
+    pub(super) fn passed_on(
+        &mut self,
+        key: Key,
+        call: &Call,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let outcome = outcome.map_err(translated);
+        self.passage_answered(key, outcome, call.answer_bytes, context);
+    }
+
+    /// There is an answer to a request that went through a sidecar.
+    pub(crate) fn passage_answered(
+        &mut self,
+        key: Key,
+        outcome: Outcome,
+        bytes: u64,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let Some(passage) = self.passages.get_mut(key) else {
+            return; // The sidecar died meanwhile.
+        };
+        passage.outcome = outcome;
+        passage.answer_bytes = bytes;
+        let (pod, thread) = (passage.pod, passage.listener.thread());
+        self.give(pod, thread, Job::Response(key), context);
+    }
+
+    /// An answer leaves the sidecar for whom it waits.
+    fn pass_back(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let passage = self.passages.remove(key).expect("a passage ends once");
+        let pod = &self.pods[passage.pod as usize];
+        let finished = Observation::Finished {
+            station: StationId::Sidecar(pod.workload),
+            arrived: passage.arrived,
+            lost: false,
+        };
+        self.meters.observe(context.now(), finished);
+        let (to, outcome, bytes) = (passage.reply, passage.outcome, passage.answer_bytes);
+        match passage.listener {
+            Listener::Outbound(_) => self.responded(to, outcome, bytes, false, context),
+            _ => {
+                let endpoint = self.endpoint(passage.pod, passage.service, passage.entry);
+                self.respond(to, endpoint, passage.identity, outcome, bytes, context);
+            }
+        }
+    }
+}
+
+/// The part of a passage's draws that belongs to its answer.
+const RESPONSE: u64 = 1;
+/// The part that belongs to encrypting its connection.
+const HANDSHAKE: u64 = 2;
+
+/// What a workload's sidecars draw.
+#[derive(Clone, Debug)]
+pub(crate) struct SidecarStreams {
+    /// Which thread takes a connection.
+    threads: Stream,
+    /// What a piece of work takes.
+    work: Stream,
+}
+
+impl SidecarStreams {
+    /// Streams of their own, from `stream`.
+    pub(crate) fn new(stream: impl Fn(&str) -> Stream) -> Self {
+        SidecarStreams {
+            threads: stream("threads of sidecars"),
+            work: stream("work of sidecars"),
+        }
+    }
+}
