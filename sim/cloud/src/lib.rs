@@ -6,6 +6,7 @@ mod domain;
 pub mod facts;
 mod fault;
 mod guard;
+pub mod istio;
 pub mod kubernetes;
 mod load;
 mod meter;

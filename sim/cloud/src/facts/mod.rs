@@ -11,6 +11,7 @@ mod autoscaling;
 mod cluster_dns;
 mod control_plane;
 mod defaults;
+mod istio;
 mod kubernetes;
 mod network;
 mod pods;
@@ -22,6 +23,7 @@ pub use autoscaling::*;
 pub use cluster_dns::*;
 pub use control_plane::*;
 pub use defaults::*;
+pub use istio::*;
 pub use kubernetes::*;
 pub use network::*;
 pub use pods::*;
@@ -99,6 +101,7 @@ pub fn all() -> Vec<FactRow> {
         cluster_dns::rows(),
         control_plane::rows(),
         defaults::rows(),
+        istio::rows(),
         kubernetes::rows(),
         network::rows(),
         pods::rows(),

@@ -1,0 +1,16 @@
+//! Istio's own decisions, as pure functions and small state machines: what is read goes in,
+//! what is decided comes out.
+//!
+//! Must never know the event queue, where chance comes from (draws are handed in), or how a
+//! request travels: each file can be held against its original on its own.
+
+pub mod certificate;
+pub mod debounce;
+pub mod drain;
+pub mod machine;
+pub mod push;
+pub mod queue;
+pub mod readiness;
+pub mod registration;
+pub mod stream;
+pub mod webhook;
