@@ -16,6 +16,7 @@ mod nftables;
 mod readme;
 mod recovery;
 mod scenarios;
+mod shown;
 mod slice_delays;
 mod statistics;
 mod support;

@@ -184,6 +184,9 @@ impl Domain<'_> {
             if was && !is {
                 self.may_be_heard(node, was_off, context);
             }
+            if before.speed(node).disk_factor != self.levers.speed(node).disk_factor {
+                self.disk_moved(node);
+            }
         }
         if !self.was_writable(before) && self.is_writable() {
             let silent: Vec<u32> = self.lifecycle.silent.iter().copied().collect();
@@ -191,6 +194,16 @@ impl Domain<'_> {
                 if !self.is_silent(&self.levers, node) {
                     self.may_be_heard(node, false, context);
                 }
+            }
+        }
+    }
+
+    /// What starts from now on takes as long as the disk makes it.
+    fn disk_moved(&mut self, node: u32) {
+        let pace = self.pace(Some(node));
+        for pod in self.pods_on(node) {
+            if let Some(life) = &mut self.pods[pod as usize].life {
+                life.go_at(pace);
             }
         }
     }

@@ -211,6 +211,11 @@ impl Life {
         life
     }
 
+    /// Its kubelet goes at another pace from now on; what has begun keeps its end.
+    pub fn go_at(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
     /// Whether the kubelet finds it ready.
     pub fn is_ready(&self) -> bool {
         self.ready

@@ -42,6 +42,31 @@ fn a_crashed_container_is_started_again_where_it_is() {
 }
 
 #[test]
+fn a_slow_disk_holds_up_what_starts_on_it_and_nothing_else() {
+    let mut scenario = fleet(1, 33, 100);
+    let slow = Fault::NodeSlow {
+        cluster: CLUSTER,
+        node: 0,
+        cpu_factor: 1.0,
+        disk_factor: 50.0,
+    };
+    let crash = Fault::ContainerCrash {
+        cluster: CLUSTER,
+        workload: WEB,
+        count: 1,
+    };
+    scenario.timeline = vec![
+        fault_at(20_000, slow, Some(60_000)),
+        fault_at(30_000, crash, None),
+    ];
+    let ready = |at| pod_at(&scenario, 0, at, |pod| pod.ready);
+    assert!(ready(29.9));
+    // Noticed within a second, started after fifty times 0.3 s, noticed within another.
+    assert!(!ready(45.0));
+    assert!(ready(47.1));
+}
+
+#[test]
 fn short_memory_ends_in_a_crash_loop_until_it_is_mended() {
     let mut scenario = fleet(1, 33, 1_100);
     let fault = Fault::OutOfMemory {
