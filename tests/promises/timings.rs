@@ -2,7 +2,7 @@
 //! their closed forms: mean, least and greatest over many replications, whose phases are uniform.
 
 use cloud::facts;
-use cloud::record::Record;
+use cloud::record::{Reason, Record};
 use cloud::{Options, compile};
 use loader::{File, Library};
 
@@ -406,5 +406,65 @@ fn a_rollout_from_yaml_never_lacks_more_pods_than_it_may() {
                 "{end} of {pods} at the end"
             );
         }
+    }
+}
+
+/// Four pods of a StatefulSet; with the manifest `new` the last one alone changes its image.
+struct CanaryByPartition;
+
+impl Library for CanaryByPartition {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        let version = path.rsplit('/').next().unwrap_or_default();
+        let text = format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: web}}
+spec:
+  serviceName: web
+  replicas: 4
+  selector: {{matchLabels: {{app: web}}}}
+  updateStrategy: {{rollingUpdate: {{partition: 3}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      containers:
+        - name: web
+          image: web:{version}
+          ports: [{{containerPort: 8080}}]
+          resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
+          readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: client}}
+spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
+"
+        );
+        let name = format!("{path}.yaml");
+        Ok(vec![File { name, text }])
+    }
+}
+
+#[test]
+fn pods_do_what_their_image_does_whatever_the_others_are_made_from() {
+    let spec = "
+  clusters: [{name: cluster, zones: [a], manifests: [old]}]
+  behavior: {web: {serviceTime: 1ms, workers: 4, images: {\"web:new\": {errorRate: 100%}}}}
+  traffic: [{name: callers, from: client, to: \"web:80\", arrivals: {constant: 20/s}, timeout: 1s, protocol: http1-close}]
+  timeline: [{at: 20s, apply: new}]
+  run: {duration: 120s, seriesStep: 1s}
+";
+    for record in records_with(spec, &CanaryByPartition, 5) {
+        let failures = &record.traffic[0].failures;
+        let errors = failures[Reason::ServerError as usize];
+        // One connection in four from when the new pod serves, within some seconds: of 1800 to
+        // 2000 requests 450 to 500, with a standard deviation of 19.
+        assert!((375..575).contains(&errors), "{failures:?}");
     }
 }

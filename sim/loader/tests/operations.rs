@@ -1,8 +1,8 @@
 //! Operations of the timeline, and the budgets that they respect, from text to the scenario.
 
 use cloud::scenario::{
-    Action, Amount, BarePods, Change, Demand, DisruptionBudget, Drain, PodChoice, Scenario,
-    Unhealthy, WorkloadId,
+    Action, Amount, BarePods, Change, Demand, DisruptionBudget, Drain, OnStop, PodChoice, Scenario,
+    Template, Unhealthy, WorkloadId,
 };
 use engine::Duration;
 use hybridsim_loader::{File, Library, Severity, load, render};
@@ -36,13 +36,18 @@ spec:
 /// What becomes of a timeline beside a StatefulSet, three nodes, and further documents; nothing
 /// may be wrong with it.
 fn loaded(timeline: &str, more: &str) -> Scenario {
+    loaded_with("{}", timeline, more)
+}
+
+/// The same, with what the StatefulSet's pods do.
+fn loaded_with(behavior: &str, timeline: &str, more: &str) -> Scenario {
     let scenario = format!(
         "apiVersion: hybridsim.dev/v1alpha1
 kind: Scenario
 metadata: {{name: operations}}
 spec:
   workloads: {{web: {{}}}}
-  behavior: {{db: {{}}}}
+  behavior: {{db: {behavior}}}
   traffic: [{{name: users, to: 'web:80', arrivals: {{poisson: 10/s}}}}]
   run: {{duration: 10m}}
   timeline: {timeline}
@@ -155,8 +160,70 @@ fn what_an_apply_changed_can_be_rolled_back() {
     };
     let image = template.image.as_ref().map(|image| image.name.as_str());
     assert_eq!((*of, image), (db, Some("postgres:17")));
-    assert_eq!(undone[..], [Change::Rollback(db)]);
+    assert_eq!(undone[..], [Change::Rollback(db, None)]);
     assert_eq!(scenario.timeline[1].label, "rollback db");
+}
+
+#[test]
+fn pods_of_another_image_do_what_is_said_of_it() {
+    let scenario = loaded_with(
+        "{serviceTime: 5ms, workers: 4, images: {'postgres:17': {serviceTime: 50ms, errorRate: 5%, onStop: exit}}}",
+        "
+    - {at: 1m, apply: later.yaml}",
+        "",
+    );
+    let db = position(&scenario, "db");
+    let Action::Apply { changes, .. } = &scenario.timeline[0].action else {
+        panic!("an apply is no fault");
+    };
+    let [Change::Template(of, after)] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!(*of, db);
+    let before = &scenario.clusters[0].workloads[db.index()].template;
+    let told = |template: &Template| {
+        let behavior = &template.behavior;
+        let mean = behavior.service_time.mean();
+        (mean, behavior.error_rate, template.termination.on_stop)
+    };
+    assert_eq!(told(before), (0.005, 0.0, OnStop::Drain));
+    assert_eq!(told(after), (0.05, 0.05, OnStop::Exit));
+    // What is not said of the image holds as for the others.
+    assert_eq!(before.station, after.station);
+}
+
+#[test]
+fn histories_and_pauses_are_read_and_applied() {
+    let scenario = loaded(
+        "
+    - {at: 1m, apply: later.yaml}
+    - {at: 2m, rollback: {workload: db, toRevision: 1}}",
+        "  revisionHistoryLimit: 1
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: front}
+spec:
+  paused: true
+  revisionHistoryLimit: 0
+  selector: {matchLabels: {app: front}}
+  template:
+    metadata: {labels: {app: front}}
+    spec:
+      containers:
+      - {name: front, image: front, resources: {requests: {cpu: 100m, memory: 64Mi}}}
+",
+    );
+    let rollout = |name| scenario.clusters[0].workloads[position(&scenario, name).index()].rollout;
+    assert_eq!(
+        (rollout("db").history_max, rollout("db").paused),
+        (1, false)
+    );
+    assert_eq!(
+        (rollout("front").history_max, rollout("front").paused),
+        (0, true)
+    );
+    assert_eq!(scenario.timeline[1].label, "rollback db to revision 1");
 }
 
 #[test]

@@ -31,8 +31,7 @@ impl Domain<'_> {
                     self.change_pods(*workload, template, (entry, position as u32), context);
                 }
                 Change::Rollout(workload, rollout) => {
-                    self.workloads[workload.index()].controller.rollout = *rollout;
-                    self.reconcile(*workload, context);
+                    self.change_rollout(*workload, *rollout, context);
                 }
                 Change::Cordon(node) => self.cordon(*node, true, context),
                 Change::Uncordon(node) => self.cordon(*node, false, context),
@@ -42,7 +41,7 @@ impl Domain<'_> {
                 Change::DeletePods(workload, choice) => {
                     self.delete_chosen(*workload, *choice, context);
                 }
-                Change::Rollback(workload) => self.roll_back(*workload, context),
+                Change::Rollback(workload, to) => self.roll_back(*workload, *to, context),
                 Change::Backends(service, backends) => {
                     self.services[service.index()].backends = backends;
                     self.endpoints_changed(*service, context);

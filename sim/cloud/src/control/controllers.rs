@@ -5,7 +5,8 @@
 //! what is wanted with what the API holds, and creates and deletes pods. Many are created in
 //! batches that double. What a look counts is what a Deployment knows of its ReplicaSets.
 //! Approximated: one turn stands for watch, queue, and write.
-//! Leaves out: a limit to the number of a controller's requests; old revisions are kept.
+//! Former revisions go as [`super::history`] says.
+//! Leaves out: a limit to the number of a controller's requests.
 //! Sources: kubernetes/kubernetes pkg/controller; [`crate::facts`].
 //! Validated by: rollouts, scalings and replacements in the crate's tests.
 
@@ -34,10 +35,8 @@ pub(crate) struct ControllerState<'t> {
     pub(crate) rollout: Rollout,
     /// Which one they shall look like.
     pub(crate) current: u32,
-    /// Which one they looked like before.
-    pub(crate) previous: u32,
     /// Which one all pods of a StatefulSet have come to last.
-    settled: u32,
+    pub(super) settled: u32,
     /// Replicas that a Deployment has shared out last.
     pub(crate) shared_out: u32,
     /// Whether a look is in the calendar.
@@ -53,6 +52,8 @@ pub(crate) struct ControllerState<'t> {
 pub(crate) struct RevisionState<'t> {
     /// What its pods look like.
     pub(crate) template: &'t Template,
+    /// How kubectl counts it, the newest highest; `None` while there is no object of it.
+    pub(crate) number: Option<u32>,
     /// What the scheduler takes them for.
     pub(super) class: WorkloadId,
     /// Position among the partition's behaviours.
@@ -70,7 +71,6 @@ impl<'t> ControllerState<'t> {
             revisions: Vec::new(),
             rollout,
             current: 0,
-            previous: 0,
             settled: 0,
             shared_out: 0,
             is_due: false,
@@ -106,6 +106,7 @@ impl<'t> Domain<'t> {
         let controller = &mut self.workloads[workload.index()].controller;
         controller.revisions.push(RevisionState {
             template,
+            number: None,
             class,
             behavior,
             plan,
@@ -132,6 +133,7 @@ impl<'t> Domain<'t> {
         let state = &mut self.workloads[workload.index()];
         let replicas = state.replicas;
         state.controller.shared_out = replicas;
+        state.controller.revisions[0].number = Some(1);
         state.controller.revisions[0].replica_set = Revision {
             wanted: replicas,
             available: replicas,
@@ -203,8 +205,16 @@ impl Domain<'_> {
                 }
                 self.count_available(workload, context);
             }
-            WorkloadKind::StatefulSet => self.stateful_set_looks(workload, context),
-            WorkloadKind::DaemonSet => self.daemon_set_looks(workload, context),
+            WorkloadKind::StatefulSet => {
+                self.number_revision(workload);
+                self.stateful_set_looks(workload, context);
+                self.clean_history(workload);
+            }
+            WorkloadKind::DaemonSet => {
+                self.number_revision(workload);
+                self.daemon_set_looks(workload, context);
+                self.clean_history(workload);
+            }
         }
         self.note_sets(workload, context.now());
     }
@@ -390,6 +400,8 @@ impl Domain<'_> {
             },
             current: state.controller.settled,
             update: state.controller.current,
+            unavailable_max: (self.minor() >= facts::STATEFUL_SET_UNAVAILABLE_FROM_MINOR.value)
+                .then(|| self.limits(workload).unavailable.max(1)),
         }
     }
 

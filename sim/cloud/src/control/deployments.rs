@@ -1,10 +1,11 @@
 //! Deployments: one ReplicaSet per revision of their pods, and how one takes over.
 //!
 //! Models: a changed Deployment has a new ReplicaSet, an earlier one whose revision comes
-//! back has its old one; looks of the Deployment controller that share a changed replica
-//! count out in proportion, else take one step of the rollout. Bare pods change in place.
-//! Leaves out: the deletion of old ReplicaSets, pausing; new pods of DaemonSets are placed as
-//! the first ones were.
+//! back has its old one, as long as that is kept; looks of the Deployment controller that share
+//! a changed replica count out in proportion, else take one step of the rollout. A paused
+//! Deployment is scaled but not rolled out: it has no ReplicaSet for pods that have changed
+//! meanwhile, and cannot be rolled back. Bare pods change in place.
+//! Leaves out: new pods of DaemonSets are placed as the first ones were.
 //! Sources: kubernetes/kubernetes pkg/controller/deployment; [`crate::facts`].
 //! Validated by: rollouts in the crate's tests, whose limits hold at every instant.
 
@@ -13,7 +14,7 @@ use super::controllers::is_deployed;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::rolling::{self, Revision, Step};
-use crate::scenario::{Strategy, Template, WorkloadId, WorkloadKind};
+use crate::scenario::{Rollout, Strategy, Template, WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
 
 impl<'t> Domain<'t> {
@@ -25,6 +26,12 @@ impl<'t> Domain<'t> {
         at: (u32, u32),
         context: &mut Clock<'_, Self>,
     ) {
+        let revisions = &self.workloads[workload.index()].controller.revisions;
+        let mut known = (0..).zip(revisions);
+        let kept = known.find(|(_, kept)| kept.number.is_some() && *kept.template == *template);
+        if let Some((revision, _)) = kept {
+            return self.roll_out(workload, revision, context);
+        }
         let cluster = self.cluster.expect("workloads run in clusters");
         let classes = &self.topology.clusters[cluster.index()].classes;
         let class = classes.get(&at).copied().unwrap_or(workload);
@@ -34,16 +41,39 @@ impl<'t> Domain<'t> {
 }
 
 impl Domain<'_> {
-    /// A workload's pods shall look as before the last change.
-    pub(crate) fn roll_back(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
-        let previous = self.workloads[workload.index()].controller.previous;
-        self.roll_out(workload, previous, context);
+    /// A workload's pods shall look as before the last change, or as in the revision of this
+    /// number. The operator is refused what is not kept, and a Deployment that is paused.
+    pub(crate) fn roll_back(
+        &mut self,
+        workload: WorkloadId,
+        to: Option<u32>,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let is_paused = self.rollout(workload).paused;
+        if let Some(revision) = self.kept_revision(workload, to).filter(|_| !is_paused) {
+            self.roll_out(workload, revision, context);
+        }
+    }
+
+    /// How a workload's pods change shall change.
+    pub(super) fn change_rollout(
+        &mut self,
+        workload: WorkloadId,
+        rollout: Rollout,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let controller = &mut self.workloads[workload.index()].controller;
+        let before = std::mem::replace(&mut controller.rollout, rollout);
+        if before.paused && !rollout.paused {
+            self.rollout_resumes(workload, context);
+        }
+        self.reconcile(workload, context);
     }
 
     /// A workload's pods shall be of this revision.
     fn roll_out(&mut self, workload: WorkloadId, revision: u32, context: &mut Clock<'_, Self>) {
         let controller = &mut self.workloads[workload.index()].controller;
-        controller.previous = std::mem::replace(&mut controller.current, revision);
+        controller.current = revision;
         let behavior = controller.revisions[revision as usize].behavior;
         if matches!(
             self.kind(workload),
@@ -80,22 +110,30 @@ impl Domain<'_> {
             controller.deployment_is_due = false;
             return;
         }
+        let Rollout {
+            strategy, paused, ..
+        } = self.rollout(workload);
+        if !paused {
+            self.number_revision(workload);
+        }
         self.note_progress(workload, context);
         let limits = self.limits(workload);
-        let strategy = self.rollout(workload).strategy;
         let state = &mut self.workloads[workload.index()];
         let replicas = state.replicas;
         let controller = &mut state.controller;
         controller.deployment_is_due = false;
-        // The old ones, oldest first, and the new one last.
+        // The old ones, oldest first, and the new one last, if it is there.
+        let current = controller.current as usize;
         let mut order: Vec<usize> = (0..controller.revisions.len()).collect();
-        order.retain(|&revision| revision != controller.current as usize);
-        order.push(controller.current as usize);
+        order.retain(|&revision| revision != current);
+        order.extend(controller.revisions[current].number.map(|_| current));
         let seen = order.iter().map(|&at| controller.revisions[at].replica_set);
         let seen: Vec<Revision> = seen.collect();
         let scaled = std::mem::replace(&mut controller.shared_out, replicas) != replicas;
         let wanted = if scaled {
             rolling::proportional(replicas, limits, &seen)
+        } else if paused {
+            after(Step::Rest, &seen)
         } else {
             let (new, old) = seen.split_last().expect("there is a new one");
             let step = match strategy {
@@ -134,6 +172,8 @@ impl Domain<'_> {
         if changed {
             self.pods_changed(workload, context);
             self.deployment_changed(workload, context);
+        } else if paused || self.has_rolled_out(workload) {
+            self.clean_history(workload);
         }
     }
 }

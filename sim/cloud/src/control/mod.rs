@@ -14,6 +14,7 @@ pub(crate) mod controllers;
 pub(crate) mod deployments;
 pub(crate) mod dns;
 pub(crate) mod endpoints;
+mod history;
 pub(crate) mod istiod;
 pub(crate) mod kube_proxy;
 pub(crate) mod kubelet;

@@ -434,6 +434,10 @@ impl Domain<'_> {
 
     /// Nothing keeps a kubelet from the API server any more: when is it heard?
     fn may_be_heard(&mut self, node: u32, started: bool, context: &mut Clock<'_, Self>) {
+        if started {
+            // A kubelet that starts knows of no watch that it had: it lists, and watches from there.
+            self.open_watch(Client::Kubelet(node));
+        }
         let state = &self.nodes[node as usize].heartbeat;
         let number = state.number;
         let address = (u64::from(node) | 1 << 32, u64::from(number));

@@ -3,7 +3,7 @@
 //! Models: a rollout gets on when more pods are new, fewer are old, or more are ready; one that
 //! has not for its deadline counts as failed, which changes nothing but what is said of it: pods
 //! that get ready later still end it.
-//! Leaves out: pausing; the removal of old ReplicaSets, which nobody sees who goes back by one.
+//! A paused one has no deadline, and its clock begins anew when it is resumed.
 //! Sources: kubernetes/kubernetes pkg/controller/deployment/progress.go; [`crate::facts`].
 //! Validated by: rollouts that stand still, in the crate's tests.
 
@@ -79,6 +79,21 @@ impl Domain<'_> {
         self.await_deadline(workload, context);
     }
 
+    /// A rollout that was paused goes on: its clock begins anew.
+    pub(super) fn rollout_resumes(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
+        let progress = &mut self.workloads[workload.index()].controller.progress;
+        if progress.verdict == Verdict::Progressing {
+            progress.since = context.now();
+            self.await_deadline(workload, context);
+        }
+    }
+
+    /// Whether all pods of a Deployment are as they shall be.
+    pub(super) fn has_rolled_out(&self, workload: WorkloadId) -> bool {
+        let progress = &self.workloads[workload.index()].controller.progress;
+        progress.verdict == Verdict::Complete
+    }
+
     fn status(&self, workload: WorkloadId) -> Status {
         let state = &self.workloads[workload.index()];
         let controller = &state.controller;
@@ -139,7 +154,7 @@ impl Domain<'_> {
     pub(crate) fn progress_due(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
         let controller = &mut self.workloads[workload.index()].controller;
         controller.progress.is_due = false;
-        if controller.progress.verdict != Verdict::Progressing {
+        if controller.progress.verdict != Verdict::Progressing || controller.rollout.paused {
             return;
         }
         if self.deadline(workload) > context.now() {

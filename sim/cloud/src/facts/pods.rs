@@ -69,9 +69,18 @@ facts! {
     ROLLING_UPDATE_PERCENT: u32 = 25, "%", "kubernetes.deployment.rolling-update-share",
         "Kubernetes Deployment", "all",
         Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go";
-    /// Pods that a rolling update of a DaemonSet replaces at once, if it does not say.
-    DAEMON_SET_UNAVAILABLE_MAX: u32 = 1, "", "kubernetes.daemonset.unavailable-max",
-        "Kubernetes DaemonSet", "all",
+    /// Pods that a rolling update of a DaemonSet or StatefulSet replaces at once, if it does not
+    /// say.
+    SET_UNAVAILABLE_MAX: u32 = 1, "", "kubernetes.set.unavailable-max",
+        "Kubernetes DaemonSet, StatefulSet", "all",
+        Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go; KEP-961";
+    /// First minor version in which a StatefulSet's `maxUnavailable` counts.
+    STATEFUL_SET_UNAVAILABLE_FROM_MINOR: u32 = 35, "", "kubernetes.statefulset.unavailable-from-minor",
+        "kube-controller-manager", "alpha from 1.24",
+        Source, "kubernetes/kubernetes pkg/features/kube_features.go, MaxUnavailableStatefulSet (beta and on in 1.35)";
+    /// Former revisions that a Deployment, StatefulSet or DaemonSet keeps, if it does not say.
+    REVISION_HISTORY_MAX: u32 = 10, "", "kubernetes.revision-history-max",
+        "Kubernetes Deployment, StatefulSet, DaemonSet", "apps/v1",
         Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go";
     /// How long a rollout may stand still before it counts as failed.
     PROGRESS_DEADLINE: Duration = Duration::from_secs(600), "s",

@@ -1,10 +1,10 @@
 //! StatefulSets: the order in which their pods come, go and change.
 //!
 //! Models: one look of the StatefulSet controller under both pod management policies, and a
-//! rolling update from the highest ordinal down to the partition, one pod at a time under
-//! either policy. A pod is replaced only once its object has vanished: until then the ordinal
-//! is taken.
-//! Leaves out: volume claims, `maxUnavailable` (behind a gate), `OnDelete`.
+//! rolling update from the highest ordinal down to the partition: one pod at a time under
+//! either policy, or as many as `maxUnavailable` leaves room for, where the release counts it.
+//! A pod is replaced only once its object has vanished: until then the ordinal is taken.
+//! Leaves out: volume claims, `OnDelete`.
 //! Sources: kubernetes/kubernetes pkg/controller/statefulset (stateful_set_control.go).
 //! Validated by: the sequences of rollouts and scalings worked out by hand, below.
 
@@ -67,6 +67,8 @@ pub struct Wanted {
     pub current: u32,
     /// The revision to come to.
     pub update: u32,
+    /// Pods that may be unavailable during an update; `None` where the release goes one by one.
+    pub unavailable_max: Option<u32>,
 }
 
 /// One look at a StatefulSet whose members these are, by ordinal.
@@ -107,8 +109,27 @@ pub fn look(wanted: Wanted, members: &[Member]) -> Vec<Action> {
             return actions;
         }
     }
-    actions.extend(update(wanted, member));
+    match wanted.unavailable_max {
+        None => actions.extend(update(wanted, member)),
+        Some(most) => actions.extend(update_several(wanted, most, member)),
+    }
     actions
+}
+
+/// The pods that a rolling update replaces next, if at most so many may be unavailable: whoever
+/// is not available takes of that number, whatever its revision.
+fn update_several(wanted: Wanted, most: u32, member: impl Fn(u32) -> Member) -> Vec<Action> {
+    let is_available = |ordinal: &u32| matches!(member(*ordinal), Member::Ready { .. });
+    let available = (0..wanted.replicas).filter(is_available).count() as u32;
+    let room = most.saturating_sub(wanted.replicas - available);
+    let is_old = |ordinal: &u32| match member(*ordinal) {
+        Member::Ready { revision } | Member::NotReady { revision } => revision != wanted.update,
+        Member::Absent | Member::Terminating => false,
+    };
+    let old = (wanted.partition..wanted.replicas).rev().filter(is_old);
+    old.take(room as usize)
+        .map(|ordinal| Action::Delete { ordinal })
+        .collect()
 }
 
 /// The pod that a rolling update replaces next, if it waits for none.
@@ -140,6 +161,7 @@ mod tests {
             partition,
             current: OLD,
             update: NEW,
+            unavailable_max: None,
         }
     }
 
@@ -211,6 +233,38 @@ mod tests {
             let told = looks(wanted(3, management, 1), vec![ready(OLD); 3]);
             assert_eq!(told, ["-2", "+2:1", "-1", "+1:1"]);
         }
+    }
+
+    #[test]
+    fn several_pods_change_at_once_where_that_is_allowed() {
+        let several = |most, management| Wanted {
+            unavailable_max: Some(most),
+            ..wanted(5, management, 1)
+        };
+        // In order they come back one by one, and nobody goes before all are back.
+        let told = looks(several(2, PodManagement::OrderedReady), vec![ready(OLD); 5]);
+        assert_eq!(told, ["-4 -3", "+3:1", "+4:1", "-2 -1", "+1:1", "+2:1"]);
+        let told = looks(several(2, PodManagement::Parallel), vec![ready(OLD); 5]);
+        assert_eq!(told, ["-4 -3", "+3:1 +4:1", "-2 -1", "+1:1 +2:1"]);
+        let told = looks(several(1, PodManagement::Parallel), vec![ready(OLD); 5]);
+        assert_eq!(
+            told,
+            ["-4", "+4:1", "-3", "+3:1", "-2", "+2:1", "-1", "+1:1"]
+        );
+    }
+
+    #[test]
+    fn who_is_not_available_takes_of_the_number() {
+        let parallel = Wanted {
+            unavailable_max: Some(2),
+            ..wanted(4, PodManagement::Parallel, 0)
+        };
+        let waits = Member::NotReady { revision: NEW };
+        let actions = look(parallel, &[ready(OLD), ready(OLD), ready(OLD), waits]);
+        assert_eq!(actions, [Action::Delete { ordinal: 2 }]);
+        let below = Member::NotReady { revision: OLD };
+        let actions = look(parallel, &[below, ready(OLD), ready(OLD), waits]);
+        assert_eq!(actions, []);
     }
 
     #[test]

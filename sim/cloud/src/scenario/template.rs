@@ -107,6 +107,10 @@ pub struct Rollout {
     pub progress_deadline: Duration,
     /// `podManagementPolicy: Parallel` of a StatefulSet; in order else.
     pub parallel: bool,
+    /// `revisionHistoryLimit`: how many former revisions are kept.
+    pub history_max: u32,
+    /// `paused` of a Deployment: changed pods wait until it is not.
+    pub paused: bool,
 }
 
 impl Rollout {
@@ -114,9 +118,9 @@ impl Rollout {
     pub fn of(kind: WorkloadKind) -> Rollout {
         let quarter = Amount::Percent(facts::ROLLING_UPDATE_PERCENT.value);
         let (surge, unavailable) = match kind {
-            WorkloadKind::DaemonSet => (
+            WorkloadKind::DaemonSet | WorkloadKind::StatefulSet => (
                 Amount::Count(0),
-                Amount::Count(facts::DAEMON_SET_UNAVAILABLE_MAX.value),
+                Amount::Count(facts::SET_UNAVAILABLE_MAX.value),
             ),
             _ => (quarter, quarter),
         };
@@ -129,6 +133,8 @@ impl Rollout {
             min_ready: Duration::ZERO,
             progress_deadline: facts::PROGRESS_DEADLINE.value,
             parallel: false,
+            history_max: facts::REVISION_HISTORY_MAX.value,
+            paused: false,
         }
     }
 }

@@ -45,8 +45,9 @@ pub enum Change {
     Template(WorkloadId, Box<Template>),
     /// How changed pods of a workload take the place of the others.
     Rollout(WorkloadId, Rollout),
-    /// A workload's pods shall be again as they were before the last change of them.
-    Rollback(WorkloadId),
+    /// A workload's pods shall be again as they were before the last change of them, or in the
+    /// revision of this number.
+    Rollback(WorkloadId, Option<u32>),
     /// A node, by its position in the cluster, takes no new pods.
     Cordon(u32),
     /// It takes new pods again.

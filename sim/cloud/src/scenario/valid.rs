@@ -95,7 +95,7 @@ impl Scenario {
         match change {
             Change::Replicas(workload, _)
             | Change::Rollout(workload, _)
-            | Change::Rollback(workload) => {
+            | Change::Rollback(workload, _) => {
                 self.assert_workload(cluster, *workload, name);
             }
             Change::Cordon(node) | Change::Uncordon(node) | Change::Drain(Drain { node, .. }) => {

@@ -112,7 +112,8 @@ pub(super) fn replica_sets(reader: &Reader<'_>) -> Vec<ReplicaSetSnapshot> {
         }
         let revisions = (0..).zip(&state.controller.revisions);
         let sets = revisions.zip(sets(reader, id));
-        for ((revision, described), (counts, created)) in sets {
+        let kept = sets.filter(|((_, described), _)| described.number.is_some());
+        for ((revision, described), (counts, created)) in kept {
             let mut selector = workload.template.placement.labels.clone();
             let (name, desired) = if is_deployed {
                 let hash = names::template_hash(workload, revision);

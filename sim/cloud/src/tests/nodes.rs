@@ -151,6 +151,31 @@ fn a_node_that_returns_in_time_keeps_its_pods() {
 }
 
 #[test]
+fn the_kubelet_of_a_rebooted_machine_hears_of_new_pods_at_once() {
+    let mut scenario = fleet(2, 33, 265);
+    let scaled = Action::Apply {
+        cluster: ClusterId(0),
+        changes: vec![Change::Replicas(WorkloadId(0), 8)],
+    };
+    scenario.timeline = vec![
+        node_down(50, 0, Some(200)),
+        TimelineEntry {
+            at: Time::ZERO + Duration::from_secs(255),
+            label: "scale".into(),
+            action: scaled,
+        },
+    ];
+    for replication in 0..5 {
+        at_end(&scenario, replication, |domain| {
+            let (first, second) = (pods_of(domain, 0), pods_of(domain, 1));
+            assert_eq!(first.len() + second.len(), 8);
+            assert!(first.len() >= 3, "{first:?}");
+            assert_eq!(first, vec![(Phase::Running, true); first.len()]);
+        });
+    }
+}
+
+#[test]
 fn containers_serve_on_without_their_kubelet() {
     let mut scenario = fleet(2, 33, 300);
     scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(20.0));

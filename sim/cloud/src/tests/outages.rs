@@ -204,7 +204,8 @@ fn kubelets_restart_containers_and_say_so_later() {
 #[test]
 fn a_rollout_stands_still_where_it_is() {
     let mut scenario = fleet(4, 33, 40);
-    let template = Box::new(scenario.clusters[0].workloads[0].template.clone());
+    let mut template = Box::new(scenario.clusters[0].workloads[0].template.clone());
+    template.behavior.response_bytes += 1;
     let change = Change::Template(WorkloadId(0), template);
     scenario.timeline = vec![apply(30, change), api_down(31, 150, 3)];
     let pods = |scenario: &Scenario| {

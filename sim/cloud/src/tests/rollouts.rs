@@ -20,7 +20,8 @@ fn changing(kind: WorkloadKind, replicas: u32, back: bool) -> Scenario {
     workload.rollout = Rollout::of(kind);
     workload.template.termination.pre_stop = Duration::from_secs(5);
     workload.template.probes.readiness = Some(Probe::default());
-    let template = Box::new(workload.template.clone());
+    let mut template = Box::new(workload.template.clone());
+    template.behavior.response_bytes += 1;
     let entry = |at: u64, change| TimelineEntry {
         at: Time::ZERO + Duration::from_secs(at),
         label: "change".into(),
@@ -33,7 +34,7 @@ fn changing(kind: WorkloadKind, replicas: u32, back: bool) -> Scenario {
     if back {
         scenario
             .timeline
-            .push(entry(90, Change::Rollback(WorkloadId(0))));
+            .push(entry(90, Change::Rollback(WorkloadId(0), None)));
     }
     scenario.run.duration = Duration::from_secs(150);
     scenario
@@ -290,4 +291,163 @@ fn a_pod_without_a_readiness_probe_is_asked_before_it_serves() {
     // nine seconds or so it is in the rules and does not listen.
     let refused = waits(&run(&scenario));
     assert!(refused > 1_000, "{refused}");
+}
+
+/// A change of the only workload at a second.
+fn change_at(second: u64, change: Change) -> TimelineEntry {
+    TimelineEntry {
+        at: Time::ZERO + Duration::from_secs(second),
+        label: "change".into(),
+        action: Action::Apply {
+            cluster: ClusterId(0),
+            changes: vec![change],
+        },
+    }
+}
+
+/// Revisions of the pods that are kept at a second, ascending.
+fn revisions_at(scenario: &mut Scenario, second: u64) -> Vec<u32> {
+    scenario.run.duration = Duration::from_secs(second);
+    at_end(scenario, 0, |domain| {
+        let mut revisions: Vec<u32> = kept(domain).map(|pod| pod.revision).collect();
+        revisions.sort_unstable();
+        revisions
+    })
+}
+
+#[test]
+fn a_revision_that_is_not_kept_cannot_be_gone_back_to() {
+    for kind in [WorkloadKind::Deployment, WorkloadKind::DaemonSet] {
+        for (history_max, expected) in [(0, 1), (1, 0)] {
+            let mut scenario = changing(kind, 4, false);
+            scenario.clusters[0].workloads[0].rollout.history_max = history_max;
+            scenario
+                .timeline
+                .push(change_at(120, Change::Rollback(WorkloadId(0), None)));
+            let revisions = revisions_at(&mut scenario, 200);
+            assert_eq!(revisions, [expected; 4], "{kind:?} keeps {history_max}");
+        }
+    }
+}
+
+#[test]
+fn a_number_leads_back_to_any_revision_that_is_kept() {
+    // Revisions 1, 2 and 3; going back to the first makes it the fourth.
+    let mut scenario = changing(WorkloadKind::Deployment, 4, false);
+    let mut third = scenario.clusters[0].workloads[0].template.clone();
+    third.behavior.response_bytes += 2;
+    let third = Change::Template(WorkloadId(0), Box::new(third));
+    let back = |number| Change::Rollback(WorkloadId(0), Some(number));
+    scenario.timeline.extend([
+        change_at(60, third),
+        change_at(90, back(1)),
+        change_at(120, back(1)),
+        change_at(150, back(4)),
+    ]);
+    assert_eq!(revisions_at(&mut scenario, 89), [2; 4]);
+    assert_eq!(revisions_at(&mut scenario, 119), [0; 4]);
+    // There is no first any more, and the fourth is there already.
+    assert_eq!(revisions_at(&mut scenario, 200), [0; 4]);
+    // Of the former ones only the second is kept.
+    scenario.clusters[0].workloads[0].rollout.history_max = 1;
+    assert_eq!(revisions_at(&mut scenario, 119), [2; 4]);
+}
+
+#[test]
+fn pods_that_look_as_before_are_of_the_revision_before() {
+    let mut scenario = changing(WorkloadKind::Deployment, 4, false);
+    let first = scenario.clusters[0].workloads[0].template.clone();
+    let first = Change::Template(WorkloadId(0), Box::new(first));
+    scenario.timeline.push(change_at(90, first));
+    assert_eq!(revisions_at(&mut scenario, 89), [1; 4]);
+    assert_eq!(revisions_at(&mut scenario, 150), [0; 4]);
+}
+
+#[test]
+fn a_paused_deployment_is_scaled_and_not_rolled_out() {
+    let mut scenario = changing(WorkloadKind::Deployment, 4, false);
+    let rollout = |paused| Rollout {
+        paused,
+        progress_deadline: Duration::from_secs(30),
+        ..Rollout::of(WorkloadKind::Deployment)
+    };
+    scenario.timeline.splice(
+        0..0,
+        [change_at(20, Change::Rollout(WorkloadId(0), rollout(true)))],
+    );
+    scenario.timeline.extend([
+        change_at(60, Change::Replicas(WorkloadId(0), 8)),
+        change_at(80, Change::Rollback(WorkloadId(0), None)),
+        change_at(120, Change::Rollout(WorkloadId(0), rollout(false))),
+    ]);
+    assert_eq!(revisions_at(&mut scenario, 59), [0; 4]);
+    assert_eq!(revisions_at(&mut scenario, 119), [0; 8]);
+    at_end(&scenario, 0, |domain| {
+        let progress = domain.workloads[0].controller.progress;
+        assert_eq!(progress.verdict, Verdict::Progressing, "nobody counts");
+    });
+    assert_eq!(revisions_at(&mut scenario, 180), [1; 8]);
+}
+
+#[test]
+fn a_rollout_that_is_paused_on_its_way_is_scaled_in_proportion() {
+    // Pods that never get ready stop it at eight old ones and five new ones.
+    let mut scenario = changing(WorkloadKind::Deployment, 10, false);
+    changed(&mut scenario).start_up = Duration::from_secs(36_000);
+    let paused = Rollout {
+        paused: true,
+        ..Rollout::of(WorkloadKind::Deployment)
+    };
+    scenario.timeline.extend([
+        change_at(60, Change::Rollout(WorkloadId(0), paused)),
+        change_at(70, Change::Replicas(WorkloadId(0), 20)),
+    ]);
+    let counts = |revisions: Vec<u32>| {
+        let new = revisions.iter().filter(|&&revision| revision == 1).count();
+        (revisions.len() - new, new)
+    };
+    assert_eq!(counts(revisions_at(&mut scenario, 69)), (8, 5));
+    // 25 may be there: 8 of 13 are 15 of them, 5 of 13 the other 10.
+    assert_eq!(counts(revisions_at(&mut scenario, 119)), (15, 10));
+}
+
+#[test]
+fn a_stateful_set_changes_several_pods_at_once_from_1_35() {
+    for (minor, least) in [(34, 3), (35, 2)] {
+        let mut scenario = changing(WorkloadKind::StatefulSet, 4, false);
+        let cluster = &mut scenario.clusters[0];
+        cluster.kubernetes_minor = minor;
+        cluster.workloads[0].rollout.strategy = Strategy::RollingUpdate {
+            surge: Amount::Count(0),
+            unavailable: Amount::Percent(60),
+            partition: 0,
+        };
+        let course = course(&mut scenario, 90);
+        let fewest = course.iter().map(|&(_, ready, _)| ready).min();
+        assert_eq!(fewest, Some(least), "1.{minor}: {course:?}");
+        assert_eq!(course.last(), Some(&(4, 4, 4)), "1.{minor}");
+    }
+}
+
+#[test]
+fn sets_wait_until_a_changed_pod_has_been_ready_for_long_enough() {
+    for kind in [WorkloadKind::StatefulSet, WorkloadKind::DaemonSet] {
+        let mut scenario = changing(kind, 4, false);
+        scenario.clusters[0].workloads[0].rollout.min_ready = Duration::from_secs(20);
+        let course = course(&mut scenario, 150);
+        let seconds: Vec<usize> = (1..=4)
+            .map(|count| {
+                let mut rolling = course.iter().skip(2);
+                let second = rolling.position(|&(.., new)| new == count);
+                second.expect("all pods change")
+            })
+            .collect();
+        for pair in seconds.windows(2) {
+            // The hook of 5 s, a start and a probe of up to 15 s, and the wait.
+            assert!(
+                (25..=40).contains(&(pair[1] - pair[0])),
+                "{kind:?}: {seconds:?}"
+            );
+        }
+    }
 }

@@ -4,15 +4,18 @@ use super::Whole;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::source::Span;
 use cloud::scenario::{
-    Action, Change, Cluster, ClusterId, PodChoice, Scenario, Workload, WorkloadId, WorkloadKind,
+    Action, Change, Cluster, ClusterId, PodChoice, Rollout, Scenario, Template, Workload,
+    WorkloadId, WorkloadKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the timeline has done so far.
 struct State<'a> {
     scenario: &'a Scenario,
-    /// Workloads with an earlier revision of their pods.
-    revised: BTreeSet<(ClusterId, WorkloadId)>,
+    /// The revisions of workloads, if these have more than one.
+    histories: BTreeMap<(ClusterId, WorkloadId), History<'a>>,
+    /// How changed pods take the place of others, where that has changed.
+    rollouts: BTreeMap<(ClusterId, WorkloadId), Rollout>,
     /// Replica counts that are not those of the start.
     scaled: BTreeMap<(ClusterId, WorkloadId), u32>,
     /// Nodes that take no new pods.
@@ -41,7 +44,8 @@ impl<'a> State<'a> {
         });
         State {
             scenario,
-            revised: BTreeSet::new(),
+            histories: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
             scaled: BTreeMap::new(),
             cordoned: cordoned.collect(),
         }
@@ -51,24 +55,37 @@ impl<'a> State<'a> {
         &self.scenario.clusters[cluster.index()]
     }
 
+    fn history(&mut self, at: (ClusterId, WorkloadId)) -> &mut History<'a> {
+        let described = &self.of(at.0).workloads[at.1.index()];
+        let start = History {
+            revisions: vec![(1, &described.template)],
+        };
+        self.histories.entry(at).or_insert(start)
+    }
+
     fn look_at(
         &mut self,
         cluster: ClusterId,
-        change: &Change,
+        change: &'a Change,
         span: Span,
         diagnostics: &mut Diagnostics,
     ) {
         match change {
-            Change::Template(workload, _) => {
-                self.revised.insert((cluster, *workload));
+            Change::Template(workload, template) => {
+                self.history((cluster, *workload)).apply(template);
+            }
+            Change::Rollout(workload, rollout) => {
+                self.rollouts.insert((cluster, *workload), *rollout);
             }
             Change::Replicas(workload, replicas) => {
                 self.scaled.insert((cluster, *workload), *replicas);
             }
-            Change::Rollback(workload) => {
-                let is_revised = self.revised.contains(&(cluster, *workload));
+            Change::Rollback(workload, to) => {
+                let rollout = self.rollouts.get(&(cluster, *workload)).copied();
                 let of = &self.of(cluster).workloads[workload.index()];
-                rolled_back(of, is_revised, span, diagnostics);
+                let rollout = rollout.unwrap_or(of.rollout);
+                let history = self.history((cluster, *workload));
+                rolled_back(of, rollout, history, *to, span, diagnostics);
             }
             Change::Cordon(node) => {
                 self.cordoned.insert((cluster, *node));
@@ -88,7 +105,7 @@ impl<'a> State<'a> {
             Change::DeletePods(workload, choice) => {
                 self.deleted((cluster, *workload), *choice, span, diagnostics);
             }
-            Change::Rollout(..) | Change::Backends(..) | Change::Routes(..) => {}
+            Change::Backends(..) | Change::Routes(..) => {}
         }
     }
 
@@ -132,17 +149,66 @@ impl<'a> State<'a> {
     }
 }
 
-fn rolled_back(of: &Workload, is_revised: bool, span: Span, diagnostics: &mut Diagnostics) {
+/// What a workload's pods were to look like, as kubectl counts it, oldest first.
+struct History<'a> {
+    revisions: Vec<(u32, &'a Template)>,
+}
+
+impl<'a> History<'a> {
+    /// A template is the newest revision; one that was there before is it again.
+    fn apply(&mut self, template: &'a Template) {
+        let newest = self.revisions.last().map_or(0, |(number, _)| *number);
+        self.revisions.retain(|(_, known)| *known != template);
+        self.revisions.push((newest + 1, template));
+    }
+
+    /// Former revisions that are kept once a rollout has ended; the newest is none of them.
+    fn kept(&self, most: u32) -> &[(u32, &'a Template)] {
+        let (_, former) = self.revisions.split_last().expect("there is a newest");
+        &former[former.len().saturating_sub(most as usize)..]
+    }
+}
+
+fn rolled_back(
+    of: &Workload,
+    rollout: Rollout,
+    history: &mut History<'_>,
+    to: Option<u32>,
+    span: Span,
+    diagnostics: &mut Diagnostics,
+) {
     let name = &of.name;
+    let kept = history.kept(rollout.history_max);
+    let found = match to {
+        Some(to) => kept.iter().find(|(number, _)| *number == to),
+        None => kept.last(),
+    };
     let (message, help) = match of.kind {
         WorkloadKind::Pod | WorkloadKind::ReplicaSet | WorkloadKind::External => (
             format!("`{name}` is not rolled out, so it has no revisions"),
-            "Deployments, StatefulSets and DaemonSets have some",
+            "Deployments, StatefulSets and DaemonSets have some".to_owned(),
         ),
-        _ if is_revised => return,
+        _ if rollout.paused => (
+            format!("`{name}` is paused then, and cannot be rolled back"),
+            "put an `apply` of its manifest without `paused` before it".to_owned(),
+        ),
+        _ if let Some(&(_, template)) = found => return history.apply(template),
+        _ if history.revisions.len() > kept.len() + 1 => (
+            match to {
+                Some(to) => format!("revision {to} of `{name}` may be cleaned up by then"),
+                None => format!("`{name}` keeps no former revision once its rollout has ended"),
+            },
+            format!(
+                "`revisionHistoryLimit` is {}: raise it",
+                rollout.history_max
+            ),
+        ),
         _ => (
-            format!("`{name}` has no earlier revision to go back to"),
-            "put an `apply` that changes its pod template before it",
+            match to {
+                Some(to) => format!("`{name}` has no former revision {to} to go back to"),
+                None => format!("`{name}` has no earlier revision to go back to"),
+            },
+            "put an `apply` that changes its pod template before it".to_owned(),
         ),
     };
     diagnostics

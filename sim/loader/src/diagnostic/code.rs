@@ -205,6 +205,8 @@ codes! {
         "A rollback undoes the last change of a pod template, which an `apply` earlier on the timeline has to make. Without one `kubectl rollout undo` fails, and nothing happens here.";
     NothingToActOn = "HS0241", Warning, "An operation finds nothing to act on",
         "At its time the pods that it deletes are not there, or the machine that it opens was never closed. It has no effect, or less than it says.";
+    UnknownImage = "HS0242", Warning, "No pod is made from an image that is described",
+        "`images` of a `behavior` says what pods do that are made from one image. No template of the workload, at the start or by an `apply`, has a container with it first. Write the image as the manifest does, with its tag.";
 
     TooManyProblems = "HS0900", Note, "More problems than are shown",
         "Only the first some thousand problems are kept.";

@@ -1,7 +1,8 @@
 //! How changed pods take the place of the others, as a manifest says it.
 //!
 //! Models: both strategies of Deployments; partition and order of StatefulSets; surge and
-//! unavailable pods; `minReadySeconds`, `progressDeadlineSeconds`.
+//! unavailable pods; `minReadySeconds`, `progressDeadlineSeconds`, `revisionHistoryLimit`,
+//! `paused`. A StatefulSet's `maxUnavailable` counts from the release that has its feature gate on.
 //! Approximates: `OnDelete`: a timeline that deletes pods cannot choose which.
 //! Sources: k8s.io/api apps/v1 types.go (1.36); kubernetes/kubernetes pkg/apis/apps/v1/defaults.go,
 //! pkg/apis/apps/validation.
@@ -21,6 +22,10 @@ const UNAVAILABLE: Field = Field::modelled("maxUnavailable", INTEGER_OR_PERCENT)
 pub(super) const MIN_READY: Field = Field::modelled("minReadySeconds", NATURAL);
 /// `progressDeadlineSeconds` of a Deployment.
 pub(super) const PROGRESS_DEADLINE: Field = Field::modelled("progressDeadlineSeconds", NATURAL);
+/// `revisionHistoryLimit` of every kind that has revisions.
+pub(super) const REVISIONS: Field = Field::modelled("revisionHistoryLimit", NATURAL);
+/// `paused` of a Deployment.
+pub(super) const PAUSED: Field = Field::modelled("paused", Kind::Bool);
 /// `podManagementPolicy` of a StatefulSet.
 pub(super) const POD_MANAGEMENT: Field = Field::modelled(
     "podManagementPolicy",
@@ -44,14 +49,7 @@ const UPDATE_TYPE: Field = Field::approximated(
 );
 static STATEFUL_SET_UPDATE: Shape = Shape::new(
     "RollingUpdateStatefulSetStrategy",
-    &[
-        Field::modelled("partition", NATURAL),
-        Field::ignored(
-            "maxUnavailable",
-            INTEGER_OR_PERCENT,
-            "one pod at a time, as without the feature gate",
-        ),
-    ],
+    &[Field::modelled("partition", NATURAL), UNAVAILABLE],
 );
 /// Fields of a StatefulSet's `updateStrategy`.
 pub(super) static STATEFUL_SET_STRATEGY: Shape = Shape::new(
@@ -95,6 +93,8 @@ pub(super) fn read(
     rollout.min_ready = seconds("minReadySeconds").unwrap_or(rollout.min_ready);
     rollout.progress_deadline =
         seconds("progressDeadlineSeconds").unwrap_or(rollout.progress_deadline);
+    rollout.history_max = natural(spec.get("revisionHistoryLimit")).unwrap_or(rollout.history_max);
+    rollout.paused = spec.get("paused").and_then(Node::bool) == Some(true);
     rollout.parallel = spec.get("podManagementPolicy").and_then(Node::str) == Some("Parallel");
     let strategy = spec.get("strategy").or_else(|| spec.get("updateStrategy"));
     if let Some(strategy) = strategy {

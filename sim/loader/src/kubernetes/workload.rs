@@ -1,12 +1,12 @@
 //! Deployment, ReplicaSet, StatefulSet, DaemonSet and bare Pod.
 //!
 //! Models: replicas, selector, template, the names of a StatefulSet's pods.
-//! Leaves out: how rollouts go about it, histories, volumes.
+//! Leaves out: how rollouts go about it (`rollout.rs`), volumes.
 //! Sources: k8s.io/api apps/v1 types.go (1.36).
 
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS};
 use super::pod::{POD_SPEC, POD_TEMPLATE, PodTemplate, natural};
-use super::rollout::{self, MIN_READY, POD_MANAGEMENT, PROGRESS_DEADLINE};
+use super::rollout::{self, MIN_READY, PAUSED, POD_MANAGEMENT, PROGRESS_DEADLINE, REVISIONS};
 use super::selector::{LABEL_SELECTOR, Selector};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
@@ -16,12 +16,9 @@ use crate::tree::Node;
 use cloud::facts;
 use cloud::scenario::{Rollout, WorkloadKind};
 
-const HISTORY: &str = "histories are not kept";
-
 const REPLICAS: Field = Field::modelled("replicas", NATURAL);
 const SELECTOR: Field = Field::modelled("selector", Kind::Map(&LABEL_SELECTOR)).required();
 const TEMPLATE: Field = Field::modelled("template", Kind::Map(&POD_TEMPLATE)).required();
-const REVISIONS: Field = Field::ignored("revisionHistoryLimit", NATURAL, HISTORY);
 
 static DEPLOYMENT_SPEC: Shape = Shape::new(
     "DeploymentSpec",
@@ -32,7 +29,7 @@ static DEPLOYMENT_SPEC: Shape = Shape::new(
         Field::modelled("strategy", Kind::Map(&rollout::DEPLOYMENT_STRATEGY)),
         MIN_READY,
         REVISIONS,
-        Field::ignored("paused", Kind::Bool, "rollouts are never paused"),
+        PAUSED,
         PROGRESS_DEADLINE,
     ],
 );

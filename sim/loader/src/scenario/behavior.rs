@@ -13,10 +13,11 @@ use crate::tree::Node;
 use crate::value::{DURATION, parse_quantity};
 use cloud::facts;
 use cloud::scenario::{
-    Behavior, Call, ClusterId, Discipline, OnFailure, OnStop, Station, Step, WorkloadId,
+    Behavior, Call, ClusterId, Discipline, OnFailure, OnStop, Station, Step, Template, WorkloadId,
 };
 use engine::{Distribution, Duration};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// A number of workers.
 static WORKERS: Format = Format {
@@ -56,15 +57,36 @@ pub(super) static BEHAVIOR: Shape = Shape::new(
         ERROR_RATE,
         RESPONSE_SIZE,
         ASYNCHRONOUS,
-        Field::modelled("startUp", Kind::Format(&DURATION))
-            .doc("From being bound to a node until the application serves. A pod of a manifest without a readinessProbe counts as ready before, as soon as its container runs; by default it serves then too.")
-            .default(|| json!(forms::show_duration(facts::POD_START_UP.value))),
-        Field::modelled("onStop", Kind::OneOf(&["drain", "exit"]))
-            .doc("What the application does when it is told to stop: finish what it has begun, or exit at once.")
-            .default(|| json!("drain")),
+        START_UP,
+        ON_STOP,
+        Field::modelled("images", Kind::Keyed(&Kind::Map(&OF_IMAGE)))
+            .doc("What pods made from an image do otherwise, by the image's name as the manifests write it: a rollout of another image then mixes both."),
     ],
 )
 .doc("What a pod of a workload does with requests.");
+static OF_IMAGE: Shape = Shape::new(
+    "BehaviorOfImage",
+    &[
+        SERVICE_TIME,
+        WORKERS_FIELD,
+        CPU_FIELD,
+        QUEUE,
+        CALLS,
+        ERROR_RATE,
+        RESPONSE_SIZE,
+        ASYNCHRONOUS,
+        START_UP,
+        ON_STOP,
+    ],
+)
+.doc("What a pod made from an image does otherwise than the other pods of its workload.");
+
+const START_UP: Field = Field::modelled("startUp", Kind::Format(&DURATION))
+    .doc("From being bound to a node until the application serves. A pod of a manifest without a readinessProbe counts as ready before, as soon as its container runs; by default it serves then too.")
+    .default(|| json!(forms::show_duration(facts::POD_START_UP.value)));
+const ON_STOP: Field = Field::modelled("onStop", Kind::OneOf(&["drain", "exit"]))
+    .doc("What the application does when it is told to stop: finish what it has begun, or exit at once.")
+    .default(|| json!("drain"));
 
 pub(super) const SERVICE_TIME: Field = Field::modelled("serviceTime", DISTRIBUTION)
     .doc("Own work per request, without calls to others.")
@@ -172,40 +194,102 @@ pub(crate) struct Said {
     pub(crate) calls: Vec<(usize, usize, Span)>,
 }
 
+impl Said {
+    /// Gives a template what was said.
+    pub(crate) fn describe(&self, template: &mut Template) {
+        template.station = self.station.clone();
+        template.behavior = self.behavior.clone();
+        template.start_up = self.start_up.unwrap_or(template.start_up);
+        template.termination.on_stop = self.on_stop;
+    }
+}
+
+/// What is said about a workload, and about single images of it.
+#[derive(Clone, Debug)]
+pub(crate) struct SaidOfAll {
+    pub(crate) said: Said,
+    /// By the image's name, with the place of the name.
+    pub(crate) images: BTreeMap<String, (Span, Said)>,
+}
+
+impl SaidOfAll {
+    /// What was said about pods of a template.
+    pub(crate) fn of(&self, template: &Template) -> &Said {
+        let image = template.image.as_ref();
+        let of_image = image.and_then(|image| self.images.get(&image.name));
+        of_image.map_or(&self.said, |(_, said)| said)
+    }
+}
+
 /// Reads what is said about a workload; what is not said stays as it is.
 pub(super) fn read(
     node: &Node,
     at: (ClusterId, WorkloadId),
     names: &Names<'_>,
     reader: &mut Reader<'_>,
-) -> Said {
+) -> SaidOfAll {
     let assembly = &names.assemblies[at.0.index()];
     let base = &assembly.cluster.workloads[at.1.index()];
     let origin = &assembly.origins[at.1.index()];
     if !origin.is_proxy {
         lean_on_defaults(node, reader);
     }
-    let (steps, calls) = steps(node, at, names, reader);
+    let unsaid = Said {
+        station: base.template.station.clone(),
+        behavior: Behavior {
+            steps: Vec::new(),
+            ..base.template.behavior.clone()
+        },
+        start_up: None,
+        on_stop: OnStop::Drain,
+        calls: Vec::new(),
+    };
+    let said = beyond(&unsaid, node, at, names, reader);
+    let images = node.get("images").map_or(&[][..], Node::entries);
+    let images = images.iter().map(|entry| {
+        let of_image = beyond(&said, &entry.value, at, names, reader);
+        (entry.key.clone(), (entry.key_span, of_image))
+    });
+    SaidOfAll {
+        images: images.collect(),
+        said,
+    }
+}
+
+/// What `node` says beyond what was said before.
+fn beyond(
+    before: &Said,
+    node: &Node,
+    at: (ClusterId, WorkloadId),
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Said {
+    let (steps, calls) = match node.get("calls") {
+        Some(_) => steps(node, at, names, reader),
+        None => (before.behavior.steps.clone(), before.calls.clone()),
+    };
     let service_time = distribution::read(node.get("serviceTime"), reader);
+    let cpu_limit_milli = names.assemblies[at.0.index()].origins[at.1.index()].cpu_limit_milli;
     let behavior = Behavior {
-        service_time: service_time.unwrap_or_else(|| base.template.behavior.service_time.clone()),
+        service_time: service_time.unwrap_or_else(|| before.behavior.service_time.clone()),
         steps,
         error_rate: forms::read(node.get("errorRate"), forms::parse_share)
-            .unwrap_or(base.template.behavior.error_rate),
+            .unwrap_or(before.behavior.error_rate),
         response_bytes: forms::read(node.get("responseSize"), forms::parse_size)
-            .unwrap_or(base.template.behavior.response_bytes),
+            .unwrap_or(before.behavior.response_bytes),
         asynchronous: node
             .get("asynchronous")
             .and_then(Node::bool)
-            .unwrap_or(base.template.behavior.asynchronous),
+            .unwrap_or(before.behavior.asynchronous),
     };
     Said {
-        station: station(node, &base.template.station, origin.cpu_limit_milli, reader),
+        station: station(node, &before.station, cpu_limit_milli, reader),
         behavior,
-        start_up: forms::duration(node, "startUp"),
+        start_up: forms::duration(node, "startUp").or(before.start_up),
         on_stop: match forms::text(node, "onStop") {
             Some("exit") => OnStop::Exit,
-            _ => OnStop::Drain,
+            Some(_) => OnStop::Drain,
+            None => before.on_stop,
         },
         calls,
     }

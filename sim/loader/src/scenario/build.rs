@@ -531,9 +531,11 @@ fn describe(
     for (at, description) in &described {
         written.workloads.insert(*at, description.span);
     }
-    for ((cluster, workload), said) in said {
+    for ((cluster, workload), all) in said {
         let assembly = &mut assemblies[cluster.index()];
         let now = &mut assembly.cluster.workloads[workload.index()].template;
+        let mut unused = all.images.clone();
+        let mut used = BTreeSet::new();
         let later = applied.values_mut().filter(|(of, _)| *of == cluster);
         let later = later.flat_map(|(_, changes)| changes);
         let later = later.filter_map(|change| match change {
@@ -541,12 +543,18 @@ fn describe(
             _ => None,
         });
         for template in std::iter::once(now).chain(later) {
-            template.station = said.station.clone();
-            template.behavior = said.behavior.clone();
-            template.start_up = said.start_up.unwrap_or(template.start_up);
-            template.termination.on_stop = said.on_stop;
+            all.of(template).describe(template);
+            if let Some(image) = &template.image {
+                unused.remove(&image.name);
+                used.insert(image.name.clone());
+            }
         }
-        for (step, call, span) in said.calls {
+        for (image, (span, _)) in &unused {
+            let message = format!("no pod is ever made from the image `{image}`");
+            let known = used.iter().map(String::as_str);
+            reader.unknown(Code::UnknownImage, *span, message, known);
+        }
+        for (step, call, span) in all.said.calls {
             written.calls.insert((cluster, workload, step, call), span);
         }
     }

@@ -25,7 +25,15 @@ pub(super) static SCALE: Shape = Shape::new(
         CLUSTER,
     ],
 );
-pub(super) static OF_WORKLOAD: Shape = Shape::new("OperationOnWorkload", &[WORKLOAD, CLUSTER]);
+pub(super) static ROLLBACK: Shape = Shape::new(
+    "Rollback",
+    &[
+        WORKLOAD,
+        Field::modelled("toRevision", Kind::Integer(1, 1_000_000))
+            .doc("The revision of this number, as `kubectl rollout history` counts them from 1; the one before by default."),
+        CLUSTER,
+    ],
+);
 pub(super) static OF_NODE: Shape = Shape::new("OperationOnNode", &[NODE, CLUSTER]);
 pub(super) static DRAIN: Shape = Shape::new(
     "Drain",
@@ -68,7 +76,10 @@ pub(super) fn read(
         }
         "rollback" => {
             let (cluster, workload) = names.the_workload(body, reader)?;
-            (cluster, Change::Rollback(workload))
+            (
+                cluster,
+                Change::Rollback(workload, forms::count(body, "toRevision")),
+            )
         }
         "delete-pod" => {
             let at = names.the_workload(body, reader)?;
@@ -167,6 +178,7 @@ fn label(kind: &str, body: &Node) -> String {
         ("replicas", " to "),
         ("count", ", pods: "),
         ("ordinal", ", number "),
+        ("toRevision", " to revision "),
         ("gracePeriod", " within "),
         ("timeout", ", giving up after "),
     ];

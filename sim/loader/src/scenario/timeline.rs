@@ -36,8 +36,8 @@ pub(super) static ENTRY: Shape = Shape::new(
             .doc("A file of manifests that the API server accepts then; objects that are not in it stay as they are."),
         Field::modelled("scale", Kind::Map(&operations::SCALE))
             .doc("A workload gets another number of replicas."),
-        Field::modelled("rollback", Kind::Map(&operations::OF_WORKLOAD))
-            .doc("A workload's pods shall look again as before the last change of them."),
+        Field::modelled("rollback", Kind::Map(&operations::ROLLBACK))
+            .doc("A workload's pods shall look again as before the last change of them, or as in an earlier revision that is kept."),
         Field::modelled("cordon", Kind::Map(&operations::OF_NODE)).doc("A machine takes no new pods."),
         Field::modelled("uncordon", Kind::Map(&operations::OF_NODE))
             .doc("It takes new pods again."),
