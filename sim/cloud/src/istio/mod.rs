@@ -4,6 +4,8 @@
 //! Must never know the event queue, where chance comes from (draws are handed in), or how a
 //! request travels: each file can be held against its original on its own.
 
+pub mod authentication;
+pub mod authorization;
 pub mod certificate;
 pub mod debounce;
 pub mod drain;
