@@ -3,6 +3,7 @@ mod audit;
 mod balance;
 mod control;
 mod domain;
+pub mod envoy;
 pub mod facts;
 mod fault;
 mod guard;

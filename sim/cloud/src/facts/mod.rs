@@ -11,6 +11,7 @@ mod autoscaling;
 mod cluster_dns;
 mod control_plane;
 mod defaults;
+mod envoy;
 mod istio;
 mod kubernetes;
 mod network;
@@ -23,6 +24,7 @@ pub use autoscaling::*;
 pub use cluster_dns::*;
 pub use control_plane::*;
 pub use defaults::*;
+pub use envoy::*;
 pub use istio::*;
 pub use kubernetes::*;
 pub use network::*;
@@ -101,6 +103,7 @@ pub fn all() -> Vec<FactRow> {
         cluster_dns::rows(),
         control_plane::rows(),
         defaults::rows(),
+        envoy::rows(),
         istio::rows(),
         kubernetes::rows(),
         network::rows(),

@@ -1,0 +1,17 @@
+//! Envoy's own decisions, as pure functions and small state machines: one file per set of rules.
+//!
+//! Must never know the event queue, scenarios or the data path. Time and draws are handed in;
+//! hosts, connections and requests are dense numbers of the caller. A pick allocates nothing.
+
+pub mod bounded;
+pub mod hash;
+pub mod hosts;
+pub mod least_request;
+pub mod maglev;
+pub mod priority;
+pub mod ring;
+pub mod schedule;
+pub mod slow_start;
+pub mod weights;
+pub mod worker;
+pub mod zone;
