@@ -110,14 +110,9 @@ impl Mersenne {
 
     /// Uniform below `bound`, by division and rejection as Envoy does it.
     fn below(&mut self, bound: u32) -> u32 {
-        let width = ((1u64 << 32) / u64::from(bound)) as u32;
+        let width = (1 << 32) / u64::from(bound);
         loop {
-            // One value is possible only: the width does not fit in 32 bits.
-            let value = if bound == 1 {
-                self.word() & 0
-            } else {
-                self.word() / width
-            };
+            let value = (u64::from(self.word()) / width) as u32;
             if value < bound {
                 return value;
             }

@@ -8,6 +8,8 @@ pub mod hash;
 pub mod hosts;
 pub mod least_request;
 pub mod maglev;
+pub mod merge;
+pub mod outlier;
 pub mod priority;
 pub mod ring;
 pub mod schedule;

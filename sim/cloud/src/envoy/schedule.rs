@@ -152,8 +152,8 @@ mod tests {
     fn a_changed_weight_counts_from_the_next_turn_of_its_entry() {
         let mut schedule = Schedule::after_picks(&[1.0, 1.0], 0);
         // Entry 0 gets four times the weight when it is picked at 1: again at 5/4, 6/4, 7/4, 2.
-        let mut weight = |entry| if entry == 0 { 4.0 } else { 1.0 };
-        let picks: Vec<u32> = (0..8).map(|_| schedule.pick(&mut weight)).collect();
+        let weight = |entry| if entry == 0 { 4.0 } else { 1.0 };
+        let picks: Vec<u32> = (0..8).map(|_| schedule.pick(weight)).collect();
         assert_eq!(picks, [0, 1, 0, 0, 0, 1, 0, 0]);
     }
 

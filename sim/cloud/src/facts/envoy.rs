@@ -86,9 +86,9 @@ facts! {
     /// Requests of an interval that make a host's share of failures count.
     ENVOY_OUTLIER_FAILURE_VOLUME: u32 = 50, "", "envoy.outlier.failure-volume", "Envoy", "all",
         Source, OUTLIER;
-    /// Up to the release before this one, the first host was ejected whatever the greatest share.
+    /// First release in which the host that would go counts against the greatest share.
     ENVOY_OUTLIER_STRICT_FROM_MINOR: u32 = 28, "", "envoy.outlier.strict-from-minor", "Envoy", "1.28 and later",
-        Source, "envoyproxy/envoy changelogs/1.28.0.yaml and source/common/upstream/outlier_detection_impl.cc ejectHost";
+        Source, "envoyproxy/envoy changelogs/1.28.0.yaml and source/common/upstream/outlier_detection_impl.cc, ejectHost; before, the host that would go was not counted";
     /// First release that may be told to eject one host always.
     ENVOY_OUTLIER_ALWAYS_ONE_FROM_MINOR: u32 = 31, "", "envoy.outlier.always-one-from-minor", "Envoy", "1.31 and later",
         Source, "envoyproxy/envoy changelogs/1.31.0.yaml, always_eject_one_host";
