@@ -4,13 +4,19 @@
 //! hosts, connections and requests are dense numbers of the caller. A pick allocates nothing.
 
 pub mod bounded;
+pub mod breaker;
+pub mod flags;
 pub mod hash;
 pub mod hosts;
+pub mod injection;
 pub mod least_request;
 pub mod maglev;
 pub mod merge;
 pub mod outlier;
+pub mod pool;
 pub mod priority;
+pub mod rate_limit;
+pub mod retry;
 pub mod ring;
 pub mod schedule;
 pub mod slow_start;

@@ -1,0 +1,231 @@
+//! Traces of pools, written out by hand from the rules.
+
+use super::super::breaker::Thresholds;
+use super::*;
+use Action::{Close, Fail, Open, Refuse, Send};
+
+struct Trace {
+    pool: Pool,
+    breakers: Breakers,
+    actions: Vec<Action>,
+}
+
+impl Trace {
+    fn of(settings: Settings, thresholds: Thresholds) -> Self {
+        Trace {
+            pool: Pool::new(settings),
+            breakers: Breakers::new(thresholds),
+            actions: Vec::new(),
+        }
+    }
+
+    fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    fn ask(&mut self, request: u32) -> Vec<Action> {
+        self.pool.ask(request, &mut self.breakers, |action| {
+            self.actions.push(action)
+        });
+        self.take()
+    }
+
+    fn connected(&mut self, connection: u32) -> Vec<Action> {
+        let act = |action| self.actions.push(action);
+        self.pool.connected(connection, &mut self.breakers, act);
+        self.take()
+    }
+
+    fn failed(&mut self, connection: u32) -> Vec<Action> {
+        let act = |action| self.actions.push(action);
+        self.pool.failed(connection, &mut self.breakers, act);
+        self.take()
+    }
+
+    fn ended(&mut self, connection: u32, end: End) -> Vec<Action> {
+        let act = |action| self.actions.push(action);
+        self.pool.ended(connection, end, &mut self.breakers, act);
+        self.take()
+    }
+}
+
+fn send(request: u32, connection: u32) -> Action {
+    Send {
+        request,
+        connection,
+    }
+}
+
+#[test]
+fn a_request_opens_a_connection_and_the_next_one_reuses_it() {
+    let mut trace = Trace::of(Settings::http1(), Thresholds::default());
+    assert_eq!(trace.ask(1), [Open(0)]);
+    assert_eq!(trace.connected(0), [send(1, 0)]);
+    assert_eq!(trace.ask(2), [Open(1)], "one request at a time");
+    assert_eq!(
+        trace.ended(0, End::Complete),
+        [send(2, 0)],
+        "the first that is ready"
+    );
+    assert_eq!(trace.connected(1), []);
+    assert_eq!(trace.ask(3), [send(3, 1)]);
+    assert_eq!((trace.pool.connections(), trace.pool.active()), (2, 2));
+}
+
+#[test]
+fn the_connection_that_became_ready_last_is_used_first() {
+    let mut trace = Trace::of(Settings::http1(), Thresholds::default());
+    (0..3).for_each(|request| drop(trace.ask(request)));
+    (0..3).for_each(|connection| drop(trace.connected(connection)));
+    for connection in [1, 0, 2] {
+        trace.ended(connection, End::Complete);
+    }
+    assert_eq!(
+        [trace.ask(7), trace.ask(8), trace.ask(9)].concat(),
+        [send(7, 2), send(8, 0), send(9, 1)]
+    );
+}
+
+#[test]
+fn a_cold_pool_takes_what_may_wait_and_a_warm_one_what_it_carries_too() {
+    let thresholds = Thresholds {
+        connections: 2,
+        pending: 3,
+        ..Thresholds::default()
+    };
+    let mut trace = Trace::of(Settings::http1(), thresholds);
+    let burst: Vec<Action> = (0..5).flat_map(|request| trace.ask(request)).collect();
+    assert_eq!(burst, [Open(0), Open(1), Refuse(3), Refuse(4)]);
+    assert_eq!(
+        [trace.connected(0), trace.connected(1)].concat(),
+        [send(0, 0), send(1, 1)]
+    );
+    assert_eq!(trace.ended(0, End::Complete), [send(2, 0)]);
+    for connection in [0, 1] {
+        trace.ended(connection, End::Complete);
+    }
+    let burst: Vec<Action> = (10..16).flat_map(|request| trace.ask(request)).collect();
+    assert_eq!(burst, [send(10, 1), send(11, 0), Refuse(15)]);
+    assert_eq!(trace.pool.pending(), 3);
+}
+
+#[test]
+fn a_host_without_connections_gets_one_beyond_the_limit() {
+    let thresholds = Thresholds {
+        connections: 1,
+        ..Thresholds::default()
+    };
+    let mut breakers = Breakers::new(thresholds);
+    let mut actions = Vec::new();
+    for _ in 0..2 {
+        let mut pool = Pool::new(Settings::http1());
+        (0..3).for_each(|request| pool.ask(request, &mut breakers, |action| actions.push(action)));
+    }
+    assert_eq!(actions, [Open(0), Open(0)]);
+    assert_eq!(breakers.connections.used(), 2);
+}
+
+#[test]
+fn with_active_requests_exhausted_all_that_wait_are_refused_at_once() {
+    let thresholds = Thresholds {
+        requests: 1,
+        ..Thresholds::default()
+    };
+    let mut trace = Trace::of(Settings::http1(), thresholds);
+    (0..4).for_each(|request| drop(trace.ask(request)));
+    assert_eq!(trace.connected(0), [send(0, 0)]);
+    assert_eq!(trace.connected(1), [Refuse(1), Refuse(2), Refuse(3)]);
+    assert_eq!(trace.pool.connections(), 4);
+    assert_eq!(trace.breakers.pending.used(), 0);
+}
+
+#[test]
+fn http2_shares_one_connection_up_to_its_streams() {
+    let settings = Settings {
+        streams_max: 2,
+        ..Settings::http2(36)
+    };
+    let mut trace = Trace::of(settings, Thresholds::default());
+    assert_eq!(
+        [trace.ask(1), trace.ask(2), trace.ask(3)].concat(),
+        [Open(0), Open(1)]
+    );
+    assert_eq!(trace.connected(0), [send(1, 0), send(2, 0)]);
+    assert_eq!(
+        trace.ended(0, End::Cut),
+        [send(3, 0)],
+        "only the stream ends"
+    );
+    assert_eq!(Settings::http2(36).streams_max, 1_024);
+    assert_eq!(Settings::http2(35).streams_max, 2_147_483_647);
+}
+
+#[test]
+fn a_failed_connection_takes_all_that_wait_with_it() {
+    let mut trace = Trace::of(Settings::http1(), Thresholds::default());
+    (0..2).for_each(|request| drop(trace.ask(request)));
+    assert_eq!(trace.failed(1), [Fail(0), Fail(1)]);
+    assert_eq!(trace.breakers.pending.used(), 0);
+    assert_eq!(trace.connected(0), [], "the other one comes up for nobody");
+    assert_eq!(trace.ask(3), [send(3, 0)]);
+}
+
+#[test]
+fn a_cut_stream_ends_its_http1_connection() {
+    let mut trace = Trace::of(
+        Settings::http1(),
+        Thresholds {
+            connections: 1,
+            ..Thresholds::default()
+        },
+    );
+    (0..2).for_each(|request| drop(trace.ask(request)));
+    trace.connected(0);
+    // The one that waits needs a new connection, which may take the number of the old.
+    assert_eq!(trace.ended(0, End::Cut), [Close(0), Open(0)]);
+    assert_eq!(trace.connected(0), [send(1, 0)]);
+}
+
+#[test]
+fn a_connection_ends_with_its_last_request() {
+    let settings = Settings {
+        requests_max: Some(2),
+        ..Settings::http1()
+    };
+    let mut trace = Trace::of(settings, Thresholds::default());
+    trace.ask(1);
+    trace.connected(0);
+    assert_eq!(trace.ended(0, End::Complete), []);
+    assert_eq!(trace.ask(2), [send(2, 0)]);
+    assert_eq!(trace.ended(0, End::Complete), [Close(0)]);
+    assert_eq!(trace.pool.connections(), 0);
+}
+
+#[test]
+fn who_goes_away_waits_no_longer() {
+    let mut trace = Trace::of(Settings::http1(), Thresholds::default());
+    (0..2).for_each(|request| drop(trace.ask(request)));
+    assert!(trace.pool.cancel(0, &mut trace.breakers));
+    assert!(!trace.pool.cancel(0, &mut trace.breakers));
+    assert_eq!(trace.connected(0), [send(1, 0)]);
+    assert!(
+        !trace.pool.cancel(1, &mut trace.breakers),
+        "it is under way"
+    );
+}
+
+#[test]
+fn a_host_that_closes_a_connection_cuts_what_it_carries() {
+    let mut trace = Trace::of(Settings::http1(), Thresholds::default());
+    trace.ask(1);
+    trace.connected(0);
+    let act = |action| trace.actions.push(action);
+    trace.pool.close(0, &mut trace.breakers, act);
+    assert_eq!(trace.take(), []);
+    let used = [
+        trace.breakers.connections.used(),
+        trace.breakers.requests.used(),
+        trace.pool.active(),
+    ];
+    assert_eq!(used, [0, 0, 0]);
+}
