@@ -13,6 +13,7 @@ mod control_plane;
 mod defaults;
 mod envoy;
 mod istio;
+mod istio_config;
 mod kubernetes;
 mod network;
 mod pods;
@@ -26,6 +27,7 @@ pub use control_plane::*;
 pub use defaults::*;
 pub use envoy::*;
 pub use istio::*;
+pub use istio_config::*;
 pub use kubernetes::*;
 pub use network::*;
 pub use pods::*;
@@ -105,6 +107,7 @@ pub fn all() -> Vec<FactRow> {
         defaults::rows(),
         envoy::rows(),
         istio::rows(),
+        istio_config::rows(),
         kubernetes::rows(),
         network::rows(),
         pods::rows(),

@@ -1,0 +1,46 @@
+//! What Istio assumes where its configuration says nothing.
+
+use super::facts;
+use engine::Duration;
+
+/// Where the defaults of MeshConfig and of proxies are set.
+const MESH: &str = "istio/istio 86c9f01 pkg/config/mesh/mesh.go, DefaultMeshConfig";
+/// Where the defaults of the installation are set.
+const VALUES: &str =
+    "istio/istio 86c9f01 manifests/charts/istio-control/istio-discovery/values.yaml, global.proxy";
+
+facts! {
+    /// Release of Istio where nothing is said: 1.x.
+    ISTIO_MINOR: u32 = 30, "", "istio.version", "Istio", "0.1",
+        Assumption, "the newest release with its Envoy's release read in istio/proxy (release-1.30)";
+    /// By how much Envoy's minor release exceeds Istio's.
+    ISTIO_ENVOY_OFFSET: u32 = 8, "", "istio.envoy-offset", "Istio", "1.18 and later",
+        Source, "istio/proxy branch release-1.30 pins Envoy 1.38; the same distance is assumed for other releases";
+    /// How long making a connection may take.
+    MESH_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "s", "istio.mesh.connect-timeout",
+        "istiod", "1.5 and later", Source, MESH;
+    /// Pause before a name that could not be resolved is asked for again.
+    MESH_DNS_REFRESH: Duration = Duration::from_secs(60), "s", "istio.mesh.dns-refresh",
+        "istiod", "1.18 and later", Source, MESH;
+    /// How long Envoy drains a listener.
+    MESH_DRAIN: Duration = Duration::from_secs(45), "s", "istio.mesh.drain", "istiod",
+        "1.5 and later", Source, MESH;
+    /// Trust domain.
+    MESH_TRUST_DOMAIN: &'static str = "cluster.local", "", "istio.mesh.trust-domain", "istiod",
+        "all", Source, MESH;
+    /// Namespace of what holds for all namespaces.
+    MESH_ROOT_NAMESPACE: &'static str = "istio-system", "", "istio.mesh.root-namespace", "istiod",
+        "all", Source, MESH;
+    /// CPU that an injected proxy requests.
+    MESH_PROXY_CPU_REQUEST: u64 = 100, "m", "istio.proxy.cpu-request", "Istio", "1.5 and later",
+        Source, VALUES;
+    /// CPU that it may use.
+    MESH_PROXY_CPU_LIMIT: u64 = 2000, "m", "istio.proxy.cpu-limit", "Istio", "1.5 and later",
+        Source, VALUES;
+    /// Memory that it requests.
+    MESH_PROXY_MEMORY_REQUEST: u64 = 128 << 20, "B", "istio.proxy.memory-request", "Istio",
+        "1.5 and later", Source, VALUES;
+    /// Memory that it may use.
+    MESH_PROXY_MEMORY_LIMIT: u64 = 1 << 30, "B", "istio.proxy.memory-limit", "Istio",
+        "1.5 and later", Source, VALUES;
+}

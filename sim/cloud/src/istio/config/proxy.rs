@@ -1,0 +1,142 @@
+//! What holds for single proxies: `defaultConfig` of the mesh, ProxyConfig objects, and the
+//! annotation `proxy.istio.io/config`, each over the one before.
+
+use super::{Identity, InterceptionMode, Labels, MachineProbe, Percent};
+use crate::facts;
+use engine::Duration;
+use std::collections::BTreeMap;
+
+/// A ProxyConfig object; what it says holds for pods that start after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// How it is called.
+    pub identity: Identity,
+    /// Whose proxies: all of the namespace if empty, or of the mesh in the root namespace.
+    pub selector: Labels,
+    /// Worker threads.
+    pub concurrency: Option<u32>,
+    /// Environment variables of the proxy.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What holds for a proxy; what is not said is as the next wider setting says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProxySettings {
+    /// Worker threads; zero is as many as the node has CPUs.
+    pub concurrency: Option<u32>,
+    /// How long Envoy drains a listener.
+    pub drain: Option<Duration>,
+    /// How long a proxy that was told to stop waits before it does.
+    pub termination_drain: Option<Duration>,
+    /// Whether the application starts after the proxy.
+    pub holds_application: Option<bool>,
+    /// How connections are captured.
+    pub interception: Option<InterceptionMode>,
+    /// Share of requests that are traced.
+    pub tracing_share: Option<Percent>,
+    /// Environment variables (`proxyMetadata`): keys are merged.
+    pub environment: BTreeMap<String, String>,
+    /// How the agent of a machine probes its application.
+    pub readiness_probe: Option<MachineProbe>,
+    /// Whether keys are used by special instructions of the CPU.
+    pub has_private_key_provider: Option<bool>,
+    /// For which place its timeouts are set.
+    pub connection_profile: Option<ConnectionProfile>,
+}
+
+/// For which place timeouts of a proxy are set (`connectionSettings.profile`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionProfile {
+    /// Inside the mesh.
+    Sidecar,
+    /// At its edge.
+    Edge,
+}
+
+impl ProxySettings {
+    /// These settings where they say something, and `wider` otherwise.
+    #[must_use]
+    pub fn over(self, wider: &ProxySettings) -> ProxySettings {
+        let mut environment = wider.environment.clone();
+        environment.extend(self.environment);
+        ProxySettings {
+            concurrency: self.concurrency.or(wider.concurrency),
+            drain: self.drain.or(wider.drain),
+            termination_drain: self.termination_drain.or(wider.termination_drain),
+            holds_application: self.holds_application.or(wider.holds_application),
+            interception: self.interception.or(wider.interception),
+            tracing_share: self.tracing_share.or(wider.tracing_share),
+            environment,
+            readiness_probe: self
+                .readiness_probe
+                .or_else(|| wider.readiness_probe.clone()),
+            has_private_key_provider: self
+                .has_private_key_provider
+                .or(wider.has_private_key_provider),
+            connection_profile: self.connection_profile.or(wider.connection_profile),
+        }
+    }
+
+    /// Worker threads of a proxy that may use so much CPU, on a node with so many CPUs.
+    ///
+    /// Without a number of its own it has as many as its CPU limit rounded up (pilot-agent
+    /// determines it so), and as many as the node's CPUs if there is no limit.
+    pub fn threads(&self, cpu_limit_milli: Option<u64>, node_cpus: u32) -> u32 {
+        match (self.concurrency, cpu_limit_milli) {
+            (Some(threads), _) if threads > 0 => threads,
+            (None, Some(milli)) => u32::try_from(milli.div_ceil(1000))
+                .unwrap_or(u32::MAX)
+                .max(1),
+            _ => node_cpus.max(1),
+        }
+    }
+
+    /// How long Envoy drains a listener.
+    pub fn drain(&self) -> Duration {
+        self.drain.unwrap_or(facts::MESH_DRAIN.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearer_settings_count_and_environments_are_merged() {
+        let environment = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect()
+        };
+        let mesh = ProxySettings {
+            concurrency: Some(2),
+            holds_application: Some(true),
+            environment: environment(&[("A", "1"), ("B", "1")]),
+            ..ProxySettings::default()
+        };
+        let pod = ProxySettings {
+            concurrency: Some(4),
+            environment: environment(&[("B", "2")]),
+            ..ProxySettings::default()
+        };
+        let both = pod.over(&mesh);
+        assert_eq!(both.concurrency, Some(4));
+        assert_eq!(both.holds_application, Some(true));
+        assert_eq!(both.environment, environment(&[("A", "1"), ("B", "2")]));
+        assert_eq!(both.drain(), Duration::from_secs(45));
+    }
+
+    #[test]
+    fn threads_follow_the_limit() {
+        let said = |concurrency| ProxySettings {
+            concurrency,
+            ..ProxySettings::default()
+        };
+        assert_eq!(said(None).threads(Some(2000), 16), 2);
+        assert_eq!(said(None).threads(Some(2100), 16), 3);
+        assert_eq!(said(None).threads(None, 16), 16);
+        assert_eq!(said(Some(0)).threads(Some(2000), 16), 16);
+        assert_eq!(said(Some(5)).threads(Some(2000), 16), 5);
+    }
+}

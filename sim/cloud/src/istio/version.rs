@@ -1,0 +1,99 @@
+//! Releases of Istio, and what changed with them.
+//!
+//! Models: the switches that change where requests go, what proxies do about failures, and how
+//! istiod pushes. What depends on numbers of a release stands in [`crate::facts`].
+//! Sources: istio.io change notes of each release; istio/istio 86c9f01 pilot/pkg/features;
+//! envoyproxy/envoy changelogs.
+//! Leaves out: patch releases.
+
+use crate::facts;
+
+/// A release of Istio: 1.`minor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    minor: u32,
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Version {
+            minor: facts::ISTIO_MINOR.value,
+        }
+    }
+}
+
+impl Version {
+    /// The oldest release whose changes are known.
+    pub const OLDEST: Version = Version { minor: 18 };
+    /// The newest.
+    pub const NEWEST: Version = Version { minor: 32 };
+
+    /// The release 1.`minor`; an older or newer one than is known counts as the nearest.
+    pub fn new(minor: u32) -> Version {
+        Version {
+            minor: minor.clamp(Version::OLDEST.minor, Version::NEWEST.minor),
+        }
+    }
+
+    /// Its number after the point.
+    pub fn minor(self) -> u32 {
+        self.minor
+    }
+
+    /// The release of Envoy in its proxies: 1.`this`.
+    pub fn envoy_minor(self) -> u32 {
+        self.minor + facts::ISTIO_ENVOY_OFFSET.value
+    }
+
+    /// Whether outlier detection never ejects more than its percentage, so that the first host
+    /// of few stays (Envoy 1.28).
+    pub fn caps_first_ejection(self) -> bool {
+        self.minor >= 20
+    }
+
+    /// Whether `failover` and `failoverPriority` may stand together.
+    pub fn combines_failover_with_labels(self) -> bool {
+        self.minor >= 20
+    }
+
+    /// Whether routes of the Gateway API may have services as parents (GAMMA).
+    pub fn routes_services_by_gateway_api(self) -> bool {
+        self.minor >= 19
+    }
+
+    /// Whether istiod sends proxies only what changed.
+    pub fn pushes_deltas(self) -> bool {
+        self.minor >= 22
+    }
+
+    /// Whether a 503 is retried by default.
+    pub fn retries_unavailable_by_default(self) -> bool {
+        self.minor < 24
+    }
+
+    /// Whether endpoints that are terminating are not sent to proxies.
+    pub fn hides_terminating_endpoints(self) -> bool {
+        self.minor >= 25
+    }
+
+    /// Whether a sidecar retries what was reset before its application saw it.
+    pub fn retries_inbound_resets(self) -> bool {
+        self.minor >= 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_turn_with_their_release() {
+        let [old, new] = [Version::new(19), Version::new(24)];
+        assert!(!old.caps_first_ejection() && new.caps_first_ejection());
+        assert!(old.retries_unavailable_by_default() && !new.retries_unavailable_by_default());
+        assert!(!old.pushes_deltas() && new.pushes_deltas());
+        assert_eq!(Version::new(30).envoy_minor(), 38);
+        assert_eq!(Version::new(5), Version::OLDEST);
+        assert_eq!(Version::new(99), Version::NEWEST);
+    }
+}
