@@ -12,8 +12,7 @@
 //! pilot/pkg/networking/core/cluster_tls.go.
 //! Validated by: the tables of precedence and of outcomes, below.
 
-use super::webhook::Labels;
-use std::collections::BTreeMap;
+use super::config::{Labels, PeerAuthentication};
 
 /// What a server takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,33 +24,6 @@ pub enum ServerMode {
     Permissive,
     /// Mutual TLS only.
     Strict,
-}
-
-/// A PeerAuthentication. A mode that it leaves unset is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PeerAuthentication {
-    /// Its name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// When it was created, on a clock of the caller's own.
-    pub created: u64,
-    /// Labels of the workloads that it is for; none means all of its namespace.
-    pub selector: Labels,
-    /// Its mode.
-    pub mode: Option<ServerMode>,
-    /// Modes of workloads' ports.
-    pub ports: BTreeMap<u16, Option<ServerMode>>,
-}
-
-impl PeerAuthentication {
-    fn age(&self) -> (u64, &str) {
-        (self.created, &self.name)
-    }
-
-    fn is_for_all(&self) -> bool {
-        self.selector.is_empty()
-    }
 }
 
 /// All labels of a selector are among those of a workload.
@@ -76,13 +48,17 @@ impl<'a> Policies<'a> {
         namespace: &str,
         counts: impl Fn(&PeerAuthentication) -> bool,
     ) -> Option<&'a PeerAuthentication> {
-        let candidates = self.all.iter().filter(|it| it.namespace == namespace);
-        candidates.filter(|it| counts(it)).min_by_key(|it| it.age())
+        let ours = self
+            .all
+            .iter()
+            .filter(|it| it.identity.namespace == namespace);
+        let ours = ours.filter(|it| counts(it));
+        ours.min_by_key(|it| it.identity.age_order())
     }
 
     /// What holds for a namespace as a whole.
     pub fn of_namespace(&self, namespace: &str) -> ServerMode {
-        let for_all = |of| self.oldest(of, PeerAuthentication::is_for_all);
+        let for_all = |of| self.oldest(of, |it| it.selector.is_empty());
         let own = for_all(namespace).and_then(|it| it.mode);
         let mesh = || for_all(self.root_namespace).and_then(|it| it.mode);
         own.or_else(mesh).unwrap_or_default()
@@ -96,7 +72,7 @@ impl<'a> Policies<'a> {
             return of_namespace;
         }
         let own = self.oldest(namespace, |it| {
-            !it.is_for_all() && selects(&it.selector, labels)
+            !it.selector.is_empty() && selects(&it.selector, labels)
         });
         let Some(own) = own else { return of_namespace };
         let of_workload = own.mode.unwrap_or(of_namespace);
@@ -211,20 +187,25 @@ pub fn meet(sent: Sent, server: Server) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::{Created, Identity};
     use super::ServerMode::*;
     use super::*;
+    use std::collections::BTreeMap;
 
     fn labels(app: &str) -> Labels {
         Labels::from([("app".to_owned(), app.to_owned())])
     }
 
-    fn policy(namespace: &str, created: u64, mode: Option<ServerMode>) -> PeerAuthentication {
+    fn policy(namespace: &str, created: i64, mode: Option<ServerMode>) -> PeerAuthentication {
         PeerAuthentication {
-            name: format!("policy-{created}"),
-            namespace: namespace.to_owned(),
-            created,
+            identity: Identity {
+                namespace: namespace.to_owned(),
+                name: format!("policy-{created}"),
+                created: Created::Before(created),
+            },
+            selector: Labels::new(),
             mode,
-            ..PeerAuthentication::default()
+            ports: BTreeMap::new(),
         }
     }
 

@@ -6,7 +6,7 @@
 //! Approximated: custom providers answer as the caller says; a path is matched as it is asked
 //! for, without its query.
 //! Leaves out: policies that are attached to gateways and waypoints by reference; metadata of
-//! Envoy's own filters as a condition; policies in a dry run, which the caller leaves away.
+//! Envoy's own filters as a condition; what policies in a dry run would have done.
 //! Sources: istio/istio pilot/pkg/security/authz/{builder,model,matcher},
 //! pilot/pkg/model/authorization.go.
 //! Validated by: cases that follow from the rules and properties of the order, in `tests`.
@@ -18,7 +18,7 @@ mod tests;
 pub use matching::{Asked, Http, Token};
 
 use super::authentication::selects;
-use super::webhook::Labels;
+use super::config::{AuthorizationPolicy, Labels, PolicyTarget};
 use matching::{Field, Test, Unusable};
 
 /// What a policy does with what its rules match.
@@ -96,24 +96,6 @@ pub struct Rule {
     pub when: Vec<Condition>,
 }
 
-/// An AuthorizationPolicy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuthorizationPolicy {
-    /// Its name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Labels of the workloads that it is for; none means all of its namespace, and for a policy
-    /// of the root namespace all of the mesh.
-    pub selector: Labels,
-    /// What it does.
-    pub action: Action,
-    /// Who is asked, if that is a provider.
-    pub provider: String,
-    /// Its rules, of which one has to match.
-    pub rules: Vec<Rule>,
-}
-
 /// A rule made ready to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ready {
@@ -178,8 +160,13 @@ impl Guard {
     ) -> Self {
         let all = policies.iter().enumerate();
         let ours = all.filter(|(_, policy)| {
-            [root_namespace, namespace].contains(&policy.namespace.as_str())
-                && selects(&policy.selector, labels)
+            let is_ours = match &policy.target {
+                PolicyTarget::Everybody => true,
+                PolicyTarget::Selected(selector) => selects(selector, labels),
+                PolicyTarget::References(_) => false,
+            };
+            let of = policy.identity.namespace.as_str();
+            is_ours && !policy.is_dry_run && [root_namespace, namespace].contains(&of)
         });
         Guard {
             policies: ours.map(|(index, policy)| ready(index, policy)).collect(),
@@ -251,9 +238,9 @@ fn ready(index: usize, policy: &AuthorizationPolicy) -> ReadyPolicy {
     ReadyPolicy {
         index,
         action: policy.action,
-        provider: policy.provider.clone(),
+        provider: policy.provider.clone().unwrap_or_default(),
         rules: rules
-            .filter_map(|rule| ready_rule(rule, &policy.namespace))
+            .filter_map(|rule| ready_rule(rule, &policy.identity.namespace))
             .collect(),
     }
 }

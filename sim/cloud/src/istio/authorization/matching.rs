@@ -1,6 +1,7 @@
 //! One field of a rule against one request.
 
 use super::Values;
+use crate::istio::range;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -120,12 +121,6 @@ pub(super) enum Test {
     Unreadable,
 }
 
-/// A range, or a single address.
-fn range(text: &str) -> Option<IpNet> {
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address)
-}
-
 impl Test {
     pub(super) fn principal(value: &str) -> Test {
         Test::Principal(Pattern::parse(value))
@@ -145,11 +140,11 @@ impl Test {
     }
 
     pub(super) fn source_ip(value: &str) -> Test {
-        range(value).map_or(Test::Unreadable, Test::SourceIp)
+        range::read(value).map_or(Test::Unreadable, Test::SourceIp)
     }
 
     pub(super) fn remote_ip(value: &str) -> Test {
-        range(value).map_or(Test::Unreadable, Test::RemoteIp)
+        range::read(value).map_or(Test::Unreadable, Test::RemoteIp)
     }
 
     pub(super) fn destination_port(value: &str) -> Test {
@@ -313,7 +308,7 @@ impl Field {
             "request.auth.audiences" => Box::new(|it| Test::Audience(Pattern::parse(it))),
             "request.auth.presenter" => Box::new(|it| Test::Presenter(Pattern::parse(it))),
             "destination.ip" => {
-                Box::new(|it| range(it).map_or(Test::Unreadable, Test::DestinationIp))
+                Box::new(|it| range::read(it).map_or(Test::Unreadable, Test::DestinationIp))
             }
             "destination.port" => Box::new(Test::destination_port),
             "connection.sni" => Box::new(|it| Test::ServerName(Pattern::parse(it))),

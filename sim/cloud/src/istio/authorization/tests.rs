@@ -1,3 +1,4 @@
+use super::super::config::{Created, Identity};
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -21,12 +22,16 @@ fn none(values: &[&str]) -> Values {
 
 fn policy(action: Action, rules: Vec<Rule>) -> AuthorizationPolicy {
     AuthorizationPolicy {
-        name: "p".to_owned(),
-        namespace: "shop".to_owned(),
+        identity: Identity {
+            namespace: "shop".to_owned(),
+            name: "p".to_owned(),
+            created: Created::Before(0),
+        },
+        target: PolicyTarget::Everybody,
         action,
-        provider: "asks".to_owned(),
+        provider: Some("asks".to_owned()),
         rules,
-        ..AuthorizationPolicy::default()
+        is_dry_run: false,
     }
 }
 
@@ -140,10 +145,10 @@ fn twelve_cases_that_follow_from_the_rules() {
     assert!(!passes(&[denies_get], &tcp(Some(WEB)), yes));
     // 11: a policy of the root namespace for other workloads is nobody's business here.
     let mut elsewhere = policy(Allow, vec![methods(&["GET"])]);
-    elsewhere.namespace = "istio-system".to_owned();
-    elsewhere.selector = Labels::from([("app".to_owned(), "web".to_owned())]);
+    elsewhere.identity.namespace = "istio-system".to_owned();
+    elsewhere.target = PolicyTarget::Selected(Labels::from([("app".to_owned(), "web".to_owned())]));
     assert!(passes(std::slice::from_ref(&elsewhere), &post, yes));
-    elsewhere.selector.clear();
+    elsewhere.target = PolicyTarget::Everybody;
     assert!(!passes(&[elsewhere], &post, yes));
     // 12: AUDIT never decides.
     let audit = [policy(Audit, vec![everything()])];

@@ -1,0 +1,281 @@
+//! Clusters: a port of a service, or of a subset of it, with all that holds for its connections.
+
+use super::registry::{Service, World};
+use super::rules::{Rule, policy};
+use crate::istio::authentication::ClientMode;
+use crate::istio::config::{
+    BalancePolicy, ConnectionPool, HashAlgorithm, HashKey, Location, OutlierDetection, Resolution,
+    Warmup,
+};
+use crate::istio::locality::{self, Said, Setting};
+use crate::istio::protocol::Protocol;
+use engine::Duration;
+use std::fmt;
+
+/// The name of a cluster, as Envoy's statistics show it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClusterName {
+    /// Host.
+    pub host: String,
+    /// Port of the host.
+    pub port: u16,
+    /// Subset.
+    pub subset: Option<String>,
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subset = self.subset.as_deref().unwrap_or_default();
+        write!(out, "outbound|{}|{subset}|{}", self.port, self.host)
+    }
+}
+
+/// How endpoints come to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// istiod tells them.
+    Told,
+    /// The proxy asks for names, and takes all answers or the first.
+    Names,
+    /// Whom the client connected to.
+    Original,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// The one of two with the fewest requests.
+    LeastRequest,
+    /// In turn.
+    RoundRobin,
+    /// Uniformly.
+    Random,
+    /// By a ring of at least so many points.
+    Ring(u64),
+    /// By a table of so many slots, Envoy's if nothing is said.
+    Maglev(Option<u64>),
+    /// Not at all: it is whom the client connected to.
+    Original,
+}
+
+/// What is spoken to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// What the client speaks.
+    OfClient,
+    /// Bytes.
+    Bytes,
+}
+
+/// Limits of a cluster, as circuit breakers keep them; the greatest number is no limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Connections.
+    pub connections: u32,
+    /// Requests that wait for one.
+    pub pending: u32,
+    /// Requests at once.
+    pub requests: u32,
+    /// Retries at once.
+    pub retries: u32,
+    /// Retries as a share of requests in percent, and so many in any case, instead.
+    pub retry_budget: Option<(f64, u32)>,
+}
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// The number of its name.
+    pub name: u32,
+    /// Its service.
+    pub service: u32,
+    /// Which of the service's ports.
+    pub port: u32,
+    /// The rule that holds, and which of its subsets this is.
+    pub rule: Option<u32>,
+    /// Which of the rule's subsets this is.
+    pub subset: Option<u32>,
+    /// How endpoints come.
+    pub discovery: Discovery,
+    /// How one is chosen.
+    pub balance: Balance,
+    /// What is hashed, if that decides.
+    pub hash: Option<HashKey>,
+    /// How slowly new ones get their share.
+    pub warmup: Option<Warmup>,
+    /// Limits.
+    pub limits: Limits,
+    /// Connections, where the policy says more.
+    pub pool: ConnectionPool,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// What is spoken.
+    pub spoken: Spoken,
+    /// When an endpoint is left out.
+    pub outlier: Option<OutlierDetection>,
+    /// Below so many healthy endpoints, in percent, all get requests; Envoy's if nothing is said.
+    pub panic_percent: Option<u32>,
+    /// What the rule says about encryption.
+    pub tls: Option<ClientMode>,
+    /// How endpoints' places count.
+    pub locality: Option<Setting>,
+    /// Whether groups of endpoints are weighted.
+    pub is_weighted: bool,
+}
+
+/// A port of a service, and a subset of it under a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The service.
+    pub service: u32,
+    /// Which of its ports.
+    pub port: u32,
+    /// The rule.
+    pub rule: Option<(u32, &'a Rule)>,
+    /// Which of its subsets.
+    pub subset: Option<u32>,
+}
+
+/// Builds a cluster. `name` is the number of its name.
+pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
+    let service = &world.services[part.service as usize];
+    let port = &service.ports[part.port as usize];
+    let rule = part.rule.map(|(_, rule)| rule);
+    let subset = part
+        .subset
+        .and_then(|subset| rule?.subsets.get(subset as usize));
+    let policy = policy(rule, subset, port.number);
+    let pool = policy.common.connection_pool.clone();
+    let pool = pool
+        .or_else(|| world.mesh.connection_pool.clone())
+        .unwrap_or_default();
+    let outlier = policy.common.outlier_detection.clone();
+    let outlier = outlier.or_else(|| world.mesh.outlier_detection.clone());
+    let load_balancer = policy.common.load_balancer.clone().unwrap_or_default();
+    let budget = policy.retry_budget.map(|budget| {
+        let percent = budget.percent.unwrap_or(20.0);
+        (percent, budget.concurrency_min.unwrap_or(3))
+    });
+    let locality = locality(world, service, &load_balancer);
+    let weighted = |it: &Setting| locality::is_weighted(it, outlier.is_some());
+    let (balance, hash) = balance(load_balancer.policy.as_ref(), port.protocol);
+    let discovery = discovery(service, balance);
+    Cluster {
+        name,
+        service: part.service,
+        port: part.port,
+        rule: part.rule.map(|(number, _)| number),
+        subset: part.subset,
+        discovery,
+        balance: if discovery == Discovery::Original {
+            Balance::Original
+        } else {
+            balance
+        },
+        hash,
+        warmup: load_balancer.warmup,
+        limits: limits(&pool, budget),
+        connect_timeout: pool
+            .tcp
+            .connect_timeout
+            .unwrap_or(world.mesh.connect_timeout),
+        spoken: spoken(world, &pool, port.protocol),
+        panic_percent: panic_percent(service, outlier.as_ref()),
+        tls: policy.common.tls.as_ref().map(|tls| tls.mode),
+        is_weighted: locality.as_ref().is_some_and(weighted),
+        locality,
+        outlier,
+        pool,
+    }
+}
+
+fn limits(pool: &ConnectionPool, retry_budget: Option<(f64, u32)>) -> Limits {
+    let or_none = |limit: Option<u32>| limit.filter(|limit| *limit > 0).unwrap_or(u32::MAX);
+    Limits {
+        connections: or_none(pool.tcp.connections_max),
+        pending: or_none(pool.http.pending_max),
+        requests: or_none(pool.http.requests_max),
+        retries: or_none(pool.http.retries_max),
+        retry_budget,
+    }
+}
+
+fn discovery(service: &Service, balance: Balance) -> Discovery {
+    match service.resolution {
+        _ if balance == Balance::Original => Discovery::Original,
+        Resolution::None => Discovery::Original,
+        Resolution::Static => Discovery::Told,
+        Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns => Discovery::Names,
+    }
+}
+
+fn balance(policy: Option<&BalancePolicy>, protocol: Protocol) -> (Balance, Option<HashKey>) {
+    // Redis spreads keys over servers by itself.
+    if protocol == Protocol::Redis {
+        return (Balance::Maglev(None), None);
+    }
+    let plain = |balance| (balance, None);
+    match policy {
+        None | Some(BalancePolicy::LeastRequest) => plain(Balance::LeastRequest),
+        Some(BalancePolicy::RoundRobin) => plain(Balance::RoundRobin),
+        Some(BalancePolicy::Random) => plain(Balance::Random),
+        Some(BalancePolicy::Passthrough) => plain(Balance::Original),
+        Some(BalancePolicy::ConsistentHash { key, algorithm }) => {
+            let balance = match algorithm {
+                HashAlgorithm::Ring { size_min } => Balance::Ring(*size_min),
+                HashAlgorithm::Maglev { slots } => Balance::Maglev(*slots),
+            };
+            (balance, Some(key.clone()))
+        }
+    }
+}
+
+fn spoken(world: &World<'_>, pool: &ConnectionPool, protocol: Protocol) -> Spoken {
+    let upgrade = pool.http.h2_upgrade;
+    let by_mesh = protocol.is_http() && upgrade.is_none() && world.mesh.h2_upgrade;
+    if pool.http.uses_client_protocol {
+        Spoken::OfClient
+    } else if protocol.is_http2() || upgrade == Some(true) || by_mesh {
+        Spoken::Http2
+    } else if protocol == Protocol::Sniffed {
+        Spoken::OfClient
+    } else if protocol.is_http() {
+        Spoken::Http1
+    } else {
+        Spoken::Bytes
+    }
+}
+
+/// Outlier detection switches panic off, unless it says a share.
+fn panic_percent(service: &Service, outlier: Option<&OutlierDetection>) -> Option<u32> {
+    match outlier {
+        _ if service.publishes_unready => Some(0),
+        Some(outlier) => Some(outlier.health_percent_min),
+        None => None,
+    }
+}
+
+fn locality(
+    world: &World<'_>,
+    service: &Service,
+    load_balancer: &crate::istio::config::LoadBalancer,
+) -> Option<Setting> {
+    let rule = Said {
+        zone_aware: load_balancer.zone_aware.as_ref(),
+        locality: load_balancer.locality.as_ref(),
+    };
+    let mesh = Said {
+        zone_aware: world.mesh.zone_aware.as_ref(),
+        locality: Some(&world.mesh.locality),
+    };
+    locality::effective(rule, service.distribution, mesh)
+}
+
+/// Whether the mesh may encrypt connections to a service by itself.
+pub fn is_external(service: &Service) -> bool {
+    service.location == Location::External
+}

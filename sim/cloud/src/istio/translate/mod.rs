@@ -1,0 +1,32 @@
+//! From objects and services to what istiod sends each proxy.
+//!
+//! Models: clusters with merged DestinationRules; endpoints with subsets, priorities, weights and
+//! mutual TLS; routes of VirtualServices with delegates, in order of age; listeners by address
+//! and port; what a Sidecar and `exportTo` let a proxy know; servers of gateways. All of it as
+//! tables with dense numbers, compiled once for proxies that know the same.
+//! Approximated: headless services that are not HTTP are listened for at their port, not at each
+//! of their endpoints; a Sidecar's listener for HTTP proxying routes as any other.
+//! Leaves out: EnvoyFilters, waypoints, clusters for `AUTO_PASSTHROUGH`, ports that a Sidecar
+//! takes in, `source_subnet` of TCP routes, `defaultTrafficPolicy` but for pools and outliers.
+//! Sources: istio/istio 86c9f01 pilot/pkg/model/{sidecar,push_context,destination_rule,
+//! virtualservice}.go, pilot/pkg/networking/core, pilot/pkg/xds/endpoints.
+//! Validated by: cases that follow from the rules, and Bookinfo's routing samples, in `tests`.
+
+mod chains;
+pub mod cluster;
+mod compile;
+mod delegates;
+mod edge;
+mod keys;
+mod listen;
+pub mod place;
+pub mod registry;
+pub mod route;
+mod rules;
+mod scope;
+pub mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use compile::{Compiler, ScopeKey};
+pub use tables::{Tables, View};

@@ -1,0 +1,231 @@
+//! What a proxy knows: services and VirtualServices that its Sidecar lets in and that others
+//! show its namespace.
+//!
+//! One Sidecar holds for a sidecar: of its namespace the oldest that selects it, else the oldest
+//! for all, else the root namespace's. Each of its egress listeners lets in what its hosts name.
+//! Of services with one name the namespace's own counts, else the oldest.
+
+use super::delegates::Merged;
+use super::registry::{Service, World};
+use crate::istio::authentication::selects;
+use crate::istio::config::{
+    Audience, EgressListener, ExportTo, GatewayName, HostNamespace, HttpAction, Labels, ServerHost,
+    Sidecar, Target,
+};
+use crate::istio::host;
+use std::collections::BTreeSet;
+
+/// What an egress listener lets in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    /// Its own port, if it names one.
+    pub port: Option<u16>,
+    /// Services, ascending.
+    pub services: Vec<u32>,
+    /// VirtualServices for sidecars, in the order in which they count.
+    pub virtual_services: Vec<u32>,
+}
+
+/// The Sidecar that holds for a sidecar.
+pub fn sidecar<'a>(
+    world: &World<'a>,
+    namespace: &str,
+    labels: &Labels,
+) -> Option<(usize, &'a Sidecar)> {
+    let all = world.objects.sidecars.iter().enumerate();
+    let fits = |sidecar: &Sidecar| match &sidecar.selector {
+        None => true,
+        Some(selector) => sidecar.identity.namespace == namespace && selects(selector, labels),
+    };
+    let of = |namespace: &str| {
+        let ours = all
+            .clone()
+            .filter(|(_, it)| it.identity.namespace == namespace);
+        let ours = ours.filter(|(_, it)| fits(it));
+        ours.min_by_key(|(_, it)| (it.selector.is_none(), it.identity.age_order()))
+    };
+    of(namespace).or_else(|| of(&world.mesh.root_namespace))
+}
+
+/// Whether a namespace may see a service.
+fn is_visible(world: &World<'_>, service: &Service, namespace: &str) -> bool {
+    let audience = match &service.export_to {
+        ExportTo::Default => &world.mesh.service_export_to,
+        ExportTo::Only(audience) => audience,
+    };
+    let sees = |it: &Audience| it.includes(namespace, &service.namespace);
+    audience.iter().any(sees)
+}
+
+/// Whether an entry of `hosts` names this namespace, as an object of `own` writes it.
+fn names(entry: &ServerHost, namespace: &str, own: &str) -> bool {
+    match &entry.namespace {
+        HostNamespace::Any => true,
+        HostNamespace::Own => namespace == own,
+        HostNamespace::None => false,
+        HostNamespace::Named(name) => name == namespace,
+    }
+}
+
+/// Services that are there more than once, each with all of its name.
+pub struct Twins(Vec<bool>);
+
+impl Twins {
+    /// Finds them.
+    pub fn new(services: &[Service]) -> Self {
+        let mut order: Vec<usize> = (0..services.len()).collect();
+        order.sort_by_key(|&index| &services[index].host);
+        let mut twins = vec![false; services.len()];
+        for pair in order.windows(2) {
+            if services[pair[0]].host == services[pair[1]].host {
+                twins[pair[0]] = true;
+                twins[pair[1]] = true;
+            }
+        }
+        Twins(twins)
+    }
+
+    /// Leaves one of each name: of our namespace, or the oldest.
+    fn leave_one(&self, services: &[Service], found: &mut Vec<u32>, namespace: &str) {
+        let twin = |service: u32| self.0[service as usize];
+        if !found.iter().any(|&service| twin(service)) {
+            return;
+        }
+        let rank = |service: u32| {
+            let it = &services[service as usize];
+            (it.namespace != namespace, it.created, it.namespace.clone())
+        };
+        let all = found.clone();
+        found.retain(|&service| {
+            let name = &services[service as usize].host;
+            let others = all
+                .iter()
+                .filter(|&&other| services[other as usize].host == *name);
+            !twin(service) || others.map(|&other| rank(other)).min() == Some(rank(service))
+        });
+    }
+}
+
+/// What each egress listener of a proxy lets in.
+pub fn egress(
+    world: &World<'_>,
+    virtual_services: &[Merged],
+    twins: &Twins,
+    namespace: &str,
+    sidecar: Option<&Sidecar>,
+) -> Vec<Egress> {
+    let everything = EgressListener {
+        port: None,
+        protocol: None,
+        hosts: vec![ServerHost::of("*/*")],
+        capture: crate::istio::config::CaptureMode::Default,
+        bind: None,
+    };
+    let visible: Vec<u32> = (0..world.services.len() as u32)
+        .filter(|&service| is_visible(world, &world.services[service as usize], namespace))
+        .collect();
+    let seen = seen(virtual_services, &GatewayName::Mesh, namespace);
+    let (listeners, own) = match sidecar {
+        Some(sidecar) if !sidecar.egress.is_empty() => (
+            sidecar.egress.as_slice(),
+            sidecar.identity.namespace.as_str(),
+        ),
+        _ => (std::slice::from_ref(&everything), namespace),
+    };
+    // A Sidecar of the root namespace means the namespace that it is applied to.
+    let own = if own == world.mesh.root_namespace {
+        namespace
+    } else {
+        own
+    };
+    let build = |listener: &EgressListener| {
+        let lets_in = |host: &str, of: &str, fits: fn(&str, &str) -> bool| {
+            let mut hosts = listener.hosts.iter();
+            hosts.any(|entry| names(entry, of, own) && fits(host, &entry.host))
+        };
+        let mut services: Vec<u32> = visible
+            .iter()
+            .copied()
+            .filter(|&service| {
+                let service = &world.services[service as usize];
+                let mut ports = service.ports.iter();
+                let has_port = listener
+                    .port
+                    .is_none_or(|port| ports.any(|it| it.number == port));
+                has_port && lets_in(&service.host, &service.namespace, host::is_subset)
+            })
+            .collect();
+        twins.leave_one(world.services, &mut services, namespace);
+        let virtual_services = seen.iter().copied().filter(|&index| {
+            let it = &virtual_services[index as usize];
+            let mut hosts = it.hosts.iter();
+            hosts.any(|host| lets_in(host, &it.namespace, host::matches))
+        });
+        Egress {
+            port: listener.port,
+            services,
+            virtual_services: virtual_services.collect(),
+        }
+    };
+    listeners.iter().map(build).collect()
+}
+
+/// VirtualServices that a namespace sees for a gateway, in the order in which they count.
+pub fn seen(virtual_services: &[Merged], gateway: &GatewayName, namespace: &str) -> Vec<u32> {
+    let mut seen: Vec<(super::delegates::Visibility, u32)> = virtual_services
+        .iter()
+        .zip(0..)
+        .filter(|(it, _)| it.counts_for(gateway))
+        .filter_map(|(it, index)| Some((it.visibility(namespace)?, index)))
+        .collect();
+    seen.sort_unstable();
+    seen.into_iter().map(|(_, index)| index).collect()
+}
+
+/// Services that routes of these VirtualServices lead to and that no listener has let in: they
+/// are known as well. Of one name the namespace's own is taken, else the first by namespace.
+/// `named` holds the services of each host that a VirtualService leads to.
+pub fn destinations(
+    world: &World<'_>,
+    known: &mut BTreeSet<u32>,
+    indices: &[u32],
+    namespace: &str,
+    named: &[Vec<Vec<u32>>],
+) {
+    for services in indices.iter().flat_map(|&index| &named[index as usize]) {
+        if services.iter().any(|service| known.contains(service)) {
+            continue;
+        }
+        let visible = services.iter().copied();
+        let visible =
+            visible.filter(|&it| is_visible(world, &world.services[it as usize], namespace));
+        let best = visible.min_by_key(|&it| {
+            let service = &world.services[it as usize];
+            (service.namespace != namespace, &service.namespace)
+        });
+        known.extend(best);
+    }
+}
+
+/// Hosts that a VirtualService leads to.
+pub fn hosts_of(it: &Merged) -> impl Iterator<Item = &str> {
+    let of_http = it.http.iter().flat_map(|route| {
+        let forward = match &route.action {
+            HttpAction::Forward(destinations) => destinations.as_slice(),
+            _ => &[],
+        };
+        let mirrors = route
+            .mirrors
+            .iter()
+            .map(|mirror| mirror.destination.host.as_str());
+        let forward = forward.iter().filter_map(|it| match &it.target {
+            Target::Host(destination) => Some(destination.host.as_str()),
+            Target::Broken { .. } => None,
+        });
+        forward.chain(mirrors)
+    });
+    let of_tls = it.tls.iter().flat_map(|route| &route.destinations);
+    let of_tcp = it.tcp.iter().flat_map(|route| &route.destinations);
+    let others = of_tls.chain(of_tcp).map(|it| it.destination.host.as_str());
+    of_http.chain(others)
+}

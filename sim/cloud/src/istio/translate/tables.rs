@@ -1,0 +1,298 @@
+//! What proxies are told, as tables with dense numbers: strings stand beside them for people.
+
+use super::cluster::{Cluster, ClusterName};
+use super::place::Assignment;
+use super::registry::Proxy;
+use super::route::{Choice, Route};
+use crate::istio::config::{OutboundMode, ServerTlsMode};
+use crate::istio::host;
+use crate::istio::protocol::Protocol;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Everything that was compiled for any proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// Names of clusters.
+    pub names: Vec<ClusterName>,
+    /// Clusters. There may be several of one name, for proxies that see different rules.
+    pub clusters: Vec<Cluster>,
+    /// Hosts with their routes.
+    pub hosts: Vec<VirtualHost>,
+    /// What proxies of one kind know.
+    pub scopes: Vec<Scope>,
+    /// What proxies of one place are told of endpoints.
+    pub viewers: Vec<Viewer>,
+    /// Endpoints of clusters.
+    pub assignments: Vec<Assignment>,
+    /// Names of services.
+    pub directory: Directory,
+}
+
+/// What one proxy is told: which scope, and which viewer it is. Equal proxies share both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct View {
+    /// Its scope.
+    pub scope: u32,
+    /// Which viewer it is.
+    pub viewer: u32,
+}
+
+/// No number.
+const NONE: u32 = u32::MAX;
+
+/// A table from dense numbers to dense numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Index(Vec<u32>);
+
+impl Index {
+    /// What a number stands for.
+    pub fn get(&self, key: u32) -> Option<u32> {
+        self.0.get(key as usize).copied().filter(|it| *it != NONE)
+    }
+
+    /// Makes a number stand for another.
+    pub fn set(&mut self, key: u32, value: u32) {
+        let key = key as usize;
+        if self.0.len() <= key {
+            self.0.resize(key + 1, NONE);
+        }
+        self.0[key] = value;
+    }
+
+    /// Forgets a number.
+    pub fn unset(&mut self, key: u32) {
+        if let Some(value) = self.0.get_mut(key as usize) {
+            *value = NONE;
+        }
+    }
+}
+
+/// What proxies of one place are told of endpoints.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// One of them.
+    pub proxy: Proxy,
+    /// Assignments by cluster.
+    pub assignments: Index,
+}
+
+/// A host with its routes, of which the first that matches is taken.
+#[derive(Clone, Debug)]
+pub struct VirtualHost {
+    /// Its name.
+    pub host: String,
+    /// The service, if it is one.
+    pub service: Option<u32>,
+    /// The VirtualService that speaks of it, by its place in the configuration.
+    pub virtual_service: Option<usize>,
+    /// Its routes.
+    pub routes: Arc<[Route]>,
+}
+
+/// Hosts that requests at a port may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteTable {
+    /// The port.
+    pub port: u16,
+    /// Services and their hosts, ascending by service.
+    pub services: Vec<(u32, u32)>,
+    /// Other hosts, with or without wildcard.
+    pub others: Vec<(String, u32)>,
+}
+
+/// Connections that take a way, and where it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Names that the client asks for: any if empty.
+    pub server_names: Vec<String>,
+    /// Ranges that it connects to: any if empty.
+    pub ranges: Vec<IpNet>,
+    /// Clusters by weight.
+    pub choices: Vec<Choice>,
+    /// Sum of the weights.
+    pub total: u64,
+}
+
+impl Chain {
+    /// Whether a connection takes it.
+    pub fn takes(&self, address: IpAddr, server_name: Option<&str>) -> bool {
+        let names = self.server_names.iter();
+        let mut names =
+            names.filter(|it| server_name.is_some_and(|name| host::is_subset(name, it)));
+        let mut ranges = self.ranges.iter();
+        (self.server_names.is_empty() || names.next().is_some())
+            && (self.ranges.is_empty() || ranges.any(|range| range.contains(&address)))
+    }
+}
+
+/// What a sidecar listens for, on its application's behalf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listener {
+    /// Port.
+    pub port: u16,
+    /// Address; any if nothing is said.
+    pub address: Option<IpAddr>,
+    /// Which table routes requests, if connections may carry HTTP.
+    pub http: Option<u32>,
+    /// Ways of other connections.
+    pub chains: Vec<Chain>,
+}
+
+/// What a gateway listens for.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// Port.
+    pub port: u16,
+    /// What it carries.
+    pub protocol: Option<Protocol>,
+    /// Hosts that it takes.
+    pub hosts: Vec<String>,
+    /// Encryption.
+    pub tls: Option<ServerTlsMode>,
+    /// Whether plain requests are told to ask again encrypted.
+    pub redirects_to_https: bool,
+    /// Routes of requests.
+    pub table: RouteTable,
+    /// Ways of connections that are passed on.
+    pub chains: Vec<Chain>,
+}
+
+/// What proxies of one kind know.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Their namespace.
+    pub namespace: String,
+    /// The Sidecar that holds, by its place in the configuration.
+    pub sidecar: Option<usize>,
+    /// Services, ascending.
+    pub services: Vec<u32>,
+    /// Clusters.
+    pub clusters: Vec<u32>,
+    /// Clusters by the numbers of their names.
+    pub by_name: Index,
+    /// VirtualServices that count, by their places in the configuration.
+    pub virtual_services: Vec<usize>,
+    /// Tables of routes.
+    pub tables: Vec<RouteTable>,
+    /// Listeners by port and address.
+    pub listeners: Vec<Listener>,
+    /// What becomes of connections that no listener takes, and of requests for unknown hosts.
+    pub unknown: OutboundMode,
+    /// What a gateway listens for.
+    pub edges: Vec<Edge>,
+}
+
+/// What becomes of a connection that an application opens.
+#[derive(Clone, Copy, Debug)]
+pub enum Outbound<'a> {
+    /// A listener takes it.
+    Listener(&'a Listener),
+    /// It goes where it wants, and nothing holds for it.
+    Passthrough,
+    /// It is closed.
+    BlackHole,
+}
+
+impl Scope {
+    /// What becomes of a connection that an application opens.
+    pub fn outbound(&self, address: IpAddr, port: u16) -> Outbound<'_> {
+        let find = |address| {
+            let key = (port, address);
+            let found = self
+                .listeners
+                .binary_search_by(|it| (it.port, it.address).cmp(&key));
+            found.ok().map(|index| &self.listeners[index])
+        };
+        if let Some(listener) = find(Some(address)).or_else(|| find(None)) {
+            return Outbound::Listener(listener);
+        }
+        match self.unknown {
+            OutboundMode::RegistryOnly => Outbound::BlackHole,
+            OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Outbound::Passthrough,
+        }
+    }
+
+    /// The host that a request at one of the listeners names; unknown ones pass or are answered
+    /// with 502, by [`Scope::unknown`].
+    pub fn host(&self, directory: &Directory, listener: &Listener, authority: &str) -> Option<u32> {
+        let table = &self.tables[listener.http? as usize];
+        table.find(directory, &self.namespace, authority)
+    }
+
+    /// What a gateway does at a port, for a client that asks for this name in TLS.
+    pub fn edge(&self, port: u16, server_name: Option<&str>) -> Option<&Edge> {
+        let mut edges = self.edges.iter().filter(|it| it.port == port);
+        match server_name {
+            None => edges.next(),
+            Some(name) => edges
+                .filter_map(|edge| {
+                    let hosts = edge.hosts.iter().map(String::as_str);
+                    Some((edge, host::most_specific(name, hosts)?))
+                })
+                .min_by(|left, right| host::specificity(left.1, right.1))
+                .map(|(edge, _)| edge),
+        }
+    }
+}
+
+impl RouteTable {
+    /// The host that a request names, seen from a namespace.
+    pub fn find(&self, directory: &Directory, namespace: &str, authority: &str) -> Option<u32> {
+        let name = without_port(authority).to_lowercase();
+        let of_service = |service: u32| {
+            let found = self.services.binary_search_by_key(&service, |it| it.0);
+            found.ok().map(|index| self.services[index].1)
+        };
+        let known = directory.services(namespace, &name);
+        if let Some(host) = known.iter().find_map(|&service| of_service(service)) {
+            return Some(host);
+        }
+        let others = self.others.iter().map(|(host, _)| host.as_str());
+        let found = host::most_specific(&name, others)?;
+        let mut others = self.others.iter();
+        others.find(|(host, _)| host == found).map(|it| it.1)
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Services by name and address.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    /// By full name.
+    pub by_host: BTreeMap<String, Vec<u32>>,
+    /// By address.
+    pub by_address: BTreeMap<IpAddr, Vec<u32>>,
+    /// Domain of the cluster's names.
+    pub domain: String,
+}
+
+impl Directory {
+    /// Services that a name means to an application of a namespace: in full, or as short as its
+    /// resolver completes it, or an address.
+    pub fn services(&self, namespace: &str, name: &str) -> &[u32] {
+        if let Some(services) = self.by_host.get(name) {
+            return services;
+        }
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return self.by_address.get(&address).map_or(&[], Vec::as_slice);
+        }
+        let domain = &self.domain;
+        let full = match name.split('.').count() {
+            1 => format!("{name}.{namespace}.svc.{domain}"),
+            2 => format!("{name}.svc.{domain}"),
+            3 => format!("{name}.{domain}"),
+            _ => return &[],
+        };
+        self.by_host.get(&full).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,177 @@
+//! Gateways: which VirtualServices bind to which servers.
+
+use super::*;
+
+fn server(port: u16, protocol: Protocol, hosts: &[&str]) -> Server {
+    Server {
+        name: None,
+        port,
+        port_name: "p".to_owned(),
+        protocol,
+        bind: None,
+        hosts: hosts.iter().map(|host| ServerHost::of(host)).collect(),
+        tls: None,
+    }
+}
+
+fn encrypted(mode: ServerTlsMode, redirects_to_https: bool) -> Option<ServerTls> {
+    Some(ServerTls {
+        redirects_to_https,
+        mode,
+        subject_names: Vec::new(),
+        names_certificate: true,
+    })
+}
+
+fn mesh(servers: Vec<Server>) -> Mesh {
+    let mut mesh = Mesh::default();
+    mesh.service("web", "shop", "http:8000");
+    mesh.service("db", "shop", "tls:5432");
+    mesh.objects.gateways = vec![Gateway {
+        identity: identity("edge", "front", 0),
+        selector: labels("istio=ingress"),
+        servers,
+    }];
+    mesh
+}
+
+fn bound(of: (&str, &str, i64), hosts: &[&str], http: Vec<HttpRoute>) -> VirtualService {
+    VirtualService {
+        gateways: vec![GatewayName::of("edge/front", "shop")],
+        ..virtual_service(of, hosts, http)
+    }
+}
+
+fn to_web() -> HttpRoute {
+    forward(vec![to("web", None, 0)])
+}
+
+/// Where a request for a host and path goes, at a port.
+fn target(mesh: &Mesh, port: u16, host: &str, path: &str) -> String {
+    let told = mesh.told_as(&proxy("edge", "istio=ingress"), Role::Gateway);
+    let Some(edge) = told.scope().edge(port, None) else {
+        return "no port".to_owned();
+    };
+    let tables = &told.compiler.tables;
+    let headers = no_headers();
+    let request = get(host, path, &headers);
+    let found = edge.table.find(&tables.directory, "edge", host);
+    let mut routes = found
+        .into_iter()
+        .flat_map(|it| tables.hosts[it as usize].routes.iter());
+    match routes
+        .find(|it| it.conditions.matches(&request))
+        .map(|it| &it.action)
+    {
+        Some(Action::Forward { choices, .. }) => match choices[0].to {
+            To::Cluster(name) => told.name(name),
+            To::Nowhere(status) => status.to_string(),
+        },
+        Some(Action::Redirect(redirect)) => format!("redirect {}", redirect.status),
+        Some(Action::Respond { status, .. }) => format!("respond {status}"),
+        None => "no route".to_owned(),
+    }
+}
+
+const WEB: &str = "outbound|8000||web.shop.svc.cluster.local";
+
+#[test]
+fn hosts_of_server_and_route_have_to_meet() {
+    let mut mesh = mesh(vec![server(80, Protocol::Http, &["*.example.com"])]);
+    let route = bound(
+        ("shop", "a", 1),
+        &["www.example.com", "other.org"],
+        vec![to_web()],
+    );
+    mesh.objects.virtual_services = vec![route];
+    assert_eq!(target(&mesh, 80, "www.example.com", "/"), WEB);
+    assert_eq!(target(&mesh, 80, "api.example.com", "/"), "no route");
+    assert_eq!(target(&mesh, 80, "other.org", "/"), "no route");
+    assert_eq!(target(&mesh, 81, "www.example.com", "/"), "no port");
+    // A wildcard of the route is narrowed to the server's host.
+    mesh.objects.virtual_services[0].hosts = vec!["*".to_owned()];
+    assert_eq!(target(&mesh, 80, "api.example.com", "/"), WEB);
+    assert_eq!(target(&mesh, 80, "other.org", "/"), "no route");
+}
+
+#[test]
+fn servers_may_take_routes_of_some_namespaces_only() {
+    let with = |host: &str| {
+        let mut mesh = mesh(vec![server(80, Protocol::Http, &[host])]);
+        mesh.objects.virtual_services = vec![bound(("shop", "a", 1), &["x.com"], vec![to_web()])];
+        target(&mesh, 80, "x.com", "/")
+    };
+    assert_eq!(with("*/x.com"), WEB);
+    assert_eq!(with("shop/x.com"), WEB);
+    assert_eq!(with("bank/x.com"), "no route");
+    assert_eq!(with("./x.com"), "no route");
+}
+
+#[test]
+fn routes_for_one_host_are_put_together() {
+    let under = |path: &str, status| {
+        let said = HttpMatch {
+            uri: Some(UriMatch::Text(StringMatch::Prefix(path.to_owned()))),
+            ..HttpMatch::default()
+        };
+        let action = HttpAction::Respond {
+            status,
+            body_bytes: 0,
+        };
+        HttpRoute::plain(vec![said], action)
+    };
+    let mut mesh = mesh(vec![server(80, Protocol::Http, &["*"])]);
+    // The older takes everything, and yet the newer is asked first for what is its own.
+    mesh.objects.virtual_services = vec![
+        bound(("shop", "new", 2), &["x.com"], vec![under("/a", 201)]),
+        bound(("shop", "old", 1), &["x.com"], vec![to_web()]),
+    ];
+    assert_eq!(target(&mesh, 80, "x.com", "/a"), "respond 201");
+    assert_eq!(target(&mesh, 80, "x.com", "/b"), WEB);
+    // Of two for one path the older counts.
+    let older = bound(("shop", "oldest", 0), &["x.com"], vec![under("/a", 202)]);
+    mesh.objects.virtual_services.push(older);
+    assert_eq!(target(&mesh, 80, "x.com", "/a"), "respond 202");
+}
+
+#[test]
+fn encrypted_servers_are_told_apart_by_name_and_may_pass_connections_on() {
+    let mut redirecting = server(80, Protocol::Http, &["web.com"]);
+    redirecting.tls = encrypted(ServerTlsMode::Passthrough, true);
+    let mut web = server(443, Protocol::Https, &["web.com"]);
+    web.tls = encrypted(ServerTlsMode::Simple, false);
+    let mut db = server(443, Protocol::Tls, &["db.com"]);
+    db.tls = encrypted(ServerTlsMode::Passthrough, false);
+    let mut mesh = mesh(vec![redirecting, web, db]);
+    let mut passed = bound(("shop", "db", 1), &["db.com"], Vec::new());
+    passed.tls = vec![TlsRoute {
+        matches: vec![TlsMatch {
+            sni_hosts: vec!["db.com".to_owned()],
+            ..TlsMatch::default()
+        }],
+        destinations: vec![WeightedDestination {
+            destination: destination("db", None),
+            weight: 0,
+        }],
+    }];
+    mesh.objects.virtual_services = vec![passed, bound(("shop", "web", 2), &["*"], vec![to_web()])];
+    let told = mesh.told_as(&proxy("edge", "istio=ingress"), Role::Gateway);
+    let scope = told.scope();
+    assert!(scope.edge(80, None).unwrap().redirects_to_https);
+    let web = scope.edge(443, Some("web.com")).unwrap();
+    assert_eq!(
+        (web.tls, web.chains.len()),
+        (Some(ServerTlsMode::Simple), 0)
+    );
+    assert_eq!(web.table.others.len(), 1);
+    let db = scope.edge(443, Some("db.com")).unwrap();
+    let anywhere = "203.0.113.1".parse().unwrap();
+    assert!(db.chains[0].takes(anywhere, Some("db.com")));
+    assert!(!db.chains[0].takes(anywhere, Some("web.com")));
+    // A gateway takes the only port of a service.
+    let To::Cluster(name) = db.chains[0].choices[0].to else {
+        panic!("it leads to a cluster");
+    };
+    assert_eq!(told.name(name), "outbound|5432||db.shop.svc.cluster.local");
+    assert!(scope.edge(443, Some("other.com")).is_none());
+}
