@@ -6,6 +6,7 @@ mod cli;
 mod closed_forms;
 mod controllers;
 mod digests;
+mod envoy;
 mod inspect;
 mod kube_proxy;
 mod kube_proxy_cost;

@@ -3,11 +3,11 @@
 //!
 //! Leaves out: weights and localities (they come with the mesh).
 
-mod least_request;
 mod random;
 mod round_robin;
 mod shortest_queue;
 
+use crate::envoy::least_request;
 use crate::scenario::Balance;
 use engine::Draw;
 
@@ -26,7 +26,7 @@ pub(crate) fn choose(
     match balance {
         Balance::Random => random::choose(endpoints, draw),
         Balance::RoundRobin => turn.choose(endpoints),
-        Balance::LeastRequest { choices } => least_request::choose(endpoints, choices, draw, load),
+        Balance::LeastRequest { choices } => least_request::among(choices, endpoints, draw, load),
         Balance::ShortestQueue => shortest_queue::choose(endpoints, draw, load),
     }
 }

@@ -107,6 +107,16 @@ pub enum Localities {
     },
 }
 
+impl Localities {
+    /// Zone-aware routing with so many callers by locality, as it is if nothing else is said.
+    pub fn zone_aware(callers: Vec<u32>) -> Self {
+        Localities::ZoneAware {
+            callers,
+            hosts_min: facts::ENVOY_ZONE_ROUTING_HOSTS_MIN.value,
+        }
+    }
+}
+
 /// Settings of a cluster's balancer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -266,6 +276,14 @@ impl Hosts {
     /// The split for a retry after these priorities were tried, if anybody is available.
     pub fn loads_without(&self, tried: &[bool]) -> Option<Vec<Load>> {
         priority::split_without(&self.censuses, self.settings.overprovisioning, tried)
+    }
+
+    /// The host of a key by ring or table, if it goes to this priority.
+    pub fn place(&self, priority: usize, hash: u64) -> Option<u32> {
+        self.priorities[priority]
+            .placement
+            .as_ref()?
+            .choose(hash, 0)
     }
 
     /// The priority of a host.

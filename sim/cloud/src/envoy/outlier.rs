@@ -258,9 +258,15 @@ impl OutlierDetector {
         self.monitors[host as usize].ejections
     }
 
-    /// A host joins; it gets the next number.
-    pub fn add_host(&mut self) {
-        self.monitors.push(Monitor::default());
+    /// Hosts are added and removed: for each of the new ones, which of the old it was, if any.
+    /// What was known of those that stay is kept.
+    pub fn renumber(&mut self, origins: &[Option<u32>]) {
+        let known = |origin: &Option<u32>| {
+            origin.map_or_else(Monitor::default, |host| self.monitors[host as usize])
+        };
+        self.monitors = origins.iter().map(known).collect();
+        let out = self.monitors.iter().filter(|monitor| monitor.out.is_some());
+        self.out = out.count() as u32;
     }
 
     /// A host told something; `report` is called for each thing that the detectors do, gateway

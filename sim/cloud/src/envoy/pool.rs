@@ -125,7 +125,6 @@ pub struct Pool {
     /// The last became ready last.
     ready: Vec<u32>,
     pending: VecDeque<u32>,
-    connecting: u32,
     /// Requests that connections under way will carry.
     connecting_capacity: u64,
     open: u32,
@@ -141,7 +140,6 @@ impl Pool {
             free: Vec::new(),
             ready: Vec::new(),
             pending: VecDeque::new(),
-            connecting: 0,
             connecting_capacity: 0,
             open: 0,
             active: 0,
@@ -330,7 +328,6 @@ impl Pool {
             streams: 0,
             left: self.settings.requests_max.unwrap_or(u32::MAX),
         };
-        self.connecting += 1;
         self.open += 1;
         self.connecting_capacity += connection.capacity(self.settings.streams_max);
         match self.free.pop() {
@@ -351,7 +348,6 @@ impl Pool {
             known.state == State::Connecting,
             "a connection comes up that was not under way"
         );
-        self.connecting -= 1;
         self.connecting_capacity -= known.capacity(self.settings.streams_max);
     }
 

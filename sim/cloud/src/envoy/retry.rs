@@ -6,7 +6,9 @@
 //! pauses drawn from 0 up to, and without, base times 2^(n-1) in whole milliseconds, capped (the
 //! documentation prints (2^n - 1) times the base; the code counts); hosts that were tried;
 //! priorities that were tried; the policy that Istio gives routes that say nothing.
-//! Approximated: of hosts that were tried the last eight are remembered, Envoy remembers all.
+//! Approximated: of hosts that were tried the last eight are remembered, Envoy remembers all;
+//! from the first update of priorities on each retry leaves out all that were tried, where Envoy
+//! looks again only at every multiple of the frequency.
 //! Leaves out: pauses that the upstream asks for by headers, hedging, retriable headers.
 //! Sources: envoyproxy/envoy source/common/router/retry_state_impl.cc,
 //! source/common/common/backoff_strategy.cc, source/extensions/retry; istio/istio
@@ -270,8 +272,7 @@ impl Retries {
         self.hosts[..known].contains(&host)
     }
 
-    /// Whether the priorities of the next attempt leave out those that were tried: with the
-    /// frequency of the policy at every so-manieth attempt.
+    /// Whether the next attempt leaves out priorities that were tried.
     pub fn leaves_priorities(&self, policy: &RetryPolicy) -> bool {
         policy
             .previous_priorities

@@ -70,9 +70,10 @@ impl Ring {
         Some(self.points[index].host)
     }
 
-    /// How many points there are.
-    pub fn points(&self) -> usize {
-        self.points.len()
+    /// How many points a host has.
+    pub fn points_of(&self, host: u32) -> usize {
+        let points = self.points.iter();
+        points.filter(|point| point.host == host).count()
     }
 }
 
@@ -133,13 +134,8 @@ mod tests {
         let counts = |weights: &[(u32, u32)], size| -> Vec<usize> {
             let hosts = weights::normalise(weights, 1.0);
             let ring = Ring::new(&hosts, size, |host| ["a", "b", "c"][host as usize]);
-            let count = |host| {
-                ring.points
-                    .iter()
-                    .filter(|point| point.host == host)
-                    .count()
-            };
-            (0..weights.len() as u32).map(count).collect()
+            let hosts = 0..weights.len() as u32;
+            hosts.map(|host| ring.points_of(host)).collect()
         };
         let size = |min, max| Size { min, max };
         // The lightest gets a whole number: 128 of 1024 at weights 1, 2, 5.

@@ -176,8 +176,14 @@ impl Worker {
         draw: &mut Draw,
         active: impl Fn(u32) -> u32,
     ) -> Option<u32> {
-        let hash = draw.word();
-        let (number, condition) = priority::choose(ask.loads.unwrap_or(&hosts.loads), hash);
+        let loads = ask.loads.unwrap_or(&hosts.loads);
+        // Where all goes to one priority nothing but RANDOM depends on the hash.
+        let hash = match hosts.settings.policy {
+            Policy::Random => draw.word(),
+            _ if loads[0].healthy == 100 => 0,
+            _ => draw.word(),
+        };
+        let (number, condition) = priority::choose(loads, hash);
         let chosen = self.source(hosts, number, condition, draw);
         let starting = self.is_starting(hosts, ask.now);
         let list = &hosts.priorities[number].lists[chosen];
@@ -465,6 +471,28 @@ mod tests {
             &[2.1 / 3.1, 0.0, 0.5 / 3.1, 0.5 / 3.1],
             1e-3,
         );
+    }
+
+    #[test]
+    fn requests_stay_in_their_zone_if_it_has_its_part_of_the_hosts() {
+        let near = host(1, Health::Healthy);
+        let far = Host {
+            locality: 1,
+            ..near
+        };
+        let hosts = [near, near, near, far, far, far];
+        let of = |callers: Vec<u32>| {
+            let settings = Settings {
+                localities: Localities::zone_aware(callers),
+                ..Settings::of(Policy::Random)
+            };
+            let shares = shares(&settings, &hosts, Time::ZERO);
+            shares[..3].iter().sum::<f64>()
+        };
+        assert_near(&[of(vec![1, 1])], &[1.0], 0.0);
+        // Three quarters of the callers have half of the hosts: two thirds of theirs stay.
+        assert_near(&[of(vec![3, 1])], &[2.0 / 3.0], 0.012);
+        assert_near(&[of(vec![0, 1])], &[0.5], 0.012);
     }
 
     #[test]

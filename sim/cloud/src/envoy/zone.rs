@@ -10,7 +10,6 @@
 //! regenerateLocalityRoutingStructures and tryChooseLocalLocalityHosts.
 //! Validated by: the examples of Envoy's comments, below.
 
-use crate::facts;
 use engine::Draw;
 
 /// One zone; the proxy's own comes first.
@@ -78,11 +77,6 @@ pub fn routing(zones: &[Zone], hosts_min: u32) -> Routing {
     }
 }
 
-/// The usual least number of healthy hosts.
-pub fn hosts_min() -> u32 {
-    facts::ENVOY_ZONE_ROUTING_HOSTS_MIN.value
-}
-
 impl Routing {
     /// The zone of a request; `None` if zones do not matter.
     pub fn choose(&self, draw: &mut Draw) -> Option<usize> {
@@ -108,6 +102,8 @@ mod tests {
     use super::*;
     use engine::{Seed, Stream};
 
+    const HOSTS_MIN: u32 = 6;
+
     fn zones(counts: &[(u32, u32)]) -> Vec<Zone> {
         let zone = |&(callers, hosts): &(u32, u32)| Zone {
             callers,
@@ -120,11 +116,11 @@ mod tests {
     #[test]
     fn enough_hosts_in_the_own_zone_take_all() {
         assert_eq!(
-            routing(&zones(&[(2, 3), (2, 3)]), hosts_min()),
+            routing(&zones(&[(2, 3), (2, 3)]), HOSTS_MIN),
             Routing::Direct
         );
         assert_eq!(
-            routing(&zones(&[(1, 3), (3, 3)]), hosts_min()),
+            routing(&zones(&[(1, 3), (3, 3)]), HOSTS_MIN),
             Routing::Direct
         );
     }
@@ -132,7 +128,7 @@ mod tests {
     #[test]
     fn too_few_hosts_share_with_those_that_have_some_to_spare() {
         // The example of the comment: 40, 40, 20 % of the callers; 25, 50, 25 % of the hosts.
-        let routing = routing(&zones(&[(2, 5), (2, 10), (1, 5)]), hosts_min());
+        let routing = routing(&zones(&[(2, 5), (2, 10), (1, 5)]), HOSTS_MIN);
         let expected = Routing::Residual {
             local: 6_250,
             spare: vec![0, 1_000, 1_500],
@@ -160,7 +156,7 @@ mod tests {
             [(2, 12), (2, 0)],
         ] {
             assert_eq!(
-                routing(&zones(&counts), hosts_min()),
+                routing(&zones(&counts), HOSTS_MIN),
                 Routing::Off,
                 "{counts:?}"
             );
@@ -169,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_own_zone_without_hosts_gets_nothing() {
-        let routing = routing(&zones(&[(2, 0), (2, 6), (0, 6)]), hosts_min());
+        let routing = routing(&zones(&[(2, 0), (2, 6), (0, 6)]), HOSTS_MIN);
         let expected = Routing::Residual {
             local: 0,
             spare: vec![0, 0, 5_000],

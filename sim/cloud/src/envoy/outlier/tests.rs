@@ -317,3 +317,18 @@ fn shares_of_failures_are_observed_by_default() {
         [] as [Happening; 0]
     );
 }
+
+#[test]
+fn hosts_that_stay_keep_what_was_known_of_them() {
+    let mut trace = Trace::of(lenient(), 3);
+    trace.statuses(0, &[500; 5], 1.0);
+    trace.statuses(1, &[500; 5], 1.0);
+    trace.statuses(2, &[500; 4], 1.0);
+    // The first goes, a new one comes, the other two change places.
+    trace.detector.renumber(&[Some(2), Some(1), None]);
+    assert_eq!(trace.detector.out(), 1);
+    assert!(trace.detector.is_out(1) && !trace.detector.is_out(2));
+    trace.take();
+    trace.statuses(0, &[500], 2.0);
+    assert_eq!(trace.take(), [Ejected(0, ServerErrors)]);
+}

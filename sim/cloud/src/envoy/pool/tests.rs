@@ -3,6 +3,7 @@
 use super::super::breaker::Thresholds;
 use super::*;
 use Action::{Close, Fail, Open, Refuse, Send};
+use proptest::prelude::*;
 
 struct Trace {
     pool: Pool,
@@ -228,4 +229,101 @@ fn a_host_that_closes_a_connection_cuts_what_it_carries() {
         trace.pool.active(),
     ];
     assert_eq!(used, [0, 0, 0]);
+}
+
+/// What a pool has told, as its caller keeps it.
+#[derive(Default)]
+struct Caller {
+    connecting: Vec<u32>,
+    carried: Vec<(u32, u32)>,
+    waiting: Vec<u32>,
+    over: usize,
+}
+
+impl Caller {
+    fn follow(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Open(connection) => self.connecting.push(connection),
+                Send {
+                    request,
+                    connection,
+                } => {
+                    self.waiting.retain(|&waiting| waiting != request);
+                    self.carried.push((request, connection));
+                }
+                Refuse(request) | Fail(request) => {
+                    self.waiting.retain(|&waiting| waiting != request);
+                    self.over += 1;
+                }
+                Close(connection) => {
+                    let before = self.carried.len();
+                    self.carried.retain(|&(_, carrying)| carrying != connection);
+                    self.over += before - self.carried.len();
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_whatever_happens(
+        happenings in prop::collection::vec((0u8..6, 0usize..8), 1..200),
+        limits in (1u32..5, 1u32..6, 1u32..6),
+        streams in 1u32..4,
+        life in prop::option::of(1u32..4),
+    ) {
+        let (connections, pending, requests) = limits;
+        let thresholds = Thresholds { connections, pending, requests, ..Thresholds::default() };
+        let settings = Settings {
+            streams_max: streams,
+            requests_max: life,
+            cut: if streams == 1 { Ends::Connection } else { Ends::Stream },
+        };
+        let mut trace = Trace::of(settings, thresholds);
+        let mut caller = Caller::default();
+        let mut asked = 0;
+        for (kind, which) in happenings {
+            let actions = match kind {
+                0 | 1 => {
+                    asked += 1;
+                    caller.waiting.push(asked);
+                    trace.ask(asked)
+                }
+                2 if !caller.connecting.is_empty() => {
+                    let connection = caller.connecting.remove(which % caller.connecting.len());
+                    trace.connected(connection)
+                }
+                3 if !caller.connecting.is_empty() => {
+                    let connection = caller.connecting.remove(which % caller.connecting.len());
+                    trace.failed(connection)
+                }
+                4 if !caller.carried.is_empty() => {
+                    let (_, connection) = caller.carried.remove(which % caller.carried.len());
+                    caller.over += 1;
+                    trace.ended(connection, if which % 2 == 0 { End::Complete } else { End::Cut })
+                }
+                5 if !caller.waiting.is_empty() => {
+                    let request = caller.waiting.remove(which % caller.waiting.len());
+                    caller.over += 1;
+                    prop_assert!(trace.pool.cancel(request, &mut trace.breakers));
+                    Vec::new()
+                }
+                _ => Vec::new(),
+            };
+            caller.follow(actions);
+            prop_assert_eq!(caller.over + caller.carried.len() + caller.waiting.len(), asked as usize);
+            prop_assert_eq!(trace.pool.pending(), caller.waiting.len());
+            prop_assert_eq!(trace.pool.active() as usize, caller.carried.len());
+            let used = [&trace.breakers.pending, &trace.breakers.requests, &trace.breakers.connections];
+            let used = used.map(|resource| resource.used());
+            let held = [trace.pool.pending() as u32, trace.pool.active(), trace.pool.connections()];
+            prop_assert_eq!(used, held);
+            prop_assert!(trace.pool.connections() <= connections.max(1));
+            // Whoever waits waits for something.
+            let idle = caller.connecting.is_empty() && caller.carried.is_empty();
+            prop_assert!(caller.waiting.is_empty() || !idle);
+        }
+    }
 }

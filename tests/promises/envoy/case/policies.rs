@@ -1,0 +1,167 @@
+//! Limits, detectors, retries and faults of a recording.
+
+use super::{Case, duration, milliseconds};
+use cloud::envoy::breaker::{Budget, Thresholds};
+use cloud::envoy::injection::{Faults, Millionths};
+use cloud::envoy::outlier::{self, Cap, Enforcement};
+use cloud::envoy::retry::{RetryOn, RetryPolicy};
+use cloud::facts;
+use engine::Duration;
+use serde_json::Value;
+
+impl Case<'_> {
+    pub(super) fn thresholds(&self) -> Thresholds {
+        let nested = &self.recording["config"]["thresholds"];
+        let limit = |name: &str| {
+            nested[name]
+                .as_u64()
+                .map(|limit| limit as u32)
+                .or(self.count(name))
+        };
+        let default = Thresholds::default();
+        let budget = [nested, &self.recording["config"]]
+            .into_iter()
+            .find_map(|place| place["retry_budget"].as_object());
+        Thresholds {
+            connections: limit("max_connections").unwrap_or(default.connections),
+            pending: limit("max_pending_requests").unwrap_or(default.pending),
+            requests: limit("max_requests").unwrap_or(default.requests),
+            // Recordings of retries that say nothing were made without a limit that shows.
+            retries: limit("max_retries").unwrap_or(u32::MAX),
+            budget: budget.map(|budget| {
+                let number = |name: &str| {
+                    budget
+                        .get(name)
+                        .and_then(|value| value.as_f64().or(value["value"].as_f64()))
+                };
+                let default = Budget::default();
+                Budget {
+                    percent: number("budget_percent").unwrap_or(default.percent),
+                    min: number("min_retry_concurrency").map_or(default.min, |min| min as u32),
+                }
+            }),
+        }
+    }
+
+    pub(super) fn outlier(&self) -> Result<Option<outlier::Settings>, String> {
+        let Some(Value::Object(told)) = self.tried("outlier") else {
+            return Ok(None);
+        };
+        let always_one = told.get("always_eject_one_host") == Some(&Value::Bool(true));
+        let mut settings = outlier::Settings {
+            cap: Cap::of_minor(self.minor(), always_one),
+            ..outlier::Settings::default()
+        };
+        let mut max = None;
+        for (name, value) in told {
+            let count = value.as_u64().unwrap_or(0) as u32;
+            let enforcement = if count > 0 {
+                Enforcement::Enforced
+            } else {
+                Enforcement::Observed
+            };
+            match name.as_str() {
+                "always_eject_one_host" => {}
+                "base_ejection_time" => settings.base = duration(value)?,
+                "max_ejection_time" => max = Some(duration(value)?),
+                "interval" => settings.interval = duration(value)?,
+                "max_ejection_time_jitter" => settings.jitter = duration(value)?,
+                "max_ejection_percent" => settings.percent_max = count,
+                "consecutive_5xx" => settings.server_errors.threshold = count,
+                "consecutive_gateway_failure" => settings.gateway_errors.threshold = count,
+                "consecutive_local_origin_failure" => settings.local_failures.threshold = count,
+                "split_external_local_origin_errors" => {
+                    settings.split = value == &Value::Bool(true)
+                }
+                "enforcing_consecutive_5xx" => settings.server_errors.enforcement = enforcement,
+                "enforcing_consecutive_gateway_failure" => {
+                    settings.gateway_errors.enforcement = enforcement
+                }
+                "enforcing_success_rate" => settings.success_rate.enforcement = enforcement,
+                "enforcing_failure_percentage" => settings.failure_share.enforcement = enforcement,
+                "success_rate_minimum_hosts" => settings.success_rate.hosts_min = count,
+                "success_rate_request_volume" => settings.success_rate.volume = count,
+                "success_rate_stdev_factor" => settings.success_rate.factor = count,
+                "failure_percentage_threshold" => settings.failure_share.percent = count,
+                "failure_percentage_minimum_hosts" => settings.failure_share.hosts_min = count,
+                "failure_percentage_request_volume" => settings.failure_share.volume = count,
+                other => return Err(format!("outlier detection with {other}")),
+            }
+        }
+        settings.max = max.unwrap_or(settings.max).max(settings.base);
+        Ok(Some(settings))
+    }
+
+    pub(super) fn merge_window(&self) -> Result<Duration, String> {
+        let told = self.word("update_merge_window").unwrap_or_default();
+        // The first word counts: what follows is a remark.
+        match told.split(' ').next().unwrap_or_default() {
+            "" => Ok(facts::ENVOY_UPDATE_MERGE_WINDOW.value),
+            text => duration(&Value::from(text)),
+        }
+    }
+
+    pub(super) fn retry(&self) -> Result<Option<RetryPolicy>, String> {
+        let nested = &self.recording["config"]["route"]["retry_policy"];
+        let on = nested["retry_on"].as_str().or(self.word("retry_on"));
+        let Some(on) = on.filter(|on| !on.is_empty()).or(self.implied_retry()) else {
+            return Ok(None);
+        };
+        let unknown = on
+            .split(',')
+            .find(|name| RetryOn::named(name.trim()).is_none());
+        if let Some(unknown) = unknown {
+            return Err(format!("retries on {unknown}"));
+        }
+        let base = RetryPolicy::on(RetryOn::listed(on));
+        let retries = nested["num_retries"].as_u64().map(|retries| retries as u32);
+        let first = self.number("base_ms").map(milliseconds);
+        let factor = u64::from(facts::ENVOY_RETRY_MAX_FACTOR.value);
+        let max = self.number("max_ms").map(milliseconds);
+        Ok(Some(RetryPolicy {
+            retries: retries
+                .or(self.count("num_retries"))
+                .or(self.retries_asked())
+                .unwrap_or(base.retries),
+            base: first.unwrap_or(base.base),
+            max: max.unwrap_or(first.unwrap_or(base.base).saturating_mul(factor)),
+            previous_hosts: self.tried("previous_hosts") == Some(&Value::Bool(true)),
+            // Recordings with the predicate were made as Istio sets it.
+            host_selections: self
+                .count("host_selection_retry_max_attempts")
+                .unwrap_or(facts::ISTIO_HOST_SELECTIONS.value),
+            per_try_timeout: self.number("per_try_timeout_ms").map(milliseconds),
+            ..base
+        }))
+    }
+
+    /// The question may tell how often is retried where the configuration does not.
+    fn retries_asked(&self) -> Option<u32> {
+        let question = self.recording["question"].as_str()?;
+        let (before, _) = question.split_once(" retries")?;
+        before.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// A status that every attempt gets and retries of which the question tells.
+    fn implied_retry(&self) -> Option<&'static str> {
+        let has_none = self.result["retry_on"].is_string();
+        (!has_none && self.retries_asked().is_some()).then_some("5xx")
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        let share = |name: &str| self.number(name).map(Millionths::of_percent);
+        let delay = share("delay_pct").zip(self.number("delay_ms").map(milliseconds));
+        Faults {
+            delay: delay.filter(|(share, _)| *share > Millionths(0)),
+            abort: share("abort_pct").map(|share| (share, 503)),
+        }
+    }
+
+    pub(super) fn mirror(&self) -> Millionths {
+        let is_mirrored = self.result["mirrored"].is_u64();
+        let share = self
+            .number("pct")
+            .map_or(Millionths::ALL, Millionths::of_percent);
+        if is_mirrored { share } else { Millionths(0) }
+    }
+}
