@@ -2,12 +2,12 @@
 //!
 //! Models: clusters with merged DestinationRules; endpoints with subsets, priorities, weights and
 //! mutual TLS; routes of VirtualServices with delegates, in order of age; listeners by address
-//! and port; what a Sidecar and `exportTo` let a proxy know; servers of gateways. All of it as
-//! tables with dense numbers, compiled once for proxies that know the same.
+//! and port, outbound and inbound; what a Sidecar and `exportTo` let a proxy know; servers of
+//! gateways. All of it as tables with dense numbers, compiled once for proxies that know the same.
 //! Approximated: headless services that are not HTTP are listened for at their port, not at each
 //! of their endpoints; a Sidecar's listener for HTTP proxying routes as any other.
-//! Leaves out: EnvoyFilters, waypoints, clusters for `AUTO_PASSTHROUGH`, ports that a Sidecar
-//! takes in, `source_subnet` of TCP routes, `defaultTrafficPolicy` but for pools and outliers.
+//! Leaves out: EnvoyFilters, waypoints, clusters for `AUTO_PASSTHROUGH`, `source_subnet` of TCP
+//! routes.
 //! Sources: istio/istio 86c9f01 pilot/pkg/model/{sidecar,push_context,destination_rule,
 //! virtualservice}.go, pilot/pkg/networking/core, pilot/pkg/xds/endpoints.
 //! Validated by: cases that follow from the rules, and Bookinfo's routing samples, in `tests`.
@@ -17,6 +17,7 @@ pub mod cluster;
 mod compile;
 mod delegates;
 mod edge;
+pub mod inbound;
 mod keys;
 mod listen;
 pub mod place;

@@ -4,6 +4,7 @@ mod bookinfo;
 mod clusters;
 mod endpoints;
 mod gateways;
+mod inbound;
 mod large;
 mod routes;
 mod scopes;
