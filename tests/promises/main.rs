@@ -14,6 +14,7 @@ mod kube_proxy_restore;
 mod models;
 mod network;
 mod nftables;
+mod proxy_cost;
 mod readme;
 mod recovery;
 mod scenarios;

@@ -17,6 +17,7 @@ mod istio_config;
 mod kubernetes;
 mod network;
 mod pods;
+mod proxies;
 mod regions;
 mod service_rules;
 
@@ -31,6 +32,7 @@ pub use istio_config::*;
 pub use kubernetes::*;
 pub use network::*;
 pub use pods::*;
+pub use proxies::*;
 pub use regions::*;
 pub use service_rules::*;
 
@@ -111,6 +113,7 @@ pub fn all() -> Vec<FactRow> {
         kubernetes::rows(),
         network::rows(),
         pods::rows(),
+        proxies::rows(),
         regions::rows(),
         service_rules::rows(),
     ]

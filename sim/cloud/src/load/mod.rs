@@ -1,8 +1,8 @@
 //! When requests start: arrival processes as pure generators of instants.
 //!
 //! Models: Poisson, constant, renewal, two-state modulated Poisson processes, replayed
-//! instants; rates constant, piecewise linear or sinusoidal. Closed populations live in
-//! `path`, since their next request depends on the last answer.
+//! instants; rates constant, piecewise linear or sinusoidal. Closed and paced populations live
+//! in `path`, since their next request depends on the last answer.
 //! Leaves out: sessions and self-similar sources.
 //! Sources: thinning after Lewis and Shedler 1979; inversion of the cumulative rate for
 //! evenly spaced requests.
@@ -67,7 +67,7 @@ impl<'a> ArrivalProcess<'a> {
             Arrivals::Renewal(gap) => self.last + gap.sample(&mut self.stream.draw(number, GAP)),
             Arrivals::Modulated { rates, .. } => self.modulated(*rates, number)?,
             Arrivals::Trace(instants) => *instants.get(usize::try_from(number).ok()?)?,
-            Arrivals::Closed { .. } => return None,
+            Arrivals::Closed { .. } | Arrivals::Paced { .. } => return None,
         };
         Some(self.last)
     }

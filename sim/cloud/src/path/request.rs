@@ -1,8 +1,9 @@
 //! Requests: what users send, from the intended start to the last answer; and what a pod does
 //! with one after its own work.
 //!
-//! Models: open sources, whose requests start whether or not earlier ones were answered, and
-//! closed populations, whose users think between an answer and the next request. Latency
+//! Models: open sources, whose requests start whether or not earlier ones were answered;
+//! closed populations, whose users think between an answer and the next request; and paced ones,
+//! whose users ask at regular instants, or late where the last answer was late. Latency
 //! counts from the intended start. Steps of calls run one after the other, the calls of a
 //! step together.
 //! Leaves out: sessions of several different requests.
@@ -16,7 +17,7 @@ use crate::meter::Observation;
 use crate::record::Reason;
 use crate::scenario::{Arrivals, OnFailure, Traffic, TrafficId, TrafficSource};
 use crate::slab::Key;
-use engine::{Seed, Stream};
+use engine::{Seed, Stream, Time};
 
 /// A traffic source at work.
 #[derive(Clone, Debug)]
@@ -41,12 +42,13 @@ pub(crate) struct Source<'t> {
 /// Second address words of a source's own draws.
 const CLIENT: u64 = 0;
 const THINK: u64 = 1;
+const PHASE: u64 = 2;
 
 impl<'t> Source<'t> {
     pub(crate) fn new(id: TrafficId, described: &'t Traffic, plan: u32, seed: Seed) -> Self {
         let stream = |what: &str| Stream::new(seed, &format!("{what} of {}", described.name));
         let users = match &described.arrivals {
-            Arrivals::Closed { users, .. } => *users as usize,
+            Arrivals::Closed { users, .. } | Arrivals::Paced { users, .. } => *users as usize,
             _ => 0,
         };
         Source {
@@ -64,6 +66,32 @@ impl<'t> Source<'t> {
             next_pod: 0,
         }
     }
+
+    /// The number of a user's next request among all of its source.
+    fn number(&self, user: u32) -> u64 {
+        self.turns[user as usize] * self.turns.len() as u64 + u64::from(user)
+    }
+
+    /// When a user of a paced population means to ask next.
+    fn planned(&self, user: u32) -> Option<Time> {
+        let Arrivals::Paced {
+            period,
+            together,
+            jitter,
+            ..
+        } = self.described.arrivals
+        else {
+            return None;
+        };
+        let asker = if together { 0 } else { u64::from(user) + 1 };
+        let phase = period.mul_f64(self.people.draw(asker, PHASE).uniform());
+        let mut planned = Time::ZERO + phase + period * self.turns[user as usize];
+        if jitter > 0.0 {
+            let swing = self.people.draw(self.number(user), THINK).uniform();
+            planned += period.mul_f64(jitter * swing);
+        }
+        Some(planned)
+    }
 }
 
 impl Domain<'_> {
@@ -71,9 +99,9 @@ impl Domain<'_> {
     pub(crate) fn start_sources(&mut self, context: &mut Clock<'_, Self>) {
         for source in 0..self.sources.len() as u32 {
             match self.sources[source as usize].described.arrivals {
-                Arrivals::Closed { users, .. } => {
+                Arrivals::Closed { users, .. } | Arrivals::Paced { users, .. } => {
                     for user in 0..users {
-                        self.think(source, user, context);
+                        self.await_user(source, user, context);
                     }
                 }
                 _ => self.await_arrival(source, context),
@@ -91,27 +119,32 @@ impl Domain<'_> {
     pub(crate) fn arrival(&mut self, source: u32, context: &mut Clock<'_, Self>) {
         self.await_arrival(source, context);
         let number = self.sources[source as usize].begun;
-        self.begin_request(source, number, None, context);
+        self.begin_request(source, number, None, context.now(), context);
     }
 
-    /// A user of a closed population thinks before asking (again).
-    fn think(&mut self, source: u32, user: u32, context: &mut Clock<'_, Self>) {
-        let state = &mut self.sources[source as usize];
-        let Arrivals::Closed { think, .. } = &state.described.arrivals else {
-            return;
-        };
-        let turn = state.turns[user as usize];
-        let number = turn * state.turns.len() as u64 + u64::from(user);
-        let pause = think.sample(&mut state.people.draw(number, THINK));
-        context.after(pause, Event::Thought { source, user });
+    /// A user of a population thinks, or waits for its next instant, before asking (again).
+    fn await_user(&mut self, source: u32, user: u32, context: &mut Clock<'_, Self>) {
+        let state = &self.sources[source as usize];
+        let event = Event::Thought { source, user };
+        match state.planned(user) {
+            Some(planned) => context.schedule(planned.max(context.now()), event),
+            None => {
+                let Arrivals::Closed { think, .. } = &state.described.arrivals else {
+                    return;
+                };
+                let mut draw = state.people.draw(state.number(user), THINK);
+                context.after(think.sample(&mut draw), event);
+            }
+        }
     }
 
-    /// A user of a closed population asks.
+    /// A user of a population asks.
     pub(crate) fn thought(&mut self, source: u32, user: u32, context: &mut Clock<'_, Self>) {
         let state = &mut self.sources[source as usize];
-        let number = state.turns[user as usize] * state.turns.len() as u64 + u64::from(user);
+        let number = state.number(user);
+        let intended = state.planned(user).unwrap_or(context.now());
         state.turns[user as usize] += 1;
-        self.begin_request(source, number, Some(user), context);
+        self.begin_request(source, number, Some(user), intended, context);
     }
 
     fn begin_request(
@@ -119,9 +152,9 @@ impl Domain<'_> {
         source: u32,
         number: u64,
         user: Option<u32>,
+        intended: Time,
         context: &mut Clock<'_, Self>,
     ) {
-        let now = context.now();
         let state = &mut self.sources[source as usize];
         state.begun += 1;
         let (traffic, plan) = (state.id, state.plan);
@@ -130,7 +163,7 @@ impl Domain<'_> {
             branch: 0,
         };
         self.meters
-            .observe(now, Observation::RequestStarted(traffic));
+            .observe(intended, Observation::RequestStarted(traffic));
         let clients = state.described.clients;
         let client = match (state.described.source, user) {
             (TrafficSource::Workload(_, workload), _) => {
@@ -147,7 +180,7 @@ impl Domain<'_> {
         let asker = Asker {
             traffic,
             user,
-            intended: now,
+            intended,
         };
         match client {
             Some(client) => self.make_call(Owner::User(asker), plan, client, identity, context),
@@ -173,7 +206,7 @@ impl Domain<'_> {
         self.meters.observe(context.now(), observation);
         if let Some(user) = asker.user {
             let source = self.source_of_traffic[asker.traffic.index()];
-            self.think(source, user, context);
+            self.await_user(source, user, context);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The proxy that stands beside an application and carries its traffic.
 
-use engine::Distribution;
+use crate::facts;
+use engine::{Distribution, Duration};
 
 /// A proxy beside the application of each pod, which takes every connection to and from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,4 +23,23 @@ pub struct ProxyCosts {
     pub handshake_client: Distribution,
     /// As the one that took it.
     pub handshake_server: Distribution,
+}
+
+impl ProxyCosts {
+    /// Costs of a proxy whose threads spend so much on a request and its answer.
+    pub fn of(per_request: Duration) -> ProxyCosts {
+        let share = facts::PROXY_CPU_REQUEST_SHARE.value;
+        let variation = facts::PROXY_CPU_VARIATION.value;
+        let work = |share: f64| {
+            let mean = share * per_request.as_secs_f64();
+            Distribution::lognormal_from_mean(mean, variation).expect("work takes time")
+        };
+        let handshake = Distribution::constant(facts::PROXY_CPU_PER_HANDSHAKE.value);
+        ProxyCosts {
+            request: work(share),
+            response: work(1.0 - share),
+            handshake_client: handshake.clone(),
+            handshake_server: handshake,
+        }
+    }
 }

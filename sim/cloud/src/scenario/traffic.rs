@@ -91,6 +91,18 @@ pub enum Arrivals {
         /// Time between an answer and the next request.
         think: Distribution,
     },
+    /// A fixed number of users, as load generators have them: each asks at regular instants of
+    /// its own, or as soon as it has its answer where that comes later.
+    Paced {
+        /// How many users.
+        users: u32,
+        /// Time between two instants of one user.
+        period: Duration,
+        /// Whether all users share their instants; otherwise each begins at random.
+        together: bool,
+        /// By how much of the period a request may be late at random, between 0 and 1.
+        jitter: f64,
+    },
     /// Requests at given instants after the start, ascending.
     Trace(Vec<Time>),
 }

@@ -154,3 +154,29 @@ fn a_workload_that_calls_itself_may_be_killed() {
     assert!(record.traffic[0].failures[Reason::Reset as usize] > 0);
     assert!(record.traffic[0].in_flight <= 12);
 }
+
+#[test]
+fn paced_users_ask_at_regular_instants_or_as_soon_as_they_can() {
+    let paced = |users, service_ms| {
+        let arrivals = Arrivals::Paced {
+            users,
+            period: Duration::from_millis(10),
+            together: true,
+            jitter: 0.0,
+        };
+        let web = workload("web", 1, 1, milliseconds(service_ms));
+        let record = run(&ideal(vec![web], arrivals, Duration::from_millis(995)));
+        let users = &record.traffic[0];
+        (users.succeeded, users.latency_sum_ns / 1_000_000)
+    };
+    // Both ask at once, every time: one waits for the other.
+    let (answered, latency) = paced(2, 3);
+    assert!((196..=200).contains(&answered), "{answered}");
+    assert_eq!(latency, u128::from(answered / 2 * (3 + 6)));
+    // A server that takes longer than the pace is asked without a pause, and every answer is
+    // five milliseconds later than the one before, as counted from when it was meant to start.
+    let (answered, latency) = paced(1, 15);
+    assert!((65..=66).contains(&answered), "{answered}");
+    let late: u64 = (0..answered).map(|number| 15 + 5 * number).sum();
+    assert_eq!(latency, u128::from(late));
+}

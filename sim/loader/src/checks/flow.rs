@@ -298,6 +298,7 @@ pub(super) fn mean_rate(arrivals: &Arrivals, duration: Duration) -> Option<f64> 
             Some(within.count() as f64 / seconds)
         }
         Arrivals::Closed { .. } => None,
+        Arrivals::Paced { users, period, .. } => Some(f64::from(*users) / period.as_secs_f64()),
     }
 }
 

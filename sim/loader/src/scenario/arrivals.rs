@@ -1,7 +1,7 @@
 //! `arrivals`: when requests start.
 
 use super::distribution::{self, DISTRIBUTION};
-use super::forms::{self, RATE};
+use super::forms::{self, RATE, SHARE};
 use super::reader::Reader;
 use crate::diagnostic::Code;
 use crate::shape::{Field, Kind, Shape};
@@ -37,6 +37,10 @@ pub(super) static ARRIVALS: Shape = Shape::new(
             .doc("A Poisson process whose rate switches between two values at random."),
         Field::modelled("closed", Kind::Map(&CLOSED))
             .doc("A fixed number of users; each waits for its answer, thinks, and asks again."),
+        Field::modelled("paced", Kind::Map(&PACED)).doc(
+            "A load generator: connections that each send at regular instants, or as soon as \
+             they have their answer where that comes later.",
+        ),
         Field::modelled("trace", Kind::Text)
             .doc("A CSV file whose first column holds the seconds at which requests start."),
     ],
@@ -52,6 +56,7 @@ const WAYS: &[&str] = &[
     "renewal",
     "modulated",
     "closed",
+    "paced",
     "trace",
 ];
 
@@ -103,6 +108,24 @@ static CLOSED: Shape = Shape::new(
     ],
 );
 
+static PACED: Shape = Shape::new(
+    "PacedPopulation",
+    &[
+        Field::modelled("connections", Kind::Integer(1, USERS_MAX))
+            .required()
+            .doc("How many connections."),
+        Field::modelled("rate", Kind::Format(&RATE))
+            .required()
+            .doc("Requests of all together."),
+        Field::modelled("together", Kind::Bool)
+            .doc("Whether all connections send at the same instants, as Fortio's do by default.")
+            .default(|| json!(false)),
+        Field::modelled("jitter", Kind::Format(&SHARE))
+            .doc("By how much of the time between two requests of a connection one may be late.")
+            .default(|| json!(0)),
+    ],
+);
+
 /// Reads checked arrivals; `None` if something was reported.
 pub(super) fn read(
     node: Option<&Node>,
@@ -145,6 +168,7 @@ pub(super) fn read(
                 think: distribution::read(body.get("think"), reader)?,
             });
         }
+        "paced" => return paced(body, reader),
         "trace" => return trace(body, sources, reader),
         _ => None,
     };
@@ -153,6 +177,32 @@ pub(super) fn read(
         Arrivals::Constant(profile?)
     } else {
         Arrivals::Poisson(profile?)
+    })
+}
+
+fn paced(body: &Node, reader: &mut Reader<'_>) -> Option<Arrivals> {
+    let users = forms::count(body, "connections")?;
+    let rate = forms::read(body.get("rate"), forms::parse_rate)?;
+    let seconds = f64::from(users) / rate;
+    let period = seconds
+        .is_finite()
+        .then(|| Duration::from_secs_f64(seconds));
+    let Some(period) = period.filter(|period| !period.is_zero()) else {
+        reader
+            .diagnostics
+            .report(
+                Code::OutOfRange,
+                body.span,
+                format!("{users} connections cannot share {rate} requests per second"),
+            )
+            .help("give a rate above zero, and at most one request per nanosecond and connection");
+        return None;
+    };
+    Some(Arrivals::Paced {
+        users,
+        period,
+        together: body.get("together").and_then(Node::bool).unwrap_or(false),
+        jitter: forms::read(body.get("jitter"), forms::parse_share).unwrap_or(0.0),
     })
 }
 

@@ -757,7 +757,10 @@ fn changes_over_time(arrivals: &Arrivals) -> bool {
             !matches!(profile, RateProfile::Constant(_))
         }
         Arrivals::Trace(_) => true,
-        Arrivals::Renewal(_) | Arrivals::Modulated { .. } | Arrivals::Closed { .. } => false,
+        Arrivals::Renewal(_)
+        | Arrivals::Modulated { .. }
+        | Arrivals::Closed { .. }
+        | Arrivals::Paced { .. } => false,
     }
 }
 
