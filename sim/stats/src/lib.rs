@@ -9,6 +9,7 @@
 //! - [`quantile_interval`]: one histogram per replication.
 //! - [`mser5`] on [`average_series`]: how much of a run's start to discard.
 //! - [`SequentialRule`], [`enough_replications`], [`replications_needed`]: when to stop.
+//! - [`fisher_exact`], [`rank_sum`]: whether one sample is worse than another.
 //! - [`closed_forms`]: what queueing theory knows exactly, to test a simulator against.
 //! - [`sample`], [`fit`], [`law`], [`little`]: samples, fitted laws, moments, conservation.
 //!
@@ -26,6 +27,7 @@ mod proportion;
 mod quantile;
 pub mod sample;
 mod special;
+mod two_sample;
 mod warm_up;
 
 pub use distribution::{
@@ -46,4 +48,5 @@ pub use quantile::{
     EXCEEDANCES_MIN, histogram_quantile, pool, quantile_interval, quantile_intervals,
     section_interval,
 };
+pub use two_sample::{Failures, fisher_exact, rank_sum};
 pub use warm_up::{Mser5, average_series, mser5, mser5_unrestricted};
