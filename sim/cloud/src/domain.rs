@@ -12,7 +12,7 @@ use crate::control::balancer::Balancer;
 use crate::control::budgets::BudgetState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
-use crate::control::istiod::Mesh;
+use crate::control::istiod::Istiod;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::machines::Machine;
@@ -89,6 +89,12 @@ pub(crate) enum Event {
     ListsArrive { node: u32, number: u32 },
     /// istiod's watch brings news.
     IstiodInformed,
+    /// istiod looks whether all is calm.
+    IstiodLooks,
+    /// A push for a sidecar is generated: all that was published before a position.
+    PushGenerated { pod: u32, position: u32 },
+    /// It has arrived.
+    SidecarTold { pod: u32, position: u32 },
     /// A client's watch is open again.
     Reopened { client: Client, number: u32 },
     /// A client can do what it could not.
@@ -417,7 +423,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) provisioner: Option<ProvisionerState>,
     /// How much older the metrics are than they say.
     pub(crate) metrics_age: Duration,
-    pub(crate) mesh: Option<Mesh>,
+    pub(crate) istiod: Option<Istiod>,
     pub(crate) proxies: Vec<ProxyState<'t>>,
     /// Requests in flight from a proxy's pod to an endpoint.
     pub(crate) outstanding: BTreeMap<(u32, u32), u32>,
@@ -543,6 +549,9 @@ impl engine::Partition for Domain<'_> {
             Event::SyncEnds { node, number } => self.sync_ends(node, number, context),
             Event::ListsArrive { node, number } => self.lists_arrive(node, number, context),
             Event::IstiodInformed => self.istiod_informed(context),
+            Event::IstiodLooks => self.istiod_looks(context),
+            Event::PushGenerated { pod, position } => self.push_generated(pod, position, context),
+            Event::SidecarTold { pod, position } => self.sidecar_told(pod, position, context.now()),
             Event::Reopened { client, number } => self.reopened(client, number, context),
             Event::Resumed(client) => self.resumed(client, context),
             Event::LeaderGivesUp { which, number } => {

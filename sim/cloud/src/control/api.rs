@@ -64,7 +64,8 @@ impl Client {
             Client::Provisioner => Some(Component::Provisioner),
             Client::Kubelet(node) => Some(Component::Kubelet(node)),
             Client::KubeProxy(node) => Some(Component::KubeProxy(node)),
-            Client::L7Proxy(_) | Client::Istiod => None,
+            Client::Istiod => Some(Component::Istiod),
+            Client::L7Proxy(_) => None,
         }
     }
 
@@ -293,7 +294,7 @@ impl Domain<'_> {
         let nodes = 0..self.nodes.len() as u32;
         let proxies = 0..self.proxies.len() as u32;
         let provisioner = self.provisioner.iter().map(|_| Client::Provisioner);
-        let istiod = self.mesh.iter().map(|_| Client::Istiod);
+        let istiod = self.istiod.iter().map(|_| Client::Istiod);
         [Client::ControllerManager, Client::Scheduler]
             .into_iter()
             .chain(provisioner)
@@ -464,6 +465,7 @@ impl Domain<'_> {
                 Component::ControllerManager | Component::Scheduler | Component::Provisioner => {}
                 Component::KubeProxy(node) if restarted => self.kube_proxy_starts(node, context),
                 Component::KubeProxy(node) => self.kube_proxy_resumed(node, context),
+                Component::Istiod => self.istiod_informed(context),
                 // What becomes of silence is seen where nodes move.
                 Component::Kubelet(node) => self.kubelet_acts(node, context),
             }

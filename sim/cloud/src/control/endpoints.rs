@@ -136,7 +136,7 @@ impl Domain<'_> {
                 context.after(delay, Event::ProxyInformed(ProxyId(proxy)));
             }
         }
-        if self.mesh.is_some()
+        if self.istiod.is_some()
             && let Some(delay) = self.watch(Client::Istiod)
         {
             context.after(delay, Event::IstiodInformed);

@@ -1,37 +1,171 @@
 //! istiod: what sidecars know of endpoints.
 //!
-//! Models: a watch of the API server, whose news reach every sidecar.
-//! Approximated: sidecars learn what istiod learns at once.
-//! Sources: istio/istio pilot; [`crate::facts`].
-//! Validated by: requests of sidecars that act on an old view, in the crate's tests.
+//! Models: a watch of the API server; changes that wait for calm; a push to every sidecar, which
+//! istiod's processors generate one after the other; sidecars that act on what the last push
+//! told them, for as long as no other comes. A sidecar that starts is told all that istiod knows.
+//!
+//! Approximated: each processor works on one push at a time; a push takes the time of a watch to
+//! arrive and to be applied; every sidecar knows every service. Leaves out: pushes of anything but
+//! endpoints, and streams that break and come back at the rate that istiod takes them.
+//! Sources: istio/istio pilot/pkg/xds; [`crate::istio`]; [`crate::facts`].
+//! Validated by: instants of pushes worked out by hand, and requests of sidecars that act on an
+//! old view, in the crate's tests.
 
 use super::api::Client;
-use crate::domain::{Clock, Domain};
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::istio::debounce::{Debounce, Patience};
+use crate::istio::push::{self, Changed, Kind, Push, Volume};
+use crate::istio::queue::{Limits, Queue};
 use crate::meter::Observation;
 use crate::record::ViewKind;
+use crate::scenario::ServiceId;
 use crate::view::View;
+use engine::Time;
 
-/// The mesh of a cluster.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Mesh {
-    /// What its sidecars know.
-    pub(crate) view: View,
+/// The istiod of a cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Istiod {
+    /// What it knows.
+    view: View,
+    debounce: Debounce,
+    /// For when its timer is in the calendar.
+    wakes_at: Time,
+    queue: Queue,
+}
+
+impl Istiod {
+    /// An istiod that has been at rest for long.
+    pub(crate) fn new(minor: u32) -> Self {
+        let processors = facts::ISTIOD_PROCESSORS.value;
+        let limits = Limits::of(minor, processors);
+        Istiod {
+            view: View::default(),
+            debounce: Debounce::new(Patience::default()),
+            wakes_at: Time::MAX,
+            queue: Queue::new(limits.pushes.min(processors)),
+        }
+    }
 }
 
 impl Domain<'_> {
     /// istiod hears of what was published one watch delay ago.
     pub(crate) fn istiod_informed(&mut self, context: &mut Clock<'_, Self>) {
         let now = context.now();
+        if !self.acts(Client::Istiod) {
+            return;
+        }
         let knows = self.heard_until(Client::Istiod, now);
-        let kind = ViewKind::Sidecar;
-        let meters = &mut self.meters;
-        let Some(mesh) = &mut self.mesh else {
+        let Some(istiod) = &mut self.istiod else {
             return;
         };
-        mesh.view
-            .catch_up(&self.endpoint_log, knows, |publication| {
-                let changed = publication.changed;
-                meters.observe(now, Observation::ViewApplied { kind, changed });
+        let mut pushes = Vec::new();
+        let Istiod { view, debounce, .. } = istiod;
+        view.catch_up(&self.endpoint_log, knows, |publication| {
+            let changed = Changed {
+                kind: Kind::Endpoints,
+                namespace: 0,
+                object: publication.service.0,
+            };
+            pushes.extend(debounce.change(Push::of(changed, now), now));
+        });
+        for push in pushes {
+            self.push(&push, context);
+        }
+        self.await_calm(context);
+    }
+
+    /// Enters istiod's timer into the calendar.
+    fn await_calm(&mut self, context: &mut Clock<'_, Self>) {
+        let Some(istiod) = &mut self.istiod else {
+            return;
+        };
+        if let Some(at) = istiod.debounce.timer().filter(|&at| at < istiod.wakes_at) {
+            istiod.wakes_at = at;
+            context.schedule(at, Event::IstiodLooks);
+        }
+    }
+
+    /// istiod looks whether all is calm.
+    pub(crate) fn istiod_looks(&mut self, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let acts = self.acts(Client::Istiod);
+        let Some(istiod) = &mut self.istiod else {
+            return;
+        };
+        istiod.wakes_at = Time::MAX;
+        let mut next = acts.then(|| istiod.debounce.tick(now)).flatten();
+        while let Some(batch) = next {
+            self.push(&batch, context);
+            let istiod = self.istiod.as_mut().expect("it pushes");
+            next = istiod.debounce.prepared(now);
+        }
+        self.await_calm(context);
+    }
+
+    /// Every sidecar is to be told.
+    fn push(&mut self, push: &Push, context: &mut Clock<'_, Self>) {
+        let istiod = self.istiod.as_mut().expect("it pushes");
+        for (pod, state) in (0..).zip(&self.pods) {
+            if state.sidecar.as_ref().is_some_and(|sidecar| sidecar.runs) {
+                istiod.queue.put(pod, push.clone());
+            }
+        }
+        self.generate(context);
+    }
+
+    /// Processors of istiod that are free turn to the next sidecars.
+    fn generate(&mut self, context: &mut Clock<'_, Self>) {
+        if !self.acts(Client::Istiod) {
+            return;
+        }
+        let istiod = self.istiod.as_mut().expect("it pushes");
+        while let Some((pod, push)) = istiod.queue.serve() {
+            let services = push.changed().map(|changed| ServiceId(changed.object));
+            let endpoints = services.map(|service| {
+                let known = istiod.view.endpoints(&self.endpoint_log, service);
+                known.len() as u32
             });
+            let volume = Volume {
+                resources: 0,
+                endpoints: endpoints.sum(),
+            };
+            let position = istiod.view.position() as u32;
+            let event = Event::PushGenerated { pod, position };
+            context.after(push::work(volume), event);
+        }
+    }
+
+    /// A push is on its way to a sidecar.
+    pub(crate) fn push_generated(
+        &mut self,
+        pod: u32,
+        position: u32,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let istiod = self.istiod.as_mut().expect("it pushes");
+        istiod.queue.done(pod);
+        let event = Event::SidecarTold { pod, position };
+        context.after(facts::WATCH_DELAY.value, event);
+        self.generate(context);
+    }
+
+    /// A sidecar applies what istiod knew when it was told.
+    pub(crate) fn sidecar_told(&mut self, pod: u32, position: u32, now: Time) {
+        let Some(sidecar) = &mut self.pods[pod as usize].sidecar else {
+            return;
+        };
+        let (meters, kind) = (&mut self.meters, ViewKind::Sidecar);
+        let view = &mut sidecar.view;
+        view.advance(&self.endpoint_log, position as usize, |publication| {
+            let changed = publication.changed;
+            meters.observe(now, Observation::ViewApplied { kind, changed });
+        });
+    }
+
+    /// What a sidecar that starts is told.
+    pub(crate) fn known_to_istiod(&self) -> View {
+        let istiod = self.istiod.as_ref();
+        istiod.expect("sidecars are part of a mesh").view
     }
 }

@@ -7,7 +7,7 @@ use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
-use crate::control::istiod::Mesh;
+use crate::control::istiod::Istiod;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::machines::Machine;
@@ -115,9 +115,9 @@ impl<'t> Domain<'t> {
             budgets: Vec::new(),
             provisioner: provisioned.then(|| ProvisionerState::new(stream("machines"))),
             metrics_age: Duration::ZERO,
-            mesh: described
+            istiod: described
                 .filter(|cluster| cluster.has_mesh())
-                .map(|_| Mesh::default()),
+                .map(|_| Istiod::new(facts::ISTIO_MINOR.value)),
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
             names: Vec::new(),

@@ -4,6 +4,9 @@ use super::facts;
 use engine::Duration;
 
 facts! {
+    /// Minor version of Istio where nothing says which.
+    ISTIO_MINOR: u32 = 30, "", "istio.minor", "hybridsim", "0.1",
+        Assumption, "the newest release whose Envoy is known for sure: istio/proxy branch release-1.30 pins Envoy 1.38";
     /// CPU time of a sidecar for a request and its answer, of 1 kB, with the default telemetry.
     PROXY_CPU_PER_REQUEST: Duration = Duration::from_micros(200), "s", "istio.proxy.cpu-per-request", "Istio", "1.24",
         Documentation, "istio.io ops/deployment/performance-and-scalability at istio/istio.io 2e453e8d: 0.20 vCPU at 1000 requests per second";

@@ -23,12 +23,15 @@ use crate::meter::{Observation, StationId};
 use crate::record::{Caller, Reason};
 use crate::scenario::{OnFailure, Protocol, Retry, ServiceId, TrafficId, WorkloadId};
 use crate::slab::Key;
+use crate::view::View;
 use engine::{Stream, Time};
 use std::collections::VecDeque;
 
 /// The sidecar of a pod.
 #[derive(Clone, Debug)]
 pub(crate) struct SidecarState {
+    /// What istiod has told it.
+    pub(crate) view: View,
     threads: Vec<Thread>,
     /// Whether it runs.
     pub(crate) runs: bool,
@@ -90,6 +93,7 @@ impl SidecarState {
     /// A sidecar with nothing in hand.
     pub(crate) fn new(threads: u8) -> Self {
         SidecarState {
+            view: View::default(),
             threads: vec![Thread::default(); usize::from(threads)],
             runs: false,
             starts: 0,
@@ -115,11 +119,16 @@ impl SidecarState {
 impl Domain<'_> {
     /// The sidecar of a pod starts, unless there is none or it runs.
     pub(crate) fn sidecar_starts(&mut self, pod: u32, now: Time) {
+        if !self.pods[pod as usize].has_sidecar() {
+            return;
+        }
+        let known = self.known_to_istiod();
         let state = &mut self.pods[pod as usize];
         let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs) else {
             return;
         };
         sidecar.runs = true;
+        sidecar.view = known;
         let change = 1_000 * sidecar.threads.len() as i64;
         let station = StationId::Sidecar(state.workload);
         self.meters
@@ -366,8 +375,9 @@ impl Domain<'_> {
         }
         let call = &self.calls[key];
         let (pod, identity) = (call.client, call.work());
-        let mesh = self.mesh.as_ref().expect("sidecars are part of a mesh");
-        let endpoints = mesh.view.endpoints(&self.endpoint_log, service);
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        let view = &sidecar.expect("a passage through a sidecar").view;
+        let endpoints = view.endpoints(&self.endpoint_log, service);
         if endpoints.is_empty() {
             return None;
         }

@@ -244,6 +244,8 @@ pub enum Component {
     Kubelet(u32),
     /// The kube-proxy of a node, by its position in the cluster.
     KubeProxy(u32),
+    /// istiod.
+    Istiod,
 }
 
 /// What happens to packets sent to something that is down.

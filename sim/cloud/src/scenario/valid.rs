@@ -154,6 +154,10 @@ impl Scenario {
                         self.assert_node(*cluster, *node, name);
                     }
                     Component::ControllerManager | Component::Scheduler => {}
+                    Component::Istiod => {
+                        let cluster = &self.clusters[cluster.index()];
+                        assert!(cluster.has_mesh(), "{name}: no mesh");
+                    }
                     Component::Provisioner => {
                         let cluster = &self.clusters[cluster.index()];
                         assert!(cluster.provisioner.is_some(), "{name}: no provisioner");

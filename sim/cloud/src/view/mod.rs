@@ -150,6 +150,20 @@ impl View {
         self.position
     }
 
+    /// Applies every publication before a position of the log, and calls `applied` for each.
+    pub(crate) fn advance(
+        &mut self,
+        log: &EndpointLog,
+        position: usize,
+        mut applied: impl FnMut(&Publication),
+    ) {
+        while self.position < position {
+            let publication = log.publication(self.position);
+            applied(publication.expect("nobody knows more than was published"));
+            self.position += 1;
+        }
+    }
+
     /// Applies every publication up to `knows`, and calls `applied` for each.
     pub(crate) fn catch_up(
         &mut self,
