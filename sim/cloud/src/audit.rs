@@ -66,7 +66,7 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
 fn open_requests(domain: &Domain<'_>, traffic: TrafficId, from: engine::Time) -> u64 {
     let open = domain.calls.iter().filter(|(_, call)| match call.owner {
         Owner::User(asker) => asker.traffic == traffic && asker.intended >= from,
-        Owner::Task(_) | Owner::Passage(_) => false,
+        Owner::Task(_) | Owner::Passage(_) | Owner::Line(_) => false,
     });
     open.count() as u64
 }

@@ -19,6 +19,7 @@ use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::envoy::pool::Action;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
 use crate::kubernetes::back_off::BackOff;
@@ -395,6 +396,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: Slab<Task>,
     pub(crate) passages: Slab<Passage>,
+    /// What follows from what happened to a pool; empty in between.
+    pub(crate) pool_actions: Vec<Action>,
     /// What the sidecars of a workload do with requests to a service.
     pub(crate) outbound_plans: BTreeMap<(WorkloadId, ServiceId), u32>,
     pub(crate) services: Vec<ServiceState<'t>>,

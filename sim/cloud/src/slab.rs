@@ -8,6 +8,13 @@ pub(crate) struct Key {
     generation: u32,
 }
 
+impl Key {
+    /// Which of the things that are alive it names: no two have the same.
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
 /// A slab of `T`.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
@@ -52,6 +59,15 @@ impl<T> Slab<T> {
             Some((generation, value)) if *generation == key.generation => value.as_mut(),
             _ => None,
         }
+    }
+
+    /// The key of what is alive in a slot.
+    pub(crate) fn key_of(&self, slot: u32) -> Option<Key> {
+        let (generation, value) = self.slots.get(slot as usize)?;
+        value.as_ref().map(|_| Key {
+            slot,
+            generation: *generation,
+        })
     }
 
     /// Removes all that `goes` is true for, in the order of their places.

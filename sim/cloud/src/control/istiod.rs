@@ -13,6 +13,7 @@
 
 use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
+use crate::envoy::retry::RetryPolicy;
 use crate::facts;
 use crate::istio::debounce::{Debounce, Patience};
 use crate::istio::push::{self, Changed, Kind, Push, Volume};
@@ -32,6 +33,8 @@ pub(crate) struct Istiod {
     /// For when its timer is in the calendar.
     wakes_at: Time,
     queue: Queue,
+    /// How sidecars retry where nothing is said.
+    pub(crate) retries: RetryPolicy,
 }
 
 impl Istiod {
@@ -44,6 +47,7 @@ impl Istiod {
             debounce: Debounce::new(Patience::default()),
             wakes_at: Time::MAX,
             queue: Queue::new(limits.pushes.min(processors)),
+            retries: RetryPolicy::of_istio(minor),
         }
     }
 }

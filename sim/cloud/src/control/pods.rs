@@ -14,7 +14,6 @@ use crate::facts;
 use crate::kubernetes::back_off::BackOff;
 use crate::kubernetes::kubelet::Life;
 use crate::meter::{Observation, StationId};
-use crate::path::connection::PoolTarget;
 use crate::path::link::Address;
 use crate::path::link::Packet;
 use crate::path::sidecar::SidecarState;
@@ -311,7 +310,8 @@ impl Domain<'_> {
 
     /// Calls that a dead application had out end with it; requests of users inside it fail.
     fn drop_calls_of(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
-        let of_it = |call: &Call| call.client == pod && !matches!(call.owner, Owner::Passage(_));
+        let of_sidecar = |owner| matches!(owner, Owner::Passage(_) | Owner::Line(_));
+        let of_it = |call: &Call| call.client == pod && !of_sidecar(call.owner);
         let plans = &self.plans;
         let calls = self.calls.iter();
         let gone = calls.filter(|(_, call)| of_it(call) && plans[call.plan as usize].from_pod);
@@ -325,11 +325,7 @@ impl Domain<'_> {
             }
         }
         let own = Address::Pod(self.id, pod);
-        let has_sidecar = self.pods[pod as usize].has_sidecar();
-        let of_sidecar =
-            |target: &PoolTarget| has_sidecar && matches!(target, PoolTarget::Upstream(..));
-        self.pools
-            .retain(|(address, target), _| *address != own || of_sidecar(target));
+        self.pools.retain(|(address, _), _| *address != own);
         self.lookups.retain(|(client, _), _| *client != pod);
     }
 
@@ -369,6 +365,7 @@ impl Domain<'_> {
         }
         let restarts = self.pods[pod as usize].incarnation();
         self.forget_connections(cluster, pod, restarts);
+        self.forget_lines(pod, restarts, context);
         let identity = Identity {
             request: u64::from(pod),
             branch: u64::from(restarts),

@@ -89,6 +89,7 @@ impl<'t> Domain<'t> {
             pods: Vec::new(),
             tasks: Slab::new(),
             passages: Slab::new(),
+            pool_actions: Vec::new(),
             outbound_plans: BTreeMap::new(),
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {

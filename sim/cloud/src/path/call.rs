@@ -203,12 +203,18 @@ impl Domain<'_> {
         outcome: Outcome,
         context: &mut Clock<'_, Self>,
     ) {
+        if let Owner::Line(line) = self.calls[key].owner {
+            return self.line_opened(key, line, None, context);
+        }
         self.meter_attempt(key, outcome, context);
         self.release_outstanding(key);
+        let pause = match (outcome, self.calls[key].owner) {
+            (_, Owner::Passage(passage)) => self.pause_of_sidecar(key, passage, outcome),
+            (Ok(()), _) => None,
+            (Err(_), _) => self.pause_before_retry(key),
+        };
         self.calls[key].stage = Stage::Paused;
-        if outcome.is_err()
-            && let Some(pause) = self.pause_before_retry(key)
-        {
+        if let Some(pause) = pause {
             context.after(pause, Event::Retry(key));
             return;
         }
@@ -229,6 +235,7 @@ impl Domain<'_> {
             }
             Owner::Task(task) => self.call_ended(task, &call, outcome, context),
             Owner::Passage(passage) => self.passed_on(passage, &call, outcome, context),
+            Owner::Line(_) => unreachable!("lines end above"),
         }
     }
 

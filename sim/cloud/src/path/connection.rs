@@ -20,6 +20,7 @@ use super::link::{Address, Goal, Packet};
 use super::service::RequestArrival;
 use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Reply, Target};
 use crate::domain::{Clock, Domain};
+use crate::envoy::pool::End;
 use crate::facts;
 use crate::record::{Caller, Reason};
 use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId};
@@ -31,8 +32,7 @@ use engine::{Duration, Time};
 pub(crate) enum PoolTarget {
     Service(ClusterId, ServiceId),
     Global(GlobalNameId),
-    /// A pod, from one of the threads of a proxy.
-    Upstream(u32, u8),
+    Pod(u32),
 }
 
 /// A client's connections to one target.
@@ -90,29 +90,21 @@ impl Domain<'_> {
         let target = match self.plans[self.calls[key].plan as usize].target {
             Target::Service(cluster, service) => PoolTarget::Service(cluster, service),
             Target::Global(name) => PoolTarget::Global(name),
-            Target::Backend(_) => {
-                let pod = endpoint.map_or(u32::MAX, |chosen| chosen.pod);
-                PoolTarget::Upstream(pod, self.thread_of(key))
-            }
+            Target::Backend(_) => PoolTarget::Pod(endpoint.map_or(u32::MAX, |chosen| chosen.pod)),
         };
         (self.address(key), target)
-    }
-
-    /// The thread of a proxy that makes a call; proxies that are workloads have one of each.
-    pub(super) fn thread_of(&self, key: Key) -> u8 {
-        match self.calls[key].owner {
-            Owner::Passage(passage) => self.passages[passage].listener.thread(),
-            _ => 0,
-        }
     }
 
     /// An attempt gets itself a connection.
     pub(crate) fn open(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
+        if let Owner::Passage(_) = call.owner {
+            return self.ask_upstream(key, context);
+        }
         let plan = &self.plans[call.plan as usize];
         let protocol = plan.protocol;
         let chosen = match plan.target {
-            Target::Backend(service) => match self.choose_upstream(key, service) {
+            Target::Backend(service) => match self.choose_backend(key, service) {
                 Some(endpoint) => Some(endpoint),
                 None => return self.attempt_ended(key, Err(Reason::NoEndpoints), context),
             },
@@ -179,6 +171,9 @@ impl Domain<'_> {
         endpoint: Endpoint,
         context: &mut Clock<'_, Self>,
     ) {
+        if let Owner::Line(line) = self.calls[to.call].owner {
+            return self.line_opened(to.call, line, Some(endpoint), context);
+        }
         let plan = self.calls[to.call].plan;
         if self.plans[plan as usize].protocol == Protocol::Http2 {
             let pool_key = self.pool_key(to.call, Some(endpoint));
@@ -203,7 +198,12 @@ impl Domain<'_> {
         self.send_request(to.call, endpoint, context);
     }
 
-    fn send_request(&mut self, key: Key, endpoint: Endpoint, context: &mut Clock<'_, Self>) {
+    pub(super) fn send_request(
+        &mut self,
+        key: Key,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
         let call = &mut self.calls[key];
         call.stage = Stage::Waiting(endpoint);
         let (identity, client, bytes) = (call.work(), call.client, call.request_bytes);
@@ -261,7 +261,12 @@ impl Domain<'_> {
         }
         match self.calls[to.call].stage {
             Stage::Waiting(endpoint) => {
-                self.drop_shared(to.call, endpoint);
+                match self.calls[to.call].owner {
+                    Owner::Passage(passage) => {
+                        self.stream_ended(passage, End::Cut, true, context);
+                    }
+                    _ => self.drop_shared(to.call, endpoint),
+                }
                 self.attempt_ended(to.call, Err(Reason::Reset), context);
             }
             Stage::Securing(_) => self.connection_failed(to.call, Reason::Reset, context),
@@ -285,6 +290,11 @@ impl Domain<'_> {
         let Stage::Waiting(endpoint) = call.stage else {
             return;
         };
+        if let Owner::Passage(passage) = call.owner {
+            self.calls[to.call].answer_bytes = bytes;
+            self.stream_ended(passage, End::Complete, closing, context);
+            return self.attempt_ended(to.call, outcome, context);
+        }
         let protocol = self.plans[call.plan as usize].protocol;
         let pool_key = self.pool_key(to.call, Some(endpoint));
         match protocol {
@@ -310,6 +320,9 @@ impl Domain<'_> {
     /// A caller gives an attempt up: what becomes of its connection.
     pub(crate) fn abandon(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
+        if let Owner::Passage(passage) = call.owner {
+            return self.leave_attempt(key, passage, context);
+        }
         if self.plans[call.plan as usize].protocol != Protocol::Http2 {
             return; // Closed with the attempt: it is in no pool.
         }

@@ -20,7 +20,7 @@ use crate::slab::Key;
 impl Domain<'_> {
     /// Whether a connection is encrypted: between sidecars.
     pub(super) fn is_encrypted(&self, key: Key, endpoint: Endpoint) -> bool {
-        let from_sidecar = matches!(self.calls[key].owner, Owner::Passage(_));
+        let from_sidecar = matches!(self.calls[key].owner, Owner::Line(_));
         from_sidecar && matches!(endpoint.listener, Listener::Inbound(_))
     }
 
@@ -85,8 +85,11 @@ impl Domain<'_> {
         if !self.awaits(to) || !matches!(self.calls[to.call].stage, Stage::Securing(_)) {
             return;
         }
-        let (pod, thread) = (self.calls[to.call].client, self.thread_of(to.call));
-        let identity = self.calls[to.call].work();
+        let call = &self.calls[to.call];
+        let Owner::Line(line) = call.owner else {
+            panic!("sidecars encrypt what they open");
+        };
+        let (pod, thread, identity) = (line.slot.pod, line.slot.thread, call.work());
         let job = Job::Welcomed {
             to,
             identity,

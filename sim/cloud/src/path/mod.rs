@@ -19,6 +19,7 @@ pub(crate) mod service;
 pub(crate) mod sharing;
 pub(crate) mod sidecar;
 pub(crate) mod station;
+pub(crate) mod upstream;
 pub(crate) mod usage;
 pub(crate) mod users;
 
@@ -123,6 +124,8 @@ pub(crate) enum Owner {
     Task(Key),
     /// A request on its way through a sidecar of this partition.
     Passage(Key),
+    /// A sidecar that opens a connection.
+    Line(upstream::Line),
 }
 
 /// Whom a task answers.

@@ -211,7 +211,8 @@ impl<'t> Domain<'t> {
     /// A proxy's pod has one request less at the endpoint that an attempt was for.
     pub(crate) fn release_outstanding(&mut self, key: Key) {
         let call = &self.calls[key];
-        if !matches!(self.plans[call.plan as usize].target, Target::Backend(_)) {
+        let of_gateway = matches!(call.owner, Owner::Task(_));
+        if !of_gateway || !matches!(self.plans[call.plan as usize].target, Target::Backend(_)) {
             return;
         }
         let Some(endpoint) = call.stage.endpoint() else {

@@ -13,11 +13,13 @@
 //! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
 
 use super::call::Stage;
-use super::link::{Address, Goal};
+use super::link::Goal;
 use super::proxy::translated;
 use super::service::RequestArrival;
+use super::upstream::{Line, Slot, Upstream};
 use super::{Call, CallRef, Endpoint, Identity, Listener, Outcome, Owner, Plan, Reply, Target};
 use crate::domain::{Clock, Domain, Event, Phase};
+use crate::envoy::retry::Retries;
 use crate::facts;
 use crate::meter::{Observation, StationId};
 use crate::record::{Caller, Reason};
@@ -25,7 +27,7 @@ use crate::scenario::{OnFailure, Protocol, Retry, ServiceId, TrafficId, Workload
 use crate::slab::Key;
 use crate::view::View;
 use engine::{Stream, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The sidecar of a pod.
 #[derive(Clone, Debug)]
@@ -39,6 +41,10 @@ pub(crate) struct SidecarState {
     pub(crate) starts: u16,
     /// Connections that it was given.
     connections: u64,
+    /// Connections that it opened.
+    opened: u64,
+    /// Services that it has sent requests to.
+    pub(super) upstreams: BTreeMap<ServiceId, Box<Upstream>>,
 }
 
 /// A worker thread.
@@ -85,6 +91,12 @@ pub(crate) struct Passage {
     pub(crate) request_bytes: u64,
     pub(crate) traffic: Option<TrafficId>,
     pub(crate) arrived: Time,
+    /// Attempts to send it on.
+    pub(super) retries: Retries,
+    /// The pod that the present attempt is for, by its place among the sidecar's.
+    pub(super) slot: Option<Slot>,
+    /// The connection that it was sent on.
+    pub(super) line: Option<Line>,
     outcome: Outcome,
     answer_bytes: u64,
 }
@@ -98,7 +110,25 @@ impl SidecarState {
             runs: false,
             starts: 0,
             connections: 0,
+            opened: 0,
+            upstreams: BTreeMap::new(),
         }
+    }
+
+    /// How many threads it has.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// What it keeps of a service.
+    pub(super) fn upstream(&mut self, service: ServiceId) -> Option<&mut Upstream> {
+        self.upstreams.get_mut(&service).map(|kept| &mut **kept)
+    }
+
+    /// The number of a connection that it opens.
+    pub(super) fn count_opened(&mut self) -> u64 {
+        self.opened += 1;
+        self.opened
     }
 
     /// It ends, and everything inside is lost. Gives back what was busy, in thousandths of a
@@ -110,6 +140,7 @@ impl SidecarState {
             .filter(|thread| thread.running.is_some());
         let busy_milli = 1_000 * busy.count() as i64;
         self.threads.fill(Thread::default());
+        self.upstreams.clear();
         self.runs = false;
         self.starts = self.starts.wrapping_add(1);
         busy_milli
@@ -157,15 +188,13 @@ impl Domain<'_> {
             };
             self.meters.observe(now, observation);
         }
-        let of_it = |call: &Call| call.client == pod && matches!(call.owner, Owner::Passage(_));
+        let of_sidecar = |owner| matches!(owner, Owner::Passage(_) | Owner::Line(_));
+        let of_it = |call: &Call| call.client == pod && of_sidecar(call.owner);
         let calls = self.calls.iter().filter(|(_, call)| of_it(call));
         let gone: Vec<_> = calls.map(|(key, _)| key).collect();
         for key in gone {
-            self.release_outstanding(key);
             self.calls.remove(key);
         }
-        let own = Address::Pod(self.id, pod);
-        self.pools.retain(|(address, _), _| *address != own);
         for passage in &lost {
             if let Listener::Inbound(_) = passage.listener {
                 let endpoint = self.endpoint(pod, passage.service, passage.entry);
@@ -218,6 +247,9 @@ impl Domain<'_> {
             request_bytes: request.bytes,
             traffic: request.traffic,
             arrived: now,
+            retries: Retries::default(),
+            slot: None,
+            line: None,
             outcome: Ok(()),
             answer_bytes: 0,
         });
@@ -368,37 +400,8 @@ impl Domain<'_> {
         self.connected(to, endpoint, context);
     }
 
-    /// The pod that a proxy sends a request to.
-    pub(super) fn choose_upstream(&mut self, key: Key, service: ServiceId) -> Option<Endpoint> {
-        if !matches!(self.calls[key].owner, Owner::Passage(_)) {
-            return self.choose_backend(key, service);
-        }
-        let call = &self.calls[key];
-        let (pod, identity) = (call.client, call.work());
-        let sidecar = self.pods[pod as usize].sidecar.as_ref();
-        let view = &sidecar.expect("a passage through a sidecar").view;
-        let endpoints = view.endpoints(&self.endpoint_log, service);
-        if endpoints.is_empty() {
-            return None;
-        }
-        let stream = &self.services[service.index()].stream;
-        let mut draw = stream.draw(identity.request, identity.branch);
-        let outstanding = &self.outstanding;
-        let load = |at: u32| {
-            let pair = (pod, endpoints[at as usize]);
-            outstanding.get(&pair).copied().unwrap_or(0)
-        };
-        let policy = crate::scenario::Balance::LeastRequest { choices: 2 };
-        let mut turn = crate::balance::Turn::default();
-        let chosen =
-            crate::balance::choose(policy, endpoints.len() as u32, &mut turn, &mut draw, load);
-        let chosen = endpoints[chosen as usize];
-        *self.outstanding.entry((pod, chosen)).or_default() += 1;
-        Some(self.endpoint(chosen, service, None))
-    }
-
     /// What the sidecars of a workload do with requests to a service.
-    fn outbound_plan(&mut self, workload: WorkloadId, service: ServiceId) -> u32 {
+    pub(super) fn outbound_plan(&mut self, workload: WorkloadId, service: ServiceId) -> u32 {
         if let Some(plan) = self.outbound_plans.get(&(workload, service)) {
             return *plan;
         }
@@ -484,8 +487,10 @@ const HANDSHAKE: u64 = 2;
 pub(crate) struct SidecarStreams {
     /// Which thread takes a connection.
     threads: Stream,
-    /// What a piece of work takes.
-    work: Stream,
+    /// What a piece of work takes, and pauses before retries.
+    pub(super) work: Stream,
+    /// Where balancers begin.
+    pub(super) balancers: Stream,
 }
 
 impl SidecarStreams {
@@ -494,6 +499,7 @@ impl SidecarStreams {
         SidecarStreams {
             threads: stream("threads of sidecars"),
             work: stream("work of sidecars"),
+            balancers: stream("balancers of sidecars"),
         }
     }
 }
