@@ -5,7 +5,7 @@
 
 use cloud::rules::{self, Input, Node, iptables};
 use loader::File;
-use loader::kubernetes::kube_proxy;
+use loader::kubernetes::kube_proxy::{self, Overrides};
 use loader::tree::Node as Tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(super) fn input(folder: &Path) -> Input {
     let word = |key: &str| node.get(key).and_then(Tree::text).unwrap_or_default();
     let proxy = node.get("proxy").expect("a node says how its proxy is set");
     let flag = |key: &str, otherwise| proxy.get(key).and_then(Tree::bool).unwrap_or(otherwise);
-    let mut configuration = kube_proxy::configuration(proxy);
+    let mut configuration = kube_proxy::configuration(Some(proxy), &Overrides::default());
     configuration.masquerade_all = flag("masqueradeAll", false);
     configuration.localhost_node_ports = flag("localhostNodePorts", true);
     Input {

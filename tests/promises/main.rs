@@ -18,6 +18,7 @@ mod proxy_cost;
 mod readme;
 mod recovery;
 mod scenarios;
+mod service_rules;
 mod shown;
 mod slice_delays;
 mod statistics;

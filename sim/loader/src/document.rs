@@ -4,6 +4,7 @@
 use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::Metadata;
 use crate::kubernetes::kinds::{KnownKind, Treatment, classify};
+use crate::kubernetes::kube_proxy;
 use crate::ledger::{DocumentLedger, Ledger, Standing};
 use crate::shape::{Account, check};
 use crate::source::{File, Span};
@@ -84,6 +85,9 @@ impl Reader<'_> {
             Treatment::ReadOver(reason) => {
                 account.enter("", Standing::Ignored, reason, root.span.line);
                 self.enter(&root, &api_version, &kind, &metadata, account);
+                if (api_version.as_str(), kind.as_str()) == ("v1", "ConfigMap") {
+                    self.kube_proxy_configuration(&root);
+                }
             }
             Treatment::Refused => {
                 account.enter(
@@ -94,6 +98,25 @@ impl Reader<'_> {
                 );
                 self.enter(&root, &api_version, &kind, &metadata, account);
             }
+        }
+    }
+
+    /// What kubeadm keeps for kube-proxy in a ConfigMap counts as a document of its own. All of
+    /// it is told to stand where its text begins.
+    fn kube_proxy_configuration(&mut self, map: &Node) {
+        let text = map
+            .get("data")
+            .and_then(|data| data.entry(kube_proxy::CONFIG));
+        let Some((entry, text)) = text.and_then(|entry| Some((entry, entry.value.str()?))) else {
+            return;
+        };
+        let is_meant =
+            |tree: &Node| tree.get("kind").and_then(Node::str) == Some("KubeProxyConfiguration");
+        // Other programs keep texts of other forms under that name.
+        let trees = kube_proxy::trees(text, 0, &[]).unwrap_or_default();
+        for mut tree in trees.into_iter().filter(is_meant) {
+            place(&mut tree, entry.key_span);
+            self.document(tree);
         }
     }
 
@@ -179,6 +202,21 @@ impl Reader<'_> {
             name: metadata.name.clone(),
             entries: account.finish(),
         });
+    }
+}
+
+/// Lets all of a tree stand at one place.
+fn place(tree: &mut Node, span: Span) {
+    tree.span = span;
+    match &mut tree.value {
+        Value::Scalar(..) => {}
+        Value::Sequence(items) => items.iter_mut().for_each(|item| place(item, span)),
+        Value::Mapping(entries) => {
+            for entry in entries {
+                entry.key_span = span;
+                place(&mut entry.value, span);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use engine::{Distribution, Duration};
 use hybridsim_loader::assembly::{Defaults, Frame, assemble};
 use hybridsim_loader::diagnostic::Diagnostics;
 use hybridsim_loader::kubernetes::Objects;
+use hybridsim_loader::kubernetes::kube_proxy::Overrides;
 use hybridsim_loader::{File, Ledger, Nothing, document, load, render};
 use proptest::prelude::*;
 
@@ -31,7 +32,7 @@ fn read(texts: &[String]) {
         zones: vec!["a".to_owned()],
         provisioner: None,
         dns: cloud::scenario::ClusterDns::default(),
-        service_rules: cloud::scenario::ServiceRules::default(),
+        kube_proxy: Overrides::default(),
         nodes: Vec::new(),
     };
     let defaults = Defaults {

@@ -15,8 +15,8 @@ use crate::facts;
 use crate::kubernetes::runner::{Outcome, Pacing, Periods, Runner};
 use crate::meter::Observation;
 use crate::record::ViewKind;
-use crate::rules::sync;
-use crate::scenario::Indicator;
+use crate::rules::{Configuration, sync};
+use crate::scenario::{Cluster, Indicator};
 use engine::Time;
 
 /// A node's kube-proxy.
@@ -35,10 +35,11 @@ pub(crate) struct KubeProxy {
 
 impl KubeProxy {
     /// One that runs since long: its last sync ended at `ended`.
-    pub(crate) fn settled(minor: u32, ended: Time, full_due: Time) -> Self {
-        let pacing = Pacing::of_minor(minor);
+    pub(crate) fn settled(cluster: &Cluster, ended: Time, full_due: Time) -> Self {
+        let pacing = Pacing::of_minor(cluster.kubernetes_minor);
+        let periods = periods(&cluster.service_rules.configuration);
         KubeProxy {
-            runner: Runner::settled(pacing, Periods::default(), ended, full_due),
+            runner: Runner::settled(pacing, periods, ended, full_due),
             began: Time::ZERO,
             written: Time::ZERO,
             number: 0,
@@ -49,6 +50,15 @@ impl KubeProxy {
     /// When the rules in force were written.
     pub(crate) fn written(&self) -> Time {
         self.written
+    }
+}
+
+/// How often its administrator lets it write.
+fn periods(configuration: &Configuration) -> Periods {
+    Periods {
+        min: configuration.min_sync_period,
+        retry: configuration.sync_period,
+        ..Periods::default()
     }
 }
 
@@ -98,7 +108,12 @@ impl Domain<'_> {
         let acts = self.acts(Client::KubeProxy(node));
         let slow = self.levers.speed(node).cpu_factor;
         let cluster = self.cluster.expect("nodes belong to clusters");
-        let mode = self.topology.cluster(cluster).service_rules.mode;
+        let mode = self
+            .topology
+            .cluster(cluster)
+            .service_rules
+            .configuration
+            .mode;
         let (ports, endpoints) = (self.service_ports, self.endpoint_log.endpoints());
         let state = &mut self.nodes[node as usize].kube_proxy;
         if state.number != number || !acts {
@@ -153,10 +168,12 @@ impl Domain<'_> {
 
     /// The process starts: it lists, and then writes everything.
     pub(super) fn kube_proxy_starts(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        let minor = self.minor();
+        let cluster = self.cluster.expect("nodes belong to clusters");
+        let described = self.topology.cluster(cluster);
         let state = &mut self.nodes[node as usize].kube_proxy;
-        let pacing = Pacing::of_minor(minor);
-        state.runner = Runner::starting(pacing, Periods::default(), context.now());
+        let pacing = Pacing::of_minor(described.kubernetes_minor);
+        let periods = periods(&described.service_rules.configuration);
+        state.runner = Runner::starting(pacing, periods, context.now());
         state.number += 1;
         state.unfinished = false;
         let number = state.number;

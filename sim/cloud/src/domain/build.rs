@@ -257,7 +257,7 @@ impl<'t> Domain<'t> {
                 cordoned: node.unschedulable,
                 images: NodeImages::default(),
                 view: View::default(),
-                kube_proxy: KubeProxy::settled(described.kubernetes_minor, Time::ZERO, full),
+                kube_proxy: KubeProxy::settled(described, Time::ZERO, full),
                 heartbeat: Heartbeat::new(renewed),
                 machine: match described.has_at_start(index as u32) {
                     true => Machine::There(Time::ZERO),

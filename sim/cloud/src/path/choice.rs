@@ -194,7 +194,7 @@ impl Domain<'_> {
         let remembered = timeout.and_then(|timeout| self.affinities.recall(key, timeout, now));
         let stream = self.services[service.index()].stream;
         let among = self.among(node, service, among);
-        let mode = cluster.service_rules.mode;
+        let mode = cluster.service_rules.configuration.mode;
         let pod = match (remembered, mode) {
             (Some(pod), _) if among.binary_search(&pod).is_ok() => pod,
             (_, Mode::Ipvs { scheduler }) => {

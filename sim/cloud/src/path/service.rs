@@ -49,7 +49,12 @@ impl Domain<'_> {
         let mut place = streams.places.draw(u64::from(node), written);
         let passed = cost::extra_rules(1 + place.below(rules.max(1)), endpoints, affinity);
         let mut warmth = streams.warmth.draw(identity.request, identity.branch);
-        let mode = self.topology.cluster(cluster).service_rules.mode;
+        let mode = self
+            .topology
+            .cluster(cluster)
+            .service_rules
+            .configuration
+            .mode;
         cost::walk(mode, passed, rules.max(1), &mut warmth)
     }
 

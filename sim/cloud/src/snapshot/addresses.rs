@@ -1,6 +1,7 @@
 //! Addresses of nodes, pods and services.
 //!
-//! Models: a range of each node's own for its pods, given out in the order of the nodes and used
+//! Models: a range of each node's own for its pods, out of kube-proxy's `clusterCIDR` where that is
+//! known and has room, given out in the order of the nodes and used
 //! in the order in which pods come, as the host-local plugin does; cluster addresses and ports on
 //! nodes drawn as the API server's allocators draw them, with the addresses at the start of the
 //! range left to services that ask.
@@ -12,7 +13,7 @@
 use crate::facts;
 use crate::scenario::{Cluster, Service, ServiceKind};
 use engine::{Seed, Stream};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
@@ -33,13 +34,19 @@ impl Addresses {
         let most = cluster.nodes.iter().map(|node| node.pods_max).max();
         let wanted = most.unwrap_or(0) + SET_ASIDE;
         let host_bits = (32 - facts::NODE_MASK_BITS.value).max(u32::BITS - wanted.leading_zeros());
+        let has_room = |pods: &Ipv4Net| {
+            let bits = 32 - u32::from(pods.prefix_len());
+            bits >= host_bits && cluster.nodes.len() as u64 <= 1 << (bits - host_bits)
+        };
+        let known = &cluster.service_rules.configuration.cluster_cidrs;
+        let known = known.iter().find_map(|range| match range {
+            IpNet::V4(range) => Some(range.trunc()),
+            IpNet::V6(_) => None,
+        });
         let usual = range(facts::POD_RANGE.value);
-        let room = 1u64 << (32 - u32::from(usual.prefix_len())).saturating_sub(host_bits);
+        let fitting = known.into_iter().chain([usual]).find(has_room);
         Addresses {
-            pods: match cluster.nodes.len() as u64 <= room {
-                true => usual,
-                false => range(facts::POD_RANGE_LARGE.value),
-            },
+            pods: fitting.unwrap_or(range(facts::POD_RANGE_LARGE.value)),
             host_bits,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Models: services as they are described, with the addresses and ports that the API server gave
 //! them; of endpoints, what the node's view holds, those on their way out included, with the
-//! hints that `trafficDistribution` gives them; all else as the defaults have it.
+//! hints that `trafficDistribution` gives them; what an administrator set about kube-proxy.
 //! Leaves out: health-check ports, source ranges, external addresses, and the services of which
 //! a scenario says only how many there are.
 //! Validated by: rules of a scenario in the command's tests.
@@ -107,11 +107,7 @@ impl Reader<'_> {
         let services = described.services.iter().zip(&allocated).enumerate();
         let on = &described.nodes[node as usize];
         Input {
-            configuration: Configuration {
-                mode: described.service_rules.mode,
-                cluster_cidrs: vec![self.addresses.pod_ranges().into()],
-                ..Configuration::default()
-            },
+            configuration: self.configuration(),
             node: Node {
                 name: on.name.clone(),
                 addresses: vec![addresses::node(node).into()],
@@ -126,6 +122,16 @@ impl Reader<'_> {
             service_cidrs: vec![addresses::services().into()],
             kubernetes_minor: described.kubernetes_minor,
         }
+    }
+
+    /// What an administrator set, with the ranges of pods where he gave none.
+    fn configuration(&self) -> Configuration {
+        let mut configuration = self.described.service_rules.configuration.clone();
+        if configuration.cluster_cidrs.is_empty() {
+            let ranges = self.addresses.pod_ranges();
+            configuration.cluster_cidrs.push(ranges.into());
+        }
+        configuration
     }
 
     /// A service as kube-proxy knows it, unless it has no address.

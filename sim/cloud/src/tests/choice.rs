@@ -165,7 +165,7 @@ fn schedulers_of_ipvs_choose_in_their_ways() {
     use crate::rules::{Mode, Scheduler};
     let reached_by = |scheduler| {
         let mut scenario = three_zones(None);
-        scenario.clusters[0].service_rules.mode = Mode::Ipvs { scheduler };
+        scenario.clusters[0].service_rules.configuration.mode = Mode::Ipvs { scheduler };
         let topology = compile(&scenario);
         reached(&mut domain(&topology, &EVERYWHERE), 5, Door::Cluster).unwrap()
     };

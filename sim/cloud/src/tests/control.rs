@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::{Reason, Record, ViewKind};
+use crate::scenario::ProxyConfiguration;
 
 /// One cluster of the two regions, asked directly at 20 requests per second.
 pub(super) fn entry() -> Scenario {
@@ -73,7 +74,14 @@ fn scaling_up_adds_capacity_once_the_pods_have_started() {
 /// Pods that start to go within half a second of each other, in a version of Kubernetes: the
 /// updates of views and the greatest staleness, in milliseconds. They are never gone.
 fn two_in_a_row(minor: u32) -> (u64, f64) {
+    two_with_distance(minor, ProxyConfiguration::default().min_sync_period)
+}
+
+/// The same with another `minSyncPeriod`.
+fn two_with_distance(minor: u32, least: Duration) -> (u64, f64) {
     let mut scenario = entry();
+    let rules = &mut scenario.clusters[0].service_rules;
+    rules.configuration.min_sync_period = least;
     scenario.clusters[0].kubernetes_minor = minor;
     let workload = &mut scenario.clusters[0].workloads[0];
     workload.replicas = 4;
@@ -95,6 +103,17 @@ fn syncs_keep_their_distance() {
     // First sync done 40 ms after its slice; the next begins a second later and takes 35 ms; its
     // pod was deleted 500 ms after the other. The slice takes 1.3 to 106.4 ms.
     assert!((576.3..681.5).contains(&greatest), "{greatest} ms");
+}
+
+#[test]
+fn syncs_keep_the_distance_that_an_administrator_set() {
+    let (updates, greatest) = two_with_distance(34, Duration::from_secs(5));
+    assert_eq!(updates, 4);
+    // As above, with five seconds in the place of one.
+    assert!((4_576.3..4_681.5).contains(&greatest), "{greatest} ms");
+    let (updates, greatest) = two_with_distance(34, Duration::ZERO);
+    assert_eq!(updates, 4);
+    assert!((41.3..146.5).contains(&greatest), "{greatest} ms");
 }
 
 #[test]

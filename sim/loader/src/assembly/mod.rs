@@ -26,6 +26,7 @@ mod workloads;
 pub use names::{Destination, Unresolved};
 
 use crate::diagnostic::{Code, Diagnostics};
+use crate::kubernetes::kube_proxy::{self, Overrides};
 use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
@@ -56,8 +57,8 @@ pub struct Frame {
     pub provisioner: Option<Provisioner>,
     /// The cluster's DNS.
     pub dns: ClusterDns,
-    /// What its kube-proxies write.
-    pub service_rules: ServiceRules,
+    /// What goes before a KubeProxyConfiguration among the manifests.
+    pub kube_proxy: Overrides,
 }
 
 /// A workload that is declared in the scenario, with a service of its name on port 80 in the
@@ -203,7 +204,14 @@ pub fn assemble(
             .clone()
             .filter(|_| stages[0].nodes.is_empty()),
         dns: frame.dns,
-        service_rules: frame.service_rules,
+        service_rules: ServiceRules {
+            // It is read when the processes start.
+            configuration: kube_proxy::configuration(
+                stages[0].kube_proxy.as_ref(),
+                &frame.kube_proxy,
+            ),
+            other_services: frame.kube_proxy.other_services,
+        },
     };
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {

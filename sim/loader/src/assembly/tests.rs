@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::document;
+use crate::kubernetes::kube_proxy::Overrides;
 use crate::ledger::Ledger;
 use crate::source::File;
 use cloud::scenario::{PathMatch, WorkloadKind};
@@ -55,7 +56,7 @@ fn assembled(texts: &[&str]) -> Assembled {
         zones: vec!["a".to_owned()],
         provisioner: None,
         dns: cloud::scenario::ClusterDns::default(),
-        service_rules: cloud::scenario::ServiceRules::default(),
+        kube_proxy: Overrides::default(),
         nodes: Vec::new(),
     };
     let assembly = assemble(&frame, &stages, &[], &defaults, &mut diagnostics);

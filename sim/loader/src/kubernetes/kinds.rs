@@ -1,6 +1,6 @@
 //! Which kinds there are, under which `apiVersion`, and what becomes of them.
 
-use super::{autoscaler, budget, gateway, ingress, namespace, node, service, workload};
+use super::{autoscaler, budget, gateway, ingress, kube_proxy, namespace, node, service, workload};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::shape::{Shape, nearest};
 use crate::source::Span;
@@ -18,6 +18,8 @@ pub struct KnownKind {
     pub shape: &'static Shape,
     /// Whether its objects belong to a namespace.
     pub namespaced: bool,
+    /// Whether its objects have `metadata`, and so a name.
+    pub named: bool,
 }
 
 /// Kinds that are read, sorted by name.
@@ -56,6 +58,12 @@ pub static KNOWN: &[KnownKind] = &[
     )
     .removed(&["networking.k8s.io/v1beta1"])
     .of_the_cluster(),
+    namespaced(
+        "KubeProxyConfiguration",
+        &["kubeproxy.config.k8s.io/v1alpha1"],
+        &kube_proxy::KUBE_PROXY_CONFIGURATION,
+    )
+    .of_a_program(),
     namespaced("Namespace", &["v1"], &namespace::NAMESPACE).of_the_cluster(),
     namespaced("Node", &["v1"], &node::NODE).of_the_cluster(),
     namespaced("Pod", &["v1"], &workload::POD),
@@ -91,6 +99,7 @@ const fn namespaced(
         removed: &[],
         shape,
         namespaced: true,
+        named: true,
     }
 }
 
@@ -103,6 +112,14 @@ impl KnownKind {
         KnownKind {
             namespaced: false,
             ..self
+        }
+    }
+
+    /// A file that a program reads, which is no object of the API.
+    const fn of_a_program(self) -> KnownKind {
+        KnownKind {
+            named: false,
+            ..self.of_the_cluster()
         }
     }
 }
@@ -457,9 +474,14 @@ mod tests {
         let mut found = BTreeMap::new();
         for known in KNOWN {
             collect(known.shape, &mut found);
-            for field in ["apiVersion", "kind", "metadata"] {
-                assert!(
+            for (field, expected) in [
+                ("apiVersion", true),
+                ("kind", true),
+                ("metadata", known.named),
+            ] {
+                assert_eq!(
                     known.shape.field(field).is_some(),
+                    expected,
                     "{} lacks {field}",
                     known.kind
                 );

@@ -1,24 +1,29 @@
 //! What kube-proxy reads: Services, EndpointSlices, Nodes, and its own configuration.
 //!
-//! Models: every field that goes into the rules of a node. Documents of other kinds are passed
-//! over; a KubeProxyConfiguration may stand alone or in the `config.conf` of a ConfigMap.
+//! Models: every field that goes into the rules of a node, where manifests are read as they are,
+//! without a scenario. Documents of other kinds are passed over; a KubeProxyConfiguration may stand alone or in the `config.conf` of a ConfigMap.
 //! Approximated: of two slices that disagree about one address, the one whose name sorts last
 //! counts; a real kube-proxy takes either at random.
 //! Leaves out: services and slices of IPv6.
 //! Sources: k8s.io/api core/v1, discovery/v1; k8s.io/kube-proxy config/v1alpha1 (1.36).
+
+mod configuration;
+
+pub(super) use configuration::{KUBE_PROXY_CONFIGURATION, validate};
+pub use configuration::{Overrides, SCHEDULERS, configuration, scheduler};
 
 use super::node::ZONE;
 use super::service::{SERVICE_NAME, session_affinity};
 use crate::diagnostic::Diagnostics;
 use crate::source::File;
 use crate::tree::{Budget, Node as Tree, parse};
-use cloud::rules::{
-    Configuration, DetectLocal, Endpoint, Mode, Node, NodePortAddresses, Protocol, Scheduler,
-    Service, ServicePort,
-};
+use cloud::rules::{Configuration, Endpoint, Node, Protocol, Service, ServicePort};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+
+/// The key under which kubeadm writes a KubeProxyConfiguration into a ConfigMap.
+pub const CONFIG: &str = "config.conf";
 
 /// What kube-proxy reads.
 #[derive(Clone, Debug, Default)]
@@ -56,12 +61,13 @@ pub fn read(files: &[File]) -> Result<Known, String> {
         .collect();
     services
         .sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
-    let mut configuration_of = of_kind("KubeProxyConfiguration").next().map(configuration);
+    let read = |document: &Tree| configuration(Some(document), &Overrides::default());
+    let mut configuration_of = of_kind("KubeProxyConfiguration").next().map(read);
     for map in of_kind("ConfigMap") {
-        let text = string(map, &["data", "config.conf"]);
+        let text = string(map, &["data", CONFIG]);
         for document in trees(&text, 0, &[])? {
             if string(&document, &["kind"]) == "KubeProxyConfiguration" {
-                configuration_of.get_or_insert_with(|| configuration(&document));
+                configuration_of.get_or_insert_with(|| read(&document));
             }
         }
     }
@@ -280,78 +286,4 @@ fn endpoint(listed: &Tree, port: u16) -> Option<Endpoint> {
         zone_hints: hints("forZones"),
         node_hints: hints("forNodes"),
     })
-}
-
-/// Reads a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1).
-pub fn configuration(document: &Tree) -> Configuration {
-    let standard = Configuration::default();
-    let mode = match string(document, &["mode"]).as_str() {
-        "nftables" => Mode::Nftables,
-        "ipvs" => Mode::Ipvs {
-            scheduler: scheduler(Some(&string(document, &["ipvs", "scheduler"]))),
-        },
-        _ => Mode::Iptables,
-    };
-    let section = match mode {
-        Mode::Nftables => "nftables",
-        _ => "iptables",
-    };
-    let bit = document
-        .at(&[section, "masqueradeBit"])
-        .and_then(Tree::integer);
-    let bit = bit.and_then(|bit| u8::try_from(bit).ok());
-    Configuration {
-        mode,
-        cluster_cidrs: string(document, &["clusterCIDR"])
-            .split(',')
-            .filter_map(|range| range.trim().parse().ok())
-            .collect(),
-        detect_local: detect_local(document),
-        masquerade_all: truth(document, &[section, "masqueradeAll"]).unwrap_or(false),
-        masquerade_bit: bit
-            .filter(|bit| *bit < 32)
-            .unwrap_or(standard.masquerade_bit),
-        node_port_addresses: node_port_addresses(strings(document, &["nodePortAddresses"])),
-        localhost_node_ports: truth(document, &["iptables", "localhostNodePorts"])
-            .unwrap_or(standard.localhost_node_ports),
-        ..standard
-    }
-}
-
-/// The scheduler of a name; round robin where there is none.
-pub fn scheduler(name: Option<&str>) -> Scheduler {
-    match name.unwrap_or_default() {
-        "wrr" => Scheduler::WeightedRoundRobin,
-        "lc" => Scheduler::LeastConnection,
-        "wlc" => Scheduler::WeightedLeastConnection,
-        "sh" => Scheduler::SourceHashing,
-        "dh" => Scheduler::DestinationHashing,
-        "sed" => Scheduler::ShortestExpectedDelay,
-        "nq" => Scheduler::NeverQueue,
-        "mh" => Scheduler::MaglevHashing,
-        _ => Scheduler::RoundRobin,
-    }
-}
-
-fn detect_local(document: &Tree) -> DetectLocal {
-    let name = |key| string(document, &["detectLocal", key]);
-    match string(document, &["detectLocalMode"]).as_str() {
-        "NodeCIDR" => DetectLocal::NodeCidr,
-        "BridgeInterface" => DetectLocal::BridgeInterface(name("bridgeInterface")),
-        "InterfaceNamePrefix" => DetectLocal::InterfaceNamePrefix(name("interfaceNamePrefix")),
-        _ => DetectLocal::ClusterCidr,
-    }
-}
-
-fn node_port_addresses(texts: Vec<String>) -> NodePortAddresses {
-    match &texts[..] {
-        [] => NodePortAddresses::Default,
-        [one] if one == "primary" => NodePortAddresses::Primary,
-        ranges => NodePortAddresses::Networks(
-            ranges
-                .iter()
-                .filter_map(|range| range.parse().ok())
-                .collect(),
-        ),
-    }
 }

@@ -4,12 +4,14 @@ use super::autoscaler::Autoscaler;
 use super::budget::DisruptionBudget;
 use super::gateway::{Gateway, HttpRoute};
 use super::ingress::{Ingress, IngressClass};
+use super::kube_proxy;
 use super::metadata::Metadata;
 use super::node::Node;
 use super::service::{Service, Slice};
 use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
+use crate::tree;
 use cloud::scenario::WorkloadKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +40,8 @@ pub struct Objects {
     pub autoscalers: Vec<Autoscaler>,
     /// Disruption budgets.
     pub budgets: Vec<DisruptionBudget>,
+    /// What an administrator set about kube-proxy.
+    pub kube_proxy: Option<tree::Node>,
 }
 
 impl Objects {
@@ -103,8 +107,22 @@ impl Objects {
             "PodDisruptionBudget" => self
                 .budgets
                 .push(DisruptionBudget::read(document, diagnostics)),
+            "KubeProxyConfiguration" => self.set_kube_proxy(document, diagnostics),
             _ => {}
         }
+    }
+
+    /// All kube-proxies of a cluster read one configuration.
+    fn set_kube_proxy(&mut self, document: &Document, diagnostics: &mut Diagnostics) {
+        kube_proxy::validate(&document.root, diagnostics);
+        if self.kube_proxy.is_some() {
+            let message = "a cluster has one KubeProxyConfiguration, and this is the second";
+            diagnostics
+                .report(Code::DuplicateObject, document.root.span, message)
+                .help("remove one of the two");
+            return;
+        }
+        self.kube_proxy = Some(document.root.clone());
     }
 }
 
@@ -189,6 +207,9 @@ fn owned(
 /// Names follow RFC 1123; those of services and namespaces are single labels.
 fn check_name(document: &Document, diagnostics: &mut Diagnostics) {
     let Metadata { name, span, .. } = &document.metadata;
+    if !document.kind.named {
+        return;
+    }
     if name.is_empty() {
         let message = format!("the {} has no name", document.kind.kind);
         diagnostics

@@ -6,12 +6,13 @@ use super::provisioner::{self, BOOT, MAX, MIN, PRICE, PROVISIONER, START_UP};
 use super::reader::Reader;
 use crate::assembly::Frame;
 use crate::diagnostic::Code;
+use crate::kubernetes::kube_proxy::Overrides;
 use crate::shape::{Field, Kind, Shape, TEXT_LIST, TEXT_MAP};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{QUANTITY, parse_quantity};
 use cloud::facts;
-use cloud::scenario::{ClusterDns, Node as Machine, Resources, ServiceRules, ZoneId};
+use cloud::scenario::{ClusterDns, Node as Machine, Resources, ZoneId};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -129,7 +130,7 @@ pub(crate) fn the_default(ideal: bool, span: Span, reader: &mut Reader<'_>) -> C
         zones,
         provisioner: None,
         dns: ClusterDns::default(),
-        service_rules: ServiceRules::default(),
+        kube_proxy: Overrides::default(),
     };
     ClusterPlan {
         frame,
@@ -197,7 +198,7 @@ fn cluster(
         nodes = default_nodes(&zones, ideal, reader);
     }
     let dns = super::dns::read(node.get("dns"), reader);
-    let service_rules = super::service_rules::read(node.get("kubeProxy"));
+    let kube_proxy = super::service_rules::read(node.get("kubeProxy"));
     let frame = Frame {
         name: forms::text(node, "name").unwrap_or_default().to_owned(),
         region,
@@ -206,7 +207,7 @@ fn cluster(
         zones,
         provisioner,
         dns,
-        service_rules,
+        kube_proxy,
     };
     ClusterPlan {
         frame,

@@ -2,21 +2,20 @@
 //! beside those of the services that are described.
 
 use super::forms;
-use crate::kubernetes::kube_proxy::scheduler;
+use crate::kubernetes::kube_proxy::{Overrides, SCHEDULERS, scheduler};
 use crate::shape::{Field, Kind, Shape};
 use crate::tree::Node;
-use cloud::scenario::{ProxyMode, ServiceRules};
 use serde_json::json;
 
-const SCHEDULERS: Kind = Kind::OneOf(&["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh"]);
+const MODES: &[&str] = &["iptables", "ipvs", "nftables"];
 
 pub(super) static KUBE_PROXY: Shape = Shape::new(
     "KubeProxy",
     &[
-        Field::modelled("mode", Kind::OneOf(&["iptables", "ipvs", "nftables"]))
-            .doc("Chains that are read rule by rule, the kernel's load balancer, or maps.")
+        Field::modelled("mode", Kind::OneOf(MODES))
+            .doc("Chains that are read rule by rule, the kernel's load balancer, or maps; goes before a KubeProxyConfiguration among the manifests.")
             .default(|| json!("iptables")),
-        Field::modelled("scheduler", SCHEDULERS)
+        Field::modelled("scheduler", Kind::OneOf(SCHEDULERS))
             .doc("How ipvs chooses an endpoint; of no effect in other modes.")
             .default(|| json!("rr")),
         Field::modelled("otherServices", Kind::Integer(0, 1_000_000))
@@ -24,19 +23,14 @@ pub(super) static KUBE_PROXY: Shape = Shape::new(
             .default(|| json!(0)),
     ],
 )
-.doc("What a cluster's kube-proxies write.");
+.doc("What a cluster's kube-proxies write, where it is not as a KubeProxyConfiguration among its manifests says.");
 
-/// Reads `kubeProxy`, or takes what holds without it.
-pub(super) fn read(node: Option<&Node>) -> ServiceRules {
-    let mode = match node.and_then(|node| forms::text(node, "mode")) {
-        Some("nftables") => ProxyMode::Nftables,
-        Some("ipvs") => ProxyMode::Ipvs {
-            scheduler: scheduler(node.and_then(|node| forms::text(node, "scheduler"))),
-        },
-        _ => ProxyMode::Iptables,
-    };
-    ServiceRules {
-        mode,
+/// Reads `kubeProxy`, which goes before what manifests say.
+pub(super) fn read(node: Option<&Node>) -> Overrides {
+    let text = |key| node.and_then(|node| forms::text(node, key));
+    Overrides {
+        mode: text("mode").and_then(|mode| MODES.iter().copied().find(|known| *known == mode)),
+        scheduler: text("scheduler").map(|name| scheduler(Some(name))),
         other_services: node
             .and_then(|node| forms::count(node, "otherServices"))
             .unwrap_or(0),
