@@ -147,6 +147,10 @@ pub(crate) enum Event {
         number: u32,
         stay_seconds: u32,
     },
+    /// Pods of a node out of service that tolerate so much are deleted.
+    Expelled { node: u32, stay: Duration },
+    /// The pod garbage collector looks.
+    Collection,
     /// A kubelet is heard again.
     NodeHeard { node: u32, number: u32 },
     /// A drain asks for the eviction of a pod.
@@ -222,6 +226,8 @@ pub(crate) struct Pod {
     pub(crate) grace: Option<Duration>,
     /// Whether its object is gone.
     pub(crate) released: bool,
+    /// Whether its node is gone with its machine, and the pod's object is left.
+    pub(crate) orphaned: bool,
     /// Pauses between pulls of its image.
     pub(crate) pulls: BackOff,
     /// Whether its image was pulled in vain, and is waited for.
@@ -347,6 +353,8 @@ pub(crate) struct NodeState<'t> {
     pub(crate) zone: u32,
     /// Takes no new pods because somebody said so.
     pub(crate) cordoned: bool,
+    /// Has the taint of a node that will not come back.
+    pub(crate) out_of_service: bool,
     pub(crate) images: NodeImages<'t>,
     /// What its kube-proxy knows.
     pub(crate) view: View,
@@ -588,6 +596,8 @@ impl engine::Partition for Domain<'_> {
             } => {
                 self.node_evicted(node, number, stay_seconds, context);
             }
+            Event::Expelled { node, stay } => self.expelled(node, stay, context),
+            Event::Collection => self.collect(context),
             Event::NodeHeard { node, number } => self.node_heard(node, number, context),
             Event::ControllerLooks(workload) => self.controller_looks(workload, context),
             Event::DeploymentLooks(workload) => self.deployment_looks(workload, context),

@@ -35,6 +35,8 @@ impl Domain<'_> {
                 }
                 Change::Cordon(node) => self.cordon(*node, true, context),
                 Change::Uncordon(node) => self.cordon(*node, false, context),
+                Change::OutOfService(node) => self.put_out_of_service(*node, true, context),
+                Change::InService(node) => self.put_out_of_service(*node, false, context),
                 Change::Drain(drain) => {
                     self.drain(drain, (entry, position as u32), context);
                 }

@@ -122,6 +122,11 @@ impl<'t> Domain<'t> {
         &controller.revisions[state.revision as usize]
     }
 
+    /// What the scheduler takes a pod for.
+    pub(super) fn class_of(&self, pod: u32) -> WorkloadId {
+        self.revision(pod).class
+    }
+
     /// What a pod looks like.
     pub(crate) fn template(&self, pod: u32) -> &'t Template {
         self.revision(pod).template
@@ -407,7 +412,11 @@ impl Domain<'_> {
 
     fn daemon_set_looks(&mut self, workload: WorkloadId, context: &mut Clock<'_, Self>) {
         let state = &self.workloads[workload.index()];
-        let (pods, current) = (state.pods.clone(), state.controller.current);
+        let current = state.controller.current;
+        // A pod whose node is gone holds nobody's place.
+        let pods = state.pods.iter().copied();
+        let pods = pods.filter(|&pod| !self.pods[pod as usize].orphaned);
+        let pods: Vec<u32> = pods.collect();
         // A pod that is stopping holds its node's place until it is gone.
         let missing = state.replicas.saturating_sub(pods.len() as u32);
         let mut daemons = Vec::new();

@@ -255,10 +255,7 @@ impl Domain<'_> {
             scheduler.set_present(node, false);
         }
         self.count_daemons(context);
-        for pod in pods {
-            self.pod_dies(pod, context);
-            self.release(pod, context);
-        }
+        self.orphan(pods, context);
     }
 
     /// DaemonSets want a pod on each node that is there.

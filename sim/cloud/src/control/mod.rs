@@ -22,6 +22,7 @@ pub(crate) mod leader;
 pub(crate) mod machines;
 pub(crate) mod nodes;
 pub(crate) mod operations;
+pub(crate) mod pod_gc;
 pub(crate) mod pods;
 pub(crate) mod progress;
 pub(crate) mod provisioner;

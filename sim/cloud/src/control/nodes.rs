@@ -17,6 +17,7 @@
 //! Validated by: losses of nodes, zones and kubelets, in the crate's tests.
 
 use super::api::Client;
+use super::pod_gc::Garbage;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::fault::Levers;
@@ -83,6 +84,7 @@ pub(crate) struct NodeLifecycle {
     silent: BTreeSet<u32>,
     /// Every zone is lost altogether.
     stopped: bool,
+    pub(super) garbage: Garbage,
 }
 
 impl NodeLifecycle {
@@ -114,6 +116,12 @@ impl NodeLifecycle {
                 grace: facts::node_monitor_grace_period(minor).value,
                 fresh: Time::ZERO,
             },
+            garbage: Garbage::new(
+                Time::ZERO
+                    + facts::POD_GC_PERIOD
+                        .value
+                        .mul_f64(draws.draw(u64::MAX, 1).uniform()),
+            ),
             draws,
             zones: sizes.into_iter().map(zone).collect(),
             silent: BTreeSet::new(),
@@ -159,6 +167,11 @@ impl Domain<'_> {
         state.heartbeat.number += 1;
         state.heartbeat.lost = false;
         state.images.forget();
+        if std::mem::take(&mut state.out_of_service)
+            && let Some(scheduler) = &mut self.scheduler
+        {
+            scheduler.set_taint(node, &eviction::out_of_service(), false);
+        }
     }
 
     /// Faults have begun or ended.
@@ -214,6 +227,7 @@ impl Domain<'_> {
         for pod in self.pods_on(node) {
             self.live(pod, context, |life, _, told| life.power_off(told));
         }
+        self.end_unheard(node, context);
     }
 
     /// A machine has power again: it starts the pods it still has.
@@ -463,6 +477,7 @@ impl Domain<'_> {
         state.phase = now;
         state.renewed = None;
         self.lifecycle.silent.remove(&node);
+        self.end_unheard(node, context);
         self.kubelet_catches_up(node, context);
         if self.nodes[node as usize].heartbeat.lost {
             self.clear_node(node, context);
@@ -515,6 +530,7 @@ impl Domain<'_> {
         let monitor = &mut self.lifecycle.monitor;
         monitor.grid.first = now;
         monitor.fresh = now;
+        self.lifecycle.garbage.restarts(now);
     }
 
     /// The controller works again: it looks at all nodes that are not what they seem.
@@ -530,7 +546,11 @@ impl Domain<'_> {
                 (None, true) => self.clear_node(node, context),
                 _ => {}
             }
+            if self.nodes[node as usize].out_of_service {
+                self.await_expulsions(node, context);
+            }
         }
+        self.await_collection(context);
         let pass = self.lifecycle.monitor.grid.at_or_after(context.now());
         context.schedule(pass, Event::PassEnds);
     }

@@ -60,6 +60,7 @@ impl Domain<'_> {
             deleted: false,
             grace: None,
             released: false,
+            orphaned: false,
             pulls: BackOff::default(),
             pull_failed: false,
             out_of_memory_at: Time::MAX,
@@ -220,7 +221,8 @@ impl Domain<'_> {
         }
         let node = state.node;
         let class = self.revision(pod).class;
-        if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
+        let is_bound = !self.pods[pod as usize].orphaned;
+        if let (Some(node), Some(scheduler), true) = (node, self.scheduler.as_mut(), is_bound) {
             scheduler.end(node, class);
         }
         if wait.is_zero() {
@@ -237,6 +239,7 @@ impl Domain<'_> {
         if node.is_none() && state.life.is_none() {
             return self.release(pod, context);
         }
+        let node = node.filter(|_| !state.orphaned);
         self.readiness_changed(workload, context);
         self.pods_changed(workload, context);
         if let Some(watch) = self.kubelet_hears(node) {
@@ -337,7 +340,9 @@ impl Domain<'_> {
         }
         state.life = None;
         state.ready = false;
-        let (workload, node, deleted) = (state.workload, state.node, state.deleted);
+        let (workload, deleted) = (state.workload, state.deleted);
+        // One whose node is gone takes no room any more.
+        let node = state.node.filter(|_| !state.orphaned);
         let class = self.revision(pod).class;
         let owner = &mut self.workloads[workload.index()];
         owner.pods.retain(|&other| other != pod);

@@ -255,6 +255,7 @@ impl<'t> Domain<'t> {
             self.nodes.push(NodeState {
                 zone: node.zone.0,
                 cordoned: node.unschedulable,
+                out_of_service: false,
                 images: NodeImages::default(),
                 view: View::default(),
                 kube_proxy: KubeProxy::settled(described, Time::ZERO, full),

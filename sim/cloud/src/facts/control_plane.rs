@@ -76,6 +76,14 @@ facts! {
     TAINT_DELETION_DELAY: Duration = Duration::from_millis(58), "ms",
         "kubernetes.node.taint-deletion-delay", "kube-controller-manager", "1.36",
         Measurement, "kube-controller-manager 1.36.2, toleration of 30 s: deleted after 30.015 to 30.32 s, median 30.058 s, 28 pods";
+    /// How often the pod garbage collector looks.
+    POD_GC_PERIOD: Duration = Duration::from_secs(20), "s",
+        "kubernetes.pod-gc.period", "kube-controller-manager", "all",
+        Source, "kubernetes/kubernetes pkg/controller/podgc/gc_controller.go, gcCheckPeriod";
+    /// How long a node must be gone before its pods are removed by force.
+    POD_GC_QUARANTINE: Duration = Duration::from_secs(40), "s",
+        "kubernetes.pod-gc.quarantine", "kube-controller-manager", "1.18 and later",
+        Source, "kubernetes/kubernetes pkg/controller/podgc/gc_controller.go, quarantineTime";
     /// How often a kubelet looks whether its node's status has to be written.
     NODE_STATUS_UPDATE_PERIOD: Duration = Duration::from_secs(10), "s",
         "kubernetes.node.status-update-period", "kubelet", "all",

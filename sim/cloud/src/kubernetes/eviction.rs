@@ -9,7 +9,6 @@
 //! when that is over; the deletion of pods after the shortest of their tolerations.
 //! Approximated: nodes of a zone are tainted in the order in which they were found (a recorded
 //! run shows that this may differ).
-//! Leaves out: the garbage collection of pods whose node objects were deleted.
 //! Sources: kubernetes/kubernetes pkg/controller/nodelifecycle and pkg/controller/tainteviction;
 //! [`crate::facts`].
 //! Validated by: the closed forms of detection and eviction by mean, least and greatest, and
@@ -200,19 +199,38 @@ pub fn stay(tolerated: impl IntoIterator<Item = Tolerated>) -> Option<Duration> 
 /// How long a pod that tolerates this stays on a node that is not heard of. Admission adds a
 /// toleration to pods that have none for such nodes.
 pub fn stay_unreachable(tolerations: &[Toleration]) -> Option<Duration> {
-    let taint = Taint {
-        key: "node.kubernetes.io/unreachable".to_owned(),
+    let taint = no_execute("node.kubernetes.io/unreachable");
+    let assumed = Tolerated::For(facts::UNREACHABLE_TOLERATION.value);
+    stay([tolerated(tolerations, &taint, assumed)])
+}
+
+/// What an operator puts on a node that will not come back.
+pub fn out_of_service() -> Taint {
+    no_execute("node.kubernetes.io/out-of-service")
+}
+
+/// How long a pod that tolerates this stays on a node that is out of service.
+pub fn stay_out_of_service(tolerations: &[Toleration]) -> Option<Duration> {
+    stay([tolerated(tolerations, &out_of_service(), Tolerated::No)])
+}
+
+fn no_execute(key: &str) -> Taint {
+    Taint {
+        key: key.to_owned(),
         value: String::new(),
         effect: TaintEffect::NoExecute,
-    };
-    let covering = tolerations
-        .iter()
-        .find(|toleration| toleration.covers(&taint));
-    stay([match covering.map(|toleration| toleration.lasts) {
-        None => Tolerated::For(facts::UNREACHABLE_TOLERATION.value),
+    }
+}
+
+/// How a taint is tolerated, if `otherwise` holds where nothing covers it.
+fn tolerated(tolerations: &[Toleration], taint: &Taint, otherwise: Tolerated) -> Tolerated {
+    let mut tolerations = tolerations.iter();
+    let covering = tolerations.find(|toleration| toleration.covers(taint));
+    match covering.map(|toleration| toleration.lasts) {
+        None => otherwise,
         Some(None) => Tolerated::Forever,
         Some(Some(lasts)) => Tolerated::For(lasts),
-    }])
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,10 @@ pub enum Change {
     Cordon(u32),
     /// It takes new pods again.
     Uncordon(u32),
+    /// A node, by its position in the cluster, has the taint of one that will not come back.
+    OutOfService(u32),
+    /// It has it no longer.
+    InService(u32),
     /// A node is emptied.
     Drain(Drain),
     /// Pods of a workload are deleted, whatever budgets say.

@@ -98,9 +98,11 @@ impl Scenario {
             | Change::Rollback(workload, _) => {
                 self.assert_workload(cluster, *workload, name);
             }
-            Change::Cordon(node) | Change::Uncordon(node) | Change::Drain(Drain { node, .. }) => {
-                self.assert_node(cluster, *node, name)
-            }
+            Change::Cordon(node)
+            | Change::Uncordon(node)
+            | Change::OutOfService(node)
+            | Change::InService(node)
+            | Change::Drain(Drain { node, .. }) => self.assert_node(cluster, *node, name),
             Change::DeletePods(workload, _) => self.assert_workload(cluster, *workload, name),
             Change::Template(workload, template) => {
                 self.assert_workload(cluster, *workload, name);

@@ -244,3 +244,91 @@ fn a_slow_node_serves_slowly() {
     let each = more as f64 / requests / 1e6;
     assert!((each - 20.0).abs() < 0.5, "{each} ms more");
 }
+
+/// What an operator does to a node at a second.
+fn operated(second: u64, change: Change) -> TimelineEntry {
+    TimelineEntry {
+        at: Time::ZERO + Duration::from_secs(second),
+        label: "operated".into(),
+        action: Action::Apply {
+            cluster: ClusterId(0),
+            changes: vec![change],
+        },
+    }
+}
+
+#[test]
+fn a_node_out_of_service_gives_up_its_pods_at_the_next_pass() {
+    let mut scenario = fleet(2, 33, 200);
+    scenario.clusters[0].workloads[0].kind = WorkloadKind::StatefulSet;
+    let down = node_down(50, 0, None);
+    // Without the taint nobody ever replaces the pod of a dead machine.
+    scenario.timeline = vec![down.clone()];
+    scenario.run.duration = Duration::from_secs(1_000);
+    at_end(&scenario, 0, |domain| {
+        assert_eq!(pods_of(domain, 0), [(Phase::Dead, false)]);
+        assert_eq!(pods_of(domain, 1).len(), 1);
+    });
+    scenario.timeline = vec![down, operated(120, Change::OutOfService(0))];
+    let is_left = |seconds: f64, replication| {
+        let mut scenario = scenario.clone();
+        scenario.run.duration = Duration::from_secs_f64(seconds);
+        at_end(&scenario, replication, |domain| {
+            let left = pods_of(domain, 0).len();
+            (left, pods_of(domain, 1).len())
+        })
+    };
+    for replication in 0..20 {
+        // Written within some milliseconds, deleted 58 ms later, removed within 20 s; another
+        // comes on the node that is left.
+        assert_eq!(is_left(120.05, replication).0, 1);
+        assert_eq!(is_left(140.2, replication).0, 0);
+        assert_eq!(is_left(145.0, replication), (0, 2));
+    }
+    let left_at_half: usize = (0..40).map(|at| is_left(130.1, at).0).sum();
+    assert!((8..=32).contains(&left_at_half), "uniform: {left_at_half}");
+}
+
+#[test]
+fn a_node_out_of_service_that_lives_ends_its_pods_itself() {
+    let mut scenario = fleet(2, 33, 100);
+    let tainted = operated(20, Change::OutOfService(0));
+    scenario.timeline = vec![tainted, operated(60, Change::InService(0))];
+    scenario.run.duration = Duration::from_secs(59);
+    at_end(&scenario, 0, |domain| {
+        assert_eq!(pods_of(domain, 0), []);
+        assert_eq!(pods_of(domain, 1), [(Phase::Running, true); 2]);
+    });
+    // Pods that tolerate it stay.
+    let placement = &mut scenario.clusters[0].workloads[0].template.placement;
+    placement.tolerations = vec![Toleration {
+        key: Some("node.kubernetes.io/out-of-service".to_owned()),
+        value: None,
+        effect: None,
+        lasts: None,
+    }];
+    at_end(&scenario, 0, |domain| {
+        assert_eq!(pods_of(domain, 0), [(Phase::Running, true)]);
+    });
+}
+
+#[test]
+fn what_is_removed_by_force_runs_on_until_its_kubelet_is_heard() {
+    let mut scenario = fleet(2, 33, 179);
+    let fault = Fault::NodePartition {
+        cluster: ClusterId(0),
+        node: 0,
+    };
+    scenario.timeline = vec![
+        fault_at(50_000, fault, Some(130_000)),
+        operated(120, Change::OutOfService(0)),
+    ];
+    at_end(&scenario, 0, |domain| {
+        assert!(domain.pods[0].released);
+        assert_eq!(domain.pods[0].phase, Phase::Running);
+    });
+    scenario.run.duration = Duration::from_secs(191);
+    at_end(&scenario, 0, |domain| {
+        assert_eq!(domain.pods[0].phase, Phase::Dead);
+    });
+}

@@ -342,3 +342,31 @@ fn machines_that_do_not_exist_are_not_counted() {
         "0/1 nodes are available: 1 Insufficient cpu."
     );
 }
+
+#[test]
+fn daemons_of_a_machine_that_goes_are_collected_after_the_quarantine() {
+    let mut scenario = autoscaled(1_000);
+    let mut agent = workload("agent", 0, 1, milliseconds(1));
+    agent.kind = WorkloadKind::DaemonSet;
+    agent.template.placement.requests.cpu_milli = 500;
+    scenario.clusters[0].workloads.push(agent);
+    scenario.timeline = vec![scale(30, 6), scale(300, 2)];
+    let agents = |second, replication| {
+        let mut scenario = scenario.clone();
+        scenario.run.duration = Duration::from_secs(second);
+        at_end(&scenario, replication, |domain| {
+            let agents = &domain.workloads[1].pods;
+            let agents = agents.iter().map(|&pod| &domain.pods[pod as usize]);
+            let there = domain.nodes.iter().filter(|node| node.machine.runs());
+            let ready = agents.clone().filter(|pod| pod.ready).count();
+            (there.count(), agents.count(), ready)
+        })
+    };
+    for replication in 0..5 {
+        // Two machines have gone between 900 s and 930 s: a pass sees that within 20 s, and the
+        // second one after it collects what was left of them.
+        assert_eq!(agents(930, replication), (1, 3, 3));
+        assert_eq!(agents(939, replication), (1, 3, 3));
+        assert_eq!(agents(991, replication), (1, 1, 1));
+    }
+}

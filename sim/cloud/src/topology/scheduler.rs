@@ -33,7 +33,7 @@ mod world;
 
 pub(crate) use filter::Unschedulable;
 
-use crate::scenario::{Cluster, Resources, WorkloadId, WorkloadKind};
+use crate::scenario::{Cluster, Resources, Taint, WorkloadId, WorkloadKind};
 use class::{Class, Crowd, Domains};
 use labels::LabelledNode;
 use sampling::Search;
@@ -213,6 +213,15 @@ impl Scheduler {
     /// Cordons a node, or takes the cordon away.
     pub(crate) fn set_cordoned(&mut self, node: u32, cordoned: bool) {
         Arc::make_mut(&mut self.nodes[node as usize].node).unschedulable = cordoned;
+    }
+
+    /// Gives a node a taint, or takes it away.
+    pub(crate) fn set_taint(&mut self, node: u32, taint: &Taint, tainted: bool) {
+        let taints = &mut Arc::make_mut(&mut self.nodes[node as usize].node).taints;
+        taints.retain(|known| known != taint);
+        if tainted {
+            taints.push(taint.clone());
+        }
     }
 
     /// Says whether a node's machine exists.

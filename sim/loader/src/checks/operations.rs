@@ -18,6 +18,8 @@ struct State<'a> {
     rollouts: BTreeMap<(ClusterId, WorkloadId), Rollout>,
     /// Replica counts that are not those of the start.
     scaled: BTreeMap<(ClusterId, WorkloadId), u32>,
+    /// Nodes that will not come back.
+    out_of_service: BTreeSet<(ClusterId, u32)>,
     /// Nodes that take no new pods.
     cordoned: BTreeSet<(ClusterId, u32)>,
 }
@@ -47,6 +49,7 @@ impl<'a> State<'a> {
             histories: BTreeMap::new(),
             rollouts: BTreeMap::new(),
             scaled: BTreeMap::new(),
+            out_of_service: BTreeSet::new(),
             cordoned: cordoned.collect(),
         }
     }
@@ -100,6 +103,18 @@ impl<'a> State<'a> {
                     diagnostics
                         .report(Code::NothingToActOn, span, message)
                         .help("`uncordon` comes after `cordon` or `drain`; remove it, or move it");
+                }
+            }
+            Change::OutOfService(node) => {
+                self.out_of_service.insert((cluster, *node));
+            }
+            Change::InService(node) => {
+                if !self.out_of_service.remove(&(cluster, *node)) {
+                    let name = &self.of(cluster).nodes[*node as usize].name;
+                    let message = format!("`{name}` is in service already");
+                    diagnostics
+                        .report(Code::NothingToActOn, span, message)
+                        .help("`in-service` comes after `out-of-service`; remove it, or move it");
                 }
             }
             Change::DeletePods(workload, choice) => {

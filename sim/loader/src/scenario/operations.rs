@@ -113,6 +113,8 @@ fn on_node(
     let change = match kind {
         "cordon" => Change::Cordon(node),
         "uncordon" => Change::Uncordon(node),
+        "out-of-service" => Change::OutOfService(node),
+        "in-service" => Change::InService(node),
         _ => Change::Drain(Drain {
             node,
             grace: forms::duration(body, "gracePeriod"),

@@ -15,13 +15,15 @@ use engine::Time;
 use std::collections::BTreeMap;
 
 /// What can happen, each by the key that says so.
-const ACTIONS: [&str; 8] = [
+const ACTIONS: [&str; 10] = [
     "fault",
     "apply",
     "scale",
     "rollback",
     "cordon",
     "uncordon",
+    "out-of-service",
+    "in-service",
     "drain",
     "delete-pod",
 ];
@@ -41,6 +43,10 @@ pub(super) static ENTRY: Shape = Shape::new(
         Field::modelled("cordon", Kind::Map(&operations::OF_NODE)).doc("A machine takes no new pods."),
         Field::modelled("uncordon", Kind::Map(&operations::OF_NODE))
             .doc("It takes new pods again."),
+        Field::modelled("out-of-service", Kind::Map(&operations::OF_NODE))
+            .doc("A machine will not come back: it gets the taint `node.kubernetes.io/out-of-service`, by which its pods are deleted, and removed by force once it is lost."),
+        Field::modelled("in-service", Kind::Map(&operations::OF_NODE))
+            .doc("That taint is taken away."),
         Field::modelled("drain", Kind::Map(&operations::DRAIN))
             .doc("A machine takes no new pods, and all but those of DaemonSets are evicted, as budgets allow."),
         Field::modelled("delete-pod", Kind::Map(&operations::DELETE_POD))
