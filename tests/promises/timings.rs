@@ -468,3 +468,80 @@ fn pods_do_what_their_image_does_whatever_the_others_are_made_from() {
         assert!((375..575).contains(&errors), "{failures:?}");
     }
 }
+
+/// A service of three pods with a probe every ten seconds, the third failure of which counts.
+struct Probed {
+    probe: &'static str,
+}
+
+impl Library for Probed {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        let probe = self.probe;
+        let text = format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 3
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 10
+      containers:
+        - name: web
+          image: web
+          resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
+          {probe}: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 10, timeoutSeconds: 1, failureThreshold: 3}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: client}}
+spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
+"
+        );
+        let name = format!("{path}.yaml");
+        Ok(vec![File { name, text }])
+    }
+}
+
+#[test]
+fn probes_find_an_application_that_hangs_within_their_threshold_of_periods() {
+    let spec = format!(
+        "
+  clusters: [{{name: cluster, zones: [a], manifests: [all]}}]
+  behavior: {{web: {{serviceTime: 1ms, workers: 1000}}}}
+  traffic: [{{name: callers, from: client, to: \"web:80\", arrivals: {{constant: 20/s}}, timeout: 500ms, protocol: http1-close}}]
+  timeline: [{{at: {FAULT_S}s, fault: {{hang: {{workload: web}}}}}}]
+  run: {{duration: 80s, seriesStep: 1s}}
+"
+    );
+    let (period, failures, timeout, grace) = (10.0, 3.0, 1.0, 10.0);
+    let [least, mean, greatest] =
+        [failures - 1.0, failures - 0.5, failures].map(|periods| periods * period + timeout);
+    // What readiness finds is out of the rules at once; what liveness finds has its grace, which
+    // somebody who hangs uses up, and a second until its kubelet sees that it is gone.
+    for (probe, after, seen) in [("readinessProbe", 0.0, 0.0), ("livenessProbe", grace, 1.0)] {
+        let records = records_with(&spec, &Probed { probe }, 300);
+        let over: Vec<f64> = records
+            .iter()
+            .map(|record| {
+                let failing = record.traffic[0].failing.last();
+                failing.expect("the fault is felt").1.as_secs_f64() - FAULT_S
+            })
+            .collect();
+        let form = [
+            least + after - SLACK_S,
+            mean + after + seen / 2.0,
+            greatest + after + seen + SLACK_S,
+        ];
+        // Standard error: 10 / sqrt(12 * 300) = 0.17 s.
+        assert_spread(probe, &over, form, 0.7);
+    }
+}

@@ -6,6 +6,7 @@
 //! Sources: k8s.io/api core/v1 types.go (1.36); kubernetes/kubernetes pkg/apis/core/v1/defaults.go.
 
 use super::pod::natural;
+use crate::diagnostic::{Code, Diagnostics};
 use crate::shape::{Field, INTEGER, Kind, NATURAL, Shape, TEXT_LIST};
 use crate::tree::Node;
 use cloud::kubernetes::probe::Probe;
@@ -71,6 +72,34 @@ pub(super) static LIFECYCLE: Shape = Shape::new(
         ),
     ],
 );
+
+/// Reports the timings of a container that the API server refuses: a hook that sleeps longer than
+/// the pod may take to stop, and probes that ask for several successes where one is enough.
+pub(super) fn check(container: &Node, grace: Duration, diagnostics: &mut Diagnostics) {
+    let sleep = container.at(&["lifecycle", "preStop", "sleep", "seconds"]);
+    if let Some((seconds, node)) = natural(sleep).zip(sleep) {
+        let greatest = grace.as_nanos() / 1_000_000_000;
+        if u64::from(seconds) > greatest {
+            let message = format!(
+                "a hook that sleeps for {seconds} s does not fit into a grace period of {greatest} s"
+            );
+            diagnostics
+                .report(Code::OutOfRange, node.span, message)
+                .help("make `terminationGracePeriodSeconds` longer than the hook and what comes after it");
+        }
+    }
+    for probe in ["livenessProbe", "startupProbe"] {
+        let threshold = container.at(&[probe, "successThreshold"]);
+        if let Some((count, node)) = natural(threshold).zip(threshold)
+            && count != 1
+        {
+            let message = format!("the `successThreshold` of a `{probe}` is 1, not {count}");
+            diagnostics
+                .report(Code::OutOfRange, node.span, message)
+                .help("only a `readinessProbe` may wait for several successes");
+        }
+    }
+}
 
 /// A checked probe, with what the API server fills in.
 pub(super) fn probe(node: &Node) -> Probe {

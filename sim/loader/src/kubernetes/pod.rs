@@ -7,6 +7,7 @@
 //! containers and Init containers, for the rule of requests.
 
 use super::container::{CONTAINER, Container, ContainerPort, Demand, RESOURCES, amounts};
+use super::lifecycle;
 use super::metadata::{OBJECT_META, text, text_map};
 use super::selector::{LABELS_ONLY, REQUIREMENT, Selector, requirement};
 use crate::diagnostic::Diagnostics;
@@ -307,6 +308,13 @@ impl PodTemplate {
             value: crate::tree::Value::Mapping(Vec::new()),
         };
         let spec = node.get("spec").unwrap_or(&empty);
+        let grace = natural(spec.get("terminationGracePeriodSeconds"))
+            .map_or(facts::TERMINATION_GRACE_PERIOD.value, |seconds| {
+                Duration::from_secs(u64::from(seconds))
+            });
+        for container in spec.list("containers") {
+            lifecycle::check(container, grace, diagnostics);
+        }
         let containers: Vec<_> = spec
             .list("containers")
             .iter()
@@ -345,10 +353,7 @@ impl PodTemplate {
                     .map(|container| container.pre_stop)
                     .max()
                     .unwrap_or(Duration::ZERO),
-                grace: natural(spec.get("terminationGracePeriodSeconds"))
-                    .map_or(facts::TERMINATION_GRACE_PERIOD.value, |seconds| {
-                        Duration::from_secs(u64::from(seconds))
-                    }),
+                grace,
                 ..Termination::default()
             },
             lacks_requests: (whole.cpu_milli.is_none()
