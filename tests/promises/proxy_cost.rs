@@ -1,7 +1,7 @@
 //! The report of what sidecars cost is what the model says, and what was fitted stays fitted.
 
 use crate::support::{replicate, scenario, updating};
-use cloud::scenario::{ProxyCosts, Scenario, Sidecar};
+use cloud::scenario::{Mesh, ProxyCosts, Scenario, Sidecar};
 use cloud::{Options, compile};
 use engine::Duration;
 use std::fmt::Write;
@@ -60,6 +60,7 @@ fn latencies(scenario: &Scenario) -> [f64; 3] {
 
 fn with_sidecars(mut scenario: Scenario, per_request_us: u64) -> Latencies {
     let alone = latencies(&scenario);
+    scenario.clusters[0].mesh = Some(Mesh { istio_minor: 30 });
     for workload in &mut scenario.clusters[0].workloads {
         workload.template.sidecar = Some(Sidecar {
             threads: 2,

@@ -34,6 +34,7 @@ fn read(texts: &[String]) {
         dns: cloud::scenario::ClusterDns::default(),
         kube_proxy: Overrides::default(),
         nodes: Vec::new(),
+        mesh: None,
     };
     let defaults = Defaults {
         station: Station::fifo(1),

@@ -117,8 +117,8 @@ impl<'t> Domain<'t> {
             provisioner: provisioned.then(|| ProvisionerState::new(stream("machines"))),
             metrics_age: Duration::ZERO,
             istiod: described
-                .filter(|cluster| cluster.has_mesh())
-                .map(|_| Istiod::new(facts::ISTIO_MINOR.value)),
+                .and_then(|cluster| cluster.mesh.as_ref())
+                .map(|mesh| Istiod::new(mesh.istio_minor)),
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
             names: Vec::new(),

@@ -19,6 +19,12 @@ facts! {
     /// CPU time of either side of a handshake of mutual TLS.
     PROXY_CPU_PER_HANDSHAKE: Duration = Duration::from_millis(1), "s", "istio.proxy.cpu-per-handshake", "Istio", "all, RSA 2048",
         Assumption, "istio.io blog 2022 cryptomb-privatekeyprovider: 1673 handshakes per second at a gateway, which is 1.2 ms of two threads; both sides sign";
+    /// CPU that a sidecar requests.
+    PROXY_CPU_REQUEST_MILLI: u64 = 100, "mCPU", "istio.proxy.cpu-request", "Istio", "all",
+        Source, "istio/istio 86c9f01f manifests/charts/istio-control/istio-discovery/values.yaml";
+    /// Memory that a sidecar requests.
+    PROXY_MEMORY_REQUEST_BYTES: u64 = 128 << 20, "bytes", "istio.proxy.memory-request", "Istio", "all",
+        Source, "istio/istio 86c9f01f manifests/charts/istio-control/istio-discovery/values.yaml";
     /// Worker threads of a sidecar that does not say: its default CPU limit of two cores.
     PROXY_THREADS: u32 = 2, "", "istio.proxy.threads", "Istio", "all",
         Source, "istio/istio 86c9f01f pilot/cmd/pilot-agent/config/config.go; manifests/charts/istio-control/istio-discovery/values.yaml";

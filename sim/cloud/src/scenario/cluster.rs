@@ -1,8 +1,8 @@
 //! Clusters and their machines.
 
 use super::{
-    Autoscaler, ClusterDns, DisruptionBudget, Provisioner, Proxy, Service, ServiceRules, Workload,
-    ZoneId,
+    Autoscaler, ClusterDns, DisruptionBudget, Mesh, Provisioner, Proxy, Service, ServiceRules,
+    Workload, ZoneId,
 };
 use engine::Duration;
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Cluster {
     pub dns: ClusterDns,
     /// What its kube-proxies write.
     pub service_rules: ServiceRules,
+    /// Its service mesh, if it has one.
+    pub mesh: Option<Mesh>,
 }
 
 impl Cluster {
@@ -55,6 +57,7 @@ impl Cluster {
             provisioner: None,
             dns: ClusterDns::default(),
             service_rules: ServiceRules::default(),
+            mesh: None,
         }
     }
 
@@ -63,12 +66,6 @@ impl Cluster {
         let mut pools = self.provisioner.iter().flat_map(|all| &all.pools);
         let pool = pools.find(|pool| pool.nodes.contains(&node));
         pool.is_none_or(|pool| node - pool.nodes.start < pool.count)
-    }
-
-    /// Whether proxies stand beside some of its applications.
-    pub fn has_mesh(&self) -> bool {
-        let mut workloads = self.workloads.iter();
-        workloads.any(|workload| workload.template.sidecar.is_some())
     }
 }
 

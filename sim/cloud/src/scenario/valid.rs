@@ -158,7 +158,7 @@ impl Scenario {
                     Component::ControllerManager | Component::Scheduler => {}
                     Component::Istiod => {
                         let cluster = &self.clusters[cluster.index()];
-                        assert!(cluster.has_mesh(), "{name}: no mesh");
+                        assert!(cluster.mesh.is_some(), "{name}: no mesh");
                     }
                     Component::Provisioner => {
                         let cluster = &self.clusters[cluster.index()];
@@ -304,8 +304,8 @@ fn assert_template(cluster: &Cluster, template: &Template, name: &str) {
     if let Some(sidecar) = &template.sidecar {
         assert!(sidecar.threads > 0, "the sidecar of {name} has no threads");
         assert!(
-            cluster.has_mesh(),
-            "{name} joins a mesh that nobody else is in"
+            cluster.mesh.is_some(),
+            "{name} joins a mesh that is not there"
         );
     }
 }

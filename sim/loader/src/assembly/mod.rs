@@ -19,6 +19,7 @@ mod names;
 mod ports;
 mod proxies;
 mod services;
+mod sidecars;
 #[cfg(test)]
 mod tests;
 mod workloads;
@@ -30,10 +31,11 @@ use crate::kubernetes::kube_proxy::{self, Overrides};
 use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
-    Balance, Behavior, Change, Cluster, ClusterDns, Node, Provisioner, Proxy, ProxyId, Resources,
-    Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station, Template,
-    Workload, WorkloadId, WorkloadKind, ZoneId,
+    Balance, Behavior, Change, Cluster, ClusterDns, Mesh, Node, Provisioner, Proxy, ProxyId,
+    Resources, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station,
+    Template, Workload, WorkloadId, WorkloadKind, ZoneId,
 };
+use engine::Duration;
 use labels::LabelIndex;
 use proxies::{NamedRoute, ProxyView};
 use services::ServiceView;
@@ -59,6 +61,19 @@ pub struct Frame {
     pub dns: ClusterDns,
     /// What goes before a KubeProxyConfiguration among the manifests.
     pub kube_proxy: Overrides,
+    /// Its service mesh.
+    pub mesh: Option<MeshFrame>,
+}
+
+/// Istio in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshFrame {
+    /// Minor version.
+    pub istio_minor: u32,
+    /// Namespaces that are labelled for injection beside what manifests say.
+    pub injected_namespaces: Vec<String>,
+    /// CPU time of a sidecar for a request and its answer.
+    pub proxy_cost: Duration,
 }
 
 /// A workload that is declared in the scenario, with a service of its name on port 80 in the
@@ -138,11 +153,15 @@ impl View {
     fn new(
         objects: &Objects,
         inline: &[Inline],
+        mesh: Option<&MeshFrame>,
         notes: &mut Notes,
         diagnostics: &mut Diagnostics,
     ) -> View {
         let mut view = View::default();
         workloads::add(&mut view, objects, inline);
+        if let Some(mesh) = mesh {
+            sidecars::inject(&mut view, objects, mesh, notes);
+        }
         let index = LabelIndex::new(&view);
         services::add(&mut view, objects, inline, &index, notes, diagnostics);
         proxies::add(&mut view, objects, &index, notes, diagnostics);
@@ -177,7 +196,15 @@ pub fn assemble(
     let mut notes = Notes::default();
     let views: Vec<View> = stages
         .iter()
-        .map(|objects| View::new(objects, inline, &mut notes, diagnostics))
+        .map(|objects| {
+            View::new(
+                objects,
+                inline,
+                frame.mesh.as_ref(),
+                &mut notes,
+                diagnostics,
+            )
+        })
         .collect();
     for objects in stages {
         check_namespaces(objects, diagnostics);
@@ -212,6 +239,9 @@ pub fn assemble(
             ),
             other_services: frame.kube_proxy.other_services,
         },
+        mesh: frame.mesh.as_ref().map(|mesh| Mesh {
+            istio_minor: mesh.istio_minor,
+        }),
     };
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {
@@ -426,7 +456,7 @@ fn workload(
             termination: view.termination,
             station,
             behavior,
-            sidecar: None,
+            sidecar: view.sidecar.clone(),
         },
     }
 }

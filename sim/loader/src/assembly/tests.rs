@@ -58,6 +58,7 @@ fn assembled(texts: &[&str]) -> Assembled {
         dns: cloud::scenario::ClusterDns::default(),
         kube_proxy: Overrides::default(),
         nodes: Vec::new(),
+        mesh: None,
     };
     let assembly = assemble(&frame, &stages, &[], &defaults, &mut diagnostics);
     let told = diagnostics

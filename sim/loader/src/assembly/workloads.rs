@@ -2,7 +2,9 @@
 
 use super::{ContainerPort, Inline, Span, View, WorkloadKey};
 use crate::kubernetes::{Objects, workload};
-use cloud::scenario::{Image, Placement, Probes, Rollout, Template, Termination, WorkloadKind};
+use cloud::scenario::{
+    Image, Placement, Probes, Rollout, Sidecar, Template, Termination, WorkloadKind,
+};
 use std::collections::BTreeMap;
 
 /// A workload, before it has a position.
@@ -18,6 +20,11 @@ pub(super) struct WorkloadView {
     pub(super) probes: Probes,
     pub(super) termination: Termination,
     pub(super) rollout: Rollout,
+    /// Annotations of its pods.
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) has_host_network: bool,
+    /// The proxy beside its application.
+    pub(super) sidecar: Option<Sidecar>,
     /// Names of its single pods, where they have some.
     pub(super) host_names: Option<HostNames>,
     pub(super) span: Span,
@@ -72,6 +79,9 @@ impl WorkloadView {
             probes: Probes::default(),
             termination: Termination::default(),
             rollout: Rollout::of(kind),
+            annotations: BTreeMap::new(),
+            has_host_network: false,
+            sidecar: None,
             host_names: None,
             span,
         }
@@ -89,6 +99,7 @@ impl WorkloadView {
             && self.image == other.image
             && self.probes == other.probes
             && self.termination == other.termination
+            && self.sidecar == other.sidecar
     }
 
     /// Gives a template its look.
@@ -97,6 +108,7 @@ impl WorkloadView {
         template.image = self.image.clone();
         template.probes = self.probes;
         template.termination = self.termination;
+        template.sidecar = self.sidecar.clone();
     }
 
     /// The version that its labels name.
@@ -156,6 +168,9 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
         probes: template.probes,
         termination: template.termination,
         rollout: workload.rollout,
+        annotations: template.annotations.clone(),
+        has_host_network: template.has_host_network,
+        sidecar: None,
         host_names: host_names(workload),
         span: workload.metadata.span,
     }

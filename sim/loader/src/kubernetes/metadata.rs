@@ -32,10 +32,11 @@ pub static OBJECT_META: Shape = Shape::new(
         ),
         Field::modelled("namespace", Kind::Text),
         Field::modelled("labels", TEXT_MAP),
-        Field::ignored(
+        Field::approximated(
             "annotations",
             TEXT_MAP,
-            "what they mean depends on the program that reads them",
+            "those of Istio's injection and of its proxies' CPU act; what others mean depends on \
+             the program that reads them",
         ),
         Field::modelled("ownerReferences", Kind::List(&Kind::Map(&OWNER_REFERENCE))),
         Field::ignored("creationTimestamp", Kind::Text, WRITTEN_BY_SERVER),

@@ -290,6 +290,10 @@ pub struct PodTemplate {
     pub probes: Probes,
     /// How it ends: its hook is the longest of its containers'.
     pub termination: Termination,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// `hostNetwork`.
+    pub has_host_network: bool,
     /// Whether a container lacks a request of CPU or memory.
     pub lacks_requests: bool,
     /// `hostname`, where set by hand.
@@ -356,6 +360,11 @@ impl PodTemplate {
                 grace,
                 ..Termination::default()
             },
+            annotations: text_map(node.at(&["metadata", "annotations"])),
+            has_host_network: spec
+                .get("hostNetwork")
+                .and_then(Node::bool)
+                .unwrap_or(false),
             lacks_requests: (whole.cpu_milli.is_none()
                 && containers
                     .iter()

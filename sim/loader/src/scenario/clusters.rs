@@ -41,6 +41,7 @@ pub(super) static CLUSTER: Shape = Shape::new(
         Field::modelled("dns", Kind::Map(&super::dns::DNS)).doc("Its DNS."),
         Field::modelled("kubeProxy", Kind::Map(&super::service_rules::KUBE_PROXY))
             .doc("What its kube-proxies write."),
+        Field::modelled("istio", Kind::Map(&super::mesh::ISTIO)).doc("Its service mesh."),
         Field::modelled("manifests", TEXT_LIST)
             .doc("Files and folders of manifests, relative to the scenario's own folder."),
     ],
@@ -131,6 +132,7 @@ pub(crate) fn the_default(ideal: bool, span: Span, reader: &mut Reader<'_>) -> C
         provisioner: None,
         dns: ClusterDns::default(),
         kube_proxy: Overrides::default(),
+        mesh: None,
     };
     ClusterPlan {
         frame,
@@ -199,6 +201,7 @@ fn cluster(
     }
     let dns = super::dns::read(node.get("dns"), reader);
     let kube_proxy = super::service_rules::read(node.get("kubeProxy"));
+    let mesh = super::mesh::read(node.get("istio"), reader).filter(|_| !ideal);
     let frame = Frame {
         name: forms::text(node, "name").unwrap_or_default().to_owned(),
         region,
@@ -208,6 +211,7 @@ fn cluster(
         provisioner,
         dns,
         kube_proxy,
+        mesh,
     };
     ClusterPlan {
         frame,

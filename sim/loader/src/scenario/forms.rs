@@ -54,6 +54,14 @@ pub(crate) static KUBERNETES_VERSION: Format = Format {
     check: |text| parse_kubernetes_minor(text).map(drop),
 };
 
+/// A minor version of Istio.
+pub(crate) static ISTIO_VERSION: Format = Format {
+    name: "a version of Istio",
+    examples: "`\"1.30\"`",
+    pattern: r"^v?1\.[0-9]{1,2}(\.[0-9]+)?$",
+    check: |text| parse_istio_minor(text).map(drop),
+};
+
 /// What a measure is compared with: a duration, a share, a rate or a number.
 pub(crate) static AMOUNT: Format = Format {
     name: "a duration, a share, a rate or a number",
@@ -162,6 +170,10 @@ pub(crate) fn parse_taint(text: &str) -> Result<Taint, String> {
 
 /// The minor version: 33 for `1.33` and for `v1.33.2`.
 pub(crate) fn parse_kubernetes_minor(text: &str) -> Result<u32, String> {
+    minor_of(text, 16, 99)
+}
+
+fn minor_of(text: &str, least: u32, greatest: u32) -> Result<u32, String> {
     let rest = text
         .strip_prefix('v')
         .unwrap_or(text)
@@ -169,10 +181,17 @@ pub(crate) fn parse_kubernetes_minor(text: &str) -> Result<u32, String> {
         .ok_or("it does not begin with `1.`")?;
     let minor = rest.split('.').next().unwrap_or_default();
     match minor.parse() {
-        Ok(minor @ 16..=99) => Ok(minor),
-        Ok(_) => Err("minor versions from 16 to 99 are known".to_owned()),
+        Ok(minor) if (least..=greatest).contains(&minor) => Ok(minor),
+        Ok(_) => Err(format!(
+            "minor versions from {least} to {greatest} are known"
+        )),
         Err(_) => Err("its minor version cannot be read".to_owned()),
     }
+}
+
+/// The minor version: 30 for `1.30` and for `v1.30.1`.
+pub(crate) fn parse_istio_minor(text: &str) -> Result<u32, String> {
+    minor_of(text, 14, 32)
 }
 
 /// A duration, a share, a rate or a number.

@@ -17,6 +17,7 @@ pub(crate) mod forms;
 mod indicators;
 mod measures;
 mod merge;
+mod mesh;
 pub(crate) mod names;
 mod operations;
 pub(crate) mod places;

@@ -1,0 +1,84 @@
+//! Which pods get a sidecar, and what it is like.
+
+use super::workloads::{Role, WorkloadView};
+use super::{MeshFrame, Notes, View};
+use crate::kubernetes::Objects;
+use crate::value::parse_quantity;
+use cloud::facts;
+use cloud::istio::webhook::{Admission, Answer, Labels, NewPod, Revision, admit};
+use cloud::scenario::{ProxyCosts, Sidecar, WorkloadKind};
+use std::collections::BTreeMap;
+
+/// Gives each pod that the webhook would inject its sidecar.
+pub(super) fn inject(view: &mut View, objects: &Objects, mesh: &MeshFrame, notes: &mut Notes) {
+    let mut namespaces: BTreeMap<&str, Labels> = BTreeMap::new();
+    for namespace in &objects.namespaces {
+        namespaces.insert(&namespace.name, namespace.labels.clone());
+    }
+    for name in &mesh.injected_namespaces {
+        let labels = namespaces.entry(name).or_default();
+        labels.insert("istio-injection".to_owned(), "enabled".to_owned());
+    }
+    let revisions = [(Revision::default(), Answer::Given)];
+    let unlabelled = Labels::new();
+    for ((namespace, ..), workload) in &mut view.workloads {
+        let serves = workload.role == Role::Server && workload.kind != WorkloadKind::External;
+        let pod = NewPod {
+            namespace,
+            namespace_labels: namespaces.get(namespace.as_str()).unwrap_or(&unlabelled),
+            labels: &workload.placement.labels,
+            annotation: annotation(workload, "inject"),
+            has_host_network: workload.has_host_network,
+        };
+        if serves && matches!(admit(pod, &revisions), Admission::Injected(_)) {
+            add(workload, mesh, notes);
+        }
+    }
+}
+
+fn annotation<'w>(workload: &'w WorkloadView, name: &str) -> Option<&'w str> {
+    let key = format!("sidecar.istio.io/{name}");
+    workload.annotations.get(&key).map(String::as_str)
+}
+
+/// The sidecar, and what it requests of the node. One amount that a pod sets takes the mesh's own
+/// away, as the injection template does.
+fn add(workload: &mut WorkloadView, mesh: &MeshFrame, notes: &mut Notes) {
+    let amount = |name| annotation(workload, name).and_then(|text| parse_quantity(text).ok());
+    let [cpu, cpu_limit, memory, memory_limit] = [
+        "proxyCPU",
+        "proxyCPULimit",
+        "proxyMemory",
+        "proxyMemoryLimit",
+    ]
+    .map(amount);
+    let says = [cpu, cpu_limit, memory, memory_limit]
+        .iter()
+        .any(Option::is_some);
+    let threads = cpu_limit.map_or_else(
+        || notes.fact(&facts::PROXY_THREADS),
+        |limit| limit.milli().div_ceil(1_000).clamp(1, u64::from(u8::MAX)) as u32,
+    );
+    let requested =
+        |said: Option<u64>, default: u64| said.unwrap_or(if says { 0 } else { default });
+    let requests = &mut workload.placement.requests;
+    requests.cpu_milli += requested(
+        cpu.map(|cpu| cpu.milli()),
+        notes.fact(&facts::PROXY_CPU_REQUEST_MILLI),
+    );
+    requests.memory_bytes += requested(
+        memory.map(|memory| memory.whole()),
+        notes.fact(&facts::PROXY_MEMORY_REQUEST_BYTES),
+    );
+    for fact in [
+        facts::PROXY_CPU_REQUEST_SHARE.id,
+        facts::PROXY_CPU_VARIATION.id,
+        facts::PROXY_CPU_PER_HANDSHAKE.id,
+    ] {
+        notes.facts.insert(fact);
+    }
+    workload.sidecar = Some(Sidecar {
+        threads: threads as u8,
+        costs: ProxyCosts::of(mesh.proxy_cost),
+    });
+}
