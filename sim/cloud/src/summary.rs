@@ -39,6 +39,9 @@ pub struct Summary {
     pub traffic: Vec<TrafficSummary>,
     /// Workloads.
     pub workloads: Vec<WorkloadSummary>,
+    /// The proxies beside them, where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<WorkloadSummary>,
     /// Calls, per source, destination, version and zone pair.
     pub calls: Vec<CallSummary>,
     /// Views of the control plane's state.

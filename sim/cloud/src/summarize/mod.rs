@@ -102,6 +102,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         events: study.records.iter().map(|record| record.events).sum(),
         traffic: traffic::summaries(&study),
         workloads: workloads::summaries(&study),
+        sidecars: workloads::sidecars(&study),
         calls: calls::summaries(&study),
         views: calls::views(&study),
         recovery,

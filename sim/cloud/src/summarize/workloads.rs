@@ -18,7 +18,17 @@ pub(super) fn summaries(study: &Study<'_>) -> Vec<WorkloadSummary> {
         return Vec::new();
     };
     (0..first.workloads.len())
-        .map(|index| summary(study, index))
+        .map(|index| summary(study, Across::at(study, index)))
+        .collect()
+}
+
+/// Their sidecars, in the same order: of those workloads that have some in every record.
+pub(super) fn sidecars(study: &Study<'_>) -> Vec<WorkloadSummary> {
+    let first = study.records.iter().take(1);
+    let workloads = first.flat_map(|record| &record.sidecars);
+    workloads
+        .filter_map(|found| Across::of_sidecars(study, found.cluster, found.workload))
+        .map(|across| summary(study, across))
         .collect()
 }
 
@@ -41,11 +51,24 @@ impl<'a> Across<'a> {
             records.iter().all(|record| key(record) == key(records[0])),
             "workloads stand in the same order in all records"
         );
+        Across::over(study, records)
+    }
+
+    fn over(study: &Study<'a>, records: Vec<&'a WorkloadRecord>) -> Self {
         Across {
             records,
             measured_s: study.measured_s(),
             confidence: study.confidence(),
         }
+    }
+
+    /// Of the sidecars of this workload, if every replication had some.
+    fn of_sidecars(study: &Study<'a>, cluster: ClusterId, workload: WorkloadId) -> Option<Self> {
+        let is_it =
+            |record: &&WorkloadRecord| (record.cluster, record.workload) == (cluster, workload);
+        let records = study.records.iter();
+        let records = records.map(|record| record.sidecars.iter().find(is_it));
+        Some(Across::over(study, records.collect::<Option<_>>()?))
     }
 
     /// Of the workload with this identity, if there are any records.
@@ -206,8 +229,7 @@ impl<'a> Across<'a> {
     }
 }
 
-fn summary(study: &Study<'_>, index: usize) -> WorkloadSummary {
-    let across = Across::at(study, index);
+fn summary(study: &Study<'_>, across: Across<'_>) -> WorkloadSummary {
     let (cluster_id, workload_id) = (across.records[0].cluster, across.records[0].workload);
     let cluster = &study.scenario.clusters[cluster_id.index()];
     let workload = &cluster.workloads[workload_id.index()];

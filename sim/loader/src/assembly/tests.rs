@@ -17,6 +17,11 @@ struct Assembled {
 
 /// Assembles manifests; each text after the first is applied on top of those before.
 fn assembled(texts: &[&str]) -> Assembled {
+    assembled_in(None, texts)
+}
+
+/// The same in a cluster with this mesh.
+fn assembled_in(mesh: Option<MeshFrame>, texts: &[&str]) -> Assembled {
     let files: Vec<_> = texts
         .iter()
         .enumerate()
@@ -58,7 +63,7 @@ fn assembled(texts: &[&str]) -> Assembled {
         dns: cloud::scenario::ClusterDns::default(),
         kube_proxy: Overrides::default(),
         nodes: Vec::new(),
-        mesh: None,
+        mesh,
     };
     let assembly = assemble(&frame, &stages, &[], &defaults, &mut diagnostics);
     let told = diagnostics
@@ -697,5 +702,91 @@ fn a_service_over_nothing_but_idle_workloads_is_told() {
     assert_eq!(
         assembled(&[&text]).told,
         ["HS0107 18:8 no workload behind `web` has a replica"]
+    );
+}
+
+#[test]
+fn labels_decide_which_pods_get_a_sidecar_and_annotations_what_it_is_like() {
+    let deployment = |namespace: &str, name: &str, metadata: &str| {
+        format!(
+            "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec: {{containers: [{{name: main, image: main, resources: {{requests: {{cpu: 200m, memory: 64Mi}}}}}}]}}
+"
+        )
+        .replace(&format!("metadata: {{labels: {{app: {name}}}}}"), metadata)
+    };
+    let text = [
+        "apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+"
+        .to_owned(),
+        deployment("shop", "plain", "metadata: {labels: {app: plain}}"),
+        deployment(
+            "shop",
+            "refuses",
+            "metadata: {labels: {app: refuses, sidecar.istio.io/inject: 'false'}}",
+        ),
+        deployment(
+            "shop",
+            "large",
+            "metadata: {labels: {app: large}, annotations: {sidecar.istio.io/proxyCPU: 500m, sidecar.istio.io/proxyCPULimit: 3500m}}",
+        ),
+        deployment("elsewhere", "outside", "metadata: {labels: {app: outside}}"),
+        deployment(
+            "elsewhere",
+            "asks",
+            "metadata: {labels: {app: asks, sidecar.istio.io/inject: 'true'}}",
+        ),
+        deployment("labelled", "later", "metadata: {labels: {app: later}}"),
+    ]
+    .concat();
+    let mesh = MeshFrame {
+        istio_minor: 30,
+        injected_namespaces: vec!["labelled".to_owned()],
+        proxy_cost: Duration::from_micros(200),
+    };
+    let looks = |mesh| {
+        let found = assembled_in(mesh, &[&text]);
+        let workloads = found.cluster().workloads.iter();
+        let mut looks: Vec<String> = workloads
+            .map(|workload| {
+                let template = &workload.template;
+                let sidecar = template.sidecar.as_ref();
+                format!(
+                    "{}: {} threads, {}m {}Mi",
+                    workload.name,
+                    sidecar.map_or(0, |sidecar| sidecar.threads),
+                    template.placement.requests.cpu_milli,
+                    template.placement.requests.memory_bytes >> 20,
+                )
+            })
+            .collect();
+        looks.sort();
+        looks
+    };
+    assert_eq!(
+        looks(Some(mesh)),
+        [
+            "asks: 2 threads, 300m 192Mi",
+            "large: 4 threads, 700m 64Mi",
+            "later: 2 threads, 300m 192Mi",
+            "outside: 0 threads, 200m 64Mi",
+            "plain: 2 threads, 300m 192Mi",
+            "refuses: 0 threads, 200m 64Mi",
+        ]
+    );
+    let without = looks(None);
+    assert!(
+        without
+            .iter()
+            .all(|look| look.contains(": 0 threads, 200m"))
     );
 }

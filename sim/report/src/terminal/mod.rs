@@ -33,12 +33,13 @@ const INDENT: &str = "  ";
 type Section = fn(&Summary, Style) -> Option<String>;
 
 /// The parts, in reading order. Another table is another file and one line here.
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     verdicts::section,
     users::section,
     measures::section,
     recovery::section,
     workloads::section,
+    workloads::sidecars,
     views::section,
     provenance::section,
 ];

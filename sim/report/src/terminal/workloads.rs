@@ -10,7 +10,18 @@ const HEADER: [&str; 6] = ["workload", "pods", "busy", "wait", "wait p99", "time
 const ROWS_MAX: usize = 16;
 
 pub(super) fn section(summary: &Summary, style: Style) -> Option<String> {
-    let mut workloads: Vec<&WorkloadSummary> = summary.workloads.iter().collect();
+    let remark = "wait before service; time from arrival to answer at a pod";
+    list(&summary.workloads, ("Workloads", remark), style)
+}
+
+/// The same of the proxies beside them.
+pub(super) fn sidecars(summary: &Summary, style: Style) -> Option<String> {
+    let remark = "wait for a thread; time from a request to its answer, with what lies behind";
+    list(&summary.sidecars, ("Sidecars", remark), style)
+}
+
+fn list(all: &[WorkloadSummary], heading: (&str, &str), style: Style) -> Option<String> {
+    let mut workloads: Vec<&WorkloadSummary> = all.iter().collect();
     if workloads.is_empty() {
         return None;
     }
@@ -23,13 +34,12 @@ pub(super) fn section(summary: &Summary, style: Style) -> Option<String> {
         .into_iter()
         .map(|workload| row(workload, style))
         .collect();
-    let remark = "wait before service; time from arrival to answer at a pod";
     let mut lines = vec![
-        style.heading("Workloads", remark),
+        style.heading(heading.0, heading.1),
         table(&HEADER, rows, 1, style),
     ];
     if left_out > 0 {
-        let rest = format!("The busiest; {left_out} more are in workloads.csv (`--out DIR`).");
+        let rest = format!("The busiest; {left_out} more are in the report (`--out DIR`).");
         lines.push(wrapped(&rest, INDENT, style));
     }
     Some(lines.join("\n"))
