@@ -163,11 +163,11 @@ LAST SEEN   TYPE      REASON                 OBJECT                     MESSAGE
 3m          Normal    SuccessfulCreate       StatefulSet/db             create Pod db-1 in StatefulSet db successful
 3m          Normal    Scheduled              Pod/db-1                   Successfully assigned default/db-1 to n2
 3m          Normal    Pulled                 Pod/agent-nhtgr            Container image \"agent\" already present on machine
+3m          Normal    Pulled                 Pod/db-1                   Container image \"db\" already present on machine
 2m59s       Normal    Created                Pod/agent-nhtgr            Created container: agent
 2m59s       Normal    Started                Pod/agent-nhtgr            Started container agent
-2m22s       Normal    Pulled                 Pod/db-1                   Container image \"db\" already present on machine
-2m22s       Normal    Created                Pod/db-1                   Created container: db
-2m22s       Normal    Started                Pod/db-1                   Started container db
+2m59s       Normal    Created                Pod/db-1                   Created container: db
+2m59s       Normal    Started                Pod/db-1                   Started container db
 ",
     );
 }

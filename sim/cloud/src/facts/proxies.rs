@@ -4,9 +4,6 @@ use super::facts;
 use engine::Duration;
 
 facts! {
-    /// Minor version of Istio where nothing says which.
-    ISTIO_MINOR: u32 = 30, "", "istio.minor", "hybridsim", "0.1",
-        Assumption, "the newest release whose Envoy is known for sure: istio/proxy branch release-1.30 pins Envoy 1.38";
     /// CPU time of a sidecar for a request and its answer, of 1 kB, with the default telemetry.
     PROXY_CPU_PER_REQUEST: Duration = Duration::from_micros(200), "s", "istio.proxy.cpu-per-request", "Istio", "1.24",
         Documentation, "istio.io ops/deployment/performance-and-scalability at istio/istio.io 2e453e8d: 0.20 vCPU at 1000 requests per second";
@@ -19,12 +16,6 @@ facts! {
     /// CPU time of either side of a handshake of mutual TLS.
     PROXY_CPU_PER_HANDSHAKE: Duration = Duration::from_millis(1), "s", "istio.proxy.cpu-per-handshake", "Istio", "all, RSA 2048",
         Assumption, "istio.io blog 2022 cryptomb-privatekeyprovider: 1673 handshakes per second at a gateway, which is 1.2 ms of two threads; both sides sign";
-    /// CPU that a sidecar requests.
-    PROXY_CPU_REQUEST_MILLI: u64 = 100, "mCPU", "istio.proxy.cpu-request", "Istio", "all",
-        Source, "istio/istio 86c9f01f manifests/charts/istio-control/istio-discovery/values.yaml";
-    /// Memory that a sidecar requests.
-    PROXY_MEMORY_REQUEST_BYTES: u64 = 128 << 20, "bytes", "istio.proxy.memory-request", "Istio", "all",
-        Source, "istio/istio 86c9f01f manifests/charts/istio-control/istio-discovery/values.yaml";
     /// Worker threads of a sidecar that does not say: its default CPU limit of two cores.
     PROXY_THREADS: u32 = 2, "", "istio.proxy.threads", "Istio", "all",
         Source, "istio/istio 86c9f01f pilot/cmd/pilot-agent/config/config.go; manifests/charts/istio-control/istio-discovery/values.yaml";

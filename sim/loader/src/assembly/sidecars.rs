@@ -64,11 +64,11 @@ fn add(workload: &mut WorkloadView, mesh: &MeshFrame, notes: &mut Notes) {
     let requests = &mut workload.placement.requests;
     requests.cpu_milli += requested(
         cpu.map(|cpu| cpu.milli()),
-        notes.fact(&facts::PROXY_CPU_REQUEST_MILLI),
+        notes.fact(&facts::MESH_PROXY_CPU_REQUEST),
     );
     requests.memory_bytes += requested(
         memory.map(|memory| memory.whole()),
-        notes.fact(&facts::PROXY_MEMORY_REQUEST_BYTES),
+        notes.fact(&facts::MESH_PROXY_MEMORY_REQUEST),
     );
     for fact in [
         facts::PROXY_CPU_REQUEST_SHARE.id,

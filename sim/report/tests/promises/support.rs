@@ -473,6 +473,7 @@ pub fn shop() -> Summary {
             .iter()
             .flat_map(|cluster| (0..WORKLOADS.len()).map(|row| workload(cluster, row)))
             .collect(),
+        sidecars: Vec::new(),
         calls: calls(),
         views: [
             ("kube-proxy", "america", 1240, 1.32, 4.9),
