@@ -3,10 +3,10 @@
 
 use cloud::record::Record;
 use cloud::scenario::{
-    Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, NetworkModel, OnFailure,
-    Protocol, RateProfile, Replications, RequestAttributes, Retry, Rollout, RunPlan, Scenario,
-    Service, ServiceId, ServiceKind, ServicePort, Station, Step, Template, Traffic, TrafficPolicy,
-    TrafficSource, TrafficTarget, Workload, WorkloadId, WorkloadKind,
+    Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, GivenAddresses, NetworkModel,
+    OnFailure, Protocol, RateProfile, Replications, RequestAttributes, Retry, Rollout, RunPlan,
+    Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Step, Template, Traffic,
+    TrafficPolicy, TrafficSource, TrafficTarget, Workload, WorkloadId, WorkloadKind,
 };
 use cloud::{Options, compile, simulate};
 use engine::{Distribution, Duration, Seed};
@@ -185,6 +185,7 @@ fn service(name: &str, backend: WorkloadId) -> Service {
         external_policy: TrafficPolicy::Cluster,
         distribution: None,
         publish_not_ready: false,
+        given: GivenAddresses::default(),
         balance: Balance::Random,
     }
 }

@@ -1,5 +1,6 @@
 //! Rules of nodes in a scenario: what its manifests say about kube-proxy and about Services.
 
+use crate::cli::hybridsim;
 use crate::support::load;
 use cloud::rules::{Input, Mode, Scheduler, iptables};
 use cloud::snapshot::Moment;
@@ -174,4 +175,114 @@ clusterCIDR: 10.0.0.0
     ] {
         assert!(told.contains(&expected), "{expected:?} {told:#?}");
     }
+}
+
+const ASKS: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.96.7.7
+  externalIPs: [198.51.100.7]
+  externalTrafficPolicy: Local
+  healthCheckNodePort: 31999
+  loadBalancerSourceRanges: [203.0.113.0/24]
+  selector: {app: web}
+  ports: [{port: 80, nodePort: 30080}]
+status: {loadBalancer: {ingress: [{ip: 198.51.100.9, ipMode: VIP}, {ip: 198.51.100.8, ipMode: Proxy}]}}
+";
+
+#[test]
+fn what_a_service_asks_for_is_in_the_rules() {
+    let loaded = loaded("{}", ASKS);
+    let input = known(&loaded);
+    let service = &input.services[0];
+    assert_eq!(service.health_check_node_port, Some(31_999));
+    let rules = rules(&loaded);
+    let chain = |prefix: &str| {
+        let mut names = rules.iter().filter_map(|line| line.strip_prefix(':'));
+        let found = names.find(|line| line.starts_with(prefix));
+        let found = found.unwrap_or_else(|| panic!("{prefix} is not among {rules:#?}"));
+        found.split(' ').next().unwrap().to_owned()
+    };
+    let (service, outside, firewall) = (chain("KUBE-SVC-"), chain("KUBE-EXT-"), chain("KUBE-FW-"));
+    let to = |address: &str, comment: &str, chain: &str| {
+        format!(
+            "-A KUBE-SERVICES -d {address}/32 -p tcp -m comment --comment \"default/web {comment}\" -m tcp --dport 80 -j {chain}"
+        )
+    };
+    let expected = [
+        to("10.96.7.7", "cluster IP", &service),
+        to("198.51.100.7", "external IP", &outside),
+        to("198.51.100.9", "loadbalancer IP", &firewall),
+        format!("-A {firewall} -s 203.0.113.0/24 -m comment --comment \"default/web loadbalancer IP\" -j {outside}"),
+        format!("-A KUBE-NODEPORTS -p tcp -m comment --comment \"default/web\" -m tcp --dport 30080 -j {outside}"),
+        "-A KUBE-NODEPORTS -p tcp -m comment --comment \"default/web health check node port\" -m tcp --dport 31999 -j ACCEPT".to_owned(),
+        "-A KUBE-PROXY-FIREWALL -d 198.51.100.9/32 -p tcp -m comment --comment \"default/web traffic not accepted by KUBE-FW-PLACE\" -m tcp --dport 80 -j DROP"
+            .replace("KUBE-FW-PLACE", &firewall),
+    ];
+    assert_holds(&rules, &expected.each_ref().map(String::as_str));
+    assert!(!rules.iter().any(|rule| rule.contains("198.51.100.8")));
+}
+
+#[test]
+fn addresses_that_cannot_be_are_told() {
+    let wrong = "---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.7.300, externalIPs: [there], selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: one}
+spec: {clusterIP: 10.96.7.8, healthCheckNodePort: 31000, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two}
+spec: {clusterIP: 10.96.7.8, loadBalancerSourceRanges: [10.0.0.0], selector: {app: web}, ports: [{port: 80}]}
+";
+    let found = loaded("{}", wrong).diagnostics;
+    let told: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+    for expected in [
+        "`10.96.7.300` is no address",
+        "`there` is no address",
+        "`10.0.0.0` is no address with a number of bits",
+        "`healthCheckNodePort` is for `type: LoadBalancer` with `externalTrafficPolicy: Local`",
+        "the Service `one` has the clusterIP 10.96.7.8 too",
+    ] {
+        assert!(
+            told.iter().any(|one| one.contains(expected)),
+            "{expected} {told:#?}"
+        );
+    }
+}
+
+/// What is printed of a node whose kube-proxy is in nftables mode, under `inspect` and a part.
+fn of_nftables(part: &str) -> String {
+    let text = "
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+status: {addresses: [{type: InternalIP, address: 172.18.0.2}]}
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+";
+    let file = format!("{}/of-nftables-{part}.yaml", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&file, text).expect("the directory is for tests");
+    let output = hybridsim(&["inspect", part, &file, "--node", "n1"]);
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn rules_of_another_mode_say_that_they_are_not_there() {
+    let said = "# kube-proxy is in nftables mode on n1, so that these rules are not there: they are what it would write in iptables mode\n";
+    let printed = of_nftables("iptables");
+    assert!(printed.starts_with(said), "{printed}");
+    assert!(printed.contains("\n*nat\n"), "{printed}");
+    assert!(!of_nftables("nftables").starts_with('#'));
 }

@@ -1,11 +1,11 @@
 //! A study says what its replications say, however it is carried out.
 
 use cloud::scenario::{
-    Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, NetworkModel, Node, Protocol,
-    RateProfile, Replications, RequestAttributes, Resources, Retry, Rollout, RunPlan, Scenario,
-    Service, ServiceId, ServiceKind, ServicePort, Station, Template, Traffic, TrafficPolicy,
-    TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload, WorkloadId, WorkloadKind,
-    ZoneId,
+    Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, GivenAddresses, NetworkModel, Node,
+    Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry, Rollout, RunPlan,
+    Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Template, Traffic,
+    TrafficPolicy, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload, WorkloadId,
+    WorkloadKind, ZoneId,
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
@@ -83,6 +83,7 @@ fn service() -> Service {
         external_policy: TrafficPolicy::Cluster,
         distribution: None,
         publish_not_ready: false,
+        given: GivenAddresses::default(),
         balance: Balance::Random,
     }
 }
@@ -119,6 +120,7 @@ fn reached_from_afar() -> Scenario {
         name: "far".into(),
         region: "aws/eu-central-1".into(),
         resolvers: 1,
+        addresses: None,
     }];
     let cluster = &mut scenario.clusters[0];
     cluster.region = "aws/us-west-2".into();

@@ -8,6 +8,7 @@ use engine::{Stream, Time};
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use super::rules::other_mode;
 use super::when::When;
 use crate::command::End;
 use crate::command::files::{self, DEFAULT_SCENARIO};
@@ -62,10 +63,15 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
     let walk = Kernel::new(&rules.node).pass(&tables, &packet, Time::ZERO, &mut random);
     let fate = Compiled::new(&rules).fate(&packet);
     let there = named(&pods, &pod.cluster);
+    let note = other_mode(&rules, "iptables");
     if output.json() {
-        output.print_json(&document(pod, &packet, &walk, &there))?;
+        let mut document = document(pod, &packet, &walk, &there);
+        document["note"] = note.into();
+        output.print_json(&document)?;
     } else {
-        output.print(text(pod, &packet, &walk, &fate, &there).trim_end())?;
+        let note = note.map_or_else(String::new, |note| format!("# {note}\n"));
+        let text = text(pod, &packet, &walk, &fate, &there);
+        output.print(&format!("{note}{}", text.trim_end()))?;
     }
     Ok(End::Fine)
 }

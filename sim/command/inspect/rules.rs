@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use cloud::facts;
-use cloud::rules::{Input, iptables, nftables};
+use cloud::rules::{Input, Mode, iptables, nftables};
 use cloud::snapshot::Moment;
 use loader::kubernetes::kube_proxy;
 
@@ -30,21 +30,43 @@ pub(super) struct Arguments {
 
 /// The rules of the iptables mode.
 pub(super) fn iptables(arguments: &Arguments, output: &Output) -> anyhow::Result<End> {
-    let tables = iptables::generate(&input(arguments, output)?);
-    print(tables.iter().map(iptables::save).collect(), output)
+    let input = input(arguments, output)?;
+    let tables = iptables::generate(&input);
+    let text = tables.iter().map(iptables::save).collect();
+    print(text, other_mode(&input, "iptables"), output)
 }
 
 /// The rules of the nftables mode.
 pub(super) fn nftables(arguments: &Arguments, output: &Output) -> anyhow::Result<End> {
-    let rules = nftables::generate(&input(arguments, output)?);
-    print(nftables::list(&rules), output)
+    let input = input(arguments, output)?;
+    let rules = nftables::generate(&input);
+    let note = other_mode(&input, "nftables");
+    print(nftables::list(&rules), note, output)
 }
 
-fn print(text: String, output: &Output) -> anyhow::Result<End> {
-    if output.json() {
-        output.print_json(&serde_json::json!({ "rules": text }))?;
-    } else {
-        output.print(text.trim_end())?;
+/// What to know about rules of a mode that is not the node's: nobody finds them there.
+pub(super) fn other_mode(input: &Input, shown: &str) -> Option<String> {
+    let mode = match input.configuration.mode {
+        Mode::Iptables => "iptables",
+        Mode::Ipvs { .. } => "ipvs",
+        Mode::Nftables => "nftables",
+    };
+    (mode != shown).then(|| {
+        format!(
+            "kube-proxy is in {mode} mode on {}, so that these rules are not there: they are what it would write in {shown} mode",
+            input.node.name
+        )
+    })
+}
+
+/// Prints rules; a note stands before them as a comment, which both formats know.
+fn print(text: String, note: Option<String>, output: &Output) -> anyhow::Result<End> {
+    match (output.json(), note) {
+        (true, note) => {
+            output.print_json(&serde_json::json!({ "rules": text, "note": note }))?;
+        }
+        (false, Some(note)) => output.print(&format!("# {note}\n{}", text.trim_end()))?,
+        (false, None) => output.print(text.trim_end())?,
     }
     Ok(End::Fine)
 }

@@ -307,6 +307,10 @@ impl Domain<'_> {
     /// Faults have begun or ended.
     pub(crate) fn control_plane_moved(&mut self, before: &Levers, context: &mut Clock<'_, Self>) {
         self.etcd_moved(before, context);
+        let names_start = before.dns_capacity <= 0.0 && self.levers.dns_capacity > 0.0;
+        let has_api = self.is_answering();
+        self.name_service
+            .api_moved(has_api, names_start, context.now());
         for client in self.clients() {
             let (was, is) = (reaches(before, client), reaches(&self.levers, client));
             if was && !is {

@@ -2,7 +2,9 @@
 //!
 //! Models: each node is checked at an interval with its own phase; so many failures in a row
 //! take it out, so many successes bring it back. Under external policy Local a node without an
-//! endpoint of its own fails its check. A node that drops packets fails after the timeout.
+//! endpoint of its own fails its check. A node that drops packets fails after the timeout. The
+//! cloud's controller tells a balancer of a machine once its node is registered, which takes an API
+//! server; without one a balancer keeps those that it has.
 //! Leaves out: draining, weights, a balancer's own capacity, delays of its control plane.
 //! Sources: kubernetes cloud providers; [`crate::facts`].
 //! Validated by: the loss of a node, in the crate's tests.
@@ -109,7 +111,8 @@ impl Domain<'_> {
         let again = Event::NodeChecked { balancer, node };
         context.after(facts::LOAD_BALANCER_CHECK_INTERVAL.value, again);
         let service = self.balancers[balancer as usize].service;
-        let down = match self.has_machine(node) {
+        let known = self.nodes[node as usize].machine.is_registered();
+        let down = match known {
             true => self.levers.node(node),
             false => Some(Packets::Dropped),
         };

@@ -207,10 +207,10 @@ impl Domain<'_> {
     }
 
     fn fate_of_entry(&mut self, service: ServiceId, identity: Identity, now: Time) -> Fate {
-        let door = self.door(service);
         let node = self.entry_node(service, identity);
         // Checks come from an address of their own that no affinity remembers.
         let address = crate::path::link::Address::Pod(u16::MAX, u32::MAX);
+        let door = self.door(service, address);
         match self.choose_endpoint(node, service, address, door, identity, now) {
             Choice::Pod(pod) => {
                 let endpoint = self.endpoint(pod, service, node);

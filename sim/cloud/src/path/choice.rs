@@ -8,7 +8,11 @@
 //! Hints follow from `trafficDistribution`: from 1.31 a zone's own endpoints are preferred, from
 //! 1.34 a node's own. In ipvs mode the schedulers of [`crate::rules::ipvs`].
 //!
-//! Approximated: a client whose endpoint was not ready for a while finds it again; a scheduler
+//! A load balancer's service lets in whom its `loadBalancerSourceRanges` hold: users of a network
+//! that says where its addresses lie have one each, drawn from there.
+//!
+//! Approximated: users of a network that says nothing, health checks from outside and pods of other
+//! clusters are let in everywhere; a client whose endpoint was not ready for a while finds it again; a scheduler
 //! that looks for few connections sees the requests inside a pod, whichever node they came by.
 //! Leaves out: hints that balance zones by their processors (`service.kubernetes.io/topology-mode`).
 //! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
@@ -23,10 +27,14 @@ use crate::rules::{
     Client, Decision, Demand, Door, Hint, Masquerade, Mode, Place, Scheduler, Seen, Standing,
     decide, has_last_resort, ipvs, select,
 };
-use crate::scenario::{ServiceId, ServiceKind, TrafficDistribution, TrafficPolicy};
+use crate::scenario::{
+    ServiceId, ServiceKind, TrafficDistribution, TrafficId, TrafficPolicy, TrafficSource,
+};
 use crate::view::EndpointSet;
-use engine::{Duration, Time};
+use engine::{Duration, Stream, Time};
+use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// First minor version whose services prefer the endpoints of a zone.
 const DISTRIBUTION_MINOR: u32 = 31;
@@ -240,12 +248,44 @@ impl Domain<'_> {
     }
 
     /// How the address of a service is called from outside its cluster.
-    pub(crate) fn door(&self, service: ServiceId) -> Door {
+    pub(crate) fn door(&self, service: ServiceId, from: Address) -> Door {
         let cluster = self.cluster.expect("services belong to clusters");
-        match self.topology.cluster(cluster).services[service.index()].kind {
-            ServiceKind::LoadBalancer => Door::Balancer { allowed: true },
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        match described.kind {
+            ServiceKind::LoadBalancer => Door::Balancer {
+                allowed: self.lets_in(&described.given.source_ranges, from),
+            },
             _ => Door::NodePort { open: true },
         }
+    }
+
+    /// Whether ranges of sources hold a client. Whoever has no known address is one of those that
+    /// they were written for.
+    fn lets_in(&self, ranges: &[IpNet], from: Address) -> bool {
+        let known = match from {
+            _ if ranges.is_empty() => None,
+            Address::Client(traffic, client) => self.user_address(traffic, client),
+            Address::Pod(..) => None,
+        };
+        let holds = |address| ranges.iter().any(|range| range.contains(&address));
+        known.map(IpAddr::from).is_none_or(holds)
+    }
+
+    /// The address of a user, somewhere in the range of their network.
+    fn user_address(&self, traffic: TrafficId, client: u32) -> Option<Ipv4Addr> {
+        let scenario = &self.topology.scenario;
+        let TrafficSource::Users(network) = scenario.traffic[traffic.index()].source else {
+            return None;
+        };
+        let network = &scenario.user_networks[network.index()];
+        let range = network.addresses?;
+        let stream = Stream::new(self.seed, &format!("addresses of users {}", network.name));
+        let share = stream
+            .draw(u64::from(traffic.0), u64::from(client))
+            .uniform();
+        let size = f64::from(range.prefix_len());
+        let offset = (share * libm::exp2(32.0 - size)) as u32;
+        Some(Ipv4Addr::from(u32::from(range.network()) + offset))
     }
 
     /// The version of a service's endpoints that the rules of a node are made from.

@@ -4,20 +4,26 @@
 //! first come, first served at the rate that its CPU allows, so that answers slow down under
 //! load; a question that waits takes memory beside what the cluster's pods and services take,
 //! and an instance over its limit is killed: what it was asked is lost, and it starts again
-//! after the kubelet's back-off. Slowed down or silenced by faults.
+//! after the kubelet's back-off. Slowed down or silenced by faults. An instance that starts while
+//! no API server answers knows no service: it says SERVFAIL, which resolvers take for a reason to
+//! ask again, until its lists have succeeded with the pauses of a watch that broke.
 //!
 //! Approximated: the questions for one name are served together; an answer comes a fixed time
 //! after its turn, as measured with the network and the work itself in it; an instance that is
 //! being restarted is out of everybody's rules at once; an answer that comes after the
-//! resolver's patience is of no use to the question that was repeated.
+//! resolver's patience is of no use to the question that was repeated; in the 5 s in which an
+//! instance waits for its lists before it listens it says SERVFAIL already; it stays in everybody's
+//! rules, since nobody can write that it is not ready; where DNS was down as a whole all start again.
 //! Leaves out: instances as pods on nodes, with the distance to them and the other work there;
 //! NodeLocal DNSCache; names outside of clusters.
-//! Sources: coredns/deployment `kubernetes/Scaling_CoreDNS.md`; [`crate::facts`].
+//! Sources: coredns/deployment `kubernetes/Scaling_CoreDNS.md`; coredns/coredns plugin/kubernetes
+//! kubernetes.go, handler.go, ready.go; [`crate::facts`].
 //! Validated by: queues worked out by hand, below, and lookups in the crate's tests.
 
 use super::call::Stage;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
+use crate::kubernetes::reflector::{self, Break};
 use crate::kubernetes::resolver::{self, ResolverConfig};
 use crate::record::Reason;
 use crate::scenario::{ClusterDns, ServiceId};
@@ -38,6 +44,8 @@ pub(crate) struct NameService {
     memory_limit_bytes: u64,
     /// How long a pod uses an answer.
     pub(super) ttl: Duration,
+    /// Whether an API server answers.
+    has_api: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +58,8 @@ struct Instance {
     kills: u32,
     /// The last pause before it was started again.
     pause: Duration,
+    /// From when on it knows the services; `None` while it waits for an API server.
+    synced: Option<Time>,
 }
 
 /// What becomes of questions.
@@ -66,6 +76,8 @@ pub(crate) enum Asked {
     },
     /// Nobody answers.
     Lost,
+    /// SERVFAIL: the instance knows no service yet.
+    Failed,
     /// There is no instance to ask: refused at once.
     Refused,
 }
@@ -78,6 +90,7 @@ impl NameService {
             started: Time::ZERO,
             kills: 0,
             pause: Duration::ZERO,
+            synced: Some(Time::ZERO),
         };
         NameService {
             stream,
@@ -86,6 +99,7 @@ impl NameService {
             rate: resolver::capacity(dns.cpu_milli),
             memory_limit_bytes: dns.memory_bytes,
             ttl: dns.ttl,
+            has_api: true,
         }
     }
 
@@ -112,6 +126,9 @@ impl NameService {
         let (instance, _) = up.nth(chosen as usize).expect("drawn among them");
         let rate = self.rate * speed;
         let state = &mut self.instances[instance as usize];
+        if state.synced.is_none_or(|synced| now < synced) {
+            return Asked::Failed;
+        }
         let work = Duration::from_secs_f64(f64::from(questions) / rate);
         let at = state.free.max(now);
         let free = at + work;
@@ -119,7 +136,7 @@ impl NameService {
         let memory = resolver::memory_bytes(known, 0)
             + (waiting * f64::from(facts::COREDNS_BYTES_PER_QUESTION.value)) as u64;
         if memory > self.memory_limit_bytes {
-            state.kill(now);
+            state.kill(now, self.has_api);
             return Asked::Lost;
         }
         state.free = free;
@@ -127,6 +144,29 @@ impl NameService {
             at,
             instance,
             kills: state.kills,
+        }
+    }
+
+    /// The API servers answer from now on, or do not any more, and whether all instances start
+    /// now.
+    pub(crate) fn api_moved(&mut self, has_api: bool, start: bool, now: Time) {
+        let came = has_api && !self.has_api;
+        self.has_api = has_api;
+        for (number, instance) in (0..).zip(&mut self.instances) {
+            if start && !has_api {
+                instance.started = instance.started.max(now);
+                instance.synced = None;
+            }
+            if !has_api && instance.started > now {
+                instance.synced = None;
+            }
+            if came && instance.synced.is_none() {
+                let kills = u64::from(instance.kills) << 32;
+                let mut draw = self.stream.draw(u64::MAX, kills | number);
+                let listed = |start| reflector::reopened(Break::Refused, start, now, &mut draw);
+                let waits = Some(instance.started).filter(|started| *started <= now);
+                instance.synced = Some(waits.map_or(instance.started, listed));
+            }
         }
     }
 
@@ -138,7 +178,7 @@ impl NameService {
 
 impl Instance {
     /// Out of memory: it starts again after a pause, which doubles unless it ran well for long.
-    fn kill(&mut self, now: Time) {
+    fn kill(&mut self, now: Time, has_api: bool) {
         let (first, most) = (
             facts::RESTART_BACKOFF.value,
             facts::RESTART_BACKOFF_MAX.value,
@@ -152,6 +192,7 @@ impl Instance {
         self.kills += 1;
         self.started = now + self.pause;
         self.free = self.started;
+        self.synced = has_api.then_some(self.started);
     }
 }
 
@@ -214,6 +255,7 @@ impl Domain<'_> {
                 let answered = at + facts::CLUSTER_DNS_LOOKUP.value;
                 (Some((instance, kills)), answered)
             }
+            Asked::Failed => (None, now + facts::CLUSTER_DNS_LOOKUP.value),
             Asked::Taken { .. } | Asked::Lost => (None, now + patience),
         };
         self.calls[key].stage = Stage::Asking(Lookup {
@@ -333,6 +375,33 @@ mod tests {
             shares.iter().all(|share| (890..1_110).contains(share)),
             "{shares:?}"
         );
+    }
+
+    #[test]
+    fn an_instance_that_starts_without_an_api_server_fails_until_it_has_its_lists() {
+        let fails = |service: &mut NameService, now| {
+            let asked = (0..4_000).map(|number| service.ask(1, 0, 1.0, &mut draw(number), now));
+            asked.filter(|asked| *asked == Asked::Failed).count()
+        };
+        // 54 MB to begin with and 2 kB a question: the third thousand is one too many.
+        let mut service = service(2, 60_000_000);
+        service.api_moved(false, false, at(0));
+        assert_eq!(
+            fails(&mut service, at(1_000)),
+            0,
+            "what they know they know"
+        );
+        let chosen = service.ask(4_000, 0, 1.0, &mut draw(0), at(2_000));
+        assert_eq!(chosen, Asked::Lost, "killed");
+        // Back after ten seconds; about half of 4,000, with a standard deviation of 32.
+        assert_eq!(fails(&mut service, at(11_000)), 0);
+        assert!((1_870..2_130).contains(&fails(&mut service, at(100_000))));
+        service.api_moved(true, false, at(200_000));
+        assert!(fails(&mut service, at(200_000)) > 0);
+        assert_eq!(fails(&mut service, at(260_000)), 0);
+        // One that is killed and comes back while an API server answers knows all at once.
+        service.api_moved(false, true, at(300_000));
+        assert_eq!(fails(&mut service, at(300_000)), 4_000);
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Domain<'_> {
         sent: u8,
         context: &mut Clock<'_, Self>,
     ) {
-        let door = self.door(service);
+        let door = self.door(service, address);
         let node = self.entry_node(service, identity);
         let down = node.and_then(|node| self.levers.node(node));
         let choice = match down {

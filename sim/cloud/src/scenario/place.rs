@@ -2,6 +2,7 @@
 
 use super::{ClusterId, ServiceId, UserNetworkId};
 use engine::Duration;
+use ipnet::Ipv4Net;
 
 /// A place where users sit: its own partition of the simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct UserNetwork {
     pub region: String,
     /// Caching resolvers its users are spread over, at least 1; each keeps its own answers.
     pub resolvers: u32,
+    /// Where their addresses lie; `None` if nobody says so, and every load balancer lets them in.
+    pub addresses: Option<Ipv4Net>,
 }
 
 /// A name that the global DNS answers with the entry of a healthy cluster.

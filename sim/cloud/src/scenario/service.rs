@@ -2,6 +2,8 @@
 
 use super::{ServiceId, TrafficDistribution, WorkloadId};
 use engine::Duration;
+use ipnet::IpNet;
+use std::net::Ipv4Addr;
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +28,30 @@ pub struct Service {
     pub distribution: Option<TrafficDistribution>,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready: bool,
+    /// What its manifest says of its addresses.
+    pub given: GivenAddresses,
     /// How requests are spread over endpoints when there are no connections
     /// ([`NetworkModel::Ideal`]); kube-proxy otherwise picks at random per connection.
     pub balance: Balance,
+}
+
+/// What a manifest says of the addresses of a service, which the API server and the cloud choose
+/// otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenAddresses {
+    /// `clusterIP`.
+    pub cluster_ip: Option<Ipv4Addr>,
+    /// `externalIPs`.
+    pub external_ips: Vec<Ipv4Addr>,
+    /// Addresses of its load balancer whose packets arrive unchanged (`ipMode: VIP`), where the
+    /// status or `loadBalancerIP` says them.
+    pub load_balancer_ips: Option<Vec<Ipv4Addr>>,
+    /// `loadBalancerSourceRanges`; empty if anyone may come.
+    pub source_ranges: Vec<IpNet>,
+    /// `healthCheckNodePort`.
+    pub health_check_node_port: Option<u16>,
+    /// `allocateLoadBalancerNodePorts: false`.
+    pub without_node_ports: bool,
 }
 
 /// Type of a Service.

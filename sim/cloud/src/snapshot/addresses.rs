@@ -4,15 +4,15 @@
 //! known and has room, given out in the order of the nodes and used
 //! in the order in which pods come, as the host-local plugin does; cluster addresses and ports on
 //! nodes drawn as the API server's allocators draw them, with the addresses at the start of the
-//! range left to services that ask.
-//! Approximated: addresses that manifests give are not heard.
+//! range left to services that ask; what manifests give goes before.
+//! Approximated: all services are there from the start, so that nothing given is taken already.
 //! Sources: kubernetes/kubernetes pkg/registry/core/service, pkg/controller/nodeipam;
 //! containernetworking/plugins host-local; [`crate::facts`].
 //! Validated by: the tests below.
 
 use crate::facts;
-use crate::scenario::{Cluster, Service, ServiceKind};
-use engine::{Seed, Stream};
+use crate::scenario::{Cluster, Service, ServiceId, ServiceKind, TrafficPolicy};
+use engine::{Draw, Seed, Stream};
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -86,12 +86,15 @@ pub(super) fn services() -> Ipv4Net {
     range(facts::SERVICE_RANGE.value)
 }
 
-/// The address of a load balancer.
-pub(super) fn load_balancer(position: u32) -> Ipv4Addr {
-    plus(
-        range(facts::LOAD_BALANCER_RANGE.value).network(),
-        1 + position,
-    )
+/// The addresses of a load balancer: those of its manifest, or one that the cloud gives it.
+pub(super) fn load_balancer(id: ServiceId, service: &Service) -> Vec<Ipv4Addr> {
+    if service.kind != ServiceKind::LoadBalancer {
+        return Vec::new();
+    }
+    let range = range(facts::LOAD_BALANCER_RANGE.value);
+    let usual = || vec![plus(range.network(), 1 + id.0)];
+    let given = service.given.load_balancer_ips.clone();
+    given.unwrap_or_else(usual)
 }
 
 /// What the API server's allocators gave a service.
@@ -101,13 +104,22 @@ pub(super) struct Allocated {
     pub(super) cluster_ip: Option<Ipv4Addr>,
     /// Ports on the nodes, for each of its ports.
     pub(super) node_ports: Vec<Option<u16>>,
+    /// Port of its health checks, if its load balancer looks for endpoints on each node.
+    pub(super) health_check_node_port: Option<u16>,
 }
 
 /// What the API server's allocators gave the services of a cluster.
 pub(super) fn allocate(cluster: &Cluster, seed: Seed) -> Vec<Allocated> {
     let ports = cluster.services.iter().flat_map(|service| &service.ports);
-    let mut used_ports: BTreeSet<u16> = ports.filter_map(|port| port.node_port).collect();
-    let mut used_addresses = BTreeSet::new();
+    let given = cluster.services.iter().map(|service| &service.given);
+    let health_checks = given
+        .clone()
+        .filter_map(|given| given.health_check_node_port);
+    let mut used_ports: BTreeSet<u16> = ports
+        .filter_map(|port| port.node_port)
+        .chain(health_checks)
+        .collect();
+    let mut used_addresses: BTreeSet<_> = given.filter_map(|given| given.cluster_ip).collect();
     let services = cluster.services.iter();
     services
         .map(|service| {
@@ -115,8 +127,12 @@ pub(super) fn allocate(cluster: &Cluster, seed: Seed) -> Vec<Allocated> {
             let draws = Stream::new(seed, &format!("addresses of {name}"));
             let has_address = service.kind != ServiceKind::Headless;
             Allocated {
-                cluster_ip: has_address.then(|| cluster_ip(draws, &mut used_addresses)),
+                cluster_ip: has_address.then(|| {
+                    let given = service.given.cluster_ip;
+                    given.unwrap_or_else(|| cluster_ip(draws, &mut used_addresses))
+                }),
                 node_ports: node_ports(service, draws, &mut used_ports),
+                health_check_node_port: health_check_node_port(service, draws, &mut used_ports),
             }
         })
         .collect()
@@ -138,25 +154,42 @@ fn cluster_ip(draws: Stream, used: &mut BTreeSet<Ipv4Addr>) -> Ipv4Addr {
 }
 
 fn node_ports(service: &Service, draws: Stream, used: &mut BTreeSet<u16>) -> Vec<Option<u16>> {
-    let exposed = matches!(
-        service.kind,
-        ServiceKind::NodePort | ServiceKind::LoadBalancer
-    );
-    let count = facts::NODE_PORT_COUNT.value;
+    let exposed = match service.kind {
+        ServiceKind::NodePort => true,
+        ServiceKind::LoadBalancer => !service.given.without_node_ports,
+        ServiceKind::ClusterIp | ServiceKind::Headless => false,
+    };
     let ports = (0..).zip(&service.ports);
     ports
         .map(|(position, port)| {
             if !exposed || port.node_port.is_some() {
                 return port.node_port;
             }
-            let mut draw = draws.draw(1, position);
-            // A cluster with more ports than there are has none for the rest.
-            let drawn = (0..count).map(|_| facts::NODE_PORT_FIRST.value + draw.below(count));
-            drawn
-                .map(|port| port as u16)
-                .find(|&port| used.insert(port))
+            free_port(draws.draw(1, position), used)
         })
         .collect()
+}
+
+fn health_check_node_port(
+    service: &Service,
+    draws: Stream,
+    used: &mut BTreeSet<u16>,
+) -> Option<u16> {
+    let balanced = service.kind == ServiceKind::LoadBalancer;
+    if !balanced || service.external_policy != TrafficPolicy::Local {
+        return None;
+    }
+    let given = service.given.health_check_node_port;
+    given.or_else(|| free_port(draws.draw(2, 0), used))
+}
+
+/// A port that nobody has; a cluster with more ports than there are has none for the rest.
+fn free_port(mut draw: Draw, used: &mut BTreeSet<u16>) -> Option<u16> {
+    let count = facts::NODE_PORT_COUNT.value;
+    let drawn = (0..count).map(|_| facts::NODE_PORT_FIRST.value + draw.below(count));
+    drawn
+        .map(|port| port as u16)
+        .find(|&port| used.insert(port))
 }
 
 fn range(text: &str) -> Ipv4Net {
@@ -170,6 +203,7 @@ fn plus(address: Ipv4Addr, offset: u32) -> Ipv4Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::GivenAddresses;
     use crate::tests::two_regions;
 
     #[test]
@@ -191,6 +225,32 @@ mod tests {
         cluster.nodes = vec![cluster.nodes[0].clone(); 257];
         let addresses = Addresses::of(&cluster);
         assert_eq!(addresses.pod(256, 0).to_string(), "10.129.0.2");
+    }
+
+    #[test]
+    fn what_manifests_ask_for_goes_before() {
+        let mut cluster = two_regions().clusters.remove(0);
+        let mut service = cluster.services[0].clone();
+        service.kind = ServiceKind::LoadBalancer;
+        service.external_policy = TrafficPolicy::Local;
+        let usual = service.clone();
+        service.given = GivenAddresses {
+            cluster_ip: Some(Ipv4Addr::new(10, 96, 0, 10)),
+            load_balancer_ips: Some(vec![Ipv4Addr::new(203, 0, 113, 9)]),
+            health_check_node_port: Some(31_999),
+            without_node_ports: true,
+            ..GivenAddresses::default()
+        };
+        cluster.services = vec![usual, service];
+        let all = allocate(&cluster, Seed::default());
+        let drawn = all[0].health_check_node_port.unwrap();
+        assert!((30_000..32_768).contains(&drawn) && all[0].node_ports != [Some(drawn)]);
+        assert_eq!(all[1].cluster_ip.unwrap().to_string(), "10.96.0.10");
+        assert_eq!(all[1].health_check_node_port, Some(31_999));
+        assert_eq!(all[1].node_ports, [None]);
+        let balancer = |at: u32| load_balancer(ServiceId(at), &cluster.services[at as usize]);
+        assert_eq!(balancer(0).len(), 1);
+        assert_eq!(balancer(1)[0].to_string(), "203.0.113.9");
     }
 
     #[test]

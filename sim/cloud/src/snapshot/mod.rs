@@ -96,7 +96,9 @@ pub struct ServiceSnapshot {
     /// Cluster address; none for headless services.
     pub cluster_ip: Option<Ipv4Addr>,
     /// Address of its load balancer.
-    pub load_balancer_ip: Option<Ipv4Addr>,
+    pub load_balancer_ips: Vec<Ipv4Addr>,
+    /// `externalIPs`.
+    pub external_ips: Vec<Ipv4Addr>,
     /// Ports.
     pub ports: Vec<PortSnapshot>,
     /// Labels of the pods behind it; empty if nobody said.

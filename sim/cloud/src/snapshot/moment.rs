@@ -3,8 +3,7 @@
 //! Models: services as they are described, with the addresses and ports that the API server gave
 //! them; of endpoints, what the node's view holds, those on their way out included, with the
 //! hints that `trafficDistribution` gives them; what an administrator set about kube-proxy.
-//! Leaves out: health-check ports, source ranges, external addresses, and the services of which
-//! a scenario says only how many there are.
+//! Leaves out: the services of which a scenario says only how many there are.
 //! Validated by: rules of a scenario in the command's tests.
 
 use super::addresses::{self, Allocated};
@@ -154,7 +153,10 @@ impl Reader<'_> {
             },
         };
         let balanced = service.kind == ServiceKind::LoadBalancer;
-        let exposed = balanced || service.kind == ServiceKind::NodePort;
+        let given = &service.given;
+        let exposed =
+            balanced || service.kind == ServiceKind::NodePort || !given.external_ips.is_empty();
+        let any = |addresses: Vec<Ipv4Addr>| addresses.into_iter().map(IpAddr::from).collect();
         let local = |policy| policy == TrafficPolicy::Local;
         let ports = service.ports.iter().zip(&allocated.node_ports);
         let single = service.ports.len() == 1;
@@ -162,16 +164,13 @@ impl Reader<'_> {
             namespace: service.namespace.clone(),
             name: service.name.clone(),
             cluster_ip: allocated.cluster_ip?.into(),
-            external_ips: Vec::new(),
-            load_balancer_ips: balanced
-                .then(|| addresses::load_balancer(id.0).into())
-                .into_iter()
-                .collect(),
-            source_ranges: Vec::new(),
+            external_ips: any(given.external_ips.clone()),
+            load_balancer_ips: any(addresses::load_balancer(id, service)),
+            source_ranges: given.source_ranges.clone(),
             internal_local: local(service.internal_policy),
             external_local: exposed && local(service.external_policy),
             affinity: service.session_affinity,
-            health_check_node_port: None,
+            health_check_node_port: allocated.health_check_node_port,
             ports: ports
                 .map(|(port, node_port)| ServicePort {
                     name: match &port.name {

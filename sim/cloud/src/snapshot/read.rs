@@ -167,7 +167,6 @@ impl<'d> Reader<'d> {
             true => &state.ready,
             false => &self.domain.endpoint_log.newest(id).pods,
         };
-        let is_balanced = service.kind == ServiceKind::LoadBalancer;
         let ports = service.ports.iter().zip(allocated.node_ports);
         let backends = state.backends.iter();
         let behind = backends.flat_map(|backend| &self.domain.workloads[backend.index()].pods);
@@ -180,7 +179,8 @@ impl<'d> Reader<'d> {
                 ServiceKind::LoadBalancer => "LoadBalancer",
             },
             cluster_ip: allocated.cluster_ip,
-            load_balancer_ip: is_balanced.then(|| addresses::load_balancer(id.0)),
+            load_balancer_ips: addresses::load_balancer(id, service),
+            external_ips: service.given.external_ips.clone(),
             ports: ports
                 .map(|(port, node_port)| PortSnapshot {
                     name: port.name.clone(),

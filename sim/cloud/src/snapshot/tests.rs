@@ -38,7 +38,7 @@ fn endpoints_are_the_pods_at_their_addresses() {
         ]
     );
     assert_eq!(cluster.known(0, 0), service.endpoints);
-    assert!(service.has_pods && service.load_balancer_ip.is_some());
+    assert!(service.has_pods && service.load_balancer_ips.len() == 1);
 }
 
 #[test]

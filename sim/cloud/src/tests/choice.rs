@@ -179,3 +179,32 @@ fn schedulers_of_ipvs_choose_in_their_ways() {
     assert_eq!(reached_by(Scheduler::DestinationHashing).len(), 1);
     assert_eq!(reached_by(Scheduler::MaglevHashing).len(), 8);
 }
+
+#[test]
+fn source_ranges_let_in_whom_they_hold() {
+    // Of 1,000 users half have addresses in the half that is let in: 16 is a standard deviation.
+    for (addresses, ranges, least, most) in [
+        (None, "192.0.2.0/24", 1_000, 1_000),
+        (Some("203.0.113.0/24"), "203.0.0.0/16", 1_000, 1_000),
+        (Some("203.0.113.0/24"), "192.0.2.0/24", 0, 0),
+        (Some("203.0.113.0/24"), "203.0.113.128/25", 430, 570),
+    ] {
+        let mut scenario = two_regions();
+        scenario.user_networks[0].addresses = addresses.map(|range| range.parse().unwrap());
+        for cluster in &mut scenario.clusters {
+            cluster.services[0].given.source_ranges = vec![ranges.parse().unwrap()];
+        }
+        let traffic = &mut scenario.traffic[0];
+        traffic.clients = 1_000;
+        traffic.timeout = Some(Duration::from_secs(5));
+        traffic.arrivals = at_milliseconds(&(0..1_000).map(|n| 2_000 + 50 * n).collect::<Vec<_>>());
+        let users = &run(&scenario).traffic[0];
+        assert!(
+            (least..=most).contains(&users.succeeded),
+            "{ranges} {}",
+            users.succeeded
+        );
+        let failed: u64 = users.failures.iter().sum();
+        assert_eq!(users.succeeded + failed, 1_000, "{addresses:?}");
+    }
+}

@@ -63,6 +63,7 @@ fn service(name: &str, backend: u32) -> Service {
         external_policy: TrafficPolicy::Cluster,
         distribution: None,
         publish_not_ready: false,
+        given: GivenAddresses::default(),
         balance: Balance::Random,
     }
 }
@@ -187,6 +188,7 @@ pub(crate) fn two_regions() -> Scenario {
         name: "users".into(),
         region: "three".into(),
         resolvers: 5,
+        addresses: None,
     }];
     let link = |cluster, one_way: u64| LinkOverride {
         from: Place::Users(UserNetworkId(0)),

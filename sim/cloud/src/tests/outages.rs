@@ -252,6 +252,26 @@ fn names_are_answered_without_an_api_server() {
     assert!(record.traffic[0].succeeded > 500);
 }
 
+#[test]
+fn a_dns_that_starts_in_an_outage_knows_no_names_until_it_has_its_lists() {
+    for (down_for, failed) in [(100, 2), (1, 0)] {
+        let mut scenario = super::network::pair();
+        scenario.run.duration = Duration::from_secs(200);
+        scenario.clusters[0].dns.ttl = Duration::ZERO;
+        // The last one more than a minute after the API servers are back.
+        scenario.traffic[0].arrivals = at_milliseconds(&[15_000, 30_000, 109_000, 171_000]);
+        let restart = Fault::DnsThrottled {
+            cluster: CLUSTER,
+            capacity: 0.0,
+        };
+        let restart = fault_at(20_000, restart, Some(5_000));
+        scenario.timeline = vec![api_down(10, down_for, 3), restart];
+        let users = &run(&scenario).traffic[0];
+        assert_eq!(users.failures.iter().sum::<u64>(), failed, "{down_for} s");
+        assert_eq!(users.succeeded, 4 - failed);
+    }
+}
+
 /// Whether a node's rules are as published.
 fn is_behind(domain: &Domain<'_>, node: usize) -> bool {
     domain.nodes[node].view.position() < domain.endpoint_log.len()

@@ -301,6 +301,29 @@ fn a_machine_that_boots_in_an_outage_registers_after_it() {
 }
 
 #[test]
+fn a_balancer_keeps_its_machines_in_an_outage_and_gets_no_new_ones() {
+    let mut scenario = autoscaled(300);
+    scenario.clusters[0].services[0].kind = ServiceKind::LoadBalancer;
+    let fault = Fault::ApiServerDown {
+        cluster: ClusterId(0),
+        count: 3,
+    };
+    scenario.timeline = vec![scale(30, 6), fault_at(120_000, fault, Some(80_000))];
+    for replication in 0..5 {
+        let healthy = |second| {
+            let mut scenario = scenario.clone();
+            scenario.run.duration = Duration::from_secs(second);
+            at_end(&scenario, replication, |domain| {
+                domain.balancers[0].healthy().to_vec()
+            })
+        };
+        // It boots within 145 s; two checks in a row, ten seconds apart, make it healthy.
+        assert_eq!(healthy(199), [0], "booted, and unknown");
+        assert!(healthy(260).contains(&1));
+    }
+}
+
+#[test]
 fn daemons_come_to_new_machines_and_take_their_room() {
     let mut scenario = autoscaled(200);
     let cluster = &mut scenario.clusters[0];

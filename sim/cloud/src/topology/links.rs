@@ -248,6 +248,7 @@ mod tests {
             name: name.to_owned(),
             region: region.to_owned(),
             resolvers: 1,
+            addresses: None,
         };
         Scenario {
             name: "links".to_owned(),

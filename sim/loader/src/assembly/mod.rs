@@ -473,6 +473,7 @@ fn service(key: &ServiceKey, view: &ServiceView, backends: Vec<WorkloadId>) -> S
         external_policy: view.external_policy,
         distribution: view.distribution,
         publish_not_ready: view.publish_not_ready,
+        given: view.given.clone(),
         balance: view.balance,
     }
 }

@@ -9,7 +9,8 @@ use crate::kubernetes::selector::selects;
 use crate::kubernetes::service::{Addressing, Service};
 use crate::kubernetes::{Metadata, Objects};
 use cloud::scenario::{
-    Balance, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy, WorkloadKind,
+    Balance, GivenAddresses, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy,
+    WorkloadKind,
 };
 use engine::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ pub(super) struct ServiceView {
     pub(super) external_policy: TrafficPolicy,
     pub(super) distribution: Option<TrafficDistribution>,
     pub(super) publish_not_ready: bool,
+    pub(super) given: GivenAddresses,
     pub(super) balance: Balance,
     pub(super) span: Span,
 }
@@ -46,6 +48,7 @@ impl ServiceView {
             external_policy: TrafficPolicy::Cluster,
             distribution: None,
             publish_not_ready: false,
+            given: GivenAddresses::default(),
             balance: Balance::Random,
             span,
         }
@@ -66,6 +69,7 @@ pub(super) fn add(
     diagnostics: &mut Diagnostics,
 ) {
     let mut pairs_left = PAIRS_MAX;
+    let mut taken = BTreeMap::new();
     if objects
         .services
         .iter()
@@ -83,6 +87,12 @@ pub(super) fn add(
             ..
         } = &service.metadata;
         let service_key = (namespace.clone(), name.clone());
+        if let Some(address) = service.given.cluster_ip
+            && let Some(other) = taken.insert(address, name)
+        {
+            let message = format!("the Service `{other}` has the clusterIP {address} too");
+            diagnostics.report(Code::WrongValue, *span, message);
+        }
         let kind = match &service.addressing {
             Addressing::ExternalName(target) => {
                 view.aliases.insert(service_key, target.clone());
@@ -112,6 +122,7 @@ pub(super) fn add(
             external_policy: service.external_policy,
             distribution: service.distribution,
             publish_not_ready: service.publish_not_ready,
+            given: service.given.clone(),
             balance: Balance::Random,
             span: *span,
         };

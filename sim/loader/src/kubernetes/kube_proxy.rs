@@ -20,7 +20,7 @@ use crate::tree::{Budget, Node as Tree, parse};
 use cloud::rules::{Configuration, Endpoint, Node, Protocol, Service, ServicePort};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The key under which kubeadm writes a KubeProxyConfiguration into a ConfigMap.
 pub const CONFIG: &str = "config.conf";
@@ -149,11 +149,7 @@ fn service(document: &Tree, slices: &[&Tree]) -> Option<Service> {
     let spec = document.get("spec")?;
     let labels = document.at(&["metadata", "labels"]);
     let foreign = labels.and_then(|all| all.get("service.kubernetes.io/service-proxy-name"));
-    let cluster_ip = first_ipv4(
-        strings(spec, &["clusterIPs"])
-            .into_iter()
-            .chain([string(spec, &["clusterIP"])]),
-    );
+    let cluster_ip = cluster_ip(spec);
     if foreign.is_some() || string(spec, &["type"]) == "ExternalName" {
         return None;
     }
@@ -161,17 +157,16 @@ fn service(document: &Tree, slices: &[&Tree]) -> Option<Service> {
     let own: Vec<&Tree> = slices_of(slices, &namespace, &name);
     let external = string(spec, &["externalTrafficPolicy"]) == "Local";
     let kind = string(spec, &["type"]);
-    let external_ips = addresses(strings(spec, &["externalIPs"]));
+    let external_ips = external_ips(spec);
     let reachable = kind == "NodePort" || kind == "LoadBalancer" || !external_ips.is_empty();
     let balanced = kind == "LoadBalancer";
     Some(Service {
-        cluster_ip: cluster_ip?,
-        external_ips,
-        load_balancer_ips: if balanced {
-            load_balancer_ips(document)
-        } else {
-            Vec::new()
-        },
+        cluster_ip: cluster_ip?.into(),
+        external_ips: any_family(external_ips),
+        load_balancer_ips: any_family(match balanced {
+            true => load_balancer_ips(document).unwrap_or_default(),
+            false => Vec::new(),
+        }),
         source_ranges: source_ranges(spec),
         internal_local: string(spec, &["internalTrafficPolicy"]) == "Local",
         external_local: external && reachable,
@@ -188,26 +183,39 @@ fn service(document: &Tree, slices: &[&Tree]) -> Option<Service> {
     })
 }
 
-fn first_ipv4(texts: impl Iterator<Item = String>) -> Option<IpAddr> {
-    addresses(texts.collect()).into_iter().next()
-}
-
-fn addresses(texts: Vec<String>) -> Vec<IpAddr> {
+fn ipv4(texts: Vec<String>) -> Vec<Ipv4Addr> {
     let parsed = texts.iter().filter_map(|text| text.parse().ok());
-    parsed.filter(IpAddr::is_ipv4).collect()
+    parsed.collect()
 }
 
-fn load_balancer_ips(document: &Tree) -> Vec<IpAddr> {
+fn any_family(addresses: Vec<Ipv4Addr>) -> Vec<IpAddr> {
+    addresses.into_iter().map(IpAddr::from).collect()
+}
+
+/// The first of `clusterIPs`, or else `clusterIP`.
+pub(super) fn cluster_ip(spec: &Tree) -> Option<Ipv4Addr> {
+    let mut texts = strings(spec, &["clusterIPs"]);
+    texts.push(string(spec, &["clusterIP"]));
+    ipv4(texts).into_iter().next()
+}
+
+pub(super) fn external_ips(spec: &Tree) -> Vec<Ipv4Addr> {
+    ipv4(strings(spec, &["externalIPs"]))
+}
+
+/// Addresses of the status whose packets arrive unchanged; `None` if it names none at all.
+pub(super) fn load_balancer_ips(document: &Tree) -> Option<Vec<Ipv4Addr>> {
     let listed = document.at(&["status", "loadBalancer", "ingress"]);
+    let listed = listed.map_or(&[][..], Tree::items);
     let unchanged = listed
-        .map_or(&[][..], Tree::items)
         .iter()
         .filter(|one| string(one, &["ipMode"]) != "Proxy");
-    addresses(unchanged.map(|one| string(one, &["ip"])).collect())
+    let addresses = ipv4(unchanged.map(|one| string(one, &["ip"])).collect());
+    (!listed.is_empty()).then_some(addresses)
 }
 
 /// Ranges as written; none if one of them holds every address.
-fn source_ranges(spec: &Tree) -> Vec<IpNet> {
+pub(super) fn source_ranges(spec: &Tree) -> Vec<IpNet> {
     let ranges: Vec<IpNet> = strings(spec, &["loadBalancerSourceRanges"])
         .iter()
         .filter_map(|range| range.trim().parse::<IpNet>().ok())

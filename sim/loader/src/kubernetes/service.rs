@@ -1,27 +1,57 @@
 //! Service, EndpointSlice and Endpoints.
 //!
-//! Models: all types, named ports, session affinity, traffic policies, addresses written by hand.
-//! Leaves out: address families, source ranges, classes of load balancers.
+//! Models: all types, named ports, session affinity, traffic policies, addresses written by hand,
+//! addresses, ports and source ranges that a service asks for.
+//! Approximated: nobody in a scenario calls an external address; whoever is served by another class
+//! of load balancers is served like all.
+//! Leaves out: address families.
 //! Sources: k8s.io/api core/v1 and discovery/v1 types.go (1.36).
 
 use super::container::PORT_REFERENCE;
-use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS, text, text_map};
-use super::workload::kind;
+use super::kube_proxy;
+use super::metadata::{API_VERSION, KIND, METADATA, Metadata, WRITTEN_BY_SERVER, text, text_map};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
-use crate::shape::{Field, Kind, PORT, Shape, TEXT_LIST, TEXT_MAP};
+use crate::shape::{Field, Format, Kind, PORT, Shape, TEXT_LIST, TEXT_MAP};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::IntegerOrText;
 use cloud::facts;
-use cloud::scenario::{TrafficDistribution, TrafficPolicy};
+use cloud::scenario::{GivenAddresses, TrafficDistribution, TrafficPolicy};
 use engine::Duration;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 const PROTOCOLS: Kind = Kind::OneOf(&["TCP", "UDP", "SCTP"]);
 const ADDRESSES: &str = "addresses are not modelled one by one";
 const POLICIES: Kind = Kind::OneOf(&["Cluster", "Local"]);
 const BALANCER: &str = "one kind of load balancer is modelled";
+const IN_RULES: &str = "it shows in rules; nobody in a scenario calls it";
+
+/// An address, or what stands for none.
+static ADDRESS: Format = Format {
+    name: "an address",
+    examples: "`10.96.0.10`, `None`",
+    pattern: r"^(None|[0-9a-fA-F.:]*)$",
+    check: |text| match text {
+        "" | "None" => Ok(()),
+        _ => match text.parse::<IpAddr>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("`{text}` is no address")),
+        },
+    },
+};
+/// A range of sources.
+static SOURCES: Format = Format {
+    name: "a range of addresses",
+    examples: "`203.0.113.0/24`",
+    pattern: r"^\s*[0-9a-fA-F.:]+/[0-9]+\s*$",
+    check: |text| match text.trim().parse::<IpNet>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("`{text}` is no address with a number of bits")),
+    },
+};
 
 static SERVICE_PORT: Shape = Shape::new(
     "ServicePort",
@@ -55,8 +85,12 @@ static SERVICE_SPEC: Shape = Shape::new(
         ),
         Field::modelled("selector", TEXT_MAP),
         Field::modelled("ports", Kind::List(&Kind::Map(&SERVICE_PORT))),
-        Field::modelled("clusterIP", Kind::Text),
-        Field::ignored("clusterIPs", TEXT_LIST, ADDRESSES),
+        Field::modelled("clusterIP", Kind::Format(&ADDRESS)),
+        Field::approximated(
+            "clusterIPs",
+            Kind::List(&Kind::Format(&ADDRESS)),
+            "that of IPv4 counts",
+        ),
         Field::modelled("externalName", Kind::Text),
         Field::modelled("sessionAffinity", Kind::OneOf(&["None", "ClientIP"])),
         Field::modelled("sessionAffinityConfig", Kind::Map(&AFFINITY_CONFIG)),
@@ -67,22 +101,55 @@ static SERVICE_SPEC: Shape = Shape::new(
             "trafficDistribution",
             Kind::OneOf(&["PreferClose", "PreferSameZone", "PreferSameNode"]),
         ),
-        Field::ignored("externalIPs", TEXT_LIST, ADDRESSES),
+        Field::approximated("externalIPs", Kind::List(&Kind::Format(&ADDRESS)), IN_RULES),
         Field::ignored("ipFamilies", TEXT_LIST, ADDRESSES),
         Field::ignored("ipFamilyPolicy", Kind::Text, ADDRESSES),
-        Field::ignored("loadBalancerIP", Kind::Text, ADDRESSES),
-        Field::ignored(
+        Field::modelled("loadBalancerIP", Kind::Format(&ADDRESS)),
+        Field::approximated(
             "loadBalancerSourceRanges",
-            TEXT_LIST,
-            "all users are let in",
+            Kind::List(&Kind::Format(&SOURCES)),
+            "users are let in unless their place says `addresses` outside of them",
         ),
         Field::ignored("loadBalancerClass", Kind::Text, BALANCER),
-        Field::ignored("allocateLoadBalancerNodePorts", Kind::Bool, BALANCER),
-        Field::ignored("healthCheckNodePort", Kind::Integer(0, 65_535), BALANCER),
+        Field::modelled("allocateLoadBalancerNodePorts", Kind::Bool),
+        Field::approximated("healthCheckNodePort", Kind::Integer(0, 65_535), IN_RULES),
         Field::ignored("topologyKeys", TEXT_LIST, "removed from Kubernetes in 1.22"),
     ],
 );
-kind!(SERVICE, "Service", SERVICE_SPEC);
+static LOAD_BALANCER_INGRESS: Shape = Shape::new(
+    "LoadBalancerIngress",
+    &[
+        Field::modelled("ip", Kind::Format(&ADDRESS)),
+        Field::modelled("ipMode", Kind::OneOf(&["VIP", "Proxy"])),
+        Field::ignored("hostname", Kind::Text, ADDRESSES),
+        Field::ignored("ports", Kind::Opaque, WRITTEN_BY_SERVER),
+    ],
+);
+static LOAD_BALANCER_STATUS: Shape = Shape::new(
+    "LoadBalancerStatus",
+    &[Field::modelled(
+        "ingress",
+        Kind::List(&Kind::Map(&LOAD_BALANCER_INGRESS)),
+    )],
+);
+static SERVICE_STATUS: Shape = Shape::new(
+    "ServiceStatus",
+    &[
+        Field::modelled("loadBalancer", Kind::Map(&LOAD_BALANCER_STATUS)),
+        Field::ignored("conditions", Kind::Opaque, WRITTEN_BY_SERVER),
+    ],
+);
+/// Fields of a Service.
+pub(super) static SERVICE: Shape = Shape::new(
+    "Service",
+    &[
+        API_VERSION,
+        KIND,
+        METADATA,
+        Field::modelled("spec", Kind::Map(&SERVICE_SPEC)).required(),
+        Field::modelled("status", Kind::Map(&SERVICE_STATUS)),
+    ],
+);
 
 static CONDITIONS: Shape = Shape::new(
     "EndpointConditions",
@@ -231,6 +298,8 @@ pub struct Service {
     pub distribution: Option<TrafficDistribution>,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready: bool,
+    /// Addresses and ports that it asks for.
+    pub given: GivenAddresses,
 }
 
 /// A port of a Service.
@@ -287,6 +356,7 @@ impl Service {
                 .get("publishNotReadyAddresses")
                 .and_then(Node::bool)
                 .unwrap_or(false),
+            given: given_addresses(document, spec),
         };
         service.validate(spec, diagnostics);
         service
@@ -309,6 +379,15 @@ impl Service {
                 diagnostics.report(Code::MissingField, span, "the Service lacks `spec.ports`");
             }
             _ => {}
+        }
+        let checked = self.addressing == Addressing::LoadBalancer
+            && self.external_policy == TrafficPolicy::Local;
+        if let Some(port) = spec.get("healthCheckNodePort")
+            && self.given.health_check_node_port.is_some()
+            && !checked
+        {
+            let message = "`healthCheckNodePort` is for `type: LoadBalancer` with `externalTrafficPolicy: Local`";
+            diagnostics.report(Code::WrongValue, port.span, message);
         }
         for (position, port) in self.ports.iter().enumerate() {
             if self.ports.len() > 1 && port.name.is_none() {
@@ -339,6 +418,27 @@ fn addressing(spec: &Node) -> Addressing {
 }
 
 /// `sessionAffinity: ClientIP` of a checked `spec`, with its timeout.
+/// What a Service asks for; a load balancer's addresses are those of the status, as the cloud gave
+/// them, before those of the wish.
+fn given_addresses(document: &Document, spec: &Node) -> GivenAddresses {
+    let wish: Option<Ipv4Addr> = text(spec, "loadBalancerIP").parse().ok();
+    let number = |key| spec.get(key).and_then(Node::integer);
+    GivenAddresses {
+        cluster_ip: kube_proxy::cluster_ip(spec),
+        external_ips: kube_proxy::external_ips(spec),
+        load_balancer_ips: kube_proxy::load_balancer_ips(&document.root)
+            .or(wish.map(|address| vec![address])),
+        source_ranges: kube_proxy::source_ranges(spec),
+        health_check_node_port: number("healthCheckNodePort")
+            .and_then(|port| u16::try_from(port).ok())
+            .filter(|port| *port > 0),
+        without_node_ports: spec
+            .get("allocateLoadBalancerNodePorts")
+            .and_then(Node::bool)
+            == Some(false),
+    }
+}
+
 pub(super) fn session_affinity(spec: &Node) -> Option<Duration> {
     if text(spec, "sessionAffinity") != "ClientIP" {
         return None;

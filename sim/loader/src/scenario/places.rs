@@ -4,7 +4,7 @@ use super::forms::{self, BANDWIDTH, SHARE};
 use super::names::{Address, Names, named};
 use super::reader::Reader;
 use crate::diagnostic::Code;
-use crate::shape::{Field, Kind, Shape};
+use crate::shape::{Field, Format, Kind, Shape};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::DURATION;
@@ -13,7 +13,19 @@ use cloud::scenario::{
     ClusterId, DnsPolicy, GlobalAnswer, GlobalName, HealthCheck, LinkOverride, Place, ServiceId,
     ServiceKind, UserNetwork, UserNetworkId,
 };
+use ipnet::Ipv4Net;
 use serde_json::json;
+
+/// A range of addresses.
+static RANGE: Format = Format {
+    name: "a range of addresses",
+    examples: "`203.0.113.0/24`",
+    pattern: r"^[0-9.]+/[0-9]+$",
+    check: |text| match text.parse::<Ipv4Net>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("`{text}` is no address with a number of bits")),
+    },
+};
 
 pub(super) static USERS: Shape = Shape::new(
     "Users",
@@ -27,6 +39,9 @@ pub(super) static USERS: Shape = Shape::new(
         Field::modelled("resolvers", Kind::Integer(1, 100_000))
             .doc("Caching DNS resolvers that they are spread over; each keeps its own answers.")
             .default(|| json!(facts::DNS_RESOLVERS.value)),
+        Field::modelled("addresses", Kind::Format(&RANGE)).doc(
+            "Where their addresses lie: of a service with `loadBalancerSourceRanges` only those in them get in. Without it all do.",
+        ),
     ],
 )
 .doc("A place outside of the clusters where users sit.");
@@ -122,6 +137,7 @@ pub(super) fn users(spec: &Node, reader: &mut Reader<'_>) -> Vec<(UserNetwork, S
                 name: name.to_owned(),
                 region,
                 resolvers,
+                addresses: addresses(node),
             };
             Some((network, span))
         })
@@ -135,12 +151,17 @@ pub(super) fn users(spec: &Node, reader: &mut Reader<'_>) -> Vec<(UserNetwork, S
     places
 }
 
+fn addresses(node: &Node) -> Option<Ipv4Net> {
+    forms::text(node, "addresses")?.parse().ok()
+}
+
 /// A place of users that nobody declared.
 pub(super) fn assumed_users(name: &str, region: &str, reader: &mut Reader<'_>) -> UserNetwork {
     UserNetwork {
         name: name.to_owned(),
         region: region.to_owned(),
         resolvers: reader.fact(&facts::DNS_RESOLVERS),
+        addresses: None,
     }
 }
 

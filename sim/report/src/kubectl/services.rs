@@ -3,6 +3,7 @@
 use super::{NONE, Row, age, or_none, selector};
 use cloud::snapshot::{ClusterSnapshot, PortSnapshot, ServiceSnapshot};
 use engine::Time;
+use std::net::Ipv4Addr;
 
 pub(super) const USUAL: &[&str] = &[
     "NAME",
@@ -21,7 +22,6 @@ pub(super) fn rows(cluster: &ClusterSnapshot, now: Time) -> Vec<Row> {
 
 fn row(service: &ServiceSnapshot, now: Time) -> Row {
     let cluster_ip = service.cluster_ip.map(|address| address.to_string());
-    let balancer = service.load_balancer_ip.map(|address| address.to_string());
     let ports: Vec<String> = service.ports.iter().map(port).collect();
     Row {
         namespace: Some(service.namespace.clone()),
@@ -29,11 +29,33 @@ fn row(service: &ServiceSnapshot, now: Time) -> Row {
             service.name.clone(),
             service.kind.to_owned(),
             cluster_ip.unwrap_or_else(|| "None".to_owned()),
-            balancer.unwrap_or_else(|| NONE.to_owned()),
+            outside(service),
             or_none(ports.join(",")),
             age::since(now, service.created),
         ],
         wide: vec![selector(&service.selector)],
+    }
+}
+
+/// Width of the addresses of a load balancer in the usual table.
+const BALANCER_WIDTH: usize = 16;
+
+fn outside(service: &ServiceSnapshot) -> String {
+    let written = |addresses: &[Ipv4Addr]| {
+        let texts: Vec<String> = addresses.iter().map(Ipv4Addr::to_string).collect();
+        texts.join(",")
+    };
+    let mut balancer = written(&service.load_balancer_ips);
+    if balancer.len() > BALANCER_WIDTH {
+        balancer.truncate(BALANCER_WIDTH - 3);
+        balancer.push_str("...");
+    }
+    match (balancer, written(&service.external_ips)) {
+        (none, external) if none.is_empty() && !external.is_empty() => external,
+        (balancer, external) if !external.is_empty() => format!("{balancer},{external}"),
+        (none, _) if none.is_empty() && service.kind == "LoadBalancer" => "<pending>".to_owned(),
+        (none, _) if none.is_empty() => NONE.to_owned(),
+        (balancer, _) => balancer,
     }
 }
 

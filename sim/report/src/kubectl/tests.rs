@@ -32,7 +32,8 @@ fn service(namespace: &str, name: &str, pods: u8) -> ServiceSnapshot {
         name: name.to_owned(),
         kind: "ClusterIP",
         cluster_ip: Some(Ipv4Addr::new(10, 96, 7, 1)),
-        load_balancer_ip: None,
+        load_balancer_ips: Vec::new(),
+        external_ips: Vec::new(),
         ports: vec![port(80, None)],
         selector: [("app", name), ("tier", "front")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -120,10 +121,42 @@ fn a_namespace_without_objects_prints_nothing() {
 }
 
 #[test]
+fn addresses_outside_are_written_as_kubectl_writes_them() {
+    let address = |last| Ipv4Addr::new(203, 0, 113, last);
+    let written = |kind, balancer: &[Ipv4Addr], external: &[Ipv4Addr]| {
+        let mut cluster = cluster();
+        cluster.services.truncate(1);
+        let service = &mut cluster.services[0];
+        service.kind = kind;
+        service.load_balancer_ips = balancer.to_vec();
+        service.external_ips = external.to_vec();
+        let now = Time::from_secs_f64(5.0);
+        let table = kubectl(
+            &cluster,
+            now,
+            Resource::Services,
+            Namespaces::All,
+            Width::Usual,
+        );
+        let row = table.unwrap().lines().nth(1).unwrap().to_owned();
+        row.split_whitespace().nth(4).unwrap().to_owned()
+    };
+    let two = [address(1), address(2)];
+    assert_eq!(written("LoadBalancer", &[], &[]), "<pending>");
+    assert_eq!(written("LoadBalancer", &two, &[]), "203.0.113.1,2...");
+    assert_eq!(
+        written("LoadBalancer", &two[..1], &two[1..]),
+        "203.0.113.1,203.0.113.2"
+    );
+    assert_eq!(written("ClusterIP", &[], &two), "203.0.113.1,203.0.113.2");
+    assert_eq!(written("ClusterIP", &[], &[]), "<none>");
+}
+
+#[test]
 fn services_show_what_they_have_and_what_they_lack() {
     let mut cluster = cluster();
     cluster.services[0].kind = "LoadBalancer";
-    cluster.services[0].load_balancer_ip = Some(Ipv4Addr::new(198, 18, 0, 1));
+    cluster.services[0].load_balancer_ips = vec![Ipv4Addr::new(198, 18, 0, 1)];
     cluster.services[0].ports = vec![port(80, Some(30_080)), port(443, Some(31_443))];
     cluster.services[1].namespace = "shop".to_owned();
     cluster.services[1].cluster_ip = None;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::scenario::{
-    AntiAffinity, Balance, Behavior, LabelOperator, LabelRequirement, Node, Placement, Service,
-    ServiceKind, SpreadConstraint, Station, Taint, TaintEffect, Template, Toleration,
-    TrafficPolicy, Workload, ZoneId,
+    AntiAffinity, Balance, Behavior, GivenAddresses, LabelOperator, LabelRequirement, Node,
+    Placement, Service, ServiceKind, SpreadConstraint, Station, Taint, TaintEffect, Template,
+    Toleration, TrafficPolicy, Workload, ZoneId,
 };
 use engine::{Distribution, Duration};
 use proptest::prelude::*;
@@ -493,6 +493,7 @@ fn bare_pods_of_one_service_are_spread_among_each_other() {
         external_policy: TrafficPolicy::Cluster,
         distribution: None,
         publish_not_ready: false,
+        given: GivenAddresses::default(),
         balance: Balance::Random,
     }];
     assert_eq!(nodes_of(&cluster, &[0, 1]), [0, 1]);
