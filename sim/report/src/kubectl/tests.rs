@@ -139,7 +139,7 @@ fn addresses_outside_are_written_as_kubectl_writes_them() {
             Width::Usual,
         );
         let row = table.unwrap().lines().nth(1).unwrap().to_owned();
-        row.split_whitespace().nth(4).unwrap().to_owned()
+        row.split_whitespace().nth(3).unwrap().to_owned()
     };
     let two = [address(1), address(2)];
     assert_eq!(written("LoadBalancer", &[], &[]), "<pending>");
