@@ -213,8 +213,9 @@ fn zones_are_emptied_at_the_rate_of_their_mode() {
     }
 }
 
-/// Mean latency of calls that look the service up each time, in seconds.
-fn latency_s(names: &str, node_domains: u32) -> f64 {
+/// What a caller with these settings of a pod's DNS gets, who looks the service up each time, and
+/// `more` of the scenario.
+fn lookups(dns: &str, pod: &str, more: &str) -> Record {
     let spec = format!(
         "
   clusters:
@@ -223,37 +224,110 @@ fn latency_s(names: &str, node_domains: u32) -> f64 {
       nodePools:
         - {{name: web, count: 3, labels: {{role: web}}}}
         - {{name: client, count: 1, labels: {{role: client}}}}
-      dns: {{ttl: 0s, names: {names}, nodeDomains: {node_domains}}}
-      manifests: [kubernetes/web/]
+      dns: {{ttl: 0s, {dns}}}
+      manifests: [kubernetes/web/web.yaml]
   behavior: {{web: {{serviceTime: 1ms, workers: 16}}}}
   traffic:
-    - {{name: callers, from: client, to: \"web:80\", arrivals: {{constant: 5/s}}, timeout: 1s, protocol: http1-close}}
+    - {{name: callers, from: caller, to: \"web:80\", arrivals: {{constant: 5/s}}, timeout: 20s, protocol: http1-close}}
   run: {{duration: 20s}}
+{more}---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: caller}}
+spec:
+  selector: {{matchLabels: {{app: caller}}}}
+  template:
+    metadata: {{labels: {{app: caller}}}}
+    spec:
+      {pod}
+      nodeSelector: {{role: client}}
+      containers: [{{name: caller, image: caller, resources: {{requests: {{cpu: 1, memory: 1Gi}}}}}}]
 "
     );
-    let record = records(&spec, 1).remove(0);
-    let callers = &record.traffic[0];
+    records(&spec, 1).remove(0)
+}
+
+/// Mean latency of its calls, in seconds.
+fn latency_s(dns: &str, pod: &str) -> f64 {
+    let callers = &lookups(dns, pod, "").traffic[0];
+    let lost: u64 = callers.failures.iter().sum();
+    assert_eq!(lost, 0, "{dns} {pod}");
     callers.latency_sum_ns as f64 / callers.succeeded as f64 / 1e9
 }
 
 #[test]
 fn a_lookup_takes_a_round_for_each_name_that_it_asks_for() {
-    let once = latency_s("absolute", 0);
+    let plain = "dnsPolicy: ClusterFirst";
+    let once = latency_s("names: absolute", plain);
     let round = facts::CLUSTER_DNS_LOOKUP.value.as_secs_f64();
-    // The names that glibc tries under `ndots:5` with the three domains of the cluster, and
-    // those of the nodes, until it comes to the right one.
-    for (names, node_domains, asked) in [
-        ("short", 0, 1),
-        ("namespaced", 0, 2),
-        ("svc", 0, 3),
-        ("full", 0, 4),
-        ("full", 2, 6),
-        ("absolute", 2, 1),
+    let ndots = "dnsConfig: {options: [{name: ndots, value: \"2\"}]}";
+    let none = "dnsPolicy: None, dnsConfig: {nameservers: [10.96.0.10], searches: [corp.example, svc.cluster.local]}";
+    let none = &none.replace(", dnsConfig", "\n      dnsConfig");
+    let host = "hostNetwork: true\n      dnsPolicy: ClusterFirstWithHostNet";
+    // The names that glibc tries until it comes to the right one: under `ndots: 5` with the
+    // three domains of the cluster and those of the nodes; with four dots and `ndots: 2` the
+    // name as it is first; one after a domain of the pod's own.
+    for (dns, pod, asked) in [
+        ("names: short", plain, 1),
+        ("names: namespaced", plain, 2),
+        ("names: svc", plain, 3),
+        ("names: full", plain, 4),
+        ("names: full, nodeDomains: 2", plain, 6),
+        ("names: absolute, nodeDomains: 2", plain, 1),
+        ("names: full, nodeDomains: 2", ndots, 1),
+        ("names: svc", ndots, 4),
+        ("names: namespaced", none, 3),
+        ("names: full", none, 1),
+        ("names: full", host, 4),
     ] {
-        let found = 1.0 + (latency_s(names, node_domains) - once) / round;
+        let found = 1.0 + (latency_s(dns, pod) - once) / round;
         assert!(
             (found - f64::from(asked)).abs() < 0.01,
-            "{names} with {node_domains} more: {found} names instead of {asked}"
+            "{dns} {pod}: {found} names instead of {asked}"
+        );
+    }
+}
+
+#[test]
+fn pods_that_ask_the_servers_of_their_node_find_no_service() {
+    let unresolved = Reason::NameUnresolved as usize;
+    let servers =
+        "dnsPolicy: None\n      dnsConfig: {searches: [default.svc.cluster.local], nameservers";
+    for (pod, finds) in [
+        ("hostNetwork: true", false),
+        ("dnsPolicy: Default", false),
+        (
+            "hostNetwork: true\n      dnsPolicy: ClusterFirstWithHostNet",
+            true,
+        ),
+        (&format!("{servers}: [8.8.8.8, 10.96.0.10]}}"), false),
+        (&format!("{servers}: [10.96.0.10, 8.8.8.8]}}"), true),
+    ] {
+        let callers = &lookups("names: short", pod, "").traffic[0];
+        let (found, lost) = (callers.succeeded > 0, callers.failures[unresolved] > 0);
+        assert_eq!((found, lost), (finds, !finds), "{pod}");
+    }
+}
+
+#[test]
+fn a_silent_dns_is_waited_for_as_the_pod_says() {
+    // Nobody answers from the start on: each request fails after attempts times the timeout.
+    let silence = "  timeline: [{at: 0s, fault: {dns-down: {}}}]\n";
+    let options = |timeout: u32, attempts: u32| {
+        format!(
+            "dnsConfig: {{options: [{{name: timeout, value: \"{timeout}\"}}, {{name: attempts, value: \"{attempts}\"}}]}}"
+        )
+    };
+    for (timeout, attempts) in [(1, 1), (1, 3), (2, 2), (5, 2)] {
+        let record = lookups("names: short", &options(timeout, attempts), silence);
+        let callers = &record.traffic[0];
+        assert_eq!(callers.succeeded, 0);
+        // Five requests a second; those that had time to fail in 20 s.
+        let failed = callers.failures[Reason::NameUnresolved as usize];
+        let expected = 5 * (20 - u64::from(timeout * attempts));
+        assert!(
+            failed.abs_diff(expected) <= 5,
+            "{timeout} s, {attempts} times: {failed} instead of {expected}"
         );
     }
 }

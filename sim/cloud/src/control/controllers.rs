@@ -20,6 +20,7 @@ use crate::kubernetes::rolling::{Limits, Revision};
 use crate::kubernetes::slow_start;
 use crate::kubernetes::stateful::{self, Action, Member, PodManagement, Wanted};
 use crate::kubernetes::victims::{self, Candidate};
+use crate::path::name_service::Resolver;
 use crate::scenario::{Rollout, Strategy, Template, WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
@@ -60,6 +61,8 @@ pub(crate) struct RevisionState<'t> {
     pub(crate) behavior: u32,
     /// What its pods ask of their kubelets.
     pub(super) plan: Arc<Plan>,
+    /// How its pods look services up.
+    pub(crate) resolver: Resolver,
     /// What it is asked for, and what its status says.
     pub(crate) replica_set: Revision,
 }
@@ -103,6 +106,10 @@ impl<'t> Domain<'t> {
     ) -> u32 {
         let plan = Arc::new(self.plan_of(workload, template));
         let behavior = self.add_behavior(workload, &template.behavior);
+        let cluster = self.cluster.expect("workloads are of clusters");
+        let cluster = self.topology.cluster(cluster);
+        let namespace = &cluster.workloads[workload.index()].namespace;
+        let resolver = Resolver::new(&template.dns, namespace, &cluster.dns);
         let controller = &mut self.workloads[workload.index()].controller;
         controller.revisions.push(RevisionState {
             template,
@@ -110,13 +117,14 @@ impl<'t> Domain<'t> {
             class,
             behavior,
             plan,
+            resolver,
             replica_set: Revision::default(),
         });
         controller.revisions.len() as u32 - 1
     }
 
     /// The revision that a pod is of.
-    pub(super) fn revision(&self, pod: u32) -> &RevisionState<'t> {
+    pub(crate) fn revision(&self, pod: u32) -> &RevisionState<'t> {
         let state = &self.pods[pod as usize];
         let controller = &self.workloads[state.workload.index()].controller;
         &controller.revisions[state.revision as usize]

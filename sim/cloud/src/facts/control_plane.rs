@@ -92,14 +92,6 @@ facts! {
     NODE_LEASE_RETRY_MAX: Duration = Duration::from_secs(7), "s",
         "kubernetes.node.lease-retry-max", "kubelet", "1.17 and later",
         Source, "kubernetes/kubernetes v1.20.2 staging/src/k8s.io/component-helpers/apimachinery/lease/controller.go, maxBackoff";
-    /// The first such pause.
-    NODE_LEASE_RETRY: Duration = Duration::from_millis(200), "ms",
-        "kubernetes.node.lease-retry", "kubelet", "1.17 and later",
-        Source, "kubernetes/kubernetes v1.20.2 staging/src/k8s.io/component-helpers/apimachinery/lease/controller.go: 200 ms, doubling";
-    /// From a machine that has power again to its kubelet at work.
-    KUBELET_START_UP: Duration = Duration::from_secs(2), "s",
-        "kubernetes.kubelet.start-up", "kubelet", "all",
-        Assumption, "a service that finds its containers and registers; the boot of the machine is part of the fault's duration";
 
     // leader election
     /// How long a standby waits for a leader it has not heard of.
@@ -152,10 +144,6 @@ facts! {
         Source, "comment in kubernetes/kubernetes pkg/controller/nodelifecycle/node_lifecycle_controller.go: closed after 15 s more";
 
     // API server and etcd
-    /// From an API server's start to its readiness.
-    API_SERVER_START_UP: Duration = Duration::from_millis(4_350), "ms",
-        "kubernetes.api.start-up", "kube-apiserver", "1.36",
-        Measurement, "kube-apiserver 1.36.2 with etcd beside it: ready 4.1 to 4.6 s after its start";
     /// How long etcd's followers wait for their leader; each waits up to twice as long.
     ETCD_ELECTION_TIMEOUT: Duration = Duration::from_secs(1), "s",
         "etcd.election-timeout", "etcd", "3.4 and later", Source, ETCD;

@@ -71,12 +71,6 @@ facts! {
     /// How often unacknowledged data are sent again before the connection is given up.
     TCP_RETRIES: u32 = 15, "", "tcp.retries", "Linux", "all",
         Documentation, "torvalds/linux Documentation/networking/ip-sysctl.rst, tcp_retries2";
-    /// Segments that a new connection may send before the first acknowledgement.
-    TCP_INITIAL_WINDOW: u32 = 10, "segments", "tcp.initial-window", "Linux", "2.6.39 and later",
-        Source, "torvalds/linux include/net/tcp.h TCP_INIT_CWND; RFC 6928";
-    /// Greatest payload of a segment.
-    TCP_SEGMENT_BYTES: u32 = 1460, "bytes", "tcp.segment", "Ethernet", "all",
-        Documentation, "RFC 9293 section 3.7.1: 1500 bytes of Ethernet less 40 bytes of IPv4 and TCP headers";
 
     // TLS
     /// Size of the first message of a client that wants to encrypt.

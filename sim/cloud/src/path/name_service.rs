@@ -8,7 +8,11 @@
 //! no API server answers knows no service: it says SERVFAIL, which resolvers take for a reason to
 //! ask again, until its lists have succeeded with the pauses of a watch that broke.
 //!
-//! Approximated: the questions for one name are served together; an answer comes a fixed time
+//! Each pod asks as its `dnsPolicy` and `dnsConfig` say; servers outside of the cluster know none
+//! of its services.
+//!
+//! Approximated: servers outside of the cluster answer as fast as an idle CoreDNS, and always;
+//! the questions for one name are served together; an answer comes a fixed time
 //! after its turn, as measured with the network and the work itself in it; an instance that is
 //! being restarted is out of everybody's rules at once; an answer that comes after the
 //! resolver's patience is of no use to the question that was repeated; in the 5 s in which an
@@ -24,7 +28,7 @@ use super::call::Stage;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::reflector::{self, Break};
-use crate::kubernetes::resolver::{self, ResolverConfig};
+use crate::kubernetes::resolver::{self, PodDns, ResolverConfig, Server};
 use crate::record::Reason;
 use crate::scenario::{ClusterDns, ServiceId};
 use crate::slab::Key;
@@ -36,8 +40,6 @@ pub(crate) struct NameService {
     /// Draws of instances.
     stream: Stream,
     instances: Vec<Instance>,
-    /// Names that a lookup asks for, in the own namespace and in another.
-    names: [u8; 2],
     /// Questions per second that one answers.
     rate: f64,
     /// Memory that one may use.
@@ -94,7 +96,6 @@ impl NameService {
         };
         NameService {
             stream,
-            names: names_asked(dns),
             instances: vec![instance; dns.replicas as usize],
             rate: resolver::capacity(dns.cpu_milli),
             memory_limit_bytes: dns.memory_bytes,
@@ -196,16 +197,43 @@ impl Instance {
     }
 }
 
-/// How many names a pod asks for until a service is found, in its own namespace and in another.
-fn names_asked(dns: &ClusterDns) -> [u8; 2] {
-    let domain = facts::CLUSTER_DOMAIN.value;
-    let of_node = vec!["node.domain".to_owned(); dns.node_domains as usize];
-    let config = ResolverConfig::cluster_first("own", domain, &of_node);
-    ["own", "other"].map(|namespace| {
-        let name = dns.names.write("service", namespace, "own", domain);
-        let full = format!("service.{namespace}.svc.{domain}");
-        config.names_asked(&name, &full) as u8
-    })
+/// How the pods of a revision look services up.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolver {
+    config: ResolverConfig,
+    /// Names that they ask for, of services in the own namespace and in another.
+    asked: [resolver::Asked; 2],
+}
+
+impl Resolver {
+    /// How pods of a namespace do.
+    pub(crate) fn new(pod: &PodDns, namespace: &str, dns: &ClusterDns) -> Self {
+        let domain = facts::CLUSTER_DOMAIN.value;
+        let of_node: Vec<_> = (0..dns.node_domains)
+            .map(|position| format!("domain-{position}.node"))
+            .collect();
+        let config = ResolverConfig::of(pod, namespace, domain, &of_node);
+        // A namespace that nobody else is called after.
+        let another = format!("not-{namespace}");
+        let asked = [namespace, &another].map(|of_service| {
+            let name = dns.names.write("service", of_service, namespace, domain);
+            let full = format!("service.{of_service}.svc.{domain}");
+            config.asked(&name, &full)
+        });
+        Resolver { config, asked }
+    }
+
+    /// Which server is asked after so many were in vain.
+    fn server(&self, vain: u8) -> (Server, Duration) {
+        let position = u32::from(vain) % self.config.servers.len() as u32;
+        let server = self.config.servers[position as usize];
+        (server, self.config.patience(position))
+    }
+
+    /// Whether nobody is left to ask after so many were in vain.
+    fn gives_up(&self, vain: u8) -> bool {
+        u32::from(vain) >= self.config.attempts * self.config.servers.len() as u32
+    }
 }
 
 /// A lookup on its way.
@@ -213,12 +241,30 @@ fn names_asked(dns: &ClusterDns) -> [u8; 2] {
 pub(crate) struct Lookup {
     /// Names left to ask for, the present one included.
     names: u8,
+    /// Whether the last of them is the one that is meant.
+    is_found: bool,
     /// Times that the present one was asked for in vain.
     vain: u8,
     /// When it was asked for last.
     asked: Time,
-    /// The instance that will answer, and how often it had been killed.
-    instance: Option<(u32, u32)>,
+    /// What comes of it.
+    answer: Answer,
+}
+
+/// What comes of questions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Answer {
+    /// An instance of CoreDNS answers, if it is not killed before.
+    Instance {
+        /// Which.
+        instance: u32,
+        /// How often it had been killed.
+        kills: u32,
+    },
+    /// A server outside of the cluster denies the name.
+    Denied,
+    /// None.
+    Silence,
 }
 
 impl Domain<'_> {
@@ -226,81 +272,105 @@ impl Domain<'_> {
     pub(super) fn look_up(&mut self, key: Key, service: ServiceId, context: &mut Clock<'_, Self>) {
         let cluster = self.cluster.expect("pods run in clusters");
         let described = self.topology.cluster(cluster);
-        let client = self.pods[self.calls[key].client as usize].workload;
-        let own = described.workloads[client.index()].namespace
+        let client = self.calls[key].client;
+        let workload = self.pods[client as usize].workload;
+        let own = described.workloads[workload.index()].namespace
             == described.services[service.index()].namespace;
-        let names = self.name_service.names[usize::from(!own)];
-        self.ask_name(key, names, 0, context);
+        let asked = self.revision(client).resolver.asked[usize::from(!own)];
+        let lookup = Lookup {
+            names: asked.names as u8,
+            is_found: asked.is_found,
+            vain: 0,
+            asked: context.now(),
+            answer: Answer::Silence,
+        };
+        self.ask_name(key, lookup, context);
     }
 
     /// One full name is asked for.
-    fn ask_name(&mut self, key: Key, names: u8, vain: u8, context: &mut Clock<'_, Self>) {
+    fn ask_name(&mut self, key: Key, lookup: Lookup, context: &mut Clock<'_, Self>) {
+        let Lookup { names, vain, .. } = lookup;
         let now = context.now();
         let attempt = self.calls[key].attempt;
+        let resolver = &self.revision(self.calls[key].client).resolver;
+        let (server, patience) = resolver.server(vain);
+        let questions = resolver.config.questions_per_name;
+        let known = (self.pods.len() + self.services.len()) as u64;
+        let speed = self.levers.dns_capacity;
+        let round = facts::CLUSTER_DNS_LOOKUP.value;
         let part = u64::from(names) << 8 | u64::from(vain);
         let identity = self.calls[key].work().part(part);
         let service = &mut self.name_service;
         let mut draw = service.stream.draw(identity.request, identity.branch);
-        let known = (self.pods.len() + self.services.len()) as u64;
-        let questions = resolver::QUESTIONS_PER_NAME;
-        let speed = self.levers.dns_capacity;
-        let patience = facts::RESOLVER_TIMEOUT.value;
-        let (instance, wake) = match service.ask(questions, known, speed, &mut draw, now) {
-            Asked::Refused => return self.connection_failed(key, Reason::NameUnresolved, context),
-            Asked::Taken {
-                at,
-                instance,
-                kills,
-            } if at.since(now) + facts::CLUSTER_DNS_LOOKUP.value <= patience => {
-                let answered = at + facts::CLUSTER_DNS_LOOKUP.value;
-                (Some((instance, kills)), answered)
-            }
-            Asked::Failed => (None, now + facts::CLUSTER_DNS_LOOKUP.value),
-            Asked::Taken { .. } | Asked::Lost => (None, now + patience),
+        let (answer, wake) = match server {
+            Server::Elsewhere => (Answer::Denied, now + round),
+            Server::Cluster => match service.ask(questions, known, speed, &mut draw, now) {
+                Asked::Refused => {
+                    return self.connection_failed(key, Reason::NameUnresolved, context);
+                }
+                Asked::Taken {
+                    at,
+                    instance,
+                    kills,
+                } if at.since(now) + round <= patience => {
+                    (Answer::Instance { instance, kills }, at + round)
+                }
+                Asked::Failed => (Answer::Silence, now + round),
+                Asked::Taken { .. } | Asked::Lost => (Answer::Silence, now + patience),
+            },
         };
         self.calls[key].stage = Stage::Asking(Lookup {
-            names,
-            vain,
             asked: now,
-            instance,
+            answer,
+            ..lookup
         });
         context.schedule(wake, Event::Resolved { attempt, call: key });
     }
 
-    /// The cluster's DNS has answered a pod, or has not.
+    /// A name server has answered a pod, or has not.
     pub(crate) fn resolved(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
-        let Some(call) = self.calls.get_mut(key) else {
+        let Some(call) = self.calls.get(key) else {
             return;
         };
-        let Stage::Asking(lookup) = &mut call.stage else {
+        let Stage::Asking(lookup) = call.stage else {
             return;
         };
         if call.attempt != attempt {
             return;
         }
-        let Lookup {
-            names,
-            vain,
-            asked,
-            instance,
-        } = *lookup;
-        match instance {
-            Some((instance, kills)) if self.name_service.remembers(instance, kills) => {
-                if names > 1 {
-                    self.ask_name(key, names - 1, 0, context);
+        match lookup.answer {
+            Answer::Instance { instance, kills }
+                if !self.name_service.remembers(instance, kills) =>
+            {
+                let resolver = &self.revision(self.calls[key].client).resolver;
+                let wake = lookup.asked + resolver.server(lookup.vain).1;
+                self.calls[key].stage = Stage::Asking(Lookup {
+                    answer: Answer::Silence,
+                    ..lookup
+                });
+                context.schedule(wake, Event::Resolved { attempt, call: key });
+            }
+            Answer::Instance { .. } | Answer::Denied if lookup.names > 1 => {
+                let next = Lookup {
+                    names: lookup.names - 1,
+                    vain: 0,
+                    ..lookup
+                };
+                self.ask_name(key, next, context);
+            }
+            Answer::Instance { .. } if lookup.is_found => self.name_found(key, context),
+            Answer::Instance { .. } | Answer::Denied => {
+                self.connection_failed(key, Reason::NameUnresolved, context);
+            }
+            Answer::Silence => {
+                let vain = lookup.vain + 1;
+                let client = self.calls[key].client;
+                if self.revision(client).resolver.gives_up(vain) {
+                    self.connection_failed(key, Reason::NameUnresolved, context);
                 } else {
-                    self.name_found(key, context);
+                    self.ask_name(key, Lookup { vain, ..lookup }, context);
                 }
             }
-            Some(_) => {
-                lookup.instance = None;
-                let event = Event::Resolved { attempt, call: key };
-                context.schedule(asked + facts::RESOLVER_TIMEOUT.value, event);
-            }
-            None if u32::from(vain) + 1 < facts::RESOLVER_ATTEMPTS.value => {
-                self.ask_name(key, names, vain + 1, context);
-            }
-            None => self.connection_failed(key, Reason::NameUnresolved, context),
         }
     }
 }

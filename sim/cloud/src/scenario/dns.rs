@@ -1,7 +1,7 @@
 //! How a cluster's DNS is set up.
 
 use crate::facts;
-pub use crate::kubernetes::resolver::NameForm;
+pub use crate::kubernetes::resolver::{NameForm, NamesFrom, PodDns, Server};
 use engine::Duration;
 
 /// The cluster's DNS: CoreDNS behind one service address, and how pods use it.

@@ -1,6 +1,6 @@
 //! What a workload's pods look like, and how a new look is rolled out.
 
-use super::{Behavior, Placement, Probes, Sidecar, Station, WorkloadKind};
+use super::{Behavior, Placement, PodDns, Probes, Sidecar, Station, WorkloadKind};
 use crate::facts;
 use crate::kubernetes::amount::Amount;
 use engine::Duration;
@@ -18,6 +18,8 @@ pub struct Template {
     pub probes: Probes,
     /// How they end.
     pub termination: Termination,
+    /// How they resolve names.
+    pub dns: PodDns,
     /// How one of them serves.
     pub station: Station,
     /// What one of them does with a request.
@@ -36,6 +38,7 @@ impl Template {
             start_up: Duration::ZERO,
             probes: Probes::default(),
             termination: Termination::default(),
+            dns: PodDns::default(),
             station,
             behavior,
             sidecar: None,

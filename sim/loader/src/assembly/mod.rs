@@ -454,6 +454,7 @@ fn workload(
             start_up,
             probes: view.probes,
             termination: view.termination,
+            dns: view.dns.clone(),
             station,
             behavior,
             sidecar: view.sidecar.clone(),

@@ -3,7 +3,7 @@
 use super::{ContainerPort, Inline, Span, View, WorkloadKey};
 use crate::kubernetes::{Objects, workload};
 use cloud::scenario::{
-    Image, Placement, Probes, Rollout, Sidecar, Template, Termination, WorkloadKind,
+    Image, Placement, PodDns, Probes, Rollout, Sidecar, Template, Termination, WorkloadKind,
 };
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ pub(super) struct WorkloadView {
     pub(super) image: Option<Image>,
     pub(super) probes: Probes,
     pub(super) termination: Termination,
+    pub(super) dns: PodDns,
     pub(super) rollout: Rollout,
     /// Annotations of its pods.
     pub(super) annotations: BTreeMap<String, String>,
@@ -78,6 +79,7 @@ impl WorkloadView {
             image: None,
             probes: Probes::default(),
             termination: Termination::default(),
+            dns: PodDns::default(),
             rollout: Rollout::of(kind),
             annotations: BTreeMap::new(),
             has_host_network: false,
@@ -100,6 +102,7 @@ impl WorkloadView {
             && self.probes == other.probes
             && self.termination == other.termination
             && self.sidecar == other.sidecar
+            && self.dns == other.dns
     }
 
     /// Gives a template its look.
@@ -109,6 +112,7 @@ impl WorkloadView {
         template.probes = self.probes;
         template.termination = self.termination;
         template.sidecar = self.sidecar.clone();
+        template.dns = self.dns.clone();
     }
 
     /// The version that its labels name.
@@ -167,6 +171,7 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
         image: template.image.clone(),
         probes: template.probes,
         termination: template.termination,
+        dns: template.dns.clone(),
         rollout: workload.rollout,
         annotations: template.annotations.clone(),
         has_host_network: template.has_host_network,

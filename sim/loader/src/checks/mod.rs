@@ -8,6 +8,7 @@ mod contradictions;
 mod cycles;
 mod endpoints;
 mod flow;
+mod names;
 mod operations;
 mod overload;
 mod precision;
@@ -36,6 +37,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     scaled_twice::check(&whole, diagnostics);
     operations::check(&whole, diagnostics);
     warm_up::check(&whole, diagnostics);
+    names::check(&whole, diagnostics);
     precision::check(&whole, diagnostics);
     recovery::check(&whole, diagnostics);
     timeouts::check(&whole, diagnostics);

@@ -1,10 +1,10 @@
-//! Operations that find nothing to act on when their time comes.
+//! Operations, and faults of pods, that find nothing to act on when their time comes.
 
 use super::Whole;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::source::Span;
 use cloud::scenario::{
-    Action, Change, Cluster, ClusterId, PodChoice, Rollout, Scenario, Template, Workload,
+    Action, Change, Cluster, ClusterId, Fault, PodChoice, Rollout, Scenario, Template, Workload,
     WorkloadId, WorkloadKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,10 +28,13 @@ pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
     let mut state = State::of_start(whole.scenario);
     let places = whole.places.timeline.iter();
     for (entry, span) in whole.scenario.timeline.iter().zip(places) {
-        if let Action::Apply { cluster, changes } = &entry.action {
-            for change in changes {
-                state.look_at(*cluster, change, *span, diagnostics);
+        match &entry.action {
+            Action::Apply { cluster, changes } => {
+                for change in changes {
+                    state.look_at(*cluster, change, *span, diagnostics);
+                }
             }
+            Action::Fault { fault, .. } => state.struck(fault, *span, diagnostics),
         }
     }
 }
@@ -91,7 +94,13 @@ impl<'a> State<'a> {
                 rolled_back(of, rollout, history, *to, span, diagnostics);
             }
             Change::Cordon(node) => {
-                self.cordoned.insert((cluster, *node));
+                if !self.cordoned.insert((cluster, *node)) {
+                    let name = &self.of(cluster).nodes[*node as usize].name;
+                    let message = format!("`{name}` takes no new pods already");
+                    diagnostics
+                        .report(Code::NothingToActOn, span, message)
+                        .help("a node is cordoned once, also by `drain`; remove it, or put `uncordon` before it");
+                }
             }
             Change::Drain(drain) => {
                 self.cordoned.insert((cluster, drain.node));
@@ -106,7 +115,13 @@ impl<'a> State<'a> {
                 }
             }
             Change::OutOfService(node) => {
-                self.out_of_service.insert((cluster, *node));
+                if !self.out_of_service.insert((cluster, *node)) {
+                    let name = &self.of(cluster).nodes[*node as usize].name;
+                    let message = format!("`{name}` is out of service already");
+                    diagnostics
+                        .report(Code::NothingToActOn, span, message)
+                        .help("remove it, or put `in-service` before it");
+                }
             }
             Change::InService(node) => {
                 if !self.out_of_service.remove(&(cluster, *node)) {
@@ -124,6 +139,52 @@ impl<'a> State<'a> {
         }
     }
 
+    /// How many pods are wanted at that time: nobody knows how many pods an autoscaler will want,
+    /// nor how many nodes suit a DaemonSet.
+    fn replicas(&self, at: (ClusterId, WorkloadId)) -> Option<u32> {
+        let of = self.of(at.0);
+        let described = &of.workloads[at.1.index()];
+        let mut autoscalers = of.autoscalers.iter();
+        if described.kind == WorkloadKind::DaemonSet
+            || autoscalers.any(|autoscaler| autoscaler.workload == at.1)
+        {
+            return None;
+        }
+        Some(*self.scaled.get(&at).unwrap_or(&described.replicas))
+    }
+
+    /// A fault strikes more pods than the workload wants at that time.
+    fn struck(&self, fault: &Fault, span: Span, diagnostics: &mut Diagnostics) {
+        let (at, count) = match fault {
+            Fault::PodKill {
+                cluster,
+                workload,
+                count,
+            }
+            | Fault::ContainerCrash {
+                cluster,
+                workload,
+                count,
+            }
+            | Fault::Hang {
+                cluster,
+                workload,
+                count,
+            } => ((*cluster, *workload), *count),
+            _ => return,
+        };
+        let Some(replicas) = self.replicas(at).filter(|replicas| count > *replicas) else {
+            return;
+        };
+        let name = &self.of(at.0).workloads[at.1.index()].name;
+        let message = format!("`{name}` has fewer than {count} pods");
+        diagnostics
+            .report(Code::NothingToActOn, span, message)
+            .help(format!(
+                "it has {replicas} then, and the fault strikes no more than these; lower `count`"
+            ));
+    }
+
     /// Pods are deleted that the workload does not want at that time.
     fn deleted(
         &self,
@@ -132,18 +193,10 @@ impl<'a> State<'a> {
         span: Span,
         diagnostics: &mut Diagnostics,
     ) {
-        let of = self.of(cluster);
-        let described = &of.workloads[workload.index()];
-        let mut autoscalers = of.autoscalers.iter();
-        // Nobody knows how many pods an autoscaler will want, nor how many nodes suit a DaemonSet.
-        if described.kind == WorkloadKind::DaemonSet
-            || autoscalers.any(|autoscaler| autoscaler.workload == workload)
-        {
+        let Some(replicas) = self.replicas((cluster, workload)) else {
             return;
-        }
-        let scaled = self.scaled.get(&(cluster, workload));
-        let replicas = *scaled.unwrap_or(&described.replicas);
-        let name = &described.name;
+        };
+        let name = &self.of(cluster).workloads[workload.index()].name;
         let (message, help) = match choice {
             PodChoice::Ordinal(ordinal) if ordinal >= replicas => (
                 format!("there is no pod `{name}-{ordinal}`"),

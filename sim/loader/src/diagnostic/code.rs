@@ -203,10 +203,12 @@ codes! {
         "The autoscaler puts the replicas back to what its metrics ask for at its next look. Remove one of the two, or mean it.";
     NoEarlierRevision = "HS0240", Warning, "A rollback has no revision to go back to",
         "A rollback undoes the last change of a pod template, which an `apply` earlier on the timeline has to make. Without one `kubectl rollout undo` fails, and nothing happens here.";
-    NothingToActOn = "HS0241", Warning, "An operation finds nothing to act on",
-        "At its time the pods that it deletes are not there, or the machine that it opens was never closed. It has no effect, or less than it says.";
+    NothingToActOn = "HS0241", Warning, "An operation or a fault finds nothing to act on",
+        "At its time the pods that it deletes or strikes are not there, the machine that it opens was never closed, or the one that it closes is closed. It has no effect, or less than it says.";
     UnknownImage = "HS0242", Warning, "No pod is made from an image that is described",
         "`images` of a `behavior` says what pods do that are made from one image. No template of the workload, at the start or by an `apply`, has a container with it first. Write the image as the manifest does, with its tag.";
+    NameNotFound = "HS0243", Warning, "Pods call a service by a name that they cannot resolve",
+        "`dnsPolicy` and `dnsConfig` decide which name servers a pod asks and what it searches. Only the cluster's DNS knows its services, and a short name is found only where the search list completes it. Every such call fails.";
 
     TooManyProblems = "HS0900", Note, "More problems than are shown",
         "Only the first some thousand problems are kept.";

@@ -13,6 +13,7 @@ mod namespace;
 pub mod node;
 mod objects;
 pub mod pod;
+mod pod_dns;
 mod rollout;
 pub mod selector;
 pub mod service;

@@ -2,13 +2,14 @@
 //!
 //! Models: requests (containers together, sidecars, the greatest init container, overhead),
 //! node selectors, required node affinity and pod anti-affinity, tolerations, spreading.
-//! Leaves out: preferred affinity, pod affinity, priorities, volumes, identities, DNS settings.
+//! Leaves out: preferred affinity, pod affinity, priorities, volumes, identities.
 //! Sources: k8s.io/api core/v1 types.go (1.36); kubernetes.io, Resource sharing within
 //! containers and Init containers, for the rule of requests.
 
 use super::container::{CONTAINER, Container, ContainerPort, Demand, RESOURCES, amounts};
 use super::lifecycle;
 use super::metadata::{OBJECT_META, text, text_map};
+use super::pod_dns;
 use super::selector::{LABELS_ONLY, REQUIREMENT, Selector, requirement};
 use crate::diagnostic::Diagnostics;
 use crate::shape::{Field, INTEGER, Kind, NATURAL, Shape, TEXT_LIST, TEXT_MAP};
@@ -16,7 +17,7 @@ use crate::source::Span;
 use crate::tree::Node;
 use cloud::facts;
 use cloud::scenario::{
-    AntiAffinity, Image, LabelRequirement, Placement, Probes, Resources, SpreadConstraint,
+    AntiAffinity, Image, LabelRequirement, Placement, PodDns, Probes, Resources, SpreadConstraint,
     TaintEffect, Termination, Toleration,
 };
 use engine::Duration;
@@ -190,12 +191,8 @@ pub(super) static POD_SPEC: Shape = Shape::new(
             INTEGER,
             "pods run until something stops them",
         ),
-        Field::ignored(
-            "dnsPolicy",
-            Kind::OneOf(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
-            NAMES,
-        ),
-        Field::ignored("dnsConfig", Kind::Opaque, NAMES),
+        pod_dns::POLICY,
+        pod_dns::SETTINGS,
         Field::modelled("nodeSelector", TEXT_MAP),
         Field::modelled("nodeName", Kind::Text),
         Field::modelled("affinity", Kind::Map(&AFFINITY)),
@@ -211,7 +208,7 @@ pub(super) static POD_SPEC: Shape = Shape::new(
         Field::approximated(
             "hostNetwork",
             Kind::Bool,
-            "the pod has an address of its own all the same",
+            "the pod has an address of its own all the same, and resolves names as its node does",
         ),
         Field::ignored("hostPID", Kind::Bool, IDENTITY),
         Field::ignored("hostIPC", Kind::Bool, IDENTITY),
@@ -294,6 +291,8 @@ pub struct PodTemplate {
     pub annotations: BTreeMap<String, String>,
     /// `hostNetwork`.
     pub has_host_network: bool,
+    /// How it resolves names.
+    pub dns: PodDns,
     /// Whether a container lacks a request of CPU or memory.
     pub lacks_requests: bool,
     /// `hostname`, where set by hand.
@@ -365,6 +364,7 @@ impl PodTemplate {
                 .get("hostNetwork")
                 .and_then(Node::bool)
                 .unwrap_or(false),
+            dns: pod_dns::read(spec, diagnostics),
             lacks_requests: (whole.cpu_milli.is_none()
                 && containers
                     .iter()

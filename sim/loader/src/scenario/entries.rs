@@ -6,8 +6,11 @@
 //! name, which are then taken to stand behind a load balancer.
 
 use super::names::short;
+use super::reader::Reader;
 use crate::assembly::Assembly;
+use crate::diagnostic::Code;
 use crate::document::Document;
+use crate::source::Span;
 use crate::tree::{Node, Value};
 use cloud::scenario::{
     Cluster, ClusterId, PathMatch, Proxy, Route, Service, ServiceId, ServiceKind,
@@ -276,4 +279,49 @@ pub(crate) fn as_traffic(entries: &[Entry], at: crate::source::Span) -> Node {
         key_span: at,
         value: node(Value::Sequence(items)),
     }]))
+}
+
+/// Where somebody who names no traffic sends requests.
+pub(super) fn assume_traffic(
+    spec: &Node,
+    found: &[Entry],
+    assemblies: &mut [Assembly],
+    reader: &mut Reader<'_>,
+) -> Vec<Entry> {
+    if let Some(said) = spec.get("traffic") {
+        if matches!(&said.value, Value::Sequence(items) if items.is_empty()) {
+            no_traffic(said.span, reader);
+        }
+        return Vec::new();
+    }
+    if found.is_empty() {
+        no_traffic(spec.span, reader);
+    }
+    for entry in found {
+        reader.assume(format!(
+            "No traffic is described: requests to {} were assumed, because {}.",
+            entry.to, entry.what
+        ));
+        if let Some((cluster, service)) = entry.opened {
+            let service = &mut assemblies[cluster.index()].cluster.services[service.index()];
+            service.kind = ServiceKind::LoadBalancer;
+            reader.assume(format!(
+                "Service {} was given a load balancer, so that users reach it.",
+                service.name
+            ));
+        }
+    }
+    found.to_vec()
+}
+
+fn no_traffic(span: Span, reader: &mut Reader<'_>) {
+    // Whoever made other mistakes may not have made this one.
+    if reader.diagnostics.has_errors() {
+        return;
+    }
+    let message = "nobody sends requests, and nothing is found to send them to";
+    reader
+        .diagnostics
+        .report(Code::NoTraffic, span, message)
+        .help("add services with workloads behind them, and say under `traffic` who asks whom");
 }

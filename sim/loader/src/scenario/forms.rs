@@ -85,6 +85,9 @@ pub(crate) enum Amount {
 
 /// Requests per second.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+    if text.starts_with('-') {
+        return Err("it is negative".to_owned());
+    }
     let (number, per) = text.split_once('/').unwrap_or((text, "s"));
     let seconds = match per.trim() {
         "s" => 1.0,

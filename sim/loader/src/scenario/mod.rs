@@ -4,17 +4,20 @@
 //! `build` puts the groups together, in the order in which names come to stand for something:
 //! clusters and their manifests, workloads and what they do, places, traffic, timeline, measures.
 
+mod applies;
 mod arrivals;
 mod behavior;
 mod build;
 mod clients;
 mod clusters;
+mod described;
 mod distribution;
 mod dns;
 pub(crate) mod entries;
 mod faults;
 pub(crate) mod forms;
 mod indicators;
+mod limits;
 mod measures;
 mod merge;
 mod mesh;
@@ -26,7 +29,9 @@ mod reader;
 mod run;
 mod service_rules;
 mod timeline;
+mod titles;
 mod traffic;
+mod variants;
 mod workloads;
 
 pub(crate) use build::{Places, Survey, load, survey};

@@ -71,42 +71,66 @@ pub(super) struct Said {
 /// What each `apply` changes, by its position in the text.
 pub(super) type Applied = BTreeMap<usize, (ClusterId, Vec<Change>)>;
 
-/// Reads the timeline, sorted by time; entries at one time stay in the order of the text.
+/// What is written of a timeline.
+#[derive(Default)]
+pub(super) struct Timeline {
+    /// Its entries, sorted by time; those at one time stay in the order of the text.
+    pub(super) said: Vec<Said>,
+    /// When entries happen that are in error otherwise.
+    pub(super) unread: Vec<(Time, Span)>,
+}
+
+/// Reads the timeline.
 pub(super) fn read(
     spec: &Node,
     names: &Names<'_>,
     users: &[UserNetwork],
     applied: &Applied,
     reader: &mut Reader<'_>,
-) -> Vec<Said> {
-    let mut entries: Vec<_> = spec
-        .list("timeline")
-        .iter()
-        .enumerate()
-        .filter_map(|(written, node)| {
-            let at = Time::ZERO.saturating_add(forms::duration(node, "at")?);
-            only_one(node, reader)?;
-            let (label, action) = if let Some(fault) = node.get("fault") {
-                faults::read(fault, names, users, reader)?
-            } else if let Some(operation) = operation(node) {
-                operations::read(operation, names, reader)?
-            } else {
-                let (cluster, changes) = applied.get(&written)?.clone();
-                let label = format!("apply {}", forms::text(node, "apply")?);
-                (label, Action::Apply { cluster, changes })
-            };
-            let name = forms::text(node, "name").map(str::to_owned);
-            let label = name.clone().unwrap_or(label);
-            Some(Said {
-                entry: TimelineEntry { at, label, action },
-                span: node.span,
-                name,
-                written,
-            })
-        })
-        .collect();
-    entries.sort_by_key(|said| said.entry.at);
-    entries
+) -> Timeline {
+    let mut timeline = Timeline::default();
+    for (written, node) in spec.list("timeline").iter().enumerate() {
+        let Some(at) = forms::duration(node, "at") else {
+            continue;
+        };
+        let at = Time::ZERO.saturating_add(at);
+        match happening(node, written, names, users, applied, reader) {
+            Some((label, action)) => {
+                let name = forms::text(node, "name").map(str::to_owned);
+                let label = name.clone().unwrap_or(label);
+                timeline.said.push(Said {
+                    entry: TimelineEntry { at, label, action },
+                    span: node.span,
+                    name,
+                    written,
+                });
+            }
+            None => timeline.unread.push((at, node.span)),
+        }
+    }
+    timeline.said.sort_by_key(|said| said.entry.at);
+    timeline
+}
+
+/// What happens by an entry, and what that is called.
+fn happening(
+    node: &Node,
+    written: usize,
+    names: &Names<'_>,
+    users: &[UserNetwork],
+    applied: &Applied,
+    reader: &mut Reader<'_>,
+) -> Option<(String, Action)> {
+    only_one(node, reader)?;
+    if let Some(fault) = node.get("fault") {
+        return faults::read(fault, names, users, reader);
+    }
+    if let Some(operation) = operation(node) {
+        return operations::read(operation, names, reader);
+    }
+    let (cluster, changes) = applied.get(&written)?.clone();
+    let label = format!("apply {}", forms::text(node, "apply")?);
+    Some((label, Action::Apply { cluster, changes }))
 }
 
 /// What an operator does, unless it is an `apply`.

@@ -31,6 +31,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
+    if text.starts_with(['-', '\u{2212}']) {
+        return Err("it is negative".to_owned());
+    }
     let (mut rest, mut total) = (text, 0_u64);
     while !rest.is_empty() {
         let digits = rest
@@ -119,5 +122,6 @@ mod tests {
         ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+        assert_eq!(parse_duration("-1m"), Err("it is negative".to_owned()));
     }
 }

@@ -83,6 +83,41 @@ struct Row {
     wide: Vec<String>,
 }
 
+/// How one kind of objects is listed.
+struct Listing {
+    usual: &'static [&'static str],
+    wide: &'static [&'static str],
+    rows: fn(&ClusterSnapshot, Time) -> Vec<Row>,
+}
+
+/// The kinds of objects with the file that lists each.
+macro_rules! listings {
+    ($($resource:ident => $file:ident,)*) => {
+        impl Resource {
+            fn listing(self) -> Listing {
+                match self {
+                    $(Resource::$resource => Listing {
+                        usual: $file::USUAL,
+                        wide: $file::WIDE,
+                        rows: $file::rows,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+listings! {
+    Autoscalers => autoscalers,
+    Deployments => deployments,
+    Endpoints => endpoints,
+    Events => events,
+    Nodes => nodes,
+    Pods => pods,
+    ReplicaSets => replica_sets,
+    Services => services,
+}
+
 /// Prints the objects of a cluster; `None` if there are none.
 pub fn kubectl(
     cluster: &ClusterSnapshot,
@@ -91,36 +126,8 @@ pub fn kubectl(
     namespaces: Namespaces<'_>,
     width: Width,
 ) -> Option<String> {
-    let (usual, wide, mut rows) = match resource {
-        Resource::Autoscalers => (
-            autoscalers::USUAL,
-            autoscalers::WIDE,
-            autoscalers::rows(cluster, now),
-        ),
-        Resource::Deployments => (
-            deployments::USUAL,
-            deployments::WIDE,
-            deployments::rows(cluster, now),
-        ),
-        Resource::Events => (events::USUAL, events::WIDE, events::rows(cluster, now)),
-        Resource::Pods => (pods::USUAL, pods::WIDE, pods::rows(cluster, now)),
-        Resource::ReplicaSets => (
-            replica_sets::USUAL,
-            replica_sets::WIDE,
-            replica_sets::rows(cluster, now),
-        ),
-        Resource::Endpoints => (
-            endpoints::USUAL,
-            endpoints::WIDE,
-            endpoints::rows(cluster, now),
-        ),
-        Resource::Nodes => (nodes::USUAL, nodes::WIDE, nodes::rows(cluster, now)),
-        Resource::Services => (
-            services::USUAL,
-            services::WIDE,
-            services::rows(cluster, now),
-        ),
-    };
+    let Listing { usual, wide, rows } = resource.listing();
+    let mut rows = rows(cluster, now);
     rows.retain(|row| {
         let namespace = row.namespace.as_deref();
         namespace.is_none_or(|name| namespaces.contains(name))
