@@ -311,7 +311,7 @@ spec:
 /// The fault that an entry of the timeline stands for, in a cluster of three nodes and zones.
 fn fault(text: &str) -> cloud::scenario::Fault {
     let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: one}}\nspec:\n  workloads: {{web: {{}}}}\n  traffic: [{{name: users, to: 'web:80', arrivals: {{poisson: 10/s}}}}]\n  run: {{duration: 5m}}\n  timeline: [{{at: 1m, fault: {{{text}}}}}]\n"
+        "apiVersion: hybridsim.dev/v1alpha1\nkind: Scenario\nmetadata: {{name: one}}\nspec:\n  workloads: {{web: {{replicas: 3}}}}\n  traffic: [{{name: users, to: 'web:80', arrivals: {{poisson: 10/s}}}}]\n  run: {{duration: 5m}}\n  timeline: [{{at: 1m, fault: {{{text}}}}}]\n"
     );
     let name = "one.yaml".to_owned();
     let loaded = load(&[File { name, text }], &Folder);
