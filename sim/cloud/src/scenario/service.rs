@@ -31,7 +31,7 @@ pub struct Service {
     /// What its manifest says of its addresses.
     pub given: GivenAddresses,
     /// How requests are spread over endpoints when there are no connections
-    /// ([`NetworkModel::Ideal`]); kube-proxy otherwise picks at random per connection.
+    /// ([`NetworkModel::Ideal`](super::NetworkModel::Ideal)); kube-proxy otherwise picks at random per connection.
     pub balance: Balance,
 }
 

@@ -35,7 +35,7 @@ pub enum TrafficSource {
     Users(UserNetworkId),
     /// In a pod of a workload: each request starts at one of its ready pods, in turn.
     Workload(ClusterId, WorkloadId),
-    /// In the partition of the cluster itself, at no distance ([`NetworkModel::Ideal`]).
+    /// In the partition of the cluster itself, at no distance ([`NetworkModel::Ideal`](super::NetworkModel::Ideal)).
     Inside(ClusterId),
 }
 

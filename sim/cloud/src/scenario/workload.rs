@@ -188,7 +188,7 @@ pub struct Step {
 pub struct Call {
     /// Whom.
     pub service: ServiceId,
-    /// Which port of it (position in [`Service::ports`]).
+    /// Which port of it (position in [`Service::ports`](super::Service::ports)).
     pub port: u32,
     /// Probability that the call is made at all.
     pub probability: f64,
