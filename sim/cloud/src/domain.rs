@@ -36,7 +36,7 @@ use crate::path::sidecar::{Passage, SidecarState, SidecarStreams};
 use crate::path::station::Station;
 use crate::path::usage::Counters;
 use crate::path::users::Resolver;
-use crate::path::{Call, Plan, Reply, Task};
+use crate::path::{Call, Plan, Task};
 use crate::scenario::{
     Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
 };
@@ -480,13 +480,13 @@ impl Domain<'_> {
                 bytes,
             } => {
                 let request = RequestArrival {
-                    reply: Reply::Call(from),
+                    from,
                     identity,
                     endpoint,
                     traffic,
                     bytes,
                 };
-                self.take_request(from, request, context);
+                self.take_request(request, context);
             }
             Packet::Response {
                 to,

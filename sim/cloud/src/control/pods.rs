@@ -272,14 +272,7 @@ impl Domain<'_> {
         self.meters.observe(now, Observation::Busy(station, -busy));
         self.add_capacity(pod, -1, now);
         let lost = self.tasks.take_out(|task| task.pod == pod);
-        for task in &lost {
-            let observation = Observation::Finished {
-                station,
-                arrived: task.arrived,
-                lost: true,
-            };
-            self.meters.observe(now, observation);
-        }
+        self.note_lost(station, lost.iter().map(|task| task.arrived), now);
         // Only when nothing of the pod is left may others act on its death.
         self.drop_calls_of(pod, context);
         for task in &lost {
@@ -292,6 +285,23 @@ impl Domain<'_> {
                     self.tell_of_death(to, endpoint, task.identity, context);
                 }
             }
+        }
+    }
+
+    /// Counts requests that were lost with what held them.
+    pub(crate) fn note_lost(
+        &mut self,
+        station: StationId,
+        arrivals: impl Iterator<Item = Time>,
+        now: Time,
+    ) {
+        for arrived in arrivals {
+            let observation = Observation::Finished {
+                station,
+                arrived,
+                lost: true,
+            };
+            self.meters.observe(now, observation);
         }
     }
 
@@ -313,8 +323,7 @@ impl Domain<'_> {
 
     /// Calls that a dead application had out end with it; requests of users inside it fail.
     fn drop_calls_of(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
-        let of_sidecar = |owner| matches!(owner, Owner::Passage(_) | Owner::Line(_));
-        let of_it = |call: &Call| call.client == pod && !of_sidecar(call.owner);
+        let of_it = |call: &Call| call.client == pod && !call.owner.is_sidecar();
         let plans = &self.plans;
         let calls = self.calls.iter();
         let gone = calls.filter(|(_, call)| of_it(call) && plans[call.plan as usize].from_pod);

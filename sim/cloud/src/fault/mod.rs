@@ -224,6 +224,12 @@ impl Levers {
         self.nodes[node as usize]
     }
 
+    /// How many times longer work takes on a node, or outside of all.
+    pub(crate) fn cpu_factor(&self, node: Option<u32>) -> f64 {
+        let levers = node.and_then(|node| self.nodes.get(node as usize));
+        levers.map_or(1.0, |levers| levers.cpu_factor)
+    }
+
     /// What becomes of packets sent to a partition, if nothing passes.
     pub(crate) fn barrier(&self, to: u16) -> Option<Packets> {
         self.links[usize::from(to)].barrier

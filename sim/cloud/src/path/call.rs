@@ -16,7 +16,7 @@ use crate::meter::Observation;
 use crate::record::{CallKey, Reason};
 use crate::scenario::{ClusterId, NetworkModel, OnFailure};
 use crate::slab::Key;
-use engine::Duration;
+use engine::{Duration, Time};
 
 /// What a call is doing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,19 +73,10 @@ impl Domain<'_> {
             _ => (described.request_bytes, described.traffic),
         };
         let key = self.calls.insert(Call {
-            owner,
-            plan,
-            client,
-            identity,
-            attempts: 0,
-            attempt: 0,
             repeats_left: described.repeat - 1,
-            started: context.now(),
-            stage: Stage::Paused,
             request_bytes,
             traffic,
-            resolved: ClusterId(0),
-            answer_bytes: 0,
+            ..Call::new(owner, plan, (client, identity), context.now())
         });
         if let Some(share) = self.plans[plan as usize].retry.budget {
             self.retry_budget(plan, client).pay(share);
@@ -128,11 +119,7 @@ impl Domain<'_> {
             panic!("the ideal network knows services of its cluster only");
         };
         let identity = call.work();
-        let from = CallRef {
-            partition: self.id,
-            attempt: call.attempt,
-            call: key,
-        };
+        let from = self.reference(key);
         let (bytes, traffic) = (call.request_bytes, call.traffic);
         let state = &mut self.services[service.index()];
         let count = state.ready.len() as u32;
@@ -162,13 +149,13 @@ impl Domain<'_> {
         };
         self.calls[key].stage = Stage::Waiting(endpoint);
         let request = RequestArrival {
-            reply: Reply::Call(from),
+            from,
             identity,
             endpoint,
             traffic,
             bytes,
         };
-        if let Err(reason) = self.arrive(request, context) {
+        if let Err(reason) = self.arrive(request, Reply::Call(from), context) {
             self.attempt_ended(key, Err(reason), context);
         }
     }
@@ -283,6 +270,30 @@ impl Domain<'_> {
 }
 
 impl Call {
+    /// A call that has made no attempt, and asks for nothing in particular.
+    pub(super) fn new(
+        owner: Owner,
+        plan: u32,
+        (client, identity): (u32, Identity),
+        now: Time,
+    ) -> Call {
+        Call {
+            owner,
+            plan,
+            client,
+            identity,
+            attempts: 0,
+            attempt: 0,
+            repeats_left: 0,
+            started: now,
+            stage: Stage::Paused,
+            request_bytes: 0,
+            traffic: None,
+            resolved: ClusterId(0),
+            answer_bytes: 0,
+        }
+    }
+
     /// Address of what is drawn for the present attempt.
     pub(crate) fn work(&self) -> Identity {
         match self.attempt {

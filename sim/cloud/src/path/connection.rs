@@ -18,7 +18,7 @@
 use super::call::Stage;
 use super::link::{Address, Goal, Packet};
 use super::service::RequestArrival;
-use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Reply, Target};
+use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Target};
 use crate::domain::{Clock, Domain};
 use crate::envoy::pool::End;
 use crate::facts;
@@ -73,6 +73,21 @@ impl Domain<'_> {
         self.calls
             .get(reference.call)
             .is_some_and(|call| call.attempt == reference.attempt && call.stage != Stage::Paused)
+    }
+
+    /// Whether an attempt still waits for a connection that another call opens.
+    fn is_queued(&self, call: Key, attempt: u16) -> bool {
+        let known = self.calls.get(call);
+        known.is_some_and(|call| call.attempt == attempt && call.stage == Stage::Queued)
+    }
+
+    /// How others name the present attempt of a call.
+    pub(super) fn reference(&self, key: Key) -> CallRef {
+        CallRef {
+            partition: self.id,
+            attempt: self.calls[key].attempt,
+            call: key,
+        }
     }
 
     /// The source address of a call.
@@ -183,12 +198,7 @@ impl Domain<'_> {
             self.send_request(to.call, endpoint, context);
             if let Shared::Opening(waiting) = waiting {
                 for (call, attempt) in waiting {
-                    let reference = CallRef {
-                        call,
-                        attempt,
-                        ..to
-                    };
-                    if self.awaits(reference) && self.calls[call].stage == Stage::Queued {
+                    if self.is_queued(call, attempt) {
                         self.send_request(call, endpoint, context);
                     }
                 }
@@ -207,26 +217,23 @@ impl Domain<'_> {
         let call = &mut self.calls[key];
         call.stage = Stage::Waiting(endpoint);
         let (identity, client, bytes) = (call.work(), call.client, call.request_bytes);
-        let from = CallRef {
-            partition: self.id,
-            attempt: call.attempt,
-            call: key,
-        };
+        let traffic = call.traffic;
+        let from = self.reference(key);
         if let Listener::Outbound(_) = endpoint.listener {
             let request = RequestArrival {
-                reply: Reply::Call(from),
+                from,
                 identity,
                 endpoint,
-                traffic: call.traffic,
+                traffic,
                 bytes,
             };
-            return self.enter_sidecar(request, from, context);
+            return self.enter_sidecar(request, context);
         }
         let packet = Packet::Request {
             from,
             identity,
             endpoint,
-            traffic: call.traffic,
+            traffic,
             bytes,
         };
         self.send_to(endpoint, client, packet, identity, context);
@@ -357,12 +364,7 @@ impl Domain<'_> {
         };
         while !waiting.is_empty() {
             let (call, attempt) = waiting.remove(0);
-            let reference = CallRef {
-                partition: self.id,
-                attempt,
-                call,
-            };
-            if self.awaits(reference) && self.calls[call].stage == Stage::Queued {
+            if self.is_queued(call, attempt) {
                 if let Some(pool) = self.pools.get_mut(&pool_key) {
                     pool.shared = Shared::Opening(waiting);
                 }
@@ -390,12 +392,7 @@ impl Domain<'_> {
             let pool = self.pools.entry(pool_key).or_default();
             if let Shared::Opening(waiting) = std::mem::take(&mut pool.shared) {
                 for (call, attempt) in waiting {
-                    let reference = CallRef {
-                        partition: self.id,
-                        attempt,
-                        call,
-                    };
-                    if self.awaits(reference) && self.calls[call].stage == Stage::Queued {
+                    if self.is_queued(call, attempt) {
                         self.attempt_ended(call, Err(reason), context);
                     }
                 }

@@ -115,11 +115,7 @@ impl Domain<'_> {
         };
         let identity = call.work();
         let packet = Packet::Syn {
-            from: CallRef {
-                partition: self.id,
-                attempt: call.attempt,
-                call: key,
-            },
+            from: self.reference(key),
             address,
             identity,
             goal,

@@ -128,6 +128,13 @@ pub(crate) enum Owner {
     Line(upstream::Line),
 }
 
+impl Owner {
+    /// Whether it is a sidecar, rather than an application or a user.
+    pub(crate) fn is_sidecar(self) -> bool {
+        matches!(self, Owner::Passage(_) | Owner::Line(_))
+    }
+}
+
 /// Whom a task answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {

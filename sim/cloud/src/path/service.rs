@@ -264,14 +264,12 @@ impl Domain<'_> {
     }
 
     /// A request arrives at its pod.
-    pub(crate) fn take_request(
-        &mut self,
-        from: CallRef,
-        request: RequestArrival,
-        context: &mut Clock<'_, Self>,
-    ) {
+    pub(crate) fn take_request(&mut self, request: RequestArrival, context: &mut Clock<'_, Self>) {
         let RequestArrival {
-            identity, endpoint, ..
+            from,
+            identity,
+            endpoint,
+            ..
         } = request;
         match self.fate(endpoint) {
             Fate::Dropped => {}
@@ -280,10 +278,10 @@ impl Domain<'_> {
                 self.send_back(from, endpoint, broken, identity, context);
             }
             Fate::Served if endpoint.listener != Listener::Application => {
-                self.enter_sidecar(request, from, context);
+                self.enter_sidecar(request, context);
             }
             Fate::Served => {
-                if let Err(reason) = self.arrive(request, context) {
+                if let Err(reason) = self.arrive(request, Reply::Call(from), context) {
                     self.respond(from, endpoint, identity, Err(reason), 0, context);
                 }
             }
@@ -338,7 +336,7 @@ pub(crate) enum Fate {
 /// A request at the door of a pod.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestArrival {
-    pub(crate) reply: Reply,
+    pub(crate) from: CallRef,
     pub(crate) identity: Identity,
     pub(crate) endpoint: Endpoint,
     pub(crate) traffic: Option<TrafficId>,

@@ -180,21 +180,9 @@ impl Domain<'_> {
         self.meters
             .observe(now, Observation::Capacity(station, -capacity));
         let lost = self.passages.take_out(|passage| passage.pod == pod);
-        for passage in &lost {
-            let observation = Observation::Finished {
-                station,
-                arrived: passage.arrived,
-                lost: true,
-            };
-            self.meters.observe(now, observation);
-        }
-        let of_sidecar = |owner| matches!(owner, Owner::Passage(_) | Owner::Line(_));
-        let of_it = |call: &Call| call.client == pod && of_sidecar(call.owner);
-        let calls = self.calls.iter().filter(|(_, call)| of_it(call));
-        let gone: Vec<_> = calls.map(|(key, _)| key).collect();
-        for key in gone {
-            self.calls.remove(key);
-        }
+        self.note_lost(station, lost.iter().map(|passage| passage.arrived), now);
+        self.calls
+            .take_out(|call| call.client == pod && call.owner.is_sidecar());
         for passage in &lost {
             if let Listener::Inbound(_) = passage.listener {
                 let endpoint = self.endpoint(pod, passage.service, passage.entry);
@@ -226,19 +214,14 @@ impl Domain<'_> {
     }
 
     /// A request reaches the sidecar of a pod that is alive.
-    pub(super) fn enter_sidecar(
-        &mut self,
-        request: RequestArrival,
-        reply: CallRef,
-        context: &mut Clock<'_, Self>,
-    ) {
+    pub(super) fn enter_sidecar(&mut self, request: RequestArrival, context: &mut Clock<'_, Self>) {
         let now = context.now();
         let endpoint = request.endpoint;
         let workload = self.pods[endpoint.pod as usize].workload;
         let station = StationId::Sidecar(workload);
         self.meters.observe(now, Observation::Arrived(station));
         let key = self.passages.insert(Passage {
-            reply,
+            reply: request.from,
             identity: request.identity,
             pod: endpoint.pod,
             listener: endpoint.listener,
@@ -289,8 +272,7 @@ impl Domain<'_> {
         let state = &self.pods[pod as usize];
         let stream = &self.workloads[state.workload.index()].sidecars.work;
         let mut work = cost.sample(&mut stream.draw(identity.request, identity.branch));
-        let machine = state.node;
-        let cpu_factor = machine.map_or(1.0, |node| self.levers.speed(node).cpu_factor);
+        let cpu_factor = self.levers.cpu_factor(state.node);
         if cpu_factor != 1.0 {
             work = work.mul_f64(cpu_factor);
         }
@@ -359,13 +341,13 @@ impl Domain<'_> {
             return self.passage_answered(key, refused, 0, context);
         }
         let request = RequestArrival {
-            reply: Reply::Passage(key),
+            from: passage.reply,
             identity: passage.identity,
             endpoint: self.endpoint(passage.pod, passage.service, passage.entry),
             traffic: passage.traffic,
             bytes: passage.request_bytes,
         };
-        if let Err(reason) = self.arrive(request, context) {
+        if let Err(reason) = self.arrive(request, Reply::Passage(key), context) {
             self.passage_answered(key, Err(reason), 0, context);
         }
     }
@@ -386,18 +368,12 @@ impl Domain<'_> {
         listener: Listener,
         context: &mut Clock<'_, Self>,
     ) {
-        let call = &self.calls[key];
-        let to = CallRef {
-            partition: self.id,
-            attempt: call.attempt,
-            call: key,
-        };
         let endpoint = Endpoint {
             listener,
-            ..self.endpoint(call.client, service, None)
+            ..self.endpoint(self.calls[key].client, service, None)
         };
         self.calls[key].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
-        self.connected(to, endpoint, context);
+        self.connected(self.reference(key), endpoint, context);
     }
 
     /// What the sidecars of a workload do with requests to a service.

@@ -12,7 +12,7 @@
 
 use super::service::RequestArrival;
 use super::sharing::Sharing;
-use super::{Outcome, Task};
+use super::{Outcome, Reply, Task};
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::meter::{Observation, StationId};
 use crate::record::Reason;
@@ -106,6 +106,7 @@ impl Domain<'_> {
     pub(crate) fn arrive(
         &mut self,
         request: RequestArrival,
+        reply: Reply,
         context: &mut Clock<'_, Self>,
     ) -> Result<(), Reason> {
         let now = context.now();
@@ -123,7 +124,7 @@ impl Domain<'_> {
         self.meters.observe(now, Observation::Arrived(station));
         let behavior = pod.behavior;
         let task = self.tasks.insert(Task {
-            reply: request.reply,
+            reply,
             identity: request.identity,
             pod: endpoint.pod,
             service: endpoint.service,
@@ -173,8 +174,7 @@ impl Domain<'_> {
             .draw(task.identity.request, task.identity.branch);
         let mut work = behavior.described.service_time.sample(&mut draw);
         let machine = pod.node.filter(|_| !self.nodes.is_empty());
-        let cpu_factor = machine.map_or(1.0, |node| self.levers.speed(node).cpu_factor);
-        let slow_factor = lever.slow_factor * cpu_factor;
+        let slow_factor = lever.slow_factor * self.levers.cpu_factor(machine);
         if slow_factor != 1.0 {
             work = work.mul_f64(slow_factor);
         }

@@ -22,15 +22,15 @@ use crate::envoy::retry::{self, Cut, Retries, Sent, Verdict};
 use crate::envoy::worker::{Ask, Worker};
 use crate::facts;
 use crate::record::Reason;
-use crate::scenario::{ClusterId, ServiceId};
+use crate::scenario::ServiceId;
 use crate::slab::Key;
 use engine::{Draw, Duration, Time};
 
 /// A service as a sidecar keeps it.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    /// The version of its endpoints that the hosts are made from.
-    version: u32,
+    /// The version of its endpoints that the hosts are made from, once they are.
+    version: Option<u32>,
     /// Every pod that it ever had.
     hosts: Vec<UpstreamHost>,
     /// Which of them each host of the balancers is.
@@ -86,7 +86,7 @@ impl Upstream {
         let compiled = compile(&[]);
         let balancer = |_| Worker::new(&compiled, now, draw, |_| 0);
         Upstream {
-            version: u32::MAX,
+            version: None,
             hosts: Vec::new(),
             order: Vec::new(),
             balancers: (0..threads).map(balancer).collect(),
@@ -97,7 +97,7 @@ impl Upstream {
 
     /// The hosts are these pods now.
     fn update(&mut self, version: u32, pods: &[u32], draw: &mut Draw, now: Time) {
-        self.version = version;
+        self.version = Some(version);
         let threads = self.balancers.len();
         let hosts = &mut self.hosts;
         let place = |&pod: &u32| {
@@ -202,8 +202,8 @@ impl Domain<'_> {
         };
         state.slot = Some(slot);
         self.calls[key].stage = Stage::Queued;
-        self.with_pool(slot, context, |pool, breakers, actions| {
-            pool.ask(key.slot(), breakers, |action| actions.push(action));
+        self.with_pool(slot, context, |pool, breakers, act| {
+            pool.ask(key.slot(), breakers, act);
         });
     }
 
@@ -220,7 +220,7 @@ impl Domain<'_> {
         let threads = sidecar.threads();
         let upstream = sidecar.upstreams.entry(service);
         let upstream = upstream.or_insert_with(|| Box::new(Upstream::new(threads, &mut draw, now)));
-        if upstream.version != version {
+        if upstream.version != Some(version) {
             let pods = &self.endpoint_log.version(service, version).pods;
             upstream.update(version, pods, &mut draw, now);
         }
@@ -231,11 +231,13 @@ impl Domain<'_> {
         &mut self,
         slot: Slot,
         context: &mut Clock<'_, Self>,
-        happens: impl FnOnce(&mut Pool, &mut Breakers, &mut Vec<Action>),
+        happens: impl FnOnce(&mut Pool, &mut Breakers, &mut dyn FnMut(Action)),
     ) {
         let mut actions = std::mem::take(&mut self.pool_actions);
         if let Some((thread, breakers)) = self.host_thread(slot) {
-            happens(&mut thread.pool, breakers, &mut actions);
+            happens(&mut thread.pool, breakers, &mut |action| {
+                actions.push(action)
+            });
         }
         for action in actions.drain(..) {
             self.act_for_pool(slot, action, context);
@@ -252,6 +254,7 @@ impl Domain<'_> {
         Some((&mut host.threads[usize::from(slot.thread)], breakers))
     }
 
+    /// What is at a line; nothing once its sidecar has ended.
     fn connection(&mut self, line: Line) -> Option<&mut Option<Connection>> {
         let (thread, _) = self.host_thread(line.slot)?;
         let number = line.number as usize;
@@ -259,6 +262,12 @@ impl Domain<'_> {
             thread.connections.resize(number + 1, None);
         }
         Some(&mut thread.connections[number])
+    }
+
+    fn set_connection(&mut self, line: Line, now: Option<Connection>) {
+        if let Some(connection) = self.connection(line) {
+            *connection = now;
+        }
     }
 
     fn act_for_pool(&mut self, slot: Slot, action: Action, context: &mut Clock<'_, Self>) {
@@ -281,11 +290,7 @@ impl Domain<'_> {
             }
             Action::Refuse(request) => self.end_unsent(request, Reason::Overflow, context),
             Action::Fail(request) => self.end_unsent(request, Reason::Refused, context),
-            Action::Close(number) => {
-                if let Some(connection) = self.connection(line(number)) {
-                    *connection = None;
-                }
-            }
+            Action::Close(number) => self.set_connection(line(number), None),
         }
     }
 
@@ -303,28 +308,17 @@ impl Domain<'_> {
         let number = sidecar.count_opened();
         let upstream = sidecar.upstream(service).expect("a pool of it");
         let goal = upstream.hosts[line.slot.host as usize].pod;
-        if let Some(connection) = self.connection(line) {
-            *connection = Some(Connection::Opening);
-        }
+        self.set_connection(line, Some(Connection::Opening));
         let endpoint = self.endpoint(goal, service, None);
         let plan = self.outbound_plan(workload, service);
+        let identity = Identity {
+            request: uid,
+            branch: number,
+        };
         let dial = self.calls.insert(Call {
-            owner: Owner::Line(line),
-            plan,
-            client: pod,
-            identity: Identity {
-                request: uid,
-                branch: number,
-            },
             attempts: 1,
             attempt: 1,
-            repeats_left: 0,
-            started: context.now(),
-            stage: Stage::Paused,
-            request_bytes: 0,
-            traffic: None,
-            resolved: ClusterId(0),
-            answer_bytes: 0,
+            ..Call::new(Owner::Line(line), plan, (pod, identity), context.now())
         });
         let class = context.timer_class(facts::ISTIO_CONNECT_TIMEOUT.value);
         let event = Event::TimedOut {
@@ -344,14 +338,12 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         self.calls.remove(key);
-        if let Some(connection) = self.connection(line) {
-            *connection = endpoint.map(Connection::Open);
-        }
+        self.set_connection(line, endpoint.map(Connection::Open));
         let number = line.number;
-        self.with_pool(line.slot, context, |pool, breakers, actions| {
+        self.with_pool(line.slot, context, |pool, breakers, act| {
             match endpoint {
-                Some(_) => pool.connected(number, breakers, |action| actions.push(action)),
-                None => pool.failed(number, breakers, |action| actions.push(action)),
+                Some(_) => pool.connected(number, breakers, act),
+                None => pool.failed(number, breakers, act),
             };
         });
     }
@@ -375,9 +367,9 @@ impl Domain<'_> {
             return; // It was closed before.
         }
         let number = line.number;
-        self.with_pool(line.slot, context, |pool, breakers, actions| match closes {
-            true => pool.close(number, breakers, |action| actions.push(action)),
-            false => pool.ended(number, end, breakers, |action| actions.push(action)),
+        self.with_pool(line.slot, context, |pool, breakers, act| match closes {
+            true => pool.close(number, breakers, act),
+            false => pool.ended(number, end, breakers, act),
         });
     }
 
@@ -420,11 +412,9 @@ impl Domain<'_> {
             }
         }
         for line in gone {
-            if let Some(connection) = self.connection(line) {
-                *connection = None;
-            }
-            self.with_pool(line.slot, context, |pool, breakers, actions| {
-                pool.close(line.number, breakers, |action| actions.push(action));
+            self.set_connection(line, None);
+            self.with_pool(line.slot, context, |pool, breakers, act| {
+                pool.close(line.number, breakers, act);
             });
         }
     }

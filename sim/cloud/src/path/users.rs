@@ -78,11 +78,7 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         let number = self.resolver_of(key);
-        let reference = CallRef {
-            partition: self.id,
-            attempt: self.calls[key].attempt,
-            call: key,
-        };
+        let reference = self.reference(key);
         let (topology, seed, id) = (self.topology, self.seed, self.id);
         let resolver = self
             .resolvers
