@@ -18,6 +18,8 @@ use crate::facts;
 use crate::istio::debounce::{Debounce, Patience};
 use crate::istio::push::{self, Changed, Kind, Push, Volume};
 use crate::istio::queue::{Limits, Queue};
+use crate::istio::translate::route;
+use crate::istio::version::Version;
 use crate::meter::Observation;
 use crate::record::ViewKind;
 use crate::scenario::ServiceId;
@@ -34,7 +36,7 @@ pub(crate) struct Istiod {
     wakes_at: Time,
     queue: Queue,
     /// How sidecars retry where nothing is said.
-    pub(crate) retries: RetryPolicy,
+    pub(crate) retries: Option<RetryPolicy>,
 }
 
 impl Istiod {
@@ -42,12 +44,13 @@ impl Istiod {
     pub(crate) fn new(minor: u32) -> Self {
         let processors = facts::ISTIOD_PROCESSORS.value;
         let limits = Limits::of(minor, processors);
+        let retries = route::retries(None, Version::new(minor), false);
         Istiod {
             view: View::default(),
             debounce: Debounce::new(Patience::default()),
             wakes_at: Time::MAX,
             queue: Queue::new(limits.pushes.min(processors)),
-            retries: RetryPolicy::of_istio(minor),
+            retries: retries.map(|policy| policy.for_envoy()),
         }
     }
 }

@@ -94,20 +94,6 @@ impl Default for Thresholds {
     }
 }
 
-impl Thresholds {
-    /// What Istio writes where nothing is said: as good as none.
-    pub fn of_istio() -> Self {
-        let max = facts::ISTIO_BREAKER_MAX.value;
-        Thresholds {
-            connections: max,
-            pending: max,
-            requests: max,
-            retries: max,
-            budget: None,
-        }
-    }
-}
-
 /// What of a cluster's limits is used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Breakers {

@@ -5,14 +5,13 @@
 //! on `max_retries` or the budget from the scheduling of a retry until its attempt is decided;
 //! pauses drawn from 0 up to, and without, base times 2^(n-1) in whole milliseconds, capped (the
 //! documentation prints (2^n - 1) times the base; the code counts); hosts that were tried;
-//! priorities that were tried; the policy that Istio gives routes that say nothing.
+//! priorities that were tried.
 //! Approximated: of hosts that were tried the last eight are remembered, Envoy remembers all;
 //! from the first update of priorities on each retry leaves out all that were tried, where Envoy
 //! looks again only at every multiple of the frequency.
 //! Leaves out: pauses that the upstream asks for by headers, hedging, retriable headers.
 //! Sources: envoyproxy/envoy source/common/router/retry_state_impl.cc,
-//! source/common/common/backoff_strategy.cc, source/extensions/retry; istio/istio
-//! pilot/pkg/networking/core/route/retry/retry.go.
+//! source/common/common/backoff_strategy.cc, source/extensions/retry.
 //! Validated by: the traces below and recordings of attempts, pauses and flags.
 
 use super::breaker::Breakers;
@@ -167,19 +166,6 @@ impl RetryPolicy {
             previous_hosts: false,
             host_selections: facts::ENVOY_HOST_SELECTIONS.value,
             previous_priorities: None,
-        }
-    }
-
-    /// The policy of a route that says nothing, under Istio 1.`minor`.
-    pub fn of_istio(minor: u32) -> Self {
-        let on = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
-        let before = minor < facts::ISTIO_NO_RETRY_OF_503_FROM_MINOR.value;
-        RetryPolicy {
-            retries: facts::ISTIO_RETRIES.value,
-            status_codes: if before { vec![503] } else { Vec::new() },
-            previous_hosts: true,
-            host_selections: facts::ISTIO_HOST_SELECTIONS.value,
-            ..RetryPolicy::on(RetryOn::listed(on))
         }
     }
 
@@ -370,23 +356,6 @@ mod tests {
         assert!(on("reset-before-request").covers(unsent));
         assert!(on("cancelled,unavailable").covers(Outcome::Grpc(14)));
         assert!(!on("cancelled,unavailable").covers(Outcome::Grpc(13)));
-    }
-
-    #[test]
-    fn istio_no_longer_retries_503_by_itself() {
-        let covers = |minor, outcome| RetryPolicy::of_istio(minor).covers(outcome);
-        assert!(covers(23, Outcome::Status(503)));
-        assert!(!covers(24, Outcome::Status(503)));
-        for minor in [23, 24] {
-            assert!(covers(
-                minor,
-                Outcome::Cut(Cut::ConnectFailure, Sent::Nothing)
-            ));
-            assert!(!covers(minor, Outcome::Cut(Cut::Remote, Sent::Begun)));
-            assert!(!covers(minor, Outcome::Status(500)));
-        }
-        let policy = RetryPolicy::of_istio(24);
-        assert_eq!((policy.retries, policy.host_selections), (2, 5));
     }
 
     #[test]

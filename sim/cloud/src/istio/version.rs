@@ -48,7 +48,7 @@ impl Version {
     /// Whether outlier detection never ejects more than its percentage, so that the first host
     /// of few stays (Envoy 1.28).
     pub fn caps_first_ejection(self) -> bool {
-        self.minor >= 20
+        self.envoy_minor() >= facts::ENVOY_OUTLIER_STRICT_FROM_MINOR.value
     }
 
     /// Whether `failover` and `failoverPriority` may stand together.
@@ -68,7 +68,7 @@ impl Version {
 
     /// Whether a 503 is retried by default.
     pub fn retries_unavailable_by_default(self) -> bool {
-        self.minor < 24
+        self.minor < facts::ISTIO_NO_RETRY_OF_503_FROM_MINOR.value
     }
 
     /// Whether endpoints that are terminating are not sent to proxies.

@@ -15,12 +15,14 @@ use super::call::Stage;
 use super::link::Goal;
 use super::{Call, Endpoint, Identity, Outcome, Owner};
 use crate::domain::{Clock, Domain, Event};
-use crate::envoy::breaker::{Breakers, Thresholds};
+use crate::envoy::breaker::Breakers;
 use crate::envoy::hosts::{Health, Host, Hosts, Policy, Settings};
 use crate::envoy::pool::{self, Action, End, Pool};
 use crate::envoy::retry::{self, Cut, Retries, Sent, Verdict};
 use crate::envoy::worker::{Ask, Worker};
 use crate::facts;
+use crate::istio::config::ConnectionPool;
+use crate::istio::translate::cluster::limits;
 use crate::record::Reason;
 use crate::scenario::ServiceId;
 use crate::slab::Key;
@@ -90,7 +92,7 @@ impl Upstream {
             hosts: Vec::new(),
             order: Vec::new(),
             balancers: (0..threads).map(balancer).collect(),
-            breakers: Breakers::new(Thresholds::of_istio()),
+            breakers: Breakers::new(limits(&ConnectionPool::default(), None)),
             compiled,
         }
     }
@@ -437,7 +439,7 @@ impl Domain<'_> {
         let stream = &self.workloads[pod.workload.index()].sidecars.work;
         let mut draw = stream.draw(identity.request, identity.branch);
         let (mut retries, slot) = (state.retries, state.slot?);
-        let policy = self.istiod.as_ref()?.retries.clone();
+        let policy = self.istiod.as_ref()?.retries.clone()?;
         let (_, breakers) = self.host_thread(slot)?;
         let verdict = retries.decide(&policy, outcome, breakers, &mut draw);
         self.passages[passage].retries = retries;

@@ -73,6 +73,15 @@ const NAMES: [(&str, RetryCondition); 16] = [
     ("unavailable", RetryCondition::Unavailable),
 ];
 
+impl RetryCondition {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let mut names = NAMES.iter();
+        let known = names.find(|(_, condition)| *condition == self);
+        known.expect("every condition has a name").0
+    }
+}
+
 impl RetryOn {
     /// Reads the text as istiod and Envoy do: numbers are status codes, and imply
     /// `retriable-status-codes`.

@@ -2,6 +2,8 @@
 
 use super::registry::{Service, World};
 use super::rules::{Rule, policy};
+use crate::envoy::breaker::{Budget, Thresholds};
+use crate::facts;
 use crate::istio::authentication::ClientMode;
 use crate::istio::config::{
     BalancePolicy, ConnectionPool, HashAlgorithm, HashKey, Location, OutlierDetection, Resolution,
@@ -71,21 +73,6 @@ pub enum Spoken {
     Bytes,
 }
 
-/// Limits of a cluster, as circuit breakers keep them; the greatest number is no limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Connections.
-    pub connections: u32,
-    /// Requests that wait for one.
-    pub pending: u32,
-    /// Requests at once.
-    pub requests: u32,
-    /// Retries at once.
-    pub retries: u32,
-    /// Retries as a share of requests in percent, and so many in any case, instead.
-    pub retry_budget: Option<(f64, u32)>,
-}
-
 /// A cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
@@ -108,7 +95,7 @@ pub struct Cluster {
     /// How slowly new ones get their share.
     pub warmup: Option<Warmup>,
     /// Limits.
-    pub limits: Limits,
+    pub limits: Thresholds,
     /// Connections, where the policy says more.
     pub pool: ConnectionPool,
     /// How long making a connection may take.
@@ -156,9 +143,12 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
     let outlier = policy.common.outlier_detection.clone();
     let outlier = outlier.or_else(|| world.mesh.outlier_detection.clone());
     let load_balancer = policy.common.load_balancer.clone().unwrap_or_default();
-    let budget = policy.retry_budget.map(|budget| {
-        let percent = budget.percent.unwrap_or(20.0);
-        (percent, budget.concurrency_min.unwrap_or(3))
+    let budget = policy.retry_budget.map(|said| {
+        let default = Budget::default();
+        Budget {
+            percent: said.percent.unwrap_or(default.percent),
+            min: said.concurrency_min.unwrap_or(default.min),
+        }
     });
     let locality = locality(world, service, &load_balancer);
     let weighted = |it: &Setting| locality::is_weighted(it, outlier.is_some());
@@ -193,14 +183,18 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
     }
 }
 
-fn limits(pool: &ConnectionPool, retry_budget: Option<(f64, u32)>) -> Limits {
-    let or_none = |limit: Option<u32>| limit.filter(|limit| *limit > 0).unwrap_or(u32::MAX);
-    Limits {
+/// Limits that a cluster's circuit breakers keep: none where nothing is said.
+pub fn limits(pool: &ConnectionPool, budget: Option<Budget>) -> Thresholds {
+    let or_none = |limit: Option<u32>| {
+        let said = limit.filter(|limit| *limit > 0);
+        said.unwrap_or(facts::ISTIO_BREAKER_MAX.value)
+    };
+    Thresholds {
         connections: or_none(pool.tcp.connections_max),
         pending: or_none(pool.http.pending_max),
         requests: or_none(pool.http.requests_max),
         retries: or_none(pool.http.retries_max),
-        retry_budget,
+        budget,
     }
 }
 

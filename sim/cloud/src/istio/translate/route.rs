@@ -1,6 +1,7 @@
 //! Routes of requests: which one takes a request, and what becomes of it.
 
 use super::delegates::Merged;
+use crate::envoy::retry as envoy;
 use crate::facts;
 use crate::istio::authentication::selects;
 use crate::istio::config::{
@@ -284,6 +285,28 @@ pub fn retries(said: Option<&Retries>, version: Version, is_hashed: bool) -> Opt
         backoff: said.backoff,
         ..default
     })
+}
+
+impl RetryPolicy {
+    /// The same as Envoy acts on it.
+    pub fn for_envoy(&self) -> envoy::RetryPolicy {
+        let known = self.on.conditions.iter();
+        let known = known.filter_map(|condition| envoy::RetryOn::named(condition.name()));
+        let on = known.fold(envoy::RetryOn::NEVER, |all, condition| all | condition);
+        let base = self.backoff.unwrap_or(facts::ENVOY_RETRY_BASE.value);
+        let frequency = facts::ISTIO_RETRY_PRIORITY_FREQUENCY.value;
+        envoy::RetryPolicy {
+            retries: self.attempts,
+            status_codes: self.on.status_codes.clone(),
+            base,
+            max: base.saturating_mul(u64::from(facts::ENVOY_RETRY_MAX_FACTOR.value)),
+            per_try_timeout: self.per_try_timeout,
+            previous_hosts: self.avoids_previous_hosts,
+            host_selections: self.host_selection_attempts,
+            previous_priorities: self.remote_localities.then_some(frequency),
+            ..envoy::RetryPolicy::on(on)
+        }
+    }
 }
 
 /// Retries of a sidecar towards its own application.

@@ -245,7 +245,8 @@ fn policies_say_how_endpoints_are_chosen_and_spoken_to() {
     let cluster = told.cluster(REVIEWS);
     assert_eq!(cluster.spoken, Spoken::Http2);
     assert_eq!(cluster.tls, Some(ClientMode::Simple));
-    assert_eq!(cluster.limits.retry_budget, Some((20.0, 3)));
+    let budget = cluster.limits.budget.unwrap();
+    assert_eq!((budget.percent, budget.min), (20.0, 3));
     let bytes = told.cluster("outbound|5432||reviews.shop.svc.cluster.local");
     assert_eq!(bytes.spoken, Spoken::Bytes);
 }

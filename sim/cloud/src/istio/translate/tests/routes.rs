@@ -1,6 +1,8 @@
 //! Routes: order, conflicts, delegates, matches, retries.
 
+use super::super::route;
 use super::*;
+use crate::envoy::retry::{self as envoy, Cut, Outcome, RetryPolicy, Sent};
 use engine::Duration;
 
 fn shop() -> Mesh {
@@ -364,4 +366,36 @@ fn requests_with_a_key_are_retried_where_they_were() {
         route.retries.as_ref().unwrap().avoids_previous_hosts
     };
     assert!(!avoids("web", 80) && avoids("api", 8080));
+}
+
+#[test]
+fn istio_no_longer_retries_503_by_itself() {
+    let usual = |minor| {
+        let policy = route::retries(None, Version::new(minor), false);
+        policy.unwrap().for_envoy()
+    };
+    let covers = |minor, outcome| usual(minor).covers(outcome);
+    assert!(covers(23, Outcome::Status(503)));
+    assert!(!covers(24, Outcome::Status(503)));
+    for minor in [23, 24] {
+        assert!(covers(
+            minor,
+            Outcome::Cut(Cut::ConnectFailure, Sent::Nothing)
+        ));
+        assert!(!covers(minor, Outcome::Cut(Cut::Remote, Sent::Begun)));
+        assert!(!covers(minor, Outcome::Status(500)));
+    }
+    let policy = usual(24);
+    assert_eq!((policy.retries, policy.host_selections), (2, 5));
+    assert_eq!(
+        policy,
+        RetryPolicy {
+            retries: 2,
+            previous_hosts: true,
+            host_selections: 5,
+            ..RetryPolicy::on(envoy::RetryOn::listed(
+                "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+            ))
+        }
+    );
 }
