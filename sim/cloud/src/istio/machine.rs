@@ -7,32 +7,17 @@
 //! Validated by: traces worked out by hand, below.
 
 use crate::facts;
+use crate::kubernetes::probe::Probe;
 use engine::Duration;
 
-/// How the application is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// Before the first check.
-    pub initial_delay: Duration,
-    /// From one check to the next.
-    pub period: Duration,
-    /// How long a check waits for its answer.
-    pub timeout: Duration,
-    /// Successes in a row that make it healthy.
-    pub success_threshold: u32,
-    /// Failures in a row that make it unhealthy.
-    pub failure_threshold: u32,
-}
-
-impl Default for Probe {
-    fn default() -> Self {
-        Probe {
-            initial_delay: Duration::ZERO,
-            period: facts::MACHINE_PROBE_PERIOD.value,
-            timeout: facts::MACHINE_PROBE_TIMEOUT.value,
-            success_threshold: facts::MACHINE_PROBE_SUCCESSES.value,
-            failure_threshold: facts::MACHINE_PROBE_FAILURES.value,
-        }
+/// How an application is checked where its group does not say.
+pub fn default_probe() -> Probe {
+    Probe {
+        initial_delay: Duration::ZERO,
+        period: facts::MACHINE_PROBE_PERIOD.value,
+        timeout: facts::MACHINE_PROBE_TIMEOUT.value,
+        success_threshold: facts::MACHINE_PROBE_SUCCESSES.value,
+        failure_threshold: facts::MACHINE_PROBE_FAILURES.value,
     }
 }
 
@@ -93,7 +78,7 @@ mod tests {
         let probe = Probe {
             success_threshold,
             failure_threshold,
-            ..Probe::default()
+            ..default_probe()
         };
         let mut state = Checks::default();
         let told = checks

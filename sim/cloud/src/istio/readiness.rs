@@ -9,7 +9,7 @@
 //! Validated by: the traces below.
 
 use crate::facts;
-use engine::Duration;
+use crate::kubernetes::probe::Probe;
 
 /// What an agent sees of its Envoy at a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,23 +41,13 @@ impl Readiness {
     }
 }
 
-/// A probe of the injected container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// From one to the next.
-    pub period: Duration,
-    /// How long each waits.
-    pub timeout: Duration,
-    /// Failures in a row that it bears, but one.
-    pub failure_threshold: u32,
-}
-
 /// The probe that holds the application's start back, where it waits for the sidecar.
 pub fn startup_probe() -> Probe {
     Probe {
         period: facts::SIDECAR_STARTUP_PERIOD.value,
         timeout: facts::SIDECAR_PROBE_TIMEOUT.value,
         failure_threshold: facts::SIDECAR_STARTUP_FAILURES_MAX.value,
+        ..Probe::default()
     }
 }
 
@@ -67,12 +57,14 @@ pub fn readiness_probe() -> Probe {
         period: facts::SIDECAR_READINESS_PERIOD.value,
         timeout: facts::SIDECAR_PROBE_TIMEOUT.value,
         failure_threshold: facts::SIDECAR_READINESS_FAILURES_MAX.value,
+        ..Probe::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::Duration;
 
     fn seen(has_clusters: bool, has_listeners: bool, is_live: bool) -> Seen {
         Seen {

@@ -2,8 +2,8 @@
 //! cluster does not know.
 
 use super::{ExportTo, Identity, Labels};
-use crate::istio::machine::Probe;
 use crate::istio::protocol::Protocol;
+use crate::kubernetes::probe::Probe;
 
 /// A ServiceEntry.
 #[derive(Clone, Debug, PartialEq, Eq)]
