@@ -16,7 +16,7 @@ facts! {
     /// CPU time of either side of a handshake of mutual TLS.
     PROXY_CPU_PER_HANDSHAKE: Duration = Duration::from_millis(1), "s", "istio.proxy.cpu-per-handshake", "Istio", "all, RSA 2048",
         Assumption, "istio.io blog 2022 cryptomb-privatekeyprovider: 1673 handshakes per second at a gateway, which is 1.2 ms of two threads; both sides sign";
-    /// Worker threads of a sidecar that does not say: its default CPU limit of two cores.
+    /// Worker threads of a sidecar without a limit of CPU, which decides them otherwise.
     PROXY_THREADS: u32 = 2, "", "istio.proxy.threads", "Istio", "all",
         Source, "istio/istio 86c9f01f pilot/cmd/pilot-agent/config/config.go; manifests/charts/istio-control/istio-discovery/values.yaml";
 }

@@ -3,8 +3,9 @@
 use super::workloads::{Role, WorkloadView};
 use super::{MeshFrame, Notes, View};
 use crate::kubernetes::Objects;
-use crate::value::parse_quantity;
+use crate::value::{Quantity, parse_quantity};
 use cloud::facts;
+use cloud::istio::config::ProxyResources;
 use cloud::istio::webhook::{Admission, Answer, Labels, NewPod, Revision, admit};
 use cloud::scenario::{ProxyCosts, Sidecar, WorkloadKind};
 use std::collections::BTreeMap;
@@ -41,35 +42,28 @@ fn annotation<'w>(workload: &'w WorkloadView, name: &str) -> Option<&'w str> {
     workload.annotations.get(&key).map(String::as_str)
 }
 
-/// The sidecar, and what it requests of the node. One amount that a pod sets takes the mesh's own
-/// away, as the injection template does.
+/// The sidecar, and what it requests of the node.
 fn add(workload: &mut WorkloadView, mesh: &MeshFrame, notes: &mut Notes) {
     let amount = |name| annotation(workload, name).and_then(|text| parse_quantity(text).ok());
-    let [cpu, cpu_limit, memory, memory_limit] = [
-        "proxyCPU",
-        "proxyCPULimit",
-        "proxyMemory",
-        "proxyMemoryLimit",
-    ]
-    .map(amount);
-    let says = [cpu, cpu_limit, memory, memory_limit]
-        .iter()
-        .any(Option::is_some);
-    let threads = cpu_limit.map_or_else(
+    let said = ProxyResources {
+        cpu_request_milli: amount("proxyCPU").map(Quantity::milli),
+        cpu_limit_milli: amount("proxyCPULimit").map(Quantity::milli),
+        memory_request_bytes: amount("proxyMemory").map(Quantity::whole),
+        memory_limit_bytes: amount("proxyMemoryLimit").map(Quantity::whole),
+    };
+    let resources = said.or(ProxyResources {
+        cpu_request_milli: Some(notes.fact(&facts::MESH_PROXY_CPU_REQUEST)),
+        cpu_limit_milli: Some(notes.fact(&facts::MESH_PROXY_CPU_LIMIT)),
+        memory_request_bytes: Some(notes.fact(&facts::MESH_PROXY_MEMORY_REQUEST)),
+        memory_limit_bytes: Some(notes.fact(&facts::MESH_PROXY_MEMORY_LIMIT)),
+    });
+    let threads = resources.cpu_limit_milli.map_or_else(
         || notes.fact(&facts::PROXY_THREADS),
-        |limit| limit.milli().div_ceil(1_000).clamp(1, u64::from(u8::MAX)) as u32,
+        |limit| limit.div_ceil(1_000).clamp(1, u64::from(u8::MAX)) as u32,
     );
-    let requested =
-        |said: Option<u64>, default: u64| said.unwrap_or(if says { 0 } else { default });
     let requests = &mut workload.placement.requests;
-    requests.cpu_milli += requested(
-        cpu.map(|cpu| cpu.milli()),
-        notes.fact(&facts::MESH_PROXY_CPU_REQUEST),
-    );
-    requests.memory_bytes += requested(
-        memory.map(|memory| memory.whole()),
-        notes.fact(&facts::MESH_PROXY_MEMORY_REQUEST),
-    );
+    requests.cpu_milli += resources.cpu_request_milli.unwrap_or(0);
+    requests.memory_bytes += resources.memory_request_bytes.unwrap_or(0);
     for fact in [
         facts::PROXY_CPU_REQUEST_SHARE.id,
         facts::PROXY_CPU_VARIATION.id,
