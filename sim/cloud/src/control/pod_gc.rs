@@ -125,16 +125,10 @@ impl Domain<'_> {
     pub(super) fn orphan(&mut self, pods: Vec<u32>, context: &mut Clock<'_, Self>) {
         for pod in pods {
             self.pod_dies(pod, context);
-            let class = self.class_of(pod);
             let state = &mut self.pods[pod as usize];
             state.life = None;
             state.orphaned = true;
-            if let (Some(node), Some(scheduler)) = (state.node, self.scheduler.as_mut()) {
-                match state.deleted {
-                    true => scheduler.release_ended(node, class),
-                    false => scheduler.release(node, class),
-                }
-            }
+            self.give_room_back(pod);
             self.lifecycle.garbage.orphans.push((pod, None));
         }
         self.await_collection(context);

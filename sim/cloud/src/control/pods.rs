@@ -349,24 +349,32 @@ impl Domain<'_> {
         }
         state.life = None;
         state.ready = false;
-        let (workload, deleted) = (state.workload, state.deleted);
+        let workload = state.workload;
         // One whose node is gone takes no room any more.
         let node = state.node.filter(|_| !state.orphaned);
-        let class = self.revision(pod).class;
         let owner = &mut self.workloads[workload.index()];
         owner.pods.retain(|&other| other != pod);
         owner.pending.retain(|&other| other != pod);
-        if let (Some(node), Some(scheduler)) = (node, self.scheduler.as_mut()) {
+        if let Some(node) = node.filter(|_| self.scheduler.is_some()) {
             self.nodes[node as usize].pods.retain(|&other| other != pod);
-            match deleted {
-                true => scheduler.release_ended(node, class),
-                false => scheduler.release(node, class),
-            }
+            self.give_room_back(pod);
             self.retry_pending(context);
             self.may_be_empty(node, context);
         }
         self.readiness_changed(workload, context);
         self.pods_changed(workload, context);
+    }
+
+    /// A pod takes no room on its node any more.
+    pub(super) fn give_room_back(&mut self, pod: u32) {
+        let class = self.class_of(pod);
+        let state = &self.pods[pod as usize];
+        if let (Some(node), Some(scheduler)) = (state.node, self.scheduler.as_mut()) {
+            match state.deleted {
+                true => scheduler.release_ended(node, class),
+                false => scheduler.release(node, class),
+            }
+        }
     }
 
     /// A pod closes its idle connections, wherever their clients are.
