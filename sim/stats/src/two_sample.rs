@@ -32,24 +32,17 @@ pub fn fisher_exact(suspect: Failures, reference: Failures) -> f64 {
     }
     let failed = suspect.failed + reference.failed;
     let most = failed.min(suspect.trials);
+    // No more failures are left to the reference than it had: every term can be.
     let terms = (suspect.failed..=most).map(|count| {
         let log = log_choose(suspect.trials, count) + log_choose(reference.trials, failed - count)
             - log_choose(suspect.trials + reference.trials, failed);
-        // Terms that cannot be: more failures left than the reference has trials.
-        if failed - count > reference.trials {
-            0.0
-        } else {
-            libm::exp(log)
-        }
+        libm::exp(log)
     });
     terms.sum::<f64>().min(1.0)
 }
 
 /// Logarithm of the number of ways to choose `count` of `all`.
 fn log_choose(all: u64, count: u64) -> f64 {
-    if count > all {
-        return 0.0;
-    }
     let log_factorial = |n: u64| libm::lgamma(n as f64 + 1.0);
     log_factorial(all) - log_factorial(count) - log_factorial(all - count)
 }
