@@ -392,6 +392,25 @@ fn levels(record: &Record, at_start: u32) -> Vec<(usize, u32)> {
     levels
 }
 
+/// A workload whose pods are labelled `app: web`, behind a service of that name, and a pod that
+/// may call it.
+fn with_service_and_client(path: &str, workload: &str) -> Vec<File> {
+    let text = format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: client}}
+spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
+---{workload}"
+    );
+    let name = format!("{path}.yaml");
+    vec![File { name, text }]
+}
+
 /// One Deployment of so many pods behind a service, and who asks it; `old` is there at the start
 /// and `new` is applied.
 struct Rollout {
@@ -404,11 +423,6 @@ impl Library for Rollout {
         let pods = self.pods;
         let text = format!(
             "
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
----
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: web}}
@@ -424,15 +438,9 @@ spec:
           ports: [{{containerPort: 8080}}]
           resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
           readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: client}}
-spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
 "
         );
-        let name = format!("{path}.yaml");
-        Ok(vec![File { name, text }])
+        Ok(with_service_and_client(path, &text))
     }
 }
 
@@ -491,11 +499,6 @@ impl Library for CanaryByPartition {
         let version = path.rsplit('/').next().unwrap_or_default();
         let text = format!(
             "
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
----
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {{name: web}}
@@ -513,15 +516,9 @@ spec:
           ports: [{{containerPort: 8080}}]
           resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
           readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: client}}
-spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
 "
         );
-        let name = format!("{path}.yaml");
-        Ok(vec![File { name, text }])
+        Ok(with_service_and_client(path, &text))
     }
 }
 
@@ -553,11 +550,6 @@ impl Library for Probed {
         let probe = self.probe;
         let text = format!(
             "
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
----
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: web}}
@@ -573,15 +565,9 @@ spec:
           image: web
           resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
           {probe}: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 10, timeoutSeconds: 1, failureThreshold: 3}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: client}}
-spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}}}]}}
 "
         );
-        let name = format!("{path}.yaml");
-        Ok(vec![File { name, text }])
+        Ok(with_service_and_client(path, &text))
     }
 }
 
