@@ -36,6 +36,7 @@ use crate::path::service::RequestArrival;
 use crate::path::sidecar::{Passage, SidecarStreams};
 use crate::path::users::Resolver;
 use crate::path::{Call, Plan, Task};
+use crate::rules::Mode;
 use crate::scenario::{
     Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
 };
@@ -315,6 +316,8 @@ pub(crate) struct Domain<'t> {
     /// Endpoints that count, as nodes see them.
     pub(crate) selections: Selections,
     pub(crate) affinities: Affinities,
+    /// Draws of the addresses of each network's users.
+    pub(crate) user_addresses: Vec<Stream>,
     pub(crate) schedules: Schedules,
     pub(crate) name_service: NameService,
     /// Until when a pod knows the address of a service.
@@ -352,6 +355,13 @@ impl Domain<'_> {
     pub(crate) fn minor(&self) -> u32 {
         let cluster = self.cluster.expect("versions belong to clusters");
         self.topology.cluster(cluster).kubernetes_minor
+    }
+
+    /// How the kube-proxies of this cluster work.
+    pub(crate) fn proxy_mode(&self) -> Mode {
+        let cluster = self.cluster.expect("kube-proxies run in clusters");
+        let rules = &self.topology.cluster(cluster).service_rules;
+        rules.configuration.mode
     }
 
     /// What arrives is for the part that it concerns.

@@ -107,13 +107,7 @@ impl Domain<'_> {
     pub(crate) fn sync_begins(&mut self, node: u32, number: u32, context: &mut Clock<'_, Self>) {
         let acts = self.acts(Client::KubeProxy(node));
         let slow = self.levers.speed(node).cpu_factor;
-        let cluster = self.cluster.expect("nodes belong to clusters");
-        let mode = self
-            .topology
-            .cluster(cluster)
-            .service_rules
-            .configuration
-            .mode;
+        let mode = self.proxy_mode();
         let (ports, endpoints) = (self.service_ports, self.endpoint_log.endpoints());
         let state = &mut self.nodes[node as usize].kube_proxy;
         if state.number != number || !acts {

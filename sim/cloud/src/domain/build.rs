@@ -101,6 +101,11 @@ impl<'t> Domain<'t> {
             endpoint_log: EndpointLog::new(Vec::new()),
             selections: Selections::default(),
             affinities: Affinities::default(),
+            user_addresses: scenario
+                .user_networks
+                .iter()
+                .map(|users| Stream::new(seed, &format!("addresses of users {}", users.name)))
+                .collect(),
             schedules: Schedules::default(),
             name_service: NameService::new(&dns, stream("questions")),
             lookups: BTreeMap::new(),

@@ -31,7 +31,7 @@ use crate::scenario::{
     ServiceId, ServiceKind, TrafficDistribution, TrafficId, TrafficPolicy, TrafficSource,
 };
 use crate::view::EndpointSet;
-use engine::{Duration, Stream, Time};
+use engine::{Duration, Time};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -201,8 +201,8 @@ impl Domain<'_> {
         let key = (node, service, address);
         let remembered = timeout.and_then(|timeout| self.affinities.recall(key, timeout, now));
         let stream = self.services[service.index()].stream;
+        let mode = self.proxy_mode();
         let among = self.among(node, service, among);
-        let mode = cluster.service_rules.configuration.mode;
         let pod = match (remembered, mode) {
             (Some(pod), _) if among.binary_search(&pod).is_ok() => pod,
             (_, Mode::Ipvs { scheduler }) => {
@@ -274,15 +274,13 @@ impl Domain<'_> {
     /// The address of a user, somewhere in the range of their network.
     fn user_address(&self, traffic: TrafficId, client: u32) -> Option<Ipv4Addr> {
         let scenario = &self.topology.scenario;
-        let TrafficSource::Users(network) = scenario.traffic[traffic.index()].source else {
+        let TrafficSource::Users(users) = scenario.traffic[traffic.index()].source else {
             return None;
         };
-        let network = &scenario.user_networks[network.index()];
-        let range = network.addresses?;
-        let stream = Stream::new(self.seed, &format!("addresses of users {}", network.name));
-        let share = stream
-            .draw(u64::from(traffic.0), u64::from(client))
-            .uniform();
+        let range = scenario.user_networks[users.index()].addresses?;
+        let stream = &self.user_addresses[users.index()];
+        let mut draw = stream.draw(u64::from(traffic.0), u64::from(client));
+        let share = draw.uniform();
         let size = f64::from(range.prefix_len());
         let offset = (share * libm::exp2(32.0 - size)) as u32;
         Some(Ipv4Addr::from(u32::from(range.network()) + offset))

@@ -49,13 +49,7 @@ impl Domain<'_> {
         let mut place = streams.places.draw(u64::from(node), written);
         let passed = cost::extra_rules(1 + place.below(rules.max(1)), endpoints, affinity);
         let mut warmth = streams.warmth.draw(identity.request, identity.branch);
-        let mode = self
-            .topology
-            .cluster(cluster)
-            .service_rules
-            .configuration
-            .mode;
-        cost::walk(mode, passed, rules.max(1), &mut warmth)
+        cost::walk(self.proxy_mode(), passed, rules.max(1), &mut warmth)
     }
 
     /// A pod as an endpoint of a service.
