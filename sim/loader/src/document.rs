@@ -2,8 +2,9 @@
 //! ledger; lists are taken apart.
 
 use crate::diagnostic::{Code, Diagnostics};
+use crate::istio::mesh;
 use crate::kubernetes::Metadata;
-use crate::kubernetes::kinds::{KnownKind, Treatment, classify};
+use crate::kubernetes::kinds::{ISTIO_CONFIG_MAP, KnownKind, Treatment, classify};
 use crate::kubernetes::kube_proxy;
 use crate::ledger::{DocumentLedger, Ledger, Standing};
 use crate::shape::{Account, check};
@@ -21,6 +22,19 @@ pub struct Document {
     pub metadata: Metadata,
     /// The whole of it.
     pub root: Node,
+}
+
+/// What an object without a `spec` says.
+static NOTHING: Node = Node {
+    span: Span::start_of_file(0),
+    value: Value::Mapping(Vec::new()),
+};
+
+impl Document {
+    /// Its `spec`.
+    pub(crate) fn spec(&self) -> &Node {
+        self.root.get("spec").unwrap_or(&NOTHING)
+    }
 }
 
 /// Reads all files. Documents of kinds that are read over are only entered into the ledger.
@@ -58,14 +72,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn document(&mut self, root: Node) {
+    fn document(&mut self, mut root: Node) {
         let Some((api_version, kind, span)) = self.identify(&root) else {
             return;
         };
         if kind.ends_with("List") && root.get("items").is_some() {
             return self.list(root, &api_version, &kind);
         }
-        let treatment = classify(&api_version, &kind, span, self.diagnostics);
+        let treatment = if mesh::is_config_map(&kind, &root) {
+            mesh::unfold(&mut root, self.diagnostics);
+            Treatment::Read(&ISTIO_CONFIG_MAP)
+        } else {
+            classify(&api_version, &kind, span, self.diagnostics)
+        };
         let mut account = Account::default();
         let mut metadata = Metadata::read(&root);
         match treatment {
@@ -206,7 +225,7 @@ impl Reader<'_> {
 }
 
 /// Lets all of a tree stand at one place.
-fn place(tree: &mut Node, span: Span) {
+pub(crate) fn place(tree: &mut Node, span: Span) {
     tree.span = span;
     match &mut tree.value {
         Value::Scalar(..) => {}
@@ -268,12 +287,12 @@ mod tests {
     #[test]
     fn lists_are_taken_apart_and_other_kinds_are_accounted_for() {
         let (documents, told, ledger) = read_text(
-            "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: ''}\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a, uid: x}}\n- {apiVersion: v1, kind: Secret, metadata: {name: s}}\n---\napiVersion: v1\nkind: NamespaceList\nitems: [{metadata: {name: b}}]\n---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\n",
+            "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: ''}\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a, uid: x}}\n- {apiVersion: v1, kind: Secret, metadata: {name: s}}\n---\napiVersion: v1\nkind: NamespaceList\nitems: [{metadata: {name: b}}]\n---\napiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\nmetadata: {name: g}\n",
         );
         assert_eq!(documents, ["Namespace a", "Namespace b"]);
         assert_eq!(told.len(), 1);
         assert!(told[0].starts_with(
-            "12:HS0113 Gateway (`networking.istio.io/v1`) is read over: a later release"
+            "12:HS0113 ServiceProfile (`linkerd.io/v1alpha2`) is read over: a later release"
         ));
         let standing: Vec<_> = ledger
             .documents

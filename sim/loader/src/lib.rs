@@ -9,6 +9,7 @@ mod checks;
 pub mod diagnostic;
 pub mod document;
 mod init;
+pub mod istio;
 mod json_schema;
 pub mod kubernetes;
 pub mod ledger;

@@ -31,7 +31,7 @@ pub struct Span {
 
 impl Span {
     /// The start of a file, for what is wrong with the file as a whole.
-    pub fn start_of_file(file: u32) -> Span {
+    pub const fn start_of_file(file: u32) -> Span {
         Span {
             file,
             start: 0,

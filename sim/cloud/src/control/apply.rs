@@ -48,6 +48,9 @@ impl Domain<'_> {
                     self.services[service.index()].backends = backends;
                     self.endpoints_changed(*service, context);
                 }
+                // Proxies route by what istiod makes of these, which the data path does not
+                // ask for yet.
+                Change::Istio(_) => {}
                 Change::Routes(..) => {
                     let change = position as u32;
                     let event = Event::RoutesArrive { entry, change };

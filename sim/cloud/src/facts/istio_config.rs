@@ -22,6 +22,9 @@ facts! {
     /// Pause before a name that could not be resolved is asked for again.
     MESH_DNS_REFRESH: Duration = Duration::from_secs(60), "s", "istio.mesh.dns-refresh",
         "istiod", "1.18 and later", Source, MESH;
+    /// Fewest points of a hash ring where nothing is said.
+    MESH_RING_SIZE: u64 = 1024, "", "istio.mesh.ring-size", "istiod", "all", Source,
+        "istio/istio 86c9f01 pilot/pkg/networking/core/cluster_traffic_policy.go, ApplyRingHashLoadBalancer";
     /// How long Envoy drains a listener.
     MESH_DRAIN: Duration = Duration::from_secs(45), "s", "istio.mesh.drain", "istiod",
         "1.5 and later", Source, MESH;

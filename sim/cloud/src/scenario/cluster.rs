@@ -4,6 +4,7 @@ use super::{
     Autoscaler, ClusterDns, DisruptionBudget, Mesh, Provisioner, Proxy, Service, ServiceRules,
     Workload, ZoneId,
 };
+use crate::istio::config::Istio;
 use engine::Duration;
 use std::collections::BTreeMap;
 
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub service_rules: ServiceRules,
     /// Its service mesh, if it has one.
     pub mesh: Option<Mesh>,
+    /// Istio, if anything is said to it.
+    pub istio: Option<Istio>,
 }
 
 impl Cluster {
@@ -58,6 +61,7 @@ impl Cluster {
             dns: ClusterDns::default(),
             service_rules: ServiceRules::default(),
             mesh: None,
+            istio: None,
         }
     }
 

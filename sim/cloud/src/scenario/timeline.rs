@@ -4,6 +4,7 @@ use super::{
     ClusterId, Drain, Place, PodChoice, ProxyId, Rollout, Route, ServiceId, Template, WorkloadId,
     ZoneId,
 };
+use crate::istio::config::Object;
 use engine::{Duration, Time};
 
 /// Something that happens at a time.
@@ -64,6 +65,8 @@ pub enum Change {
     Backends(ServiceId, Vec<WorkloadId>),
     /// A proxy's routes.
     Routes(ProxyId, Vec<Route>),
+    /// Objects of Istio: new ones, and others in the place of those with their names.
+    Istio(Vec<Object>),
 }
 
 /// A fault: it only moves levers.

@@ -114,6 +114,10 @@ impl Scenario {
                     self.assert_workload(cluster, workload, name);
                 }
             }
+            Change::Istio(_) => assert!(
+                self.clusters[cluster.index()].istio.is_some(),
+                "{name}: the cluster has no Istio"
+            ),
             Change::Routes(proxy, _) => assert!(
                 proxy.index() < self.clusters[cluster.index()].proxies.len(),
                 "{name}: no such proxy"

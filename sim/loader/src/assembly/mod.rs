@@ -14,6 +14,7 @@ mod budgets;
 mod external;
 mod gateways;
 mod ingresses;
+mod istio;
 mod labels;
 mod names;
 mod ports;
@@ -209,6 +210,9 @@ pub fn assemble(
     for objects in stages {
         check_namespaces(objects, diagnostics);
     }
+    for objects in stages {
+        crate::istio::references::check(objects, diagnostics);
+    }
     for view in &views {
         check_replicas(view, diagnostics);
     }
@@ -242,6 +246,7 @@ pub fn assemble(
         mesh: frame.mesh.as_ref().map(|mesh| Mesh {
             istio_minor: mesh.istio_minor,
         }),
+        istio: istio::of_start(stages),
     };
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {
@@ -291,7 +296,12 @@ pub fn assemble(
     cluster.budgets = budgets::of_start(stages, &views[0], &positions, diagnostics);
     let changes = views
         .windows(2)
-        .map(|pair| positions.changes(&pair[0], &pair[1], &cluster))
+        .zip(stages.windows(2))
+        .map(|(views, objects)| {
+            let mut changes = positions.changes(&views[0], &views[1], &cluster);
+            changes.extend(istio::changes(&objects[0], &objects[1]));
+            changes
+        })
         .collect();
     let names = names::Names::new(&views, &positions);
     let Notes { assumptions, facts } = notes;

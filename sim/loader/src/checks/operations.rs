@@ -135,7 +135,7 @@ impl<'a> State<'a> {
             Change::DeletePods(workload, choice) => {
                 self.deleted((cluster, *workload), *choice, span, diagnostics);
             }
-            Change::Backends(..) | Change::Routes(..) => {}
+            Change::Backends(..) | Change::Routes(..) | Change::Istio(_) => {}
         }
     }
 

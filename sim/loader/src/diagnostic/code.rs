@@ -122,6 +122,22 @@ codes! {
     MetricLeftOut = "HS0123", Warning, "An autoscaler's metric is left out",
         "CPU of a resource or of a container, and `Pods` metrics that count requests, are measured. Memory, Object and External metrics are not. An autoscaler without any other metric does nothing.";
 
+    IstioRefuses = "HS0140", Error, "istiod refuses the object",
+        "The validation webhook of istiod rejects the object, so the API server never stores it. The message says which rule it breaks.";
+    IstioWarns = "HS0141", Warning, "istiod accepts the object with a warning",
+        "The object is stored and used, but a part of it is deprecated or cannot have an effect.";
+    WeightsAreRelative = "HS0142", Warning, "The weights of a route do not sum to 100",
+        "Istio accepts any weights: each destination gets its weight's share of their sum. Where percentages were meant, a sum other than 100 usually means that one is wrong.";
+    FilterByHand = "HS0143", Warning, "A change of Envoy's configuration by hand is not simulated",
+        "EnvoyFilter, WasmPlugin and TrafficExtension change what istiod writes, or add code to proxies. They are accounted for in the ledger, and proxies behave as if they were not there.";
+
+    SubsetNotFound = "HS0144", Warning, "A subset has no definition or no pods",
+        "A route to a subset that no DestinationRule defines leads to a cluster that proxies do not have, and is answered with 503 (response flag NC). A subset whose labels no pod has is there without endpoints, and is answered with 503 (UH).";
+    IstioHostNotFound = "HS0145", Warning, "A host of Istio's objects is not there",
+        "Short names belong to the namespace of the object that writes them. A route to a host that is neither a Service nor a ServiceEntry is answered with 503 (NC); a DestinationRule for it has no effect.";
+    GatewayNotServed = "HS0146", Warning, "Nobody serves a gateway or one of its ports",
+        "A Gateway configures the pods that its selector finds, in all namespaces, and users reach them through a Service with the port.";
+
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";
     FileNotRead = "HS0202", Error, "A file that the Scenario names cannot be read",

@@ -116,6 +116,15 @@ impl Diagnostics {
         &mut self.dropped[0]
     }
 
+    /// Moves all problems found since there were `known` to one place.
+    pub(crate) fn move_to(&mut self, known: usize, span: Span) {
+        for problem in self.found.iter_mut().skip(known) {
+            problem.span = Some(span);
+            problem.line = span.line;
+            problem.column = span.column;
+        }
+    }
+
     /// How many problems were kept so far.
     pub(crate) fn count(&self) -> usize {
         self.found.len()

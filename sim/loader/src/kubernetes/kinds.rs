@@ -2,6 +2,7 @@
 
 use super::{autoscaler, budget, gateway, ingress, kube_proxy, namespace, node, service, workload};
 use crate::diagnostic::{Code, Diagnostics};
+use crate::istio;
 use crate::shape::{Shape, nearest};
 use crate::source::Span;
 
@@ -22,7 +23,7 @@ pub struct KnownKind {
     pub named: bool,
 }
 
-/// Kinds that are read, sorted by name.
+/// Kinds that are read: Kubernetes', then Istio's, each sorted by name.
 pub static KNOWN: &[KnownKind] = &[
     namespaced("DaemonSet", &["apps/v1"], &workload::DAEMON_SET)
         .removed(&["extensions/v1beta1", "apps/v1beta2"]),
@@ -79,8 +80,84 @@ pub static KNOWN: &[KnownKind] = &[
     namespaced("Service", &["v1"], &service::SERVICE),
     namespaced("StatefulSet", &["apps/v1"], &workload::STATEFUL_SET)
         .removed(&["apps/v1beta1", "apps/v1beta2"]),
+    namespaced(
+        "AuthorizationPolicy",
+        ISTIO_SECURITY,
+        &istio::security::AUTHORIZATION_POLICY,
+    ),
+    namespaced(
+        "DestinationRule",
+        ISTIO_NETWORKING,
+        &istio::destination_rule::DESTINATION_RULE,
+    ),
+    namespaced("Gateway", ISTIO_NETWORKING, &istio::gateway::GATEWAY),
+    namespaced(
+        "EnvoyFilter",
+        &["networking.istio.io/v1alpha3"],
+        &istio::by_hand::ENVOY_FILTER,
+    ),
+    namespaced(
+        "IstioOperator",
+        &["install.istio.io/v1alpha1"],
+        &istio::by_hand::ISTIO_OPERATOR,
+    ),
+    namespaced(
+        "PeerAuthentication",
+        ISTIO_SECURITY,
+        &istio::security::PEER_AUTHENTICATION,
+    ),
+    namespaced(
+        "ProxyConfig",
+        &["networking.istio.io/v1beta1"],
+        &istio::proxy::PROXY_CONFIG,
+    ),
+    namespaced(
+        "RequestAuthentication",
+        ISTIO_SECURITY,
+        &istio::security::REQUEST_AUTHENTICATION,
+    ),
+    namespaced(
+        "ServiceEntry",
+        ISTIO_NETWORKING,
+        &istio::service_entry::SERVICE_ENTRY,
+    ),
+    namespaced("Sidecar", ISTIO_NETWORKING, &istio::sidecar::SIDECAR),
+    namespaced("Telemetry", ISTIO_TELEMETRY, &istio::telemetry::TELEMETRY),
+    namespaced(
+        "TrafficExtension",
+        ISTIO_EXTENSIONS,
+        &istio::by_hand::TRAFFIC_EXTENSION,
+    ),
+    namespaced(
+        "VirtualService",
+        ISTIO_NETWORKING,
+        &istio::virtual_service::VIRTUAL_SERVICE,
+    ),
+    namespaced("WasmPlugin", ISTIO_EXTENSIONS, &istio::by_hand::WASM_PLUGIN),
+    namespaced(
+        "WorkloadEntry",
+        ISTIO_NETWORKING,
+        &istio::service_entry::WORKLOAD_ENTRY,
+    ),
+    namespaced(
+        "WorkloadGroup",
+        ISTIO_NETWORKING,
+        &istio::service_entry::WORKLOAD_GROUP,
+    ),
 ];
 
+/// The ConfigMap of an istiod; others are read over.
+pub(crate) static ISTIO_CONFIG_MAP: KnownKind =
+    namespaced("ConfigMap", &["v1"], &istio::mesh::CONFIG_MAP);
+
+const ISTIO_NETWORKING: &[&str] = &[
+    "networking.istio.io/v1",
+    "networking.istio.io/v1beta1",
+    "networking.istio.io/v1alpha3",
+];
+const ISTIO_SECURITY: &[&str] = &["security.istio.io/v1", "security.istio.io/v1beta1"];
+const ISTIO_TELEMETRY: &[&str] = &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
+const ISTIO_EXTENSIONS: &[&str] = &["extensions.istio.io/v1alpha1"];
 const GATEWAY_API: &[&str] = &[
     "gateway.networking.k8s.io/v1",
     "gateway.networking.k8s.io/v1beta1",
@@ -259,31 +336,6 @@ static IGNORED: &[(&str, &str, &str)] = &[
         "gateway.networking.x-k8s.io",
         "*",
         "experimental kinds of the Gateway API are not modelled",
-    ),
-    (
-        "networking.istio.io",
-        "*",
-        "a later release models service meshes: Istio's routes, subsets and policies",
-    ),
-    (
-        "security.istio.io",
-        "*",
-        "a later release models service meshes: mutual TLS costs time at the proxies",
-    ),
-    (
-        "telemetry.istio.io",
-        "*",
-        "telemetry does not change where requests go",
-    ),
-    (
-        "extensions.istio.io",
-        "*",
-        "filters inside proxies are not modelled",
-    ),
-    (
-        "install.istio.io",
-        "*",
-        "a later release models service meshes",
     ),
     (
         "sailoperator.io",
@@ -537,7 +589,7 @@ mod tests {
         }
         // Another group's kinds of the same name are not meant.
         for (version, kind) in [
-            ("networking.istio.io/v1", "Gateway"),
+            ("networking.example.com/v1", "Gateway"),
             ("serving.knative.dev/v1", "Service"),
         ] {
             let treatment = classify(version, kind, Span::default(), &mut diagnostics);

@@ -11,6 +11,7 @@ use super::service::{Service, Slice};
 use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
+use crate::istio::objects::IstioObjects;
 use crate::tree;
 use cloud::scenario::WorkloadKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,8 @@ pub struct Objects {
     pub budgets: Vec<DisruptionBudget>,
     /// What an administrator set about kube-proxy.
     pub kube_proxy: Option<tree::Node>,
+    /// What is said to Istio.
+    pub istio: IstioObjects,
 }
 
 impl Objects {
@@ -58,7 +61,7 @@ impl Objects {
             (
                 &metadata.namespace,
                 &metadata.name,
-                document.kind.kind,
+                document.kind.shape.name,
                 document.root.span,
             )
         });
@@ -91,7 +94,8 @@ impl Objects {
             self.workloads
                 .push(Workload::read(document, kind, diagnostics));
         }
-        match document.kind.kind {
+        self.istio.add(document, diagnostics);
+        match document.kind.shape.name {
             "Namespace" => self.namespaces.push(document.metadata.clone()),
             "Node" => self.nodes.push(Node::read(document)),
             "Service" => self.services.push(Service::read(document, diagnostics)),
@@ -136,10 +140,10 @@ pub fn apply<'a>(held: &[&'a Document], applied: &[&'a Document]) -> Vec<&'a Doc
     kept.chain(applied).copied().collect()
 }
 
-/// Kind, namespace and name.
+/// Kind (by its shape, whose name differs between groups), namespace and name.
 fn identity(document: &Document) -> (&str, &str, &str) {
     (
-        document.kind.kind,
+        document.kind.shape.name,
         &document.metadata.namespace,
         &document.metadata.name,
     )

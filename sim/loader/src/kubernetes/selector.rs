@@ -25,7 +25,7 @@ pub(super) static REQUIREMENT: Shape = Shape::new(
 );
 
 /// A selector that is modelled whole.
-pub(super) static LABEL_SELECTOR: Shape = Shape::new(
+pub(crate) static LABEL_SELECTOR: Shape = Shape::new(
     "LabelSelector",
     &[
         Field::modelled("matchLabels", TEXT_MAP),

@@ -57,6 +57,12 @@ macro_rules! kinds {
             $($(#[$doc])* $kind(Box<$kind>),)*
         }
 
+        $(impl From<$kind> for Object {
+            fn from(object: $kind) -> Object {
+                Object::$kind(Box::new(object))
+            }
+        })*
+
         impl Object {
             /// How it is called.
             pub fn identity(&self) -> &Identity {

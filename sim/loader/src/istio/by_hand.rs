@@ -1,0 +1,185 @@
+//! What changes Envoy's configuration by hand: EnvoyFilter, WasmPlugin, TrafficExtension; and
+//! IstioOperator, which installs Istio.
+
+use super::forms::{LABELS, MATCH_LABELS, Scope, held, istio_kind, string};
+use super::mesh::{MESH_CONFIG, minor};
+use super::security::TARGET_REFERENCE;
+use crate::diagnostic::Code;
+use crate::document::Document;
+use crate::shape::{Field, Kind, Shape};
+use crate::tree::Node;
+use crate::value::{QUANTITY, parse_quantity};
+use cloud::istio::config::ProxyResources;
+use std::collections::BTreeSet;
+
+const BY_HAND: &str =
+    "Envoy's configuration is simulated as istiod writes it, not as it is changed by hand";
+const INSTALLED: &str = "how Istio's own pods run is not read from here";
+
+static CONFIG_PATCH: Shape = Shape::new(
+    "EnvoyConfigObjectPatch",
+    &[
+        Field::ignored("applyTo", Kind::Text, BY_HAND),
+        Field::ignored("match", Kind::Opaque, BY_HAND),
+        Field::ignored("patch", Kind::Opaque, BY_HAND),
+    ],
+);
+static FILTER_SPEC: Shape = Shape::new(
+    "EnvoyFilterSpec",
+    &[
+        Field::ignored("workloadSelector", Kind::Map(&LABELS), BY_HAND),
+        Field::ignored(
+            "targetRefs",
+            Kind::List(&Kind::Map(&TARGET_REFERENCE)),
+            BY_HAND,
+        ),
+        Field::ignored(
+            "configPatches",
+            Kind::List(&Kind::Map(&CONFIG_PATCH)),
+            BY_HAND,
+        ),
+        Field::ignored("priority", crate::shape::INTEGER, BY_HAND),
+    ],
+);
+istio_kind!(ENVOY_FILTER, "EnvoyFilter", FILTER_SPEC);
+
+static WASM_SPEC: Shape = Shape::new(
+    "WasmPluginSpec",
+    &[
+        Field::ignored("selector", Kind::Map(&MATCH_LABELS), BY_HAND),
+        Field::ignored("targetRef", Kind::Map(&TARGET_REFERENCE), BY_HAND),
+        Field::ignored(
+            "targetRefs",
+            Kind::List(&Kind::Map(&TARGET_REFERENCE)),
+            BY_HAND,
+        ),
+        Field::ignored("url", Kind::Text, BY_HAND),
+        Field::ignored("sha256", Kind::Text, BY_HAND),
+        Field::ignored("imagePullPolicy", Kind::Text, BY_HAND),
+        Field::ignored("imagePullSecret", Kind::Text, BY_HAND),
+        Field::ignored("verificationKey", Kind::Text, BY_HAND),
+        Field::ignored("pluginConfig", Kind::Opaque, BY_HAND),
+        Field::ignored("pluginName", Kind::Text, BY_HAND),
+        Field::ignored("phase", Kind::Text, BY_HAND),
+        Field::ignored("failStrategy", Kind::Text, BY_HAND),
+        Field::ignored("priority", crate::shape::INTEGER, BY_HAND),
+        Field::ignored("vmConfig", Kind::Opaque, BY_HAND),
+        Field::ignored("match", Kind::Opaque, BY_HAND),
+        Field::ignored("type", Kind::Text, BY_HAND),
+    ],
+);
+istio_kind!(WASM_PLUGIN, "WasmPlugin", WASM_SPEC);
+
+static EXTENSION_SPEC: Shape = Shape::new(
+    "TrafficExtensionSpec",
+    &[
+        Field::ignored("selector", Kind::Map(&MATCH_LABELS), BY_HAND),
+        Field::ignored(
+            "targetRefs",
+            Kind::List(&Kind::Map(&TARGET_REFERENCE)),
+            BY_HAND,
+        ),
+        Field::ignored("phase", Kind::Text, BY_HAND),
+        Field::ignored("priority", crate::shape::INTEGER, BY_HAND),
+        Field::ignored("match", Kind::Opaque, BY_HAND),
+        Field::ignored("wasm", Kind::Opaque, BY_HAND),
+        Field::ignored("lua", Kind::Opaque, BY_HAND),
+    ],
+);
+istio_kind!(TRAFFIC_EXTENSION, "TrafficExtension", EXTENSION_SPEC);
+
+static AMOUNTS: Shape = Shape::new(
+    "ProxyAmounts",
+    &[
+        held("cpu", Kind::Format(&QUANTITY)),
+        held("memory", Kind::Format(&QUANTITY)),
+    ],
+);
+static RESOURCES: Shape = Shape::new(
+    "ProxyResources",
+    &[
+        held("requests", Kind::Map(&AMOUNTS)),
+        held("limits", Kind::Map(&AMOUNTS)),
+    ],
+);
+static OTHER: Field = Field::ignored("", Kind::Opaque, INSTALLED);
+static PROXY_VALUES: Shape = Shape::new(
+    "IstioProxyValues",
+    &[held("resources", Kind::Map(&RESOURCES))],
+)
+.or_else(&OTHER);
+static GLOBAL_VALUES: Shape = Shape::new(
+    "IstioGlobalValues",
+    &[held("proxy", Kind::Map(&PROXY_VALUES))],
+)
+.or_else(&OTHER);
+static VALUES: Shape = Shape::new(
+    "IstioValues",
+    &[
+        held("global", Kind::Map(&GLOBAL_VALUES)),
+        held("meshConfig", Kind::Map(&MESH_CONFIG)),
+    ],
+)
+.or_else(&OTHER);
+static OPERATOR_SPEC: Shape = Shape::new(
+    "IstioOperatorSpec",
+    &[
+        Field::ignored("profile", Kind::Text, INSTALLED),
+        Field::ignored("installPackagePath", Kind::Text, INSTALLED),
+        Field::ignored("hub", Kind::Text, INSTALLED),
+        held("tag", Kind::Word),
+        Field::ignored("namespace", Kind::Text, INSTALLED),
+        Field::ignored("revision", Kind::Text, INSTALLED),
+        Field::ignored("defaultRevision", Kind::Bool, INSTALLED),
+        Field::ignored("compatibilityVersion", Kind::Word, INSTALLED),
+        held("meshConfig", Kind::Map(&MESH_CONFIG)),
+        Field::ignored("components", Kind::Opaque, INSTALLED),
+        Field::ignored("addonComponents", Kind::Opaque, INSTALLED),
+        held("values", Kind::Map(&VALUES)),
+        Field::ignored("unvalidatedValues", Kind::Opaque, INSTALLED),
+    ],
+);
+istio_kind!(ISTIO_OPERATOR, "IstioOperator", OPERATOR_SPEC);
+
+/// Says what a filter by hand cannot do here.
+pub(super) fn warn(document: &Document, scope: &mut Scope<'_>) {
+    let patches = document.spec().list("configPatches").iter();
+    let places: BTreeSet<_> = patches.filter_map(|node| string(node, "applyTo")).collect();
+    let kind = document.kind.kind;
+    let what = match places.len() {
+        0 => String::new(),
+        _ => format!(" to {}", places.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    let name = &document.metadata.name;
+    let message = format!("what the {kind} `{name}` does{what} is not simulated");
+    scope
+        .diagnostics
+        .report(Code::FilterByHand, document.metadata.span, message)
+        .help("proxies behave as without it; limits and faults have fields of their own in Istio's objects");
+}
+
+/// The MeshConfig that an IstioOperator writes.
+pub(super) fn mesh(document: &Document) -> Option<&Node> {
+    let spec = document.spec();
+    spec.get("meshConfig")
+        .or_else(|| spec.at(&["values", "meshConfig"]))
+}
+
+/// The release that it installs, if its tag says.
+pub(super) fn release(document: &Document) -> Option<u32> {
+    minor(document.spec().get("tag")?.text()?)
+}
+
+/// CPU and memory of proxies, where it says.
+pub(super) fn resources(document: &Document) -> Option<ProxyResources> {
+    let node = document
+        .spec()
+        .at(&["values", "global", "proxy", "resources"])?;
+    let read = |kind: &str, key: &str| parse_quantity(node.at(&[kind, key])?.text()?).ok();
+    Some(ProxyResources {
+        cpu_request_milli: read("requests", "cpu").map(|amount| amount.milli()),
+        cpu_limit_milli: read("limits", "cpu").map(|amount| amount.milli()),
+        memory_request_bytes: read("requests", "memory").map(|amount| amount.whole()),
+        memory_limit_bytes: read("limits", "memory").map(|amount| amount.whole()),
+    })
+}

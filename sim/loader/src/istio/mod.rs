@@ -1,0 +1,26 @@
+//! Istio's objects: what each kind looks like, and what is kept of it.
+//!
+//! Models: all kinds of networking.istio.io, security.istio.io and telemetry.istio.io in every
+//! version that is served, MeshConfig in its ConfigMap or an IstioOperator, and what istiod's
+//! webhook accepts and refuses.
+//! Leaves out: what EnvoyFilter and WasmPlugin do to Envoy's configuration by hand.
+//! Sources: istio/api b8f8791 (July 2026); istio/istio 86c9f01 pkg/config/validation.
+//! Validated by: the samples of istio/istio, read whole, and the bad examples of the tests.
+
+pub(crate) mod by_hand;
+pub(crate) mod destination_rule;
+pub(crate) mod forms;
+pub(crate) mod gateway;
+pub(crate) mod mesh;
+pub(crate) mod objects;
+pub(crate) mod pool;
+pub(crate) mod proxy;
+pub(crate) mod references;
+pub(crate) mod route;
+pub(crate) mod security;
+pub(crate) mod service_entry;
+pub(crate) mod sidecar;
+pub(crate) mod telemetry;
+pub(crate) mod virtual_service;
+
+pub use objects::Written;

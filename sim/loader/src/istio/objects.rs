@@ -1,0 +1,96 @@
+//! All of Istio's objects among a set of documents.
+
+use super::forms::Scope;
+use super::{
+    by_hand, destination_rule, gateway, mesh, proxy, security, service_entry, sidecar, telemetry,
+    virtual_service,
+};
+use crate::diagnostic::Diagnostics;
+use crate::document::Document;
+use crate::source::Span;
+use crate::tree::Node;
+use cloud::istio::config::{MeshConfig, MeshNetworks, Object, ProxyResources};
+
+/// An object, and where it is written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// What it says.
+    pub object: Object,
+    /// Where its name is written.
+    pub span: Span,
+    /// Its document, for the places of problems.
+    pub root: Node,
+}
+
+/// What documents say to Istio.
+#[derive(Clone, Debug, Default)]
+pub struct IstioObjects {
+    /// Objects, by namespace and name.
+    pub written: Vec<Written>,
+    /// What holds for the whole mesh, if something says so.
+    pub mesh: Option<MeshConfig>,
+    /// How networks reach one another.
+    pub networks: MeshNetworks,
+    /// CPU and memory of proxies, if something says so.
+    pub proxy_resources: Option<ProxyResources>,
+    /// The release 1.x, if something says so.
+    pub minor: Option<u32>,
+}
+
+impl IstioObjects {
+    /// Whether there is nothing of Istio.
+    pub fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.mesh.is_none() && self.minor.is_none()
+    }
+
+    /// Adds a document if it is one of Istio's.
+    pub(crate) fn add(&mut self, document: &Document, diagnostics: &mut Diagnostics) {
+        let mut scope = Scope {
+            namespace: document.metadata.namespace.clone(),
+            diagnostics,
+        };
+        let scope = &mut scope;
+        // The names of shapes tell kinds of different groups apart.
+        let object = match document.kind.shape.name {
+            "VirtualService" => virtual_service::read(document, scope).into(),
+            "DestinationRule" => destination_rule::read(document, scope).into(),
+            "IstioGateway" => gateway::read(document, scope).into(),
+            "ServiceEntry" => service_entry::read(document, scope).into(),
+            "WorkloadEntry" => service_entry::read_entry(document, scope).into(),
+            "WorkloadGroup" => service_entry::read_group(document, scope).into(),
+            "Sidecar" => sidecar::read(document, scope).into(),
+            "PeerAuthentication" => security::read_peer(document, scope).into(),
+            "RequestAuthentication" => security::read_request(document, scope).into(),
+            "AuthorizationPolicy" => security::read_policy(document, scope).into(),
+            "ProxyConfig" => proxy::read(document).into(),
+            "Telemetry" => telemetry::read(document, scope).into(),
+            "EnvoyFilter" | "WasmPlugin" | "TrafficExtension" => {
+                return by_hand::warn(document, scope);
+            }
+            "IstioOperator" => return self.install(document, scope),
+            "IstioConfigMap" => return self.configure(document, scope),
+            _ => return,
+        };
+        self.written.push(Written {
+            object,
+            span: document.metadata.span,
+            root: document.root.clone(),
+        });
+    }
+
+    fn install(&mut self, document: &Document, scope: &mut Scope<'_>) {
+        self.mesh = by_hand::mesh(document)
+            .map(|node| mesh::read(node, scope))
+            .or(self.mesh.take());
+        self.minor = by_hand::release(document).or(self.minor);
+        self.proxy_resources = by_hand::resources(document).or(self.proxy_resources);
+    }
+
+    fn configure(&mut self, document: &Document, scope: &mut Scope<'_>) {
+        let at = |key: &str| document.root.at(&["data", key]);
+        self.mesh = at("mesh").map(|node| mesh::read(node, scope));
+        if let Some(node) = at("meshNetworks") {
+            self.networks = mesh::networks(node, scope);
+        }
+    }
+}

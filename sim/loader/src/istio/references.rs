@@ -1,0 +1,280 @@
+//! What Istio's objects refer to and is not there. istiod accepts all of it; what happens then is
+//! said in each message.
+//!
+//! Left out: hosts and subsets that only another cluster has.
+
+use super::forms::string;
+use super::objects::Written;
+use crate::diagnostic::{Code, Diagnostics, Severity};
+use crate::kubernetes::Objects;
+use crate::shape::nearest;
+use crate::source::Span;
+use crate::tree::Node;
+use cloud::facts;
+use cloud::istio::config::{DestinationRule, Gateway, GatewayName, Labels, Object};
+use cloud::istio::{authentication, host};
+use std::collections::BTreeMap;
+
+/// What a set of objects has to offer to references.
+struct Known<'a> {
+    objects: &'a Objects,
+    /// Full names of services and hosts of ServiceEntries.
+    hosts: Vec<String>,
+    rules: Vec<(&'a DestinationRule, String)>,
+}
+
+/// Reports references to nothing.
+pub(crate) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
+    let written = &objects.istio.written;
+    let known = Known::of(objects);
+    for written in written {
+        let namespace = written.object.identity().namespace.as_str();
+        match &written.object {
+            Object::VirtualService(_) => known.check_route(written, namespace, diagnostics),
+            Object::DestinationRule(rule) => known.check_rule(rule, written, diagnostics),
+            Object::Gateway(gateway) => known.check_gateway(gateway, written, diagnostics),
+            _ => {}
+        }
+    }
+}
+
+fn full(text: &str, namespace: &str) -> String {
+    host::complete(text, namespace, facts::MESH_TRUST_DOMAIN.value)
+}
+
+impl<'a> Known<'a> {
+    fn of(objects: &'a Objects) -> Known<'a> {
+        let services = objects.services.iter().map(|service| {
+            let metadata = &service.metadata;
+            host::service(
+                &metadata.name,
+                &metadata.namespace,
+                facts::MESH_TRUST_DOMAIN.value,
+            )
+        });
+        let written = objects.istio.written.iter();
+        let entries = written.clone().filter_map(|written| match &written.object {
+            Object::ServiceEntry(entry) => Some(entry.hosts.clone()),
+            _ => None,
+        });
+        let rules = written.filter_map(|written| match &written.object {
+            Object::DestinationRule(rule) => {
+                Some((&**rule, full(&rule.host, &rule.identity.namespace)))
+            }
+            _ => None,
+        });
+        Known {
+            objects,
+            hosts: services.chain(entries.flatten()).collect(),
+            rules: rules.collect(),
+        }
+    }
+
+    /// Manifests of Istio alone refer to services that are somewhere else.
+    fn has_services(&self) -> bool {
+        !self.objects.services.is_empty()
+    }
+
+    fn has_host(&self, wanted: &str) -> bool {
+        self.hosts.iter().any(|known| host::matches(known, wanted))
+    }
+
+    fn check_route(&self, written: &Written, namespace: &str, diagnostics: &mut Diagnostics) {
+        let Some(spec) = written.root.get("spec") else {
+            return;
+        };
+        self.check_gateways(spec, namespace, diagnostics);
+        let routes = ["http", "tls", "tcp"]
+            .into_iter()
+            .flat_map(|key| spec.list(key));
+        for route in routes {
+            let mirrors = route.list("mirrors").iter().chain(route.list("route"));
+            let destinations = mirrors.filter_map(|node| node.get("destination"));
+            for node in destinations.chain(route.get("mirror")) {
+                self.check_destination(node, namespace, diagnostics);
+            }
+        }
+    }
+
+    fn check_destination(&self, node: &Node, namespace: &str, diagnostics: &mut Diagnostics) {
+        let Some(written) = string(node, "host") else {
+            return;
+        };
+        let wanted = full(&written, namespace);
+        if self.has_services() && !self.has_host(&wanted) {
+            let message = format!("there is no host `{wanted}`: requests get 503 (NC)");
+            let known = self.hosts.iter().map(String::as_str);
+            let found = diagnostics.report(Code::IstioHostNotFound, node.span, message);
+            match nearest(&wanted, known) {
+                Some(near) => found.help(format!("did you mean `{near}`?")),
+                None => found.help("add a Service or a ServiceEntry"),
+            };
+            return;
+        }
+        let Some(subset) = string(node, "subset") else {
+            return;
+        };
+        let rules = self
+            .rules
+            .iter()
+            .filter(|(_, host)| host::is_subset(&wanted, host));
+        let subsets: Vec<_> = rules
+            .flat_map(|(rule, _)| &rule.subsets)
+            .map(|it| it.name.as_str())
+            .collect();
+        if subsets.contains(&subset.as_str()) {
+            return;
+        }
+        let span = node.get("subset").map_or(node.span, |node| node.span);
+        let message = format!("`{written}` has no subset `{subset}`: requests get 503 (NC)");
+        let found = diagnostics.report(Code::SubsetNotFound, span, message);
+        match nearest(&subset, subsets.iter().copied()) {
+            Some(near) => found.help(format!("did you mean `{near}`?")),
+            None if subsets.is_empty() => found.help("add a DestinationRule that defines it"),
+            None => found.help(format!("there are {}", subsets.join(", "))),
+        };
+    }
+
+    fn check_gateways(&self, spec: &Node, namespace: &str, diagnostics: &mut Diagnostics) {
+        for node in spec.list("gateways") {
+            let text = node.str().unwrap_or_default();
+            let GatewayName::Object { namespace, name } = GatewayName::of(text, namespace) else {
+                continue;
+            };
+            let mut objects = self.objects.istio.written.iter();
+            let is_there = objects.any(|written| {
+                let identity = written.object.identity();
+                matches!(written.object, Object::Gateway(_))
+                    && (&identity.namespace, &identity.name) == (&namespace, &name)
+            });
+            if !is_there {
+                let message = format!("there is no gateway `{namespace}/{name}`");
+                diagnostics
+                    .report(Code::GatewayNotFound, node.span, message)
+                    .help("a gateway of another namespace is called `namespace/name`");
+            }
+        }
+    }
+
+    fn check_rule(&self, rule: &DestinationRule, written: &Written, diagnostics: &mut Diagnostics) {
+        let wanted = full(&rule.host, &rule.identity.namespace);
+        if !self.has_services() {
+            return;
+        }
+        if !self.has_host(&wanted) {
+            let at = written.root.at(&["spec", "host"]);
+            let message = format!("there is no host `{wanted}`, so the rule is for nobody");
+            let span = at.map_or(written.span, |node| node.span);
+            let found = diagnostics.report(Code::IstioHostNotFound, span, message);
+            match nearest(&wanted, self.hosts.iter().map(String::as_str)) {
+                Some(near) => found.help(format!("did you mean `{near}`?")),
+                None => found.help("add a Service or a ServiceEntry"),
+            };
+            return;
+        }
+        let Some(pods) = self.selected(&wanted) else {
+            return;
+        };
+        let nodes = written
+            .root
+            .at(&["spec", "subsets"])
+            .map_or(&[][..], Node::items);
+        for (subset, node) in rule.subsets.iter().zip(nodes) {
+            if !pods
+                .iter()
+                .any(|labels| authentication::selects(&subset.labels, labels))
+            {
+                let message = format!(
+                    "no pod of `{}` has the labels of the subset `{}`: requests get 503 (UH)",
+                    rule.host, subset.name
+                );
+                diagnostics
+                    .report(Code::SubsetNotFound, node.span, message)
+                    .help("labels of a subset are compared with those of pods");
+            }
+        }
+    }
+
+    /// Labels of the pods of a service; nothing if it is none, or if it does not select.
+    fn selected(&self, wanted: &str) -> Option<Vec<&BTreeMap<String, String>>> {
+        let mut services = self.objects.services.iter();
+        let service = services.find(|service| {
+            let metadata = &service.metadata;
+            let name = host::service(
+                &metadata.name,
+                &metadata.namespace,
+                facts::MESH_TRUST_DOMAIN.value,
+            );
+            name == wanted
+        })?;
+        let selector = service
+            .selector
+            .as_ref()
+            .filter(|selector| !selector.is_empty())?;
+        Some(self.pods(selector, Some(&service.metadata.namespace)))
+    }
+
+    /// Labels of pods with these labels: of a namespace, or of all.
+    fn pods(&self, selector: &Labels, namespace: Option<&str>) -> Vec<&BTreeMap<String, String>> {
+        let workloads = self.objects.workloads.iter();
+        let there = workloads.filter(|workload| {
+            namespace.is_none_or(|namespace| workload.metadata.namespace == namespace)
+        });
+        let pods = there.map(|workload| &workload.template.placement.labels);
+        pods.filter(|labels| authentication::selects(selector, labels))
+            .collect()
+    }
+
+    fn check_gateway(&self, gateway: &Gateway, written: &Written, diagnostics: &mut Diagnostics) {
+        let pods = self.pods(&gateway.selector, None);
+        if pods.is_empty() {
+            let message = format!(
+                "no pod has the labels {} that the gateway selects",
+                shown(&gateway.selector)
+            );
+            diagnostics
+                .report(Code::GatewayNotServed, written.span, message)
+                .severity(Severity::Note)
+                .help("add the Deployment and the Service of the gateway");
+            return;
+        }
+        let services = self.objects.services.iter();
+        let leading: Vec<_> = services
+            .filter(|service| {
+                let selector = service.selector.as_ref();
+                selector.is_some_and(|selector| {
+                    !selector.is_empty()
+                        && pods
+                            .iter()
+                            .any(|pod| authentication::selects(selector, pod))
+                })
+            })
+            .collect();
+        let nodes = written
+            .root
+            .at(&["spec", "servers"])
+            .map_or(&[][..], Node::items);
+        for node in nodes {
+            let port = node.at(&["port", "number"]);
+            let Some(number) = port.and_then(Node::integer) else {
+                continue;
+            };
+            let mut ports = leading.iter().flat_map(|service| &service.ports);
+            if !ports.any(|port| i64::from(port.port) == number) {
+                let span: Span = port.map_or(node.span, |node| node.span);
+                let message = format!("no Service leads to port {number} of the gateway's pods");
+                diagnostics
+                    .report(Code::GatewayNotServed, span, message)
+                    .help("nobody can connect; add the port to the Service of the gateway");
+            }
+        }
+    }
+}
+
+fn shown(selector: &Labels) -> String {
+    let pairs: Vec<_> = selector
+        .iter()
+        .map(|(key, value)| format!("`{key}: {value}`"))
+        .collect();
+    pairs.join(", ")
+}

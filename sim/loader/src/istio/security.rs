@@ -1,0 +1,483 @@
+//! PeerAuthentication, RequestAuthentication and AuthorizationPolicy.
+
+use super::forms::{
+    DURATION_KIND, MATCH_LABELS, Scope, duration, flag, held, identity, istio_kind, labels, string,
+    strings,
+};
+use crate::document::Document;
+use crate::shape::{Field, Kind, Shape, TEXT_LIST};
+use crate::tree::Node;
+use cloud::istio::authentication::ServerMode;
+use cloud::istio::authorization::{Action, Condition, Operation, Rule, Source, Values};
+use cloud::istio::config::{
+    AuthorizationPolicy, PeerAuthentication, PolicyTarget, RequestAuthentication, TargetReference,
+    TokenIssuer,
+};
+
+const TOKENS: &str = "where tokens stand in a request is not told apart";
+
+pub(super) static TARGET_REFERENCE: Shape = Shape::new(
+    "PolicyTargetReference",
+    &[
+        held("group", Kind::Text),
+        held("kind", Kind::Text).required(),
+        held("name", Kind::Text).required(),
+        held("namespace", Kind::Text),
+    ],
+);
+/// Fields that say whom a policy is for.
+pub(super) const SELECTOR: Field = held("selector", Kind::Map(&MATCH_LABELS));
+pub(super) const TARGET_REF: Field = held("targetRef", Kind::Map(&TARGET_REFERENCE));
+const REFERENCE: Kind = Kind::Map(&TARGET_REFERENCE);
+pub(super) const TARGET_REFS: Field = held("targetRefs", Kind::List(&REFERENCE));
+
+static MUTUAL_TLS: Shape = Shape::new(
+    "MutualTLS",
+    &[held(
+        "mode",
+        Kind::OneOf(&["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]),
+    )],
+);
+static PEER_SPEC: Shape = Shape::new(
+    "PeerAuthenticationSpec",
+    &[
+        SELECTOR,
+        held("mtls", Kind::Map(&MUTUAL_TLS)),
+        held("portLevelMtls", Kind::Keyed(&Kind::Map(&MUTUAL_TLS))),
+    ],
+);
+istio_kind!(PEER_AUTHENTICATION, "PeerAuthentication", PEER_SPEC);
+
+static JWT_HEADER: Shape = Shape::new(
+    "JWTHeader",
+    &[
+        Field::ignored("name", Kind::Text, TOKENS).required(),
+        Field::ignored("prefix", Kind::Text, TOKENS),
+    ],
+);
+static CLAIM: Shape = Shape::new(
+    "ClaimToHeader",
+    &[
+        Field::ignored("header", Kind::Text, TOKENS).required(),
+        Field::ignored("claim", Kind::Text, TOKENS).required(),
+    ],
+);
+static JWT_RULE: Shape = Shape::new(
+    "JWTRule",
+    &[
+        held("issuer", Kind::Text),
+        held("audiences", TEXT_LIST),
+        held("jwksUri", Kind::Text),
+        Field::ignored(
+            "jwks",
+            Kind::Text,
+            "tokens are valid or not, whatever their key",
+        ),
+        Field::ignored("fromHeaders", Kind::List(&Kind::Map(&JWT_HEADER)), TOKENS),
+        Field::ignored("fromParams", TEXT_LIST, TOKENS),
+        Field::ignored("fromCookies", TEXT_LIST, TOKENS),
+        Field::ignored("outputPayloadToHeader", Kind::Text, TOKENS),
+        Field::ignored(
+            "outputClaimToHeaders",
+            Kind::List(&Kind::Map(&CLAIM)),
+            TOKENS,
+        ),
+        held("forwardOriginalToken", Kind::Bool),
+        held("timeout", DURATION_KIND),
+        Field::ignored("spaceDelimitedClaims", TEXT_LIST, TOKENS),
+    ],
+);
+static REQUEST_SPEC: Shape = Shape::new(
+    "RequestAuthenticationSpec",
+    &[
+        SELECTOR,
+        TARGET_REF,
+        TARGET_REFS,
+        held("jwtRules", Kind::List(&Kind::Map(&JWT_RULE))),
+    ],
+);
+istio_kind!(
+    REQUEST_AUTHENTICATION,
+    "RequestAuthentication",
+    REQUEST_SPEC
+);
+
+static SOURCE: Shape = Shape::new(
+    "AuthorizationSource",
+    &[
+        held("principals", TEXT_LIST),
+        held("notPrincipals", TEXT_LIST),
+        held("requestPrincipals", TEXT_LIST),
+        held("notRequestPrincipals", TEXT_LIST),
+        held("namespaces", TEXT_LIST),
+        held("notNamespaces", TEXT_LIST),
+        held("serviceAccounts", TEXT_LIST),
+        held("notServiceAccounts", TEXT_LIST),
+        held("ipBlocks", TEXT_LIST),
+        held("notIpBlocks", TEXT_LIST),
+        held("remoteIpBlocks", TEXT_LIST),
+        held("notRemoteIpBlocks", TEXT_LIST),
+        held("trustDomains", TEXT_LIST),
+        held("notTrustDomains", TEXT_LIST),
+    ],
+);
+static OPERATION: Shape = Shape::new(
+    "AuthorizationOperation",
+    &[
+        held("hosts", TEXT_LIST),
+        held("notHosts", TEXT_LIST),
+        held("ports", TEXT_LIST),
+        held("notPorts", TEXT_LIST),
+        held("methods", TEXT_LIST),
+        held("notMethods", TEXT_LIST),
+        held("paths", TEXT_LIST),
+        held("notPaths", TEXT_LIST),
+    ],
+);
+static FROM: Shape = Shape::new("AuthorizationFrom", &[held("source", Kind::Map(&SOURCE))]);
+static TO: Shape = Shape::new(
+    "AuthorizationTo",
+    &[held("operation", Kind::Map(&OPERATION))],
+);
+static CONDITION: Shape = Shape::new(
+    "AuthorizationCondition",
+    &[
+        held("key", Kind::Text).required(),
+        held("values", TEXT_LIST),
+        held("notValues", TEXT_LIST),
+    ],
+);
+static RULE: Shape = Shape::new(
+    "AuthorizationRule",
+    &[
+        held("from", Kind::List(&Kind::Map(&FROM))),
+        held("to", Kind::List(&Kind::Map(&TO))),
+        held("when", Kind::List(&Kind::Map(&CONDITION))),
+    ],
+);
+static PROVIDER: Shape = Shape::new("AuthorizationProvider", &[held("name", Kind::Text)]);
+static POLICY_SPEC: Shape = Shape::new(
+    "AuthorizationPolicySpec",
+    &[
+        SELECTOR,
+        TARGET_REF,
+        TARGET_REFS,
+        held("rules", Kind::List(&Kind::Map(&RULE))),
+        held("action", Kind::OneOf(&["ALLOW", "DENY", "AUDIT", "CUSTOM"])),
+        held("provider", Kind::Map(&PROVIDER)),
+    ],
+);
+istio_kind!(AUTHORIZATION_POLICY, "AuthorizationPolicy", POLICY_SPEC);
+
+/// Whom a policy is for: a selector and references exclude one another.
+pub(super) fn target(document: &Document, scope: &mut Scope<'_>) -> PolicyTarget {
+    let spec = document.spec();
+    let selector = spec.get("selector").map(|node| labels(node, "matchLabels"));
+    let references: Vec<_> = spec
+        .get("targetRef")
+        .into_iter()
+        .chain(spec.list("targetRefs"))
+        .collect();
+    let both = spec.get("targetRef").is_some() && !spec.list("targetRefs").is_empty();
+    if both || (selector.is_some() && !references.is_empty()) {
+        let message = "`selector`, `targetRef` and `targetRefs` exclude one another";
+        scope.refuse(document.metadata.span, message, "leave one of them");
+    }
+    const REFERENCES_MAX: usize = 16;
+    if references.len() > REFERENCES_MAX {
+        let message = format!("{} references are too many", references.len());
+        scope.refuse(document.metadata.span, message, "istiod takes up to 16");
+    }
+    if !references.is_empty() {
+        let read = |node: &&Node| TargetReference {
+            group: string(node, "group").unwrap_or_default(),
+            kind: string(node, "kind").unwrap_or_default(),
+            name: string(node, "name").unwrap_or_default(),
+        };
+        return PolicyTarget::References(references.iter().map(read).collect());
+    }
+    match selector {
+        Some(labels) if !labels.is_empty() => PolicyTarget::Selected(labels),
+        _ => PolicyTarget::Everybody,
+    }
+}
+
+fn mode(node: &Node) -> Option<ServerMode> {
+    match node.get("mode").and_then(Node::str) {
+        Some("DISABLE") => Some(ServerMode::Disable),
+        Some("PERMISSIVE") => Some(ServerMode::Permissive),
+        Some("STRICT") => Some(ServerMode::Strict),
+        _ => None,
+    }
+}
+
+/// Reads a checked PeerAuthentication.
+pub(super) fn read_peer(document: &Document, scope: &mut Scope<'_>) -> PeerAuthentication {
+    let spec = document.spec();
+    let selector = spec
+        .get("selector")
+        .map(|node| labels(node, "matchLabels"))
+        .unwrap_or_default();
+    let ports = spec.get("portLevelMtls");
+    if let Some(node) = ports {
+        if selector.is_empty() {
+            let message = "modes of ports need a selector";
+            scope.refuse(
+                node.span,
+                message,
+                "select the workload that has these ports",
+            );
+        }
+        if node.entries().is_empty() {
+            scope.refuse(node.span, "`portLevelMtls` names no port", "remove it");
+        }
+    }
+    let mut modes = std::collections::BTreeMap::new();
+    for entry in ports.map_or(&[][..], Node::entries) {
+        match entry.key.parse::<u16>().ok().filter(|port| *port > 0) {
+            Some(port) => {
+                modes.insert(port, mode(&entry.value));
+            }
+            None => {
+                let message = format!("`{}` is no port", entry.key);
+                scope.refuse(entry.key_span, message, "ports are 1 to 65535");
+            }
+        }
+    }
+    PeerAuthentication {
+        identity: identity(document),
+        selector,
+        mode: spec.get("mtls").and_then(mode),
+        ports: modes,
+    }
+}
+
+/// Reads a checked RequestAuthentication.
+pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> RequestAuthentication {
+    let rules = document.spec().list("jwtRules").iter();
+    let issuers = rules
+        .map(|node| {
+            if string(node, "issuer").is_none() {
+                scope.refuse(node.span, "the rule names no issuer", "give `issuer`");
+            }
+            if string(node, "jwksUri").is_some() && string(node, "jwks").is_some() {
+                let message = "`jwks` and `jwksUri` exclude one another";
+                scope.refuse(node.span, message, "remove one of the two");
+            }
+            TokenIssuer {
+                issuer: string(node, "issuer").unwrap_or_default(),
+                audiences: strings(node, "audiences"),
+                keys_uri: string(node, "jwksUri"),
+                forwards_token: flag(node, "forwardOriginalToken").unwrap_or_default(),
+                timeout: duration(node, "timeout"),
+            }
+        })
+        .collect();
+    RequestAuthentication {
+        identity: identity(document),
+        target: target(document, scope),
+        issuers,
+    }
+}
+
+/// Reads a checked AuthorizationPolicy.
+pub(super) fn read_policy(document: &Document, scope: &mut Scope<'_>) -> AuthorizationPolicy {
+    let spec = document.spec();
+    let action = match spec.get("action").and_then(Node::str) {
+        Some("DENY") => Action::Deny,
+        Some("AUDIT") => Action::Audit,
+        Some("CUSTOM") => Action::Custom,
+        _ => Action::Allow,
+    };
+    let provider = spec.get("provider").and_then(|node| string(node, "name"));
+    let span = document.metadata.span;
+    let has_rules = spec.get("rules").is_some();
+    if !has_rules && matches!(action, Action::Deny | Action::Custom) {
+        let message = "without rules this policy never matches";
+        scope.refuse(span, message, "`rules: [{}]` matches every request");
+    }
+    if action == Action::Custom && has_rules && provider.is_none() {
+        scope.refuse(
+            span,
+            "CUSTOM needs a provider",
+            "name one of the mesh's `extensionProviders`",
+        );
+    }
+    if action != Action::Custom && spec.get("provider").is_some() {
+        scope.refuse(span, "only CUSTOM takes a provider", "remove `provider`");
+    }
+    let rules = spec.list("rules").iter();
+    let rules = rules.map(|node| rule(node, action, scope)).collect();
+    let dry_run = document.metadata.annotations.get("istio.io/dry-run");
+    AuthorizationPolicy {
+        identity: identity(document),
+        target: target(document, scope),
+        action,
+        provider,
+        rules,
+        is_dry_run: dry_run.is_some_and(|value| value == "true"),
+    }
+}
+
+fn rule(node: &Node, action: Action, scope: &mut Scope<'_>) -> Rule {
+    for key in ["from", "to"] {
+        if node.get(key).is_some_and(|node| node.items().is_empty()) {
+            let message = format!("`{key}` is empty");
+            scope.refuse(node.span, message, "remove it to match everything");
+        }
+    }
+    let inner = |outer: &'static str, key: &'static str, scope: &mut Scope<'_>| {
+        let nodes = node.list(outer).iter();
+        let nodes: Vec<_> = nodes
+            .map(|node| {
+                let said = node.get(key).filter(|node| !node.entries().is_empty());
+                if said.is_none() {
+                    let message = format!("`{outer}.{key}` says nothing");
+                    scope.refuse(
+                        node.span,
+                        message,
+                        &format!("remove `{outer}` to match everything"),
+                    );
+                }
+                said
+            })
+            .collect();
+        nodes.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let sources = inner("from", "source", scope);
+    let operations = inner("to", "operation", scope);
+    for source in &sources {
+        check_source(source, action, scope);
+    }
+    if action == Action::Deny {
+        warn_tcp(node, &sources, &operations, scope);
+    }
+    let conditions = node.list("when").iter();
+    Rule {
+        from: sources.into_iter().map(source).collect(),
+        to: operations
+            .into_iter()
+            .map(|node| operation(node, scope))
+            .collect(),
+        when: conditions.map(|node| condition(node, scope)).collect(),
+    }
+}
+
+/// Fields of a source that an identity of mutual TLS answers.
+const IDENTITIES: [&str; 10] = [
+    "principals",
+    "notPrincipals",
+    "namespaces",
+    "notNamespaces",
+    "serviceAccounts",
+    "notServiceAccounts",
+    "trustDomains",
+    "notTrustDomains",
+    "requestPrincipals",
+    "notRequestPrincipals",
+];
+
+fn check_source(node: &Node, action: Action, scope: &mut Scope<'_>) {
+    let has = |key: &str| !node.list(key).is_empty();
+    let accounts = has("serviceAccounts") || has("notServiceAccounts");
+    if accounts && IDENTITIES[..4].iter().any(|key| has(key)) {
+        let message = "`serviceAccounts` excludes principals and namespaces";
+        scope.refuse(node.span, message, "remove one of them");
+    }
+    if action == Action::Custom
+        && let Some(key) = IDENTITIES.iter().find(|key| has(key))
+    {
+        let message = format!("CUSTOM cannot ask for `{key}`");
+        scope.refuse(
+            node.span,
+            message,
+            "let the provider decide about identities",
+        );
+    }
+    for key in [
+        "ipBlocks",
+        "notIpBlocks",
+        "remoteIpBlocks",
+        "notRemoteIpBlocks",
+    ] {
+        for block in node.list(key) {
+            let text = block.str().unwrap_or_default();
+            if text.parse::<std::net::IpAddr>().is_err() && text.parse::<ipnet::IpNet>().is_err() {
+                let message = format!("`{text}` is neither an address nor a range of them");
+                scope.refuse(block.span, message, "write `10.0.0.1` or `10.0.0.0/8`");
+            }
+        }
+    }
+}
+
+/// A DENY rule with nothing but fields of HTTP denies everything on other ports.
+fn warn_tcp(rule: &Node, sources: &[&Node], operations: &[&Node], scope: &mut Scope<'_>) {
+    let only_tokens = |node: &&Node| {
+        let tcp = IDENTITIES[..6].iter().chain(
+            [
+                "ipBlocks",
+                "notIpBlocks",
+                "remoteIpBlocks",
+                "notRemoteIpBlocks",
+            ]
+            .iter(),
+        );
+        tcp.into_iter().all(|key| node.list(key).is_empty())
+    };
+    let no_ports = |node: &&Node| node.list("ports").is_empty() && node.list("notPorts").is_empty();
+    let from = !sources.is_empty() && operations.is_empty() && sources.iter().all(only_tokens);
+    let to = !operations.is_empty() && operations.iter().all(no_ports);
+    if from || to {
+        let message = "on ports that are not HTTP this rule denies everything";
+        scope.warn(rule.span, message, "add `ports` to its operations");
+    }
+}
+
+fn values(node: &Node, any: &str, none: &str) -> Values {
+    Values {
+        any: strings(node, any),
+        none: strings(node, none),
+    }
+}
+
+fn source(node: &Node) -> Source {
+    Source {
+        principals: values(node, "principals", "notPrincipals"),
+        request_principals: values(node, "requestPrincipals", "notRequestPrincipals"),
+        namespaces: values(node, "namespaces", "notNamespaces"),
+        service_accounts: values(node, "serviceAccounts", "notServiceAccounts"),
+        trust_domains: values(node, "trustDomains", "notTrustDomains"),
+        ip_blocks: values(node, "ipBlocks", "notIpBlocks"),
+        remote_ip_blocks: values(node, "remoteIpBlocks", "notRemoteIpBlocks"),
+    }
+}
+
+fn operation(node: &Node, scope: &mut Scope<'_>) -> Operation {
+    for key in ["ports", "notPorts"] {
+        for port in node.list(key) {
+            let text = port.str().unwrap_or_default();
+            if text.parse::<u16>().is_err() {
+                let message = format!("`{text}` is no port");
+                scope.refuse(port.span, message, "ports are numbers in quotes");
+            }
+        }
+    }
+    Operation {
+        hosts: values(node, "hosts", "notHosts"),
+        ports: values(node, "ports", "notPorts"),
+        methods: values(node, "methods", "notMethods"),
+        paths: values(node, "paths", "notPaths"),
+    }
+}
+
+fn condition(node: &Node, scope: &mut Scope<'_>) -> Condition {
+    let values = values(node, "values", "notValues");
+    if values.any.is_empty() && values.none.is_empty() {
+        let message = "the condition has no values";
+        scope.refuse(node.span, message, "give `values` or `notValues`");
+    }
+    Condition {
+        key: string(node, "key").unwrap_or_default(),
+        values,
+    }
+}

@@ -1,0 +1,195 @@
+//! Sidecar.
+
+use super::forms::{LABELS, Scope, held, identity, istio_kind, labels, protocol, string, strings};
+use super::gateway::{SERVER_TLS, server_tls};
+use super::pool::{CONNECTION_POOL, connection_pool};
+use super::virtual_service::{DESTINATION, destination};
+use crate::document::Document;
+use crate::shape::{Kind, Shape, TEXT_LIST};
+use crate::tree::Node;
+use cloud::istio::config::{
+    CaptureMode, EgressListener, IngressListener, OutboundMode, OutboundPolicy, ServerHost, Sidecar,
+};
+use cloud::istio::protocol::Protocol;
+use std::collections::BTreeSet;
+
+const CAPTURE: Kind = Kind::OneOf(&["DEFAULT", "IPTABLES", "NONE"]);
+
+static PORT: Shape = Shape::new(
+    "SidecarPort",
+    &[
+        held("number", crate::shape::INTEGER),
+        held("protocol", Kind::Text),
+        held("name", Kind::Text),
+        held("targetPort", crate::shape::INTEGER),
+    ],
+);
+static INGRESS: Shape = Shape::new(
+    "IstioIngressListener",
+    &[
+        held("port", Kind::Map(&PORT)).required(),
+        held("bind", Kind::Text),
+        held("captureMode", CAPTURE),
+        held("defaultEndpoint", Kind::Text),
+        held("tls", Kind::Map(&SERVER_TLS)),
+        held("connectionPool", Kind::Map(&CONNECTION_POOL)),
+    ],
+);
+static EGRESS: Shape = Shape::new(
+    "IstioEgressListener",
+    &[
+        held("port", Kind::Map(&PORT)),
+        held("bind", Kind::Text),
+        held("captureMode", CAPTURE),
+        held("hosts", TEXT_LIST).required(),
+    ],
+);
+static OUTBOUND: Shape = Shape::new(
+    "OutboundTrafficPolicy",
+    &[
+        held("mode", Kind::OneOf(&["REGISTRY_ONLY", "ALLOW_ANY"])),
+        held("egressProxy", Kind::Map(&DESTINATION)),
+    ],
+);
+static SPEC: Shape = Shape::new(
+    "SidecarSpec",
+    &[
+        held("workloadSelector", Kind::Map(&LABELS)),
+        held("ingress", Kind::List(&Kind::Map(&INGRESS))),
+        held("egress", Kind::List(&Kind::Map(&EGRESS))),
+        held("inboundConnectionPool", Kind::Map(&CONNECTION_POOL)),
+        held("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
+    ],
+);
+istio_kind!(SIDECAR, "Sidecar", SPEC);
+
+/// Reads a checked document.
+pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Sidecar {
+    let spec = document.spec();
+    let says = [
+        "ingress",
+        "egress",
+        "outboundTrafficPolicy",
+        "inboundConnectionPool",
+    ];
+    if says.iter().all(|key| spec.get(key).is_none()) {
+        let help = "give `ingress`, `egress`, `outboundTrafficPolicy` or `inboundConnectionPool`";
+        scope.refuse(document.metadata.span, "the Sidecar says nothing", help);
+    }
+    let selector = spec
+        .get("workloadSelector")
+        .map(|node| labels(node, "labels"));
+    if selector.as_ref().is_some_and(|labels| labels.is_empty()) {
+        let message = "the `workloadSelector` has no labels, so it is for the whole namespace";
+        scope.warn(document.metadata.span, message, "remove it, or give labels");
+    }
+    let mut ports = BTreeSet::new();
+    let mut ingress = Vec::new();
+    for node in spec.list("ingress") {
+        let Some(listener) = ingress_listener(node, scope) else {
+            continue;
+        };
+        if !ports.insert(listener.port) {
+            let message = format!("two ingress listeners have the port {}", listener.port);
+            scope.refuse(node.span, message, "remove one of the two");
+        }
+        ingress.push(listener);
+    }
+    Sidecar {
+        identity: identity(document),
+        selector,
+        ingress,
+        egress: egress(spec, scope),
+        inbound_pool: spec
+            .get("inboundConnectionPool")
+            .map(|node| connection_pool(node, scope)),
+        outbound: spec
+            .get("outboundTrafficPolicy")
+            .map(|node| OutboundPolicy {
+                // Protobuf's zero value counts where the policy does not say.
+                mode: match node.get("mode").and_then(Node::str) {
+                    Some("ALLOW_ANY") => OutboundMode::AllowAny,
+                    _ => OutboundMode::RegistryOnly,
+                },
+                egress_proxy: node.get("egressProxy").map(|node| destination(node, scope)),
+            }),
+    }
+}
+
+fn capture(node: &Node) -> CaptureMode {
+    match node.get("captureMode").and_then(Node::str) {
+        Some("IPTABLES") => CaptureMode::Iptables,
+        Some("NONE") => CaptureMode::None,
+        _ => CaptureMode::Default,
+    }
+}
+
+fn ingress_listener(node: &Node, scope: &mut Scope<'_>) -> Option<IngressListener> {
+    let port = node.get("port")?;
+    let carried = protocol(port, "protocol").unwrap_or(Protocol::Sniffed);
+    if node.get("tls").is_some() && !carried.is_tls() {
+        let message = "a listener that is neither HTTPS nor TLS cannot have `tls`";
+        scope.refuse(
+            node.span,
+            message,
+            "set the protocol of the port to HTTPS or TLS",
+        );
+    }
+    Some(IngressListener {
+        port: scope.port(port.get("number"))?,
+        protocol: carried,
+        name: string(port, "name").unwrap_or_default(),
+        capture: capture(node),
+        default_endpoint: string(node, "defaultEndpoint"),
+        tls: node.get("tls").map(|node| server_tls(node, scope)),
+        pool: node
+            .get("connectionPool")
+            .map(|node| connection_pool(node, scope)),
+    })
+}
+
+fn egress(spec: &Node, scope: &mut Scope<'_>) -> Vec<EgressListener> {
+    let nodes = spec.list("egress");
+    let mut listeners = Vec::new();
+    for (position, node) in nodes.iter().enumerate() {
+        let port = node.get("port");
+        if port.is_none() && position + 1 < nodes.len() {
+            let message = "an egress listener without a port must be the last one";
+            scope.refuse(node.span, message, "move it to the end");
+        }
+        for host in node.list("hosts") {
+            let text = host.str().unwrap_or_default();
+            match text.split_once('/') {
+                Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                    scope.check_host(name, host.span);
+                }
+                _ => {
+                    let message = format!("`{text}` lacks a namespace");
+                    scope.refuse(
+                        host.span,
+                        message,
+                        "hosts are `namespace/host`: `./*`, `*/reviews`",
+                    );
+                }
+            }
+        }
+        if node.list("hosts").is_empty() {
+            scope.refuse(
+                node.span,
+                "an egress listener knows no hosts",
+                "`*/*` knows all",
+            );
+        }
+        listeners.push(EgressListener {
+            port: port.and_then(|port| scope.port(port.get("number"))),
+            protocol: port.and_then(|port| protocol(port, "protocol")),
+            hosts: strings(node, "hosts")
+                .iter()
+                .map(|host| ServerHost::of(host))
+                .collect(),
+            capture: capture(node),
+            bind: string(node, "bind"),
+        });
+    }
+    listeners
+}

@@ -1,0 +1,354 @@
+//! Istio's samples and objects are read whole, and become what they mean.
+
+use cloud::istio::authentication::ServerMode;
+use cloud::istio::config::{
+    AbortStatus, Created, Destination, GatewayName, HttpAction, Object, Percent, Resolution,
+    ServerTlsMode, Target, UriMatch,
+};
+use cloud::istio::config::{OutboundMode, StringMatch, ValueMatch};
+use engine::Duration;
+use hybridsim_loader::diagnostic::Diagnostics;
+use hybridsim_loader::kubernetes::Objects;
+use hybridsim_loader::ledger::Standing;
+use hybridsim_loader::{Code, Diagnostic, File, Ledger, document};
+use std::path::{Path, PathBuf};
+
+fn read(name: &str, text: &str) -> (Objects, Ledger, Vec<Diagnostic>) {
+    let files = [File {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }];
+    let (mut ledger, mut diagnostics) = (Ledger::default(), Diagnostics::default());
+    let documents = document::read(&files, &mut ledger, &mut diagnostics);
+    let objects = Objects::collect(&documents, &mut diagnostics);
+    (objects, ledger, diagnostics.finish(&files))
+}
+
+/// The objects of a text without any problems.
+fn objects(text: &str) -> Vec<Object> {
+    let (objects, _, problems) = read("test.yaml", text);
+    let told: Vec<_> = problems.iter().map(|found| &found.message).collect();
+    assert!(told.is_empty(), "{told:?}");
+    objects
+        .istio
+        .written
+        .into_iter()
+        .map(|written| written.object)
+        .collect()
+}
+
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../scenarios")
+        .join(path)
+}
+
+fn sample(path: &str) -> String {
+    std::fs::read_to_string(shipped(path)).expect("the sample is shipped")
+}
+
+#[test]
+fn samples_are_read_whole() {
+    let folders = [
+        ("bookinfo/networking", 21),
+        ("bookinfo/gateway-api", 6),
+        ("bookinfo/policy", 1),
+        ("helloworld", 2),
+        ("multicluster", 3),
+    ];
+    for (folder, expected) in folders {
+        let mut seen = 0;
+        for entry in std::fs::read_dir(shipped(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            seen += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (_, ledger, problems) = read(path.to_str().unwrap(), &text);
+            assert_eq!(ledger.counts()[Standing::Unknown as usize], 0, "{path:?}");
+            assert!(
+                ledger
+                    .documents
+                    .iter()
+                    .all(|document| !document.entries.is_empty())
+            );
+            // istioctl tells of it too (IST0130): both routes of the sample take everything.
+            let is_told = path.ends_with("fault-injection-details-v1.yaml");
+            let expected = |code| match code {
+                Code::FilterByHand | Code::KindIgnored | Code::NoRequests => true,
+                Code::IstioWarns => is_told,
+                _ => false,
+            };
+            assert_eq!(
+                problems.iter().any(|found| found.code == Code::IstioWarns),
+                is_told
+            );
+            let unexpected: Vec<_> = problems
+                .iter()
+                .filter(|found| !expected(found.code))
+                .map(|found| &found.message)
+                .collect();
+            assert!(unexpected.is_empty(), "{path:?}: {unexpected:?}");
+        }
+        assert_eq!(seen, expected, "{folder}");
+    }
+}
+
+#[test]
+fn a_split_by_weight_is_read() {
+    let all = objects(&sample(
+        "bookinfo/networking/virtual-service-reviews-80-20.yaml",
+    ));
+    let [Object::VirtualService(service)] = &all[..] else {
+        panic!("one VirtualService");
+    };
+    assert_eq!(service.hosts, ["reviews"]);
+    assert_eq!(service.gateways, [GatewayName::Mesh]);
+    assert_eq!(service.identity.namespace, "default");
+    let HttpAction::Forward(destinations) = &service.http[0].action else {
+        panic!("it forwards");
+    };
+    let shares: Vec<_> = destinations
+        .iter()
+        .map(|destination| (destination.target.clone(), destination.weight))
+        .collect();
+    let to = |subset: &str| {
+        Target::Host(Destination {
+            host: "reviews".to_owned(),
+            subset: Some(subset.to_owned()),
+            port: None,
+        })
+    };
+    assert_eq!(shares, [(to("v1"), 80), (to("v2"), 20)]);
+}
+
+#[test]
+fn faults_and_headers_are_read() {
+    let all = objects(&sample(
+        "bookinfo/networking/virtual-service-ratings-test-delay.yaml",
+    ));
+    let [Object::VirtualService(service)] = &all[..] else {
+        panic!("one VirtualService");
+    };
+    let delay = service.http[0].fault.delay.expect("a delay");
+    assert_eq!(
+        (delay.lasts, delay.share),
+        (Duration::from_secs(7), Percent::ALL)
+    );
+    let wanted = ValueMatch::Is(StringMatch::Exact("jason".to_owned()));
+    assert_eq!(service.http[0].matches[0].headers["end-user"], wanted);
+    assert!(service.http[1].matches.is_empty());
+    let all = objects(&sample(
+        "bookinfo/networking/virtual-service-ratings-test-abort.yaml",
+    ));
+    let [Object::VirtualService(service)] = &all[..] else {
+        panic!("one VirtualService");
+    };
+    let abort = service.http[0].fault.abort.expect("an abort");
+    assert_eq!(abort.with, AbortStatus::Http(500));
+}
+
+#[test]
+fn gateways_of_both_groups_stand_side_by_side() {
+    let (objects, _, problems) = read(
+        "both.yaml",
+        "\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [shop.example.com], tls: {mode: SIMPLE, credentialName: shop}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front, namespace: shop}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+",
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(objects.gateways.len(), 1);
+    let Object::Gateway(gateway) = &objects.istio.written[0].object else {
+        panic!("a gateway of Istio");
+    };
+    let tls = gateway.servers[0].tls.as_ref().expect("it encrypts");
+    assert_eq!(tls.mode, ServerTlsMode::Simple);
+}
+
+#[test]
+fn every_version_that_is_served_is_read_alike() {
+    for version in ["v1", "v1beta1", "v1alpha3"] {
+        let all = objects(&format!(
+            "\
+apiVersion: networking.istio.io/{version}
+kind: ServiceEntry
+metadata: {{name: apis, creationTimestamp: \"2026-08-22T20:00:18Z\"}}
+spec:
+  hosts: [api.example.com]
+  ports: [{{number: 443, name: https, protocol: HTTPS}}]
+  resolution: DNS
+"
+        ));
+        let [Object::ServiceEntry(entry)] = &all[..] else {
+            panic!("one ServiceEntry");
+        };
+        assert_eq!(entry.resolution, Resolution::Dns);
+        assert_eq!(entry.ports[0].target, 443);
+        assert_eq!(entry.identity.created, Created::Before(1_787_428_818));
+    }
+}
+
+#[test]
+fn modes_of_ports_and_of_the_mesh_are_read() {
+    let all = objects(
+        "\
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  mtls: {mode: STRICT}
+  portLevelMtls: {8080: {mode: DISABLE}, 9090: {mode: UNSET}}
+",
+    );
+    let [Object::PeerAuthentication(policy)] = &all[..] else {
+        panic!("one policy");
+    };
+    assert_eq!(policy.mode, Some(ServerMode::Strict));
+    assert_eq!(policy.ports[&8080], Some(ServerMode::Disable));
+    assert_eq!(policy.ports[&9090], None);
+}
+
+#[test]
+fn the_config_map_of_istiod_is_unfolded() {
+    let (objects, ledger, problems) = read(
+        "mesh.yaml",
+        "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |-
+    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+    connectTimeout: 3s
+    defaultConfig:
+      concurrency: 4
+      holdApplicationUntilProxyStarts: true
+    defaultHttpRetryPolicy: {attempts: 0}
+  meshNetworks: |-
+    networks:
+      east:
+        endpoints: [{fromRegistry: east}]
+        gateways: [{address: 1.2.3.4, port: 15443}]
+",
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(ledger.counts()[Standing::Unknown as usize], 0);
+    let mesh = objects.istio.mesh.expect("a configuration of the mesh");
+    assert_eq!(mesh.outbound, OutboundMode::RegistryOnly);
+    assert_eq!(mesh.connect_timeout, Duration::from_secs(3));
+    assert_eq!(mesh.proxy.concurrency, Some(4));
+    assert_eq!(mesh.retries.map(|retries| retries.attempts), Some(0));
+    assert!(mesh.auto_mutual_tls);
+    assert_eq!(objects.istio.networks["east"].gateways[0].port, 15443);
+}
+
+#[test]
+fn what_is_wrong_inside_of_the_config_map_is_told_at_its_place() {
+    let (_, _, problems) = read(
+        "mesh.yaml",
+        "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |-
+    conectTimeout: 3s
+",
+    );
+    let told: Vec<_> = problems
+        .iter()
+        .map(|found| (found.code, found.line, found.help.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [(
+            Code::UnknownField,
+            5,
+            Some("did you mean `connectTimeout`?")
+        )]
+    );
+}
+
+#[test]
+fn an_operator_says_release_and_resources() {
+    let (objects, _, problems) = read(
+        "operator.yaml",
+        "\
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: install, namespace: istio-system}
+spec:
+  tag: 1.24.1
+  meshConfig: {accessLogFile: /dev/stdout}
+  values: {global: {meshID: mesh1, proxy: {resources: {requests: {cpu: 10m}}}}}
+",
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(objects.istio.minor, Some(24));
+    let resources = objects.istio.proxy_resources.expect("resources");
+    assert_eq!(resources.cpu_request_milli, Some(10));
+    assert_eq!(
+        objects.istio.mesh.expect("a mesh").access_log_file,
+        "/dev/stdout"
+    );
+}
+
+#[test]
+fn weights_are_relative_and_their_sum_is_told() {
+    let route = |first: &str, second: &str| {
+        let text = format!(
+            "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews}}
+spec:
+  hosts: [reviews]
+  http:
+    - match: [{{uri: {{prefix: /reviews}}}}]
+      route:
+        - {{destination: {{host: reviews, subset: v1}}{first}}}
+        - {{destination: {{host: reviews, subset: v2}}{second}}}
+"
+        );
+        let (objects, _, problems) = read("test.yaml", &text);
+        let Object::VirtualService(service) = &objects.istio.written[0].object else {
+            panic!("a VirtualService");
+        };
+        let uri = service.http[0].matches[0].uri.clone();
+        assert_eq!(
+            uri,
+            Some(UriMatch::Text(StringMatch::Prefix("/reviews".to_owned())))
+        );
+        let told = problems
+            .into_iter()
+            .map(|found| (found.code, found.message));
+        told.collect::<Vec<_>>()
+    };
+    assert!(route(", weight: 90", ", weight: 10").is_empty());
+    let (code, message) = route(", weight: 90", ", weight: 30").remove(0);
+    assert_eq!(code, Code::WeightsAreRelative);
+    assert!(
+        message.ends_with("the shares are 75.0 %, 25.0 %"),
+        "{message}"
+    );
+    assert_eq!(route("", "").remove(0).0, Code::IstioRefuses);
+    assert_eq!(
+        route(", weight: -1", ", weight: 101").remove(0).0,
+        Code::IstioRefuses
+    );
+}
