@@ -161,6 +161,7 @@ fn call(service: ServiceId) -> Call {
         probability: 1.0,
         repeat: 1,
         request_bytes: 0,
+        attributes: Default::default(),
         protocol: Protocol::Http2,
         timeout: None,
         retry: Retry::NEVER,

@@ -15,13 +15,14 @@ use crate::control::balancer::Balancer;
 use crate::control::budgets::BudgetState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
-use crate::control::istiod::Istiod;
+use crate::control::istiod::{Istiod, Told};
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::control::translation::Translation;
 use crate::envoy::pool::Action;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
@@ -32,10 +33,11 @@ use crate::path::link::{Address, Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
+use crate::path::route::Ways;
 use crate::path::service::RequestArrival;
 use crate::path::sidecar::{Passage, SidecarStreams};
 use crate::path::users::Resolver;
-use crate::path::{Call, Plan, Task};
+use crate::path::{Call, Plan, Target, Task};
 use crate::rules::Mode;
 use crate::scenario::{
     Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
@@ -93,9 +95,22 @@ pub(crate) enum Event {
     /// istiod looks whether all is calm.
     IstiodLooks,
     /// A push for a sidecar is generated: all that was published before a position.
-    PushGenerated { pod: u32, position: u32 },
+    PushGenerated { pod: u32, told: Told },
     /// It has arrived.
-    SidecarTold { pod: u32, position: u32 },
+    SidecarTold { pod: u32, told: Told },
+    /// A request that is delayed on purpose goes on.
+    Delayed(Key),
+    /// The time that a route gives a request is over.
+    RouteTimedOut(Key),
+    /// A sidecar sweeps through the hosts of a cluster.
+    Swept { pod: u32, starts: u16, upstream: u32 },
+    /// Its threads hear how these are.
+    ThreadsHear {
+        pod: u32,
+        starts: u16,
+        upstream: u32,
+        priority: u16,
+    },
     /// A client's watch is open again.
     Reopened { client: Client, number: u32 },
     /// A client can do what it could not.
@@ -307,8 +322,10 @@ pub(crate) struct Domain<'t> {
     pub(crate) passages: Slab<Passage>,
     /// What follows from what happened to a pool; empty in between.
     pub(crate) pool_actions: Vec<Action>,
-    /// What the sidecars of a workload do with requests to a service.
-    pub(crate) outbound_plans: BTreeMap<(WorkloadId, ServiceId), u32>,
+    /// What the sidecars of a workload do with requests, by whom they ask and how long for.
+    pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, Option<Duration>), u32>,
+    /// Which ways requests take through sidecars.
+    pub(crate) ways: Ways,
     pub(crate) services: Vec<ServiceState<'t>>,
     /// Ports of services that nodes have rules for.
     pub(crate) service_ports: u32,
@@ -338,6 +355,8 @@ pub(crate) struct Domain<'t> {
     /// How much older the metrics are than they say.
     pub(crate) metrics_age: Duration,
     pub(crate) istiod: Option<Istiod>,
+    /// What istiod makes of its objects.
+    pub(crate) translation: Option<Translation>,
     pub(crate) proxies: Vec<ProxyState<'t>>,
     /// Requests in flight from a proxy's pod to an endpoint.
     pub(crate) outstanding: BTreeMap<(u32, u32), u32>,
@@ -387,6 +406,7 @@ impl Domain<'_> {
                 identity,
                 endpoint,
                 traffic,
+                origin,
                 bytes,
             } => {
                 let request = RequestArrival {
@@ -394,6 +414,7 @@ impl Domain<'_> {
                     identity,
                     endpoint,
                     traffic,
+                    origin,
                     bytes,
                 };
                 self.take_request(request, context);
@@ -471,8 +492,21 @@ impl engine::Partition for Domain<'_> {
             Event::ListsArrive { node, number } => self.lists_arrive(node, number, context),
             Event::IstiodInformed => self.istiod_informed(context),
             Event::IstiodLooks => self.istiod_looks(context),
-            Event::PushGenerated { pod, position } => self.push_generated(pod, position, context),
-            Event::SidecarTold { pod, position } => self.sidecar_told(pod, position, context.now()),
+            Event::PushGenerated { pod, told } => self.push_generated(pod, told, context),
+            Event::SidecarTold { pod, told } => self.sidecar_told(pod, told, context.now()),
+            Event::Delayed(passage) => self.send_on(passage, context),
+            Event::RouteTimedOut(passage) => self.route_timed_out(passage, context),
+            Event::Swept {
+                pod,
+                starts,
+                upstream,
+            } => self.swept(pod, starts, upstream, context),
+            Event::ThreadsHear {
+                pod,
+                starts,
+                upstream,
+                priority,
+            } => self.threads_hear(pod, starts, (upstream, priority), context.now()),
             Event::Reopened { client, number } => self.reopened(client, number, context),
             Event::Resumed(client) => self.resumed(client, context),
             Event::LeaderGivesUp { which, number } => {

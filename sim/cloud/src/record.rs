@@ -36,11 +36,15 @@ pub enum Reason {
     Unavailable,
     /// The cluster's DNS did not answer.
     NameUnresolved,
+    /// The proxy was not told of the cluster that a route leads to (HTTP 503).
+    NoCluster,
+    /// A rule told the proxy to fail the request.
+    Injected,
 }
 
 impl Reason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Timeout,
         Reason::Refused,
         Reason::ConnectTimeout,
@@ -53,6 +57,8 @@ impl Reason {
         Reason::GatewayTimeout,
         Reason::Unavailable,
         Reason::NameUnresolved,
+        Reason::NoCluster,
+        Reason::Injected,
     ];
 
     /// Short code; Envoy's response flag where one has the same meaning.
@@ -70,6 +76,8 @@ impl Reason {
             Reason::GatewayTimeout => "504",
             Reason::Unavailable => "503",
             Reason::NameUnresolved => "DF",
+            Reason::NoCluster => "NC",
+            Reason::Injected => "FI",
         }
     }
 
@@ -88,6 +96,8 @@ impl Reason {
             Reason::GatewayTimeout => "gateway got no answer in time",
             Reason::Unavailable => "gateway could not reach its backend",
             Reason::NameUnresolved => "name not resolved by the cluster's DNS",
+            Reason::NoCluster => "proxy does not know the cluster of its route",
+            Reason::Injected => "failed on purpose by a rule",
         }
     }
 }

@@ -48,9 +48,12 @@ impl Domain<'_> {
                     self.services[service.index()].backends = backends;
                     self.endpoints_changed(*service, context);
                 }
-                // Proxies route by what istiod makes of these, which the data path does not
-                // ask for yet.
-                Change::Istio(_) => {}
+                Change::Istio(objects) => {
+                    if let Some(translation) = &mut self.translation {
+                        translation.write(objects, context.now());
+                        context.after(facts::WATCH_DELAY.value, Event::IstiodInformed);
+                    }
+                }
                 Change::Routes(..) => {
                     let change = position as u32;
                     let event = Event::RoutesArrive { entry, change };

@@ -13,13 +13,10 @@
 
 use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
-use crate::envoy::retry::RetryPolicy;
 use crate::facts;
 use crate::istio::debounce::{Debounce, Patience};
 use crate::istio::push::{self, Changed, Kind, Push, Volume};
 use crate::istio::queue::{Limits, Queue};
-use crate::istio::translate::route;
-use crate::istio::version::Version;
 use crate::meter::Observation;
 use crate::record::ViewKind;
 use crate::scenario::ServiceId;
@@ -35,8 +32,16 @@ pub(crate) struct Istiod {
     /// For when its timer is in the calendar.
     wakes_at: Time,
     queue: Queue,
-    /// How sidecars retry where nothing is said.
-    pub(crate) retries: Option<RetryPolicy>,
+    /// The generation of configuration that it knows.
+    generation: u32,
+}
+
+/// What a push tells: endpoints up to a position of what was published, and a generation of
+/// configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    position: u32,
+    generation: u32,
 }
 
 impl Istiod {
@@ -44,13 +49,12 @@ impl Istiod {
     pub(crate) fn new(minor: u32) -> Self {
         let processors = facts::ISTIOD_PROCESSORS.value;
         let limits = Limits::of(minor, processors);
-        let retries = route::retries(None, Version::new(minor), false);
         Istiod {
             view: View::default(),
             debounce: Debounce::new(Patience::default()),
             wakes_at: Time::MAX,
             queue: Queue::new(limits.pushes.min(processors)),
-            retries: retries.map(|policy| policy.for_envoy()),
+            generation: 0,
         }
     }
 }
@@ -67,7 +71,12 @@ impl Domain<'_> {
             return;
         };
         let mut pushes = Vec::new();
-        let Istiod { view, debounce, .. } = istiod;
+        let Istiod {
+            view,
+            debounce,
+            generation,
+            ..
+        } = istiod;
         view.catch_up(&self.endpoint_log, knows, |publication| {
             let changed = Changed {
                 kind: Kind::Endpoints,
@@ -76,6 +85,11 @@ impl Domain<'_> {
             };
             pushes.extend(debounce.change(Push::of(changed, now), now));
         });
+        let newest = self.translation.as_ref().map(|all| all.newest_at(knows));
+        if let Some(newest) = newest.filter(|newest| newest > generation) {
+            *generation = newest;
+            pushes.extend(debounce.change(Push::forced(now), now));
+        }
         for push in pushes {
             self.push(&push, context);
         }
@@ -133,13 +147,17 @@ impl Domain<'_> {
                 let known = istiod.view.endpoints(&self.endpoint_log, service);
                 known.len() as u32
             });
+            let services = self.services.len() as u32;
             let volume = Volume {
-                resources: 0,
+                // For each service a cluster, a listener and its routes.
+                resources: 3 * services * u32::from(!push.is_endpoints_only()),
                 endpoints: endpoints.sum(),
             };
-            let position = istiod.view.position() as u32;
-            let event = Event::PushGenerated { pod, position };
-            context.after(push::work(volume), event);
+            let told = Told {
+                position: istiod.view.position() as u32,
+                generation: istiod.generation,
+            };
+            context.after(push::work(volume), Event::PushGenerated { pod, told });
         }
     }
 
@@ -147,32 +165,40 @@ impl Domain<'_> {
     pub(crate) fn push_generated(
         &mut self,
         pod: u32,
-        position: u32,
+        told: Told,
         context: &mut Clock<'_, Self>,
     ) {
         let istiod = self.istiod.as_mut().expect("it pushes");
         istiod.queue.done(pod);
-        let event = Event::SidecarTold { pod, position };
+        let event = Event::SidecarTold { pod, told };
         context.after(facts::WATCH_DELAY.value, event);
         self.generate(context);
     }
 
     /// A sidecar applies what istiod knew when it was told.
-    pub(crate) fn sidecar_told(&mut self, pod: u32, position: u32, now: Time) {
+    pub(crate) fn sidecar_told(&mut self, pod: u32, told: Told, now: Time) {
         let Some(sidecar) = &mut self.pods[pod as usize].sidecar else {
             return;
         };
         let (meters, kind) = (&mut self.meters, ViewKind::Sidecar);
         let view = &mut sidecar.view;
-        view.advance(&self.endpoint_log, position as usize, |publication| {
+        view.advance(&self.endpoint_log, told.position as usize, |publication| {
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
         });
+        if told.generation > sidecar.generation {
+            sidecar.generation = told.generation;
+            sidecar.configured = now;
+            let translation = self.translation.as_ref().expect("a mesh translates");
+            let changed = translation.written(told.generation);
+            meters.observe(now, Observation::ViewApplied { kind, changed });
+        }
     }
 
     /// What a sidecar that starts is told.
-    pub(crate) fn known_to_istiod(&self) -> View {
+    pub(crate) fn known_to_istiod(&self) -> (View, u32) {
         let istiod = self.istiod.as_ref();
-        istiod.expect("sidecars are part of a mesh").view
+        let istiod = istiod.expect("sidecars are part of a mesh");
+        (istiod.view, istiod.generation)
     }
 }

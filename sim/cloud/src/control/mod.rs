@@ -27,3 +27,4 @@ pub(crate) mod pods;
 pub(crate) mod progress;
 pub(crate) mod provisioner;
 pub(crate) mod pulls;
+pub(crate) mod translation;

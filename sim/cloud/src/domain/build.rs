@@ -14,6 +14,7 @@ use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::control::translation::Translation;
 use crate::facts;
 use crate::fault::Levers;
 use crate::kubernetes::slices;
@@ -24,6 +25,7 @@ use crate::path::link::Wire;
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
+use crate::path::route::Ways;
 use crate::path::sidecar::SidecarStreams;
 use crate::scenario::{
     Behavior, ClusterId, NetworkModel, ProxyId, ServiceId, ServiceKind, TrafficId, TrafficSource,
@@ -91,6 +93,7 @@ impl<'t> Domain<'t> {
             passages: Slab::new(),
             pool_actions: Vec::new(),
             outbound_plans: BTreeMap::new(),
+            ways: Ways::default(),
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {
                 let services = cluster.services.iter();
@@ -124,6 +127,9 @@ impl<'t> Domain<'t> {
             istiod: described
                 .and_then(|cluster| cluster.mesh.as_ref())
                 .map(|mesh| Istiod::new(mesh.istio_minor)),
+            translation: described
+                .filter(|cluster| cluster.mesh.is_some())
+                .map(Translation::new),
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
             names: Vec::new(),

@@ -85,6 +85,11 @@ impl Policy {
         })
     }
 
+    /// Whether the hash of a key decides.
+    pub fn is_hash(self) -> bool {
+        matches!(self, Policy::RingHash(_) | Policy::Maglev(_))
+    }
+
     /// MAGLEV likewise.
     pub fn maglev() -> Self {
         Policy::Maglev(facts::ENVOY_MAGLEV_TABLE.value)

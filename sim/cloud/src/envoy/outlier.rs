@@ -243,6 +243,11 @@ impl OutlierDetector {
         }
     }
 
+    /// Time between sweeps.
+    pub fn interval(&self) -> Duration {
+        self.settings.interval
+    }
+
     /// Whether a host is out.
     pub fn is_out(&self, host: u32) -> bool {
         self.monitors[host as usize].out.is_some()

@@ -8,7 +8,7 @@
 use super::link::Goal;
 use super::name_service::Lookup;
 use super::service::RequestArrival;
-use super::{Call, CallRef, Endpoint, Identity, Listener, Outcome, Owner, Reply, Target};
+use super::{Call, CallRef, Endpoint, Identity, Listener, Origin, Outcome, Owner, Reply, Target};
 use crate::balance;
 use crate::domain::{Clock, Domain, Event};
 use crate::guard::{self, RetryBudget};
@@ -50,7 +50,7 @@ impl Stage {
 }
 
 impl Domain<'_> {
-    /// Makes a call; its end is told to its owner.
+    /// Makes a call, which may end at once; its end is told to its owner.
     pub(crate) fn make_call(
         &mut self,
         owner: Owner,
@@ -58,7 +58,7 @@ impl Domain<'_> {
         client: u32,
         identity: Identity,
         context: &mut Clock<'_, Self>,
-    ) {
+    ) -> Key {
         let described = &self.plans[plan as usize];
         // A proxy passes on what it was asked.
         let (request_bytes, traffic) = match (described.target, owner) {
@@ -66,22 +66,33 @@ impl Domain<'_> {
                 let task = &self.tasks[task];
                 (task.request_bytes, task.traffic)
             }
-            (Target::Backend(_), Owner::Passage(passage)) => {
+            (_, Owner::Passage(passage)) => {
                 let passage = &self.passages[passage];
                 (passage.request_bytes, passage.traffic)
             }
             _ => (described.request_bytes, described.traffic),
         };
+        let origin = match owner {
+            Owner::User(asker) => Some(Origin {
+                traffic: asker.traffic,
+                client,
+            }),
+            Owner::Task(task) => self.tasks[task].origin,
+            Owner::Passage(passage) => self.passages[passage].origin,
+            Owner::Line(_) => None,
+        };
         let key = self.calls.insert(Call {
             repeats_left: described.repeat - 1,
             request_bytes,
             traffic,
+            origin,
             ..Call::new(owner, plan, (client, identity), context.now())
         });
         if let Some(share) = self.plans[plan as usize].retry.budget {
             self.retry_budget(plan, client).pay(share);
         }
         self.attempt(key, context);
+        key
     }
 
     /// The account of retries that a client has with one of its plans.
@@ -120,7 +131,7 @@ impl Domain<'_> {
         };
         let identity = call.work();
         let from = self.reference(key);
-        let (bytes, traffic) = (call.request_bytes, call.traffic);
+        let (bytes, traffic, origin) = (call.request_bytes, call.traffic, call.origin);
         let state = &mut self.services[service.index()];
         let count = state.ready.len() as u32;
         if count == 0 {
@@ -153,6 +164,7 @@ impl Domain<'_> {
             identity,
             endpoint,
             traffic,
+            origin,
             bytes,
         };
         if let Err(reason) = self.arrive(request, Reply::Call(from), context) {
@@ -196,7 +208,7 @@ impl Domain<'_> {
         self.meter_attempt(key, outcome, context);
         self.release_outstanding(key);
         let pause = match (outcome, self.calls[key].owner) {
-            (_, Owner::Passage(passage)) => self.pause_of_sidecar(key, passage, outcome),
+            (_, Owner::Passage(passage)) => self.pause_of_sidecar(key, passage, outcome, context),
             (Ok(()), _) => None,
             (Err(_), _) => self.pause_before_retry(key),
         };
@@ -244,7 +256,7 @@ impl Domain<'_> {
         }
     }
 
-    fn meter_attempt(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
+    pub(super) fn meter_attempt(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
         let plan = &self.plans[call.plan as usize];
         let endpoint = call.stage.endpoint();
@@ -289,6 +301,7 @@ impl Call {
             stage: Stage::Paused,
             request_bytes: 0,
             traffic: None,
+            origin: None,
             resolved: ClusterId(0),
             answer_bytes: 0,
         }

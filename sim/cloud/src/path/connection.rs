@@ -114,7 +114,11 @@ impl Domain<'_> {
     pub(crate) fn open(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
         if let Owner::Passage(_) = call.owner {
-            return self.ask_upstream(key, context);
+            return match self.plans[call.plan as usize].target {
+                Target::Backend(_) => self.ask_upstream(key, context),
+                // Its application knows the address.
+                _ => self.connect(key, context),
+            };
         }
         let plan = &self.plans[call.plan as usize];
         let protocol = plan.protocol;
@@ -217,7 +221,7 @@ impl Domain<'_> {
         let call = &mut self.calls[key];
         call.stage = Stage::Waiting(endpoint);
         let (identity, client, bytes) = (call.work(), call.client, call.request_bytes);
-        let traffic = call.traffic;
+        let (traffic, origin) = (call.traffic, call.origin);
         let from = self.reference(key);
         if let Listener::Outbound(_) = endpoint.listener {
             let request = RequestArrival {
@@ -225,6 +229,7 @@ impl Domain<'_> {
                 identity,
                 endpoint,
                 traffic,
+                origin,
                 bytes,
             };
             return self.enter_sidecar(request, context);
@@ -234,6 +239,7 @@ impl Domain<'_> {
             identity,
             endpoint,
             traffic,
+            origin,
             bytes,
         };
         self.send_to(endpoint, client, packet, identity, context);

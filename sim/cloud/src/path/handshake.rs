@@ -65,13 +65,15 @@ impl Domain<'_> {
 
     /// From the address of a service of this cluster to a pod, by the rules of the client's
     /// node, and on to the handshake.
-    fn connect(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+    pub(super) fn connect(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
         let (client, identity) = (call.client, call.work());
         let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
             return;
         };
-        if let Some(listener) = self.outbound(client) {
+        if !call.owner.is_sidecar()
+            && let Some(listener) = self.outbound(client)
+        {
             return self.connect_to_sidecar(key, service, listener, context);
         }
         let described = &self.topology.cluster(cluster).services[service.index()];

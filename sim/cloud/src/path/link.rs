@@ -13,7 +13,7 @@
 //! Sources: RFC 6298; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
-use super::{CallRef, Endpoint, Identity, Outcome};
+use super::{CallRef, Endpoint, Identity, Origin, Outcome};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::scenario::{ClusterId, GlobalNameId, Packets, ServiceId, TrafficId};
@@ -69,6 +69,7 @@ pub(crate) enum Packet {
         identity: Identity,
         endpoint: Endpoint,
         traffic: Option<TrafficId>,
+        origin: Option<Origin>,
         bytes: u64,
     },
     /// Its answer.

@@ -15,6 +15,7 @@ pub(crate) mod link;
 pub(crate) mod name_service;
 pub(crate) mod proxy;
 pub(crate) mod request;
+pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod sharing;
 pub(crate) mod sidecar;
@@ -26,11 +27,12 @@ pub(crate) mod users;
 use crate::record::Caller;
 use crate::record::Reason;
 use crate::scenario::{
-    ClusterId, GlobalNameId, OnFailure, Protocol, Retry, ServiceId, Traffic, TrafficId,
+    CallAttributes, ClusterId, GlobalNameId, OnFailure, Protocol, Retry, ServiceId, Traffic, TrafficId,
     TrafficSource, TrafficTarget, WorkloadId,
 };
 use crate::slab::Key;
 use engine::{Duration, Time};
+use std::sync::Arc;
 
 /// What became of an attempt, a call or a request.
 pub(crate) type Outcome = Result<(), Reason>;
@@ -84,7 +86,11 @@ pub(crate) struct Plan {
     pub(crate) from_pod: bool,
     /// Whose attributes routes match on.
     pub(crate) traffic: Option<TrafficId>,
+    /// What they match on where the caller is a workload.
+    pub(crate) attributes: Option<Arc<CallAttributes>>,
     pub(crate) target: Target,
+    /// Position of the port that is asked among the service's.
+    pub(crate) port: u32,
     pub(crate) probability: f64,
     pub(crate) repeat: u32,
     pub(crate) request_bytes: u64,
@@ -113,6 +119,14 @@ pub(crate) struct Asker {
     pub(crate) user: Option<u32>,
     /// When the request was meant to start.
     pub(crate) intended: Time,
+}
+
+/// The user behind a request, and behind everything that is asked because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    pub(crate) traffic: TrafficId,
+    /// Which of the source's clients.
+    pub(crate) client: u32,
 }
 
 /// Who waits for a call.
@@ -186,6 +200,7 @@ pub(crate) struct Call {
     pub(crate) request_bytes: u64,
     /// Whose attributes routes match on.
     pub(crate) traffic: Option<TrafficId>,
+    pub(crate) origin: Option<Origin>,
     /// The cluster that a global name led to.
     pub(crate) resolved: ClusterId,
     /// Size of the answer.
@@ -206,6 +221,7 @@ pub(crate) struct Task {
     pub(crate) request_bytes: u64,
     /// Whose attributes routes match on.
     pub(crate) traffic: Option<TrafficId>,
+    pub(crate) origin: Option<Origin>,
     /// Position among the partition's behaviours.
     pub(crate) behavior: u32,
     pub(crate) arrived: Time,
@@ -246,6 +262,11 @@ impl Plan {
             caller: Caller::Traffic(id),
             from_pod: matches!(traffic.source, TrafficSource::Workload(..)),
             traffic: Some(id),
+            attributes: None,
+            port: match traffic.target {
+                TrafficTarget::Global(_) => 0,
+                TrafficTarget::Service { port, .. } => port,
+            },
             target: match traffic.target {
                 TrafficTarget::Global(name) => Target::Global(name),
                 TrafficTarget::Service {
@@ -272,6 +293,8 @@ impl Plan {
             caller: Caller::Workload(cluster, workload),
             from_pod: true,
             traffic: None,
+            attributes: Some(call.attributes.clone()),
+            port: call.port,
             target: Target::Service(cluster, call.service),
             probability: call.probability,
             repeat: call.repeat,

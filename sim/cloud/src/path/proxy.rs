@@ -102,6 +102,8 @@ impl<'t> Domain<'t> {
                     caller: Caller::Workload(cluster, workload),
                     from_pod: true,
                     traffic: None,
+                    attributes: None,
+                    port: 0,
                     // A backend without a service is answered before its plan is looked at; what
                     // is asked, and for whom, comes with each request.
                     target: Target::Backend(backend.service.unwrap_or(ServiceId(0))),

@@ -183,7 +183,9 @@ impl Domain<'_> {
             intended,
         };
         match client {
-            Some(client) => self.make_call(Owner::User(asker), plan, client, identity, context),
+            Some(client) => {
+                self.make_call(Owner::User(asker), plan, client, identity, context);
+            }
             // There is no pod that could send it.
             None => self.request_ended(asker, 0, Err(Reason::Unavailable), context),
         }

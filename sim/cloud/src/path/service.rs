@@ -17,7 +17,7 @@
 
 use super::choice::Choice;
 use super::link::{Address, Goal, Leg, Packet, Spot};
-use super::{CallRef, Endpoint, Identity, Listener, Outcome, Reply, Task};
+use super::{CallRef, Endpoint, Identity, Listener, Origin, Outcome, Reply, Task};
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
 use crate::rules::cost;
@@ -334,5 +334,6 @@ pub(crate) struct RequestArrival {
     pub(crate) identity: Identity,
     pub(crate) endpoint: Endpoint,
     pub(crate) traffic: Option<TrafficId>,
+    pub(crate) origin: Option<Origin>,
     pub(crate) bytes: u64,
 }

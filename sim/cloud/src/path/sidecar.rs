@@ -16,17 +16,22 @@ use super::call::Stage;
 use super::link::Goal;
 use super::proxy::translated;
 use super::service::RequestArrival;
+use super::route::{ClusterNumber, Destination, Lead};
 use super::upstream::{Line, Slot, Upstream};
-use super::{Call, CallRef, Endpoint, Identity, Listener, Outcome, Owner, Plan, Reply, Target};
+use super::{
+    Call, CallRef, Endpoint, Identity, Listener, Origin, Outcome, Owner, Plan, Reply, Target,
+};
 use crate::domain::{Clock, Domain, Event, Phase};
+use crate::envoy::injection;
 use crate::envoy::retry::Retries;
 use crate::facts;
+use crate::istio::translate::tables;
 use crate::meter::{Observation, StationId};
 use crate::record::{Caller, Reason};
 use crate::scenario::{OnFailure, Protocol, Retry, ServiceId, TrafficId, WorkloadId};
 use crate::slab::Key;
 use crate::view::View;
-use engine::{Stream, Time};
+use engine::{Duration, Stream, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The sidecar of a pod.
@@ -43,8 +48,16 @@ pub(crate) struct SidecarState {
     connections: u64,
     /// Connections that it opened.
     opened: u64,
-    /// Services that it has sent requests to.
-    pub(super) upstreams: BTreeMap<ServiceId, Box<Upstream>>,
+    /// The generation of configuration that it was told.
+    pub(crate) generation: u32,
+    /// What that holds for it, once it was asked.
+    pub(super) told: Option<(u32, tables::View)>,
+    /// From when on it has had the present generation.
+    pub(crate) configured: Time,
+    /// Clusters that it has sent requests to, past ones among them.
+    pub(super) upstreams: Vec<Box<Upstream>>,
+    /// The present ones by the numbers that hold in all generations.
+    pub(super) by_cluster: BTreeMap<u32, u32>,
 }
 
 /// A worker thread.
@@ -78,8 +91,8 @@ pub(super) enum Job {
 /// A request on its way through a sidecar.
 #[derive(Clone, Debug)]
 pub(crate) struct Passage {
-    /// Whom to answer.
-    pub(crate) reply: CallRef,
+    /// Whom to answer; nobody waits for a copy.
+    pub(crate) reply: Option<CallRef>,
     pub(crate) identity: Identity,
     pub(crate) pod: u32,
     /// The worker thread, and which way it goes.
@@ -90,7 +103,20 @@ pub(crate) struct Passage {
     pub(crate) entry: Option<u32>,
     pub(crate) request_bytes: u64,
     pub(crate) traffic: Option<TrafficId>,
+    pub(crate) origin: Option<Origin>,
     pub(crate) arrived: Time,
+    /// The plan of the call behind it, if that is one of the application beside.
+    plan: u32,
+    /// Which way it goes, once that is known.
+    pub(super) way: u32,
+    /// The end of this way that was drawn for it.
+    pub(super) lead: Option<Lead>,
+    /// The hash that decides about its host.
+    pub(super) hash: Option<u64>,
+    /// It is answered so before it is sent on.
+    abort: Option<u16>,
+    /// The call that sends it on.
+    pub(super) call: Option<Key>,
     /// Attempts to send it on.
     pub(super) retries: Retries,
     /// The pod that the present attempt is for, by its place among the sidecar's.
@@ -99,6 +125,16 @@ pub(crate) struct Passage {
     pub(super) line: Option<Line>,
     outcome: Outcome,
     answer_bytes: u64,
+}
+
+impl Passage {
+    /// The cluster that it goes to, if it goes to one.
+    pub(super) fn cluster(&self) -> Option<ClusterNumber> {
+        match self.lead? {
+            Lead::Cluster(cluster) => Some(cluster),
+            Lead::Nowhere(_) | Lead::Past => None,
+        }
+    }
 }
 
 impl SidecarState {
@@ -111,7 +147,11 @@ impl SidecarState {
             starts: 0,
             connections: 0,
             opened: 0,
-            upstreams: BTreeMap::new(),
+            generation: 0,
+            told: None,
+            configured: Time::ZERO,
+            upstreams: Vec::new(),
+            by_cluster: BTreeMap::new(),
         }
     }
 
@@ -120,9 +160,18 @@ impl SidecarState {
         self.threads.len()
     }
 
-    /// What it keeps of a service.
-    pub(super) fn upstream(&mut self, service: ServiceId) -> Option<&mut Upstream> {
-        self.upstreams.get_mut(&service).map(|kept| &mut **kept)
+    /// A cluster by its number.
+    pub(super) fn upstream(&mut self, number: u32) -> Option<&mut Upstream> {
+        let kept = self.upstreams.get_mut(number as usize);
+        kept.map(|kept| &mut **kept)
+    }
+
+    /// Takes up a cluster, in place of what it knew of it.
+    pub(super) fn add_upstream(&mut self, lasting: u32, upstream: Upstream) -> u32 {
+        let number = self.upstreams.len() as u32;
+        self.upstreams.push(Box::new(upstream));
+        self.by_cluster.insert(lasting, number);
+        number
     }
 
     /// The number of a connection that it opens.
@@ -141,6 +190,7 @@ impl SidecarState {
         let busy_milli = 1_000 * busy.count() as i64;
         self.threads.fill(Thread::default());
         self.upstreams.clear();
+        self.by_cluster.clear();
         self.runs = false;
         self.starts = self.starts.wrapping_add(1);
         busy_milli
@@ -153,13 +203,15 @@ impl Domain<'_> {
         if !self.pods[pod as usize].has_sidecar() {
             return;
         }
-        let known = self.known_to_istiod();
+        let (view, generation) = self.known_to_istiod();
         let state = &mut self.pods[pod as usize];
         let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs) else {
             return;
         };
         sidecar.runs = true;
-        sidecar.view = known;
+        sidecar.view = view;
+        sidecar.generation = generation;
+        sidecar.configured = now;
         let change = 1_000 * sidecar.threads.len() as i64;
         let station = StationId::Sidecar(state.workload);
         self.meters
@@ -184,9 +236,9 @@ impl Domain<'_> {
         self.calls
             .take_out(|call| call.client == pod && call.owner.is_sidecar());
         for passage in &lost {
-            if let Listener::Inbound(_) = passage.listener {
+            if let (Listener::Inbound(_), Some(reply)) = (passage.listener, passage.reply) {
                 let endpoint = self.endpoint(pod, passage.service, passage.entry);
-                self.tell_of_death(passage.reply, endpoint, passage.identity, context);
+                self.tell_of_death(reply, endpoint, passage.identity, context);
             }
         }
     }
@@ -220,8 +272,12 @@ impl Domain<'_> {
         let workload = self.pods[endpoint.pod as usize].workload;
         let station = StationId::Sidecar(workload);
         self.meters.observe(now, Observation::Arrived(station));
+        let plan = match endpoint.listener {
+            Listener::Outbound(_) => self.calls[request.from.call].plan,
+            _ => u32::MAX,
+        };
         let key = self.passages.insert(Passage {
-            reply: request.from,
+            reply: Some(request.from),
             identity: request.identity,
             pod: endpoint.pod,
             listener: endpoint.listener,
@@ -229,7 +285,14 @@ impl Domain<'_> {
             entry: endpoint.entry,
             request_bytes: request.bytes,
             traffic: request.traffic,
+            origin: request.origin,
             arrived: now,
+            plan,
+            way: u32::MAX,
+            lead: None,
+            hash: None,
+            abort: None,
+            call: None,
             retries: Retries::default(),
             slot: None,
             line: None,
@@ -319,7 +382,7 @@ impl Domain<'_> {
         }
         match done.expect("a thread at work") {
             Job::Request(key) => match self.passages[key].listener {
-                Listener::Outbound(_) => self.send_on(key, context),
+                Listener::Outbound(_) => self.find_way(key, context),
                 _ => self.hand_in(key, context),
             },
             Job::Response(key) => self.pass_back(key, context),
@@ -341,10 +404,11 @@ impl Domain<'_> {
             return self.passage_answered(key, refused, 0, context);
         }
         let request = RequestArrival {
-            from: passage.reply,
+            from: passage.reply.expect("copies go out, not in"),
             identity: passage.identity,
             endpoint: self.endpoint(passage.pod, passage.service, passage.entry),
             traffic: passage.traffic,
+            origin: passage.origin,
             bytes: passage.request_bytes,
         };
         if let Err(reason) = self.arrive(request, Reply::Passage(key), context) {
@@ -352,12 +416,106 @@ impl Domain<'_> {
         }
     }
 
-    /// To a pod of the service that the application asks.
-    fn send_on(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+    /// A request of the application beside finds its way, and what is done to it on purpose.
+    fn find_way(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];
-        let (pod, service, identity) = (passage.pod, passage.service, passage.identity);
-        let plan = self.outbound_plan(self.pods[pod as usize].workload, service);
-        self.make_call(Owner::Passage(key), plan, pod, identity, context);
+        let (pod, service, origin) = (passage.pod, passage.service, passage.origin);
+        let identity = passage.identity.part(ROUTE);
+        let number = self.way_of(pod, service, (passage.plan, passage.traffic, origin));
+        let workload = self.pods[pod as usize].workload;
+        let stream = &self.workloads[workload.index()].sidecars.routes;
+        let mut draw = stream.draw(identity.request, identity.branch);
+        let way = self.ways.at(number);
+        let passage = &mut self.passages[key];
+        passage.way = number;
+        if let Destination::Clusters { weights, leads } = &way.to
+            && let Some(chosen) = injection::route(weights, &mut draw)
+        {
+            let (lead, source) = &leads[chosen];
+            passage.lead = Some(*lead);
+            passage.hash = source.hash(pod, origin);
+        }
+        let injection = way.faults.inject(&mut draw);
+        passage.abort = injection.abort;
+        match injection.delay {
+            Some(delay) => context.after(delay, Event::Delayed(key)),
+            None => self.send_on(key, context),
+        }
+    }
+
+    /// Along its way, unless that ends here.
+    pub(crate) fn send_on(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let Some(passage) = self.passages.get(key) else {
+            return; // The sidecar died while it waited on purpose.
+        };
+        let way = self.ways.at(passage.way);
+        let asked = passage.service;
+        if let Some(status) = passage.abort {
+            let outcome = if status < 400 { Ok(()) } else { Err(Reason::Injected) };
+            return self.passage_answered(key, outcome, 0, context);
+        }
+        let lead = match (&way.to, passage.lead) {
+            (_, Some(lead)) => lead,
+            (Destination::Answer(outcome, bytes), _) => {
+                let (outcome, bytes) = (*outcome, *bytes);
+                return self.passage_answered(key, outcome, bytes, context);
+            }
+            (Destination::Past, _) => Lead::Past,
+            // All weights are zero.
+            (Destination::Clusters { .. }, None) => Lead::Nowhere(Reason::NoCluster),
+        };
+        let per_try = way.retries.as_ref().and_then(|policy| policy.per_try_timeout);
+        let (pod, identity, timeout) = (passage.pod, passage.identity, way.timeout);
+        let workload = self.pods[pod as usize].workload;
+        let plan = match lead {
+            Lead::Nowhere(reason) => {
+                return self.passage_answered(key, Err(reason), 0, context);
+            }
+            Lead::Cluster(cluster) => self.outbound_plan(workload, cluster.service, per_try),
+            Lead::Past => self.plan_past(workload, asked),
+        };
+        if let Some(timeout) = timeout {
+            let class = context.timer_class(timeout);
+            context.arm(class, Event::RouteTimedOut(key));
+        }
+        self.mirror(key, context);
+        let call = self.make_call(Owner::Passage(key), plan, pod, identity, context);
+        if let Some(passage) = self.passages.get_mut(key) {
+            passage.call = Some(call);
+        }
+    }
+
+    /// Copies of a request go out, for whose answers nobody waits.
+    fn mirror(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let passage = &self.passages[key];
+        let Some(copies) = self.ways.at(passage.way).copies else {
+            return;
+        };
+        let workload = self.pods[passage.pod as usize].workload;
+        let (way, identity) = (passage.way, passage.identity);
+        for number in 0..self.ways.at(way).mirrors.len() {
+            let identity = identity.part(MIRROR + number as u64);
+            let stream = &self.workloads[workload.index()].sidecars.routes;
+            let mut draw = stream.draw(identity.request, identity.branch);
+            let (lead, share) = self.ways.at(way).mirrors[number];
+            if !share.include(&mut draw) {
+                continue;
+            }
+            let copy = Passage {
+                reply: None,
+                identity,
+                way: copies,
+                lead: Some(lead),
+                arrived: context.now(),
+                retries: Retries::default(),
+                slot: None,
+                line: None,
+                call: None,
+                ..self.passages[key].clone()
+            };
+            let copy = self.passages.insert(copy);
+            self.send_on(copy, context);
+        }
     }
 
     /// The connection of an application to its sidecar is there at once.
@@ -376,9 +534,35 @@ impl Domain<'_> {
         self.connected(self.reference(key), endpoint, context);
     }
 
-    /// What the sidecars of a workload do with requests to a service.
-    pub(super) fn outbound_plan(&mut self, workload: WorkloadId, service: ServiceId) -> u32 {
-        if let Some(plan) = self.outbound_plans.get(&(workload, service)) {
+    /// What the sidecars of a workload do with requests to a service, when an attempt may take
+    /// so long.
+    pub(super) fn outbound_plan(
+        &mut self,
+        workload: WorkloadId,
+        service: ServiceId,
+        timeout: Option<Duration>,
+    ) -> u32 {
+        let protocol = Protocol::Http1 {
+            idle_timeout: facts::HTTP_IDLE_TIMEOUT.value,
+        };
+        self.plan_of_sidecar(workload, Target::Backend(service), (timeout, protocol))
+    }
+
+    /// What they do with requests to the address of a service that they know nothing of.
+    fn plan_past(&mut self, workload: WorkloadId, service: ServiceId) -> u32 {
+        let cluster = self.cluster.expect("sidecars stand in clusters");
+        let target = Target::Service(cluster, service);
+        self.plan_of_sidecar(workload, target, (None, Protocol::Http1Close))
+    }
+
+    fn plan_of_sidecar(
+        &mut self,
+        workload: WorkloadId,
+        target: Target,
+        (timeout, protocol): (Option<Duration>, Protocol),
+    ) -> u32 {
+        let key = (workload, target, timeout);
+        if let Some(plan) = self.outbound_plans.get(&key) {
             return *plan;
         }
         let cluster = self.cluster.expect("sidecars stand in clusters");
@@ -388,18 +572,18 @@ impl Domain<'_> {
             from_pod: true,
             // What is asked, and for whom, comes with each request.
             traffic: None,
-            target: Target::Backend(service),
+            attributes: None,
+            target,
+            port: 0,
             probability: 1.0,
             repeat: 1,
             request_bytes: 0,
-            protocol: Protocol::Http1 {
-                idle_timeout: facts::HTTP_IDLE_TIMEOUT.value,
-            },
-            timeout: None,
+            protocol,
+            timeout,
             retry: Retry::NEVER,
             on_failure: OnFailure::Fail,
         });
-        self.outbound_plans.insert((workload, service), plan);
+        self.outbound_plans.insert(key, plan);
         plan
     }
 
@@ -435,6 +619,9 @@ impl Domain<'_> {
     /// An answer leaves the sidecar for whom it waits.
     fn pass_back(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = self.passages.remove(key).expect("a passage ends once");
+        let Some(to) = passage.reply else {
+            return;
+        };
         let pod = &self.pods[passage.pod as usize];
         let finished = Observation::Finished {
             station: StationId::Sidecar(pod.workload),
@@ -442,7 +629,7 @@ impl Domain<'_> {
             lost: false,
         };
         self.meters.observe(context.now(), finished);
-        let (to, outcome, bytes) = (passage.reply, passage.outcome, passage.answer_bytes);
+        let (outcome, bytes) = (passage.outcome, passage.answer_bytes);
         match passage.listener {
             Listener::Outbound(_) => self.responded(to, outcome, bytes, false, context),
             _ => {
@@ -457,6 +644,10 @@ impl Domain<'_> {
 const RESPONSE: u64 = 1;
 /// The part that belongs to encrypting its connection.
 const HANDSHAKE: u64 = 2;
+/// The part that belongs to its route.
+const ROUTE: u64 = 4;
+/// The first of the parts that belong to its copies.
+const MIRROR: u64 = 5;
 
 /// What a workload's sidecars draw.
 #[derive(Clone, Debug)]
@@ -467,6 +658,10 @@ pub(crate) struct SidecarStreams {
     pub(super) work: Stream,
     /// Where balancers begin.
     pub(super) balancers: Stream,
+    /// Which of several clusters a request goes to, and what is done to it on purpose.
+    routes: Stream,
+    /// What balancers do when hosts are left out or let in.
+    pub(super) health: Stream,
 }
 
 impl SidecarStreams {
@@ -476,6 +671,8 @@ impl SidecarStreams {
             threads: stream("threads of sidecars"),
             work: stream("work of sidecars"),
             balancers: stream("balancers of sidecars"),
+            routes: stream("routes of sidecars"),
+            health: stream("health that sidecars see"),
         }
     }
 }

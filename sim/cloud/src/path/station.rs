@@ -131,6 +131,7 @@ impl Domain<'_> {
             entry: endpoint.entry,
             request_bytes: request.bytes,
             traffic: request.traffic,
+            origin: request.origin,
             behavior,
             arrived: now,
             answer_bytes: self.behaviors[behavior as usize].described.response_bytes,

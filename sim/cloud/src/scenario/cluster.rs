@@ -65,6 +65,12 @@ impl Cluster {
         }
     }
 
+    /// The region as clouds label their machines: without the provider.
+    pub(crate) fn region_label(&self) -> &str {
+        let parts = self.region.split_once('/');
+        parts.map_or(self.region.as_str(), |(_provider, region)| region)
+    }
+
     /// Whether a machine exists at the start: others may be ordered by the provisioner.
     pub fn has_at_start(&self, node: u32) -> bool {
         let mut pools = self.provisioner.iter().flat_map(|all| &all.pools);

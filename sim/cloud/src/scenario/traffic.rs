@@ -68,6 +68,30 @@ pub struct RequestAttributes {
     pub headers: Vec<(String, String)>,
 }
 
+/// What routes match on in the calls of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallAttributes {
+    /// Path, with its leading slash.
+    pub path: String,
+    /// Method, in capitals.
+    pub method: String,
+    /// Headers of its own; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Headers that it takes over from the request of the user behind it; names in lower case.
+    pub forwarded: Vec<String>,
+}
+
+impl Default for CallAttributes {
+    fn default() -> Self {
+        CallAttributes {
+            path: "/".to_owned(),
+            method: "GET".to_owned(),
+            headers: Vec::new(),
+            forwarded: Vec::new(),
+        }
+    }
+}
+
 /// When requests start.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrivals {

@@ -1,8 +1,9 @@
 //! Workloads: where their pods may run, how one serves, and whom it calls.
 
-use super::{Resources, Rollout, ServiceId, Template, Toleration};
+use super::{CallAttributes, Resources, Rollout, ServiceId, Template, Toleration};
 use engine::{Distribution, Duration};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A set of equal pods.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,6 +197,8 @@ pub struct Call {
     pub repeat: u32,
     /// Size of the request.
     pub request_bytes: u64,
+    /// What routes match on.
+    pub attributes: Arc<CallAttributes>,
     /// How connections are used.
     pub protocol: Protocol,
     /// How long the caller waits for one attempt.

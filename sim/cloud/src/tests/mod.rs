@@ -6,6 +6,7 @@ mod control;
 mod execution;
 mod ideal;
 mod indicators;
+mod mesh;
 mod names;
 mod network;
 mod nodes;
@@ -76,6 +77,7 @@ fn call(service: u32) -> Call {
         probability: 1.0,
         repeat: 1,
         request_bytes: 0,
+        attributes: Default::default(),
         protocol: Protocol::Http1Close,
         timeout: None,
         retry: Retry::NEVER,

@@ -9,7 +9,7 @@ fn microseconds(count: u64) -> Distribution {
 }
 
 /// Two threads that take 300 µs for a request and 200 µs for an answer.
-fn sidecar() -> Option<Sidecar> {
+pub(super) fn sidecar() -> Option<Sidecar> {
     Some(Sidecar {
         threads: 2,
         costs: ProxyCosts {

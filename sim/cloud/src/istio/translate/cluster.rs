@@ -2,7 +2,12 @@
 
 use super::registry::{Service, World};
 use super::rules::{Rule, policy};
+use crate::envoy;
 use crate::envoy::breaker::{Budget, Thresholds};
+use crate::envoy::hosts::Policy;
+use crate::envoy::outlier::{self, Cap, Detector, Enforcement, SuccessRate};
+use crate::envoy::ring;
+use crate::envoy::slow_start::SlowStart;
 use crate::facts;
 use crate::istio::authentication::ClientMode;
 use crate::istio::config::{
@@ -11,6 +16,7 @@ use crate::istio::config::{
 };
 use crate::istio::locality::{self, Said, Setting};
 use crate::istio::protocol::Protocol;
+use crate::istio::version::Version;
 use engine::Duration;
 use std::fmt;
 
@@ -180,6 +186,104 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
         locality,
         outlier,
         pool,
+    }
+}
+
+impl Cluster {
+    /// Whether proxies are told the same of another cluster of this name, which may be from
+    /// another configuration.
+    pub fn is_same_for_proxies(&self, other: &Cluster) -> bool {
+        let renumbered = Cluster {
+            name: self.name,
+            rule: self.rule,
+            subset: self.subset,
+            ..other.clone()
+        };
+        *self == renumbered
+    }
+
+    /// How its hosts are chosen, but for the weights of their places.
+    pub fn balancer(&self) -> envoy::hosts::Settings {
+        let policy = match self.balance {
+            Balance::LeastRequest | Balance::Original => Policy::least_request(),
+            Balance::RoundRobin => Policy::RoundRobin,
+            Balance::Random => Policy::Random,
+            Balance::Ring(min) => Policy::RingHash(ring::Size {
+                min,
+                max: facts::ENVOY_RING_MAX.value,
+            }),
+            Balance::Maglev(slots) => Policy::Maglev(slots.unwrap_or(facts::ENVOY_MAGLEV_TABLE.value)),
+        };
+        let usual = envoy::hosts::Settings::of(policy);
+        envoy::hosts::Settings {
+            panic_threshold: self.panic_percent.unwrap_or(usual.panic_threshold),
+            slow_start: self.warmup.map(|warmup| {
+                let usual = SlowStart::over(warmup.lasts);
+                let share = warmup.percent_min;
+                SlowStart {
+                    aggression: warmup.aggression.unwrap_or(usual.aggression),
+                    share_min: share.map_or(usual.share_min, |share| {
+                        f64::from(share.millionths()) / 1e6
+                    }),
+                    ..usual
+                }
+            }),
+            ..usual
+        }
+    }
+
+    /// What its connections carry.
+    pub fn connections(&self, version: Version) -> envoy::pool::Settings {
+        let usual = match self.spoken {
+            Spoken::Http2 => envoy::pool::Settings::http2(version.envoy_minor()),
+            Spoken::Http1 | Spoken::OfClient | Spoken::Bytes => envoy::pool::Settings::http1(),
+        };
+        let http = &self.pool.http;
+        envoy::pool::Settings {
+            streams_max: match self.spoken {
+                Spoken::Http2 => http.streams_max.unwrap_or(usual.streams_max),
+                _ => usual.streams_max,
+            },
+            requests_max: http.requests_per_connection_max.filter(|&max| max > 0),
+            ..usual
+        }
+    }
+
+    /// Its detector of outliers, if it has one: rates of success are never looked at.
+    pub fn outlier_detector(&self, version: Version) -> Option<outlier::Settings> {
+        let said = self.outlier.as_ref()?;
+        let usual = outlier::Settings::default();
+        let off = Enforcement::Observed;
+        let detector = |said: Option<u32>, usual: Detector| match said {
+            None => usual,
+            Some(0) => Detector {
+                enforcement: off,
+                ..usual
+            },
+            Some(threshold) => Detector {
+                threshold,
+                enforcement: Enforcement::Enforced,
+            },
+        };
+        Some(outlier::Settings {
+            interval: said.interval.unwrap_or(usual.interval),
+            base: said.ejection_base.unwrap_or(usual.base),
+            percent_max: match said.ejection_percent_max {
+                None | Some(0) => usual.percent_max,
+                Some(percent) => percent,
+            },
+            // Istio does not ask for one to be ejected always.
+            cap: Cap::of_minor(version.envoy_minor(), false),
+            server_errors: detector(said.consecutive_5xx, usual.server_errors),
+            gateway_errors: detector(said.consecutive_gateway_errors, usual.gateway_errors),
+            local_failures: detector(said.consecutive_local_failures, usual.local_failures),
+            split: said.splits_local_failures,
+            success_rate: SuccessRate {
+                enforcement: off,
+                ..usual.success_rate
+            },
+            ..usual
+        })
     }
 }
 

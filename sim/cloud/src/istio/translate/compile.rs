@@ -217,6 +217,18 @@ impl Compiler {
         proxy: &Proxy,
         role: Role,
     ) -> View {
+        let view = self.view_without_endpoints(world, proxy, role);
+        self.assign(world, endpoints, view);
+        view
+    }
+
+    /// What a proxy is told but for endpoints. Compiles what is new in it.
+    pub fn view_without_endpoints(
+        &mut self,
+        world: &World<'_>,
+        proxy: &Proxy,
+        role: Role,
+    ) -> View {
         let key = self.scope_key(world, proxy, role);
         let scope = match self.scopes.get(&key) {
             Some(scope) => *scope,
@@ -229,8 +241,21 @@ impl Compiler {
             }
         };
         let viewer = self.viewer(proxy);
-        self.assign(world, endpoints, View { scope, viewer });
         View { scope, viewer }
+    }
+
+    /// Endpoints of a cluster as a viewer is told of them, from those of its service.
+    pub fn assignment(
+        &self,
+        world: &World<'_>,
+        cluster: u32,
+        viewer: u32,
+        endpoints: &[Endpoint],
+    ) -> place::Assignment {
+        let cluster = &self.tables.clusters[cluster as usize];
+        let rule = cluster.rule.map(|rule| self.rules.get(rule));
+        let proxy = &self.tables.viewers[viewer as usize].proxy;
+        place::assignment(world, cluster, rule, endpoints, proxy)
     }
 
     fn viewer(&mut self, proxy: &Proxy) -> u32 {

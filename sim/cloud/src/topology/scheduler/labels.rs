@@ -31,15 +31,11 @@ pub(super) struct LabelledNode {
 
 impl LabelledNode {
     pub(super) fn new(cluster: &Cluster, node: &Node) -> Self {
-        let region = match cluster.region.split_once('/') {
-            Some((_provider, region)) => region,
-            None => &cluster.region,
-        };
         let mut labels = node.labels.clone();
         for (key, value) in [
             (HOSTNAME, node.name.as_str()),
             (ZONE, &cluster.zones[node.zone.index()]),
-            (REGION, region),
+            (REGION, cluster.region_label()),
             SYSTEM,
             ARCHITECTURE,
         ] {

@@ -1,0 +1,318 @@
+//! What istiod makes of services and of Istio's objects for proxies.
+//!
+//! Models: generations: the objects of the start, and one generation more for each change of
+//! them. Each is translated by [`crate::istio::translate`] as far as proxies ask for it; what
+//! equal proxies are told is translated once. A proxy acts on the generation that it was told.
+//!
+//! Approximated: services are those of the start. Leaves out: services of other clusters, hosts
+//! of ServiceEntries, gateways between networks.
+//! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
+
+use crate::facts;
+use crate::istio::config::{Configuration, Created, ExportTo, Istio, Labels, Location, Object};
+use crate::istio::config::Resolution;
+use crate::istio::locality::{Distribution, Locality, with_place};
+use crate::istio::network::Gateways;
+use crate::istio::protocol::Protocol;
+use crate::istio::push::Role;
+use crate::istio::translate::cluster::{Cluster, ClusterName};
+use crate::istio::translate::place::Assignment;
+use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
+use crate::istio::translate::{Compiler, Tables, View};
+use crate::istio::version::Version;
+use crate::istio::host;
+use crate::scenario::{self, ServiceKind, TrafficDistribution};
+use engine::Time;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// Everything that istiod translates.
+#[derive(Clone)]
+pub(crate) struct Translation {
+    istio: Istio,
+    gateways: Gateways,
+    services: Vec<Service>,
+    generations: Vec<Generation>,
+    /// Numbers of clusters that hold for all generations.
+    clusters: BTreeMap<ClusterName, u32>,
+    assignments: BTreeMap<Assigned, Arc<Assignment>>,
+}
+
+/// Objects between two changes, and what was made of them.
+#[derive(Clone)]
+struct Generation {
+    objects: Configuration,
+    compiler: Compiler,
+    /// When they were written.
+    written: Time,
+}
+
+/// What endpoints are told of: generation, cluster, viewer, version of the service's endpoints.
+type Assigned = (u32, u32, u32, u32);
+
+impl std::fmt::Debug for Translation {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Translation of {} generations", self.generations.len())
+    }
+}
+
+impl Translation {
+    /// What istiod makes of a cluster.
+    pub(crate) fn new(cluster: &scenario::Cluster) -> Self {
+        let minor = cluster.mesh.as_ref().map(|mesh| mesh.istio_minor);
+        let said = cluster.istio.clone();
+        let istio = said.unwrap_or_else(|| Istio {
+            version: minor.map_or(Version::default(), Version::new),
+            ..Istio::default()
+        });
+        let services = (0..).zip(&cluster.services);
+        let services = services.map(|(number, service)| described(service, number));
+        let mut translation = Translation {
+            gateways: Gateways::default(),
+            services: services.collect(),
+            generations: Vec::new(),
+            clusters: BTreeMap::new(),
+            assignments: BTreeMap::new(),
+            istio,
+        };
+        let objects = translation.istio.objects.clone();
+        translation.begin(objects, Time::ZERO);
+        translation
+    }
+
+    /// Objects are written: those with the same names give way. Begins a generation.
+    pub(crate) fn write(&mut self, objects: &[Object], now: Time) {
+        let newest = self.generations.last().expect("there is a first generation");
+        let mut all = newest.objects.clone();
+        for object in objects {
+            all.apply(object.clone());
+        }
+        self.begin(all, now);
+    }
+
+    fn begin(&mut self, objects: Configuration, written: Time) {
+        let world = world(&self.istio, &self.gateways, &self.services, &objects);
+        let compiler = Compiler::new(&world);
+        self.generations.push(Generation {
+            objects,
+            compiler,
+            written,
+        });
+    }
+
+    /// The generation that was the newest at a time.
+    pub(crate) fn newest_at(&self, time: Time) -> u32 {
+        let known = self.generations.iter();
+        let known = known.filter(|generation| generation.written <= time);
+        known.count().saturating_sub(1) as u32
+    }
+
+    /// When a generation was written.
+    pub(crate) fn written(&self, generation: u32) -> Time {
+        self.generations[generation as usize].written
+    }
+
+    /// What a proxy is told in a generation.
+    pub(crate) fn view(&mut self, generation: u32, proxy: &Proxy) -> View {
+        let generation = &mut self.generations[generation as usize];
+        let world = world(
+            &self.istio,
+            &self.gateways,
+            &self.services,
+            &generation.objects,
+        );
+        let compiler = &mut generation.compiler;
+        compiler.view_without_endpoints(&world, proxy, Role::Sidecar)
+    }
+
+    /// What a generation holds.
+    pub(crate) fn tables(&self, generation: u32) -> &Tables {
+        &self.generations[generation as usize].compiler.tables
+    }
+
+    /// The release.
+    pub(crate) fn version(&self) -> Version {
+        self.istio.version
+    }
+
+    /// A service as istiod knows it.
+    pub(crate) fn service(&self, service: u32) -> &Service {
+        &self.services[service as usize]
+    }
+
+    /// A cluster of a generation.
+    pub(crate) fn cluster(&self, generation: u32, cluster: u32) -> &Cluster {
+        &self.tables(generation).clusters[cluster as usize]
+    }
+
+    /// The number of a cluster in a generation, as proxies of a scope know it.
+    pub(crate) fn find(&self, generation: u32, scope: u32, lasting: u32) -> Option<u32> {
+        let wanted = self.clusters.iter().find(|(_, number)| **number == lasting);
+        let (wanted, _) = wanted.expect("numbers are given to names");
+        let tables = self.tables(generation);
+        let name = tables.names.iter().position(|name| name == wanted)?;
+        tables.scopes[scope as usize].by_name.get(name as u32)
+    }
+
+    /// The number that a cluster's name has in all generations.
+    pub(crate) fn lasting_number(&mut self, generation: u32, name: u32) -> u32 {
+        let tables = &self.generations[generation as usize].compiler.tables;
+        let name = &tables.names[name as usize];
+        if let Some(number) = self.clusters.get(name) {
+            return *number;
+        }
+        let number = self.clusters.len() as u32;
+        self.clusters.insert(name.clone(), number);
+        number
+    }
+
+    /// What is told of a cluster's endpoints; `endpoints` are the service's, in this version.
+    pub(crate) fn assignment(
+        &mut self,
+        (generation, cluster, viewer, version): Assigned,
+        endpoints: impl FnOnce(&Service) -> Vec<Endpoint>,
+    ) -> Arc<Assignment> {
+        let key = (generation, cluster, viewer, version);
+        if let Some(known) = self.assignments.get(&key) {
+            return known.clone();
+        }
+        let number = self.cluster(generation, cluster).service;
+        let endpoints = endpoints(&self.services[number as usize]);
+        let of = &self.generations[generation as usize];
+        let world = world(&self.istio, &self.gateways, &self.services, &of.objects);
+        let assignment = of.compiler.assignment(&world, cluster, viewer, &endpoints);
+        let assignment = Arc::new(assignment);
+        self.assignments.insert(key, assignment.clone());
+        assignment
+    }
+}
+
+fn world<'a>(
+    istio: &'a Istio,
+    gateways: &'a Gateways,
+    services: &'a [Service],
+    objects: &'a Configuration,
+) -> World<'a> {
+    World {
+        services,
+        objects,
+        mesh: &istio.mesh,
+        domain: facts::CLUSTER_DOMAIN.value,
+        gateways,
+        version: istio.version,
+    }
+}
+
+/// A service of a cluster as istiod knows it. Where nothing says its address, it is one that no
+/// other has: what it is decides nothing.
+fn described(service: &scenario::Service, number: u32) -> Service {
+    let given = service.given.cluster_ip;
+    let address = given.unwrap_or_else(|| Ipv4Addr::from(number));
+    let has_address = service.kind != ServiceKind::Headless;
+    let ports = service.ports.iter().map(|port| ServicePort {
+        number: port.port,
+        name: port.name.clone().unwrap_or_default(),
+        protocol: Protocol::of_port(port.port, port.name.as_deref(), None, false),
+    });
+    Service {
+        host: host::service(
+            &service.name,
+            &service.namespace,
+            facts::CLUSTER_DOMAIN.value,
+        ),
+        namespace: service.namespace.clone(),
+        created: Created::At(Time::ZERO),
+        addresses: has_address.then_some(IpAddr::V4(address)).into_iter().collect(),
+        ports: ports.collect(),
+        resolution: match service.kind {
+            ServiceKind::Headless => Resolution::None,
+            _ => Resolution::Static,
+        },
+        location: Location::Internal,
+        export_to: ExportTo::Default,
+        distribution: match service.distribution {
+            None => Distribution::Any,
+            Some(TrafficDistribution::SameZone) => Distribution::PreferSameZone,
+            Some(TrafficDistribution::SameNode) => Distribution::PreferSameNode,
+        },
+        publishes_unready: service.publish_not_ready,
+    }
+}
+
+/// The address by which proxies know a pod, which no other has: what it is decides nothing but
+/// places on rings.
+pub(crate) fn pod_address(pod: u32) -> Ipv4Addr {
+    let range = facts::POD_RANGE_LARGE.value.split('/').next();
+    let first: Option<Ipv4Addr> = range.and_then(|first| first.parse().ok());
+    Ipv4Addr::from(first.map_or(0, u32::from) + pod)
+}
+
+/// Where a pod stands, and what it is called.
+pub(crate) struct Standing<'a> {
+    /// Its cluster.
+    pub(crate) cluster: &'a scenario::Cluster,
+    /// Its node.
+    pub(crate) node: Option<u32>,
+    /// Its zone.
+    pub(crate) zone: u32,
+    /// Its own labels.
+    pub(crate) labels: &'a Labels,
+}
+
+impl Standing<'_> {
+    fn locality(&self) -> Locality {
+        let node = self.node.map(|node| &self.cluster.nodes[node as usize]);
+        let said = |label: &str| node.and_then(|node| node.labels.get(label)).cloned();
+        let region = said("topology.kubernetes.io/region");
+        let zone = said("topology.kubernetes.io/zone");
+        Locality {
+            region: region.unwrap_or_else(|| self.cluster.region_label().to_owned()),
+            zone: zone.unwrap_or_else(|| self.cluster.zones[self.zone as usize].clone()),
+            subzone: said("topology.istio.io/subzone").unwrap_or_default(),
+        }
+    }
+
+    fn labels(&self, locality: &Locality) -> Labels {
+        let node = self.node.map(|node| &self.cluster.nodes[node as usize].name);
+        let node = node.map_or("", String::as_str);
+        with_place(self.labels, locality, &self.cluster.name, "", node)
+    }
+
+    /// The pod's proxy as it asks.
+    pub(crate) fn proxy(&self, namespace: &str) -> Proxy {
+        let locality = self.locality();
+        Proxy {
+            namespace: namespace.to_owned(),
+            labels: self.labels(&locality),
+            locality,
+            cluster: 0,
+            network: None,
+        }
+    }
+
+    /// The pod as an endpoint of a service.
+    pub(crate) fn endpoint(
+        &self,
+        (pod, address): (u32, Ipv4Addr),
+        service: &scenario::Service,
+        namespace: &str,
+        has_sidecar: bool,
+    ) -> Endpoint {
+        let locality = self.locality();
+        let targets = service.ports.iter().map(|port| Some(port.target_port));
+        Endpoint {
+            workload: pod,
+            address: IpAddr::V4(address),
+            targets: targets.collect(),
+            labels: self.labels(&locality),
+            locality,
+            cluster: 0,
+            network: None,
+            namespace: namespace.to_owned(),
+            weight: 1,
+            health: Health::Ready,
+            has_sidecar,
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Which way a sidecar sends a request.
+//!
+//! Models: for each kind of request (who asks whom, at which port, with which attributes) the
+//! route that the configuration gives which the sidecar was told: clusters by weight, an answer
+//! of the proxy's own, or past everything to the address that was asked for; faults that are
+//! injected on purpose, the time that the whole request may take, and its retries. Requests of
+//! one kind take one way, so it is looked for once.
+//!
+//! Approximated: requests at ports that carry no HTTP are sent on one by one, where Envoy
+//! chooses once for each connection; a request that goes past everything has a connection of
+//! its own. Redirects are answers. Leaves out: rewritten paths, of which nothing depends here, and
+//! headers that a route sets.
+//! Sources: envoyproxy/envoy source/common/router; [`crate::istio::translate`].
+//! Validated by: requests counted by route, timed by hand, in the crate's tests.
+
+use super::{Origin, Outcome, Plan};
+use crate::control::translation::{Standing, Translation};
+use crate::domain::Domain;
+use crate::envoy::hash;
+use crate::envoy::injection::{Faults, Millionths};
+use crate::envoy::retry::RetryPolicy;
+use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode};
+use crate::istio::translate::cluster::Discovery;
+use crate::istio::translate::route::{Action, Choice, Request, Route, To};
+use crate::istio::translate::tables::{Outbound, Scope};
+use crate::istio::translate::{View, tables};
+use crate::record::Reason;
+use crate::scenario::{Scenario, ServiceId, TrafficId};
+use std::collections::BTreeMap;
+
+/// Requests that take the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// The configuration that holds.
+    generation: u32,
+    /// Which part of it the proxy was told.
+    scope: u32,
+    /// Who asks whom.
+    plan: u32,
+    /// Whose attributes they have.
+    traffic: Option<TrafficId>,
+    /// Whose headers they have taken over.
+    origin: Option<TrafficId>,
+}
+
+/// All ways that were found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ways {
+    known: BTreeMap<Kind, u32>,
+    all: Vec<Way>,
+}
+
+/// The way of some requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// The configuration that it was found in.
+    pub(super) generation: u32,
+    pub(super) to: Destination,
+    pub(super) faults: Faults,
+    /// Time for a request with all its attempts.
+    pub(super) timeout: Option<engine::Duration>,
+    /// Further attempts.
+    pub(super) retries: Option<RetryPolicy>,
+    /// Who gets copies, and of how many.
+    pub(super) mirrors: Vec<(Lead, Millionths)>,
+    /// What holds for copies.
+    pub(super) copies: Option<u32>,
+}
+
+impl Way {
+    /// One without anything on it.
+    fn plain(generation: u32, to: Destination) -> Self {
+        Way {
+            generation,
+            to,
+            faults: Faults::default(),
+            timeout: None,
+            retries: None,
+            mirrors: Vec::new(),
+            copies: None,
+        }
+    }
+}
+
+/// Where a way ends.
+#[derive(Clone, Debug)]
+pub(super) enum Destination {
+    /// At clusters, by weight.
+    Clusters {
+        weights: Vec<u32>,
+        leads: Vec<(Lead, HashSource)>,
+    },
+    /// At the proxy, which answers with so many bytes.
+    Answer(Outcome, u64),
+    /// At the address that was asked for.
+    Past,
+}
+
+/// One of several ends of a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// A cluster.
+    Cluster(ClusterNumber),
+    /// Nowhere: so it is answered.
+    Nowhere(Reason),
+    /// The address that was asked for.
+    Past,
+}
+
+/// A cluster of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterNumber {
+    /// Its number in the generation.
+    pub(crate) number: u32,
+    /// Its number in all generations.
+    pub(crate) lasting: u32,
+    /// Its service.
+    pub(crate) service: ServiceId,
+}
+
+/// What the hash of a request is taken from, where that decides about its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HashSource {
+    /// Nothing: hosts are drawn.
+    Nothing,
+    /// The same for all requests.
+    Fixed(u64),
+    /// This text, with the number of the client for [`CLIENT`].
+    OfClient(String),
+    /// The address of the pod.
+    OfPod,
+}
+
+/// What stands for the number of the client in the headers of a traffic source.
+const CLIENT: &str = "{client}";
+
+impl HashSource {
+    /// The hash of a request from a pod, for a user.
+    pub(super) fn hash(&self, pod: u32, origin: Option<Origin>) -> Option<u64> {
+        match self {
+            HashSource::Nothing => None,
+            HashSource::Fixed(hash) => Some(*hash),
+            HashSource::OfClient(text) => {
+                let client = origin.map_or(0, |origin| origin.client);
+                Some(hash::of(&text.replace(CLIENT, &client.to_string())))
+            }
+            HashSource::OfPod => Some(hash::of(&pod.to_string())),
+        }
+    }
+}
+
+impl Domain<'_> {
+    /// What the sidecar of a pod was told: the generation, and its part of it.
+    pub(super) fn told(&mut self, pod: u32) -> (u32, View) {
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        let sidecar = sidecar.expect("a sidecar that sends");
+        let generation = sidecar.generation;
+        if let Some((known, view)) = sidecar.told
+            && known == generation
+        {
+            return (generation, view);
+        }
+        let proxy = self.standing(pod).proxy(self.namespace(pod));
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        let view = translation.view(generation, &proxy);
+        let sidecar = self.pods[pod as usize].sidecar.as_mut();
+        sidecar.expect("a sidecar that sends").told = Some((generation, view));
+        (generation, view)
+    }
+
+    /// Where a pod stands, and its labels.
+    pub(super) fn standing(&self, pod: u32) -> Standing<'_> {
+        let state = &self.pods[pod as usize];
+        let cluster = self.cluster.expect("pods stand in clusters");
+        Standing {
+            cluster: self.topology.cluster(cluster),
+            node: state.node,
+            zone: state.zone,
+            labels: &self.template(pod).placement.labels,
+        }
+    }
+
+    /// The namespace of a pod.
+    pub(super) fn namespace(&self, pod: u32) -> &str {
+        let workload = self.pods[pod as usize].workload;
+        let cluster = self.cluster.expect("pods stand in clusters");
+        &self.topology.cluster(cluster).workloads[workload.index()].namespace
+    }
+
+    /// The way of a request that an application hands to the sidecar of its pod, by its number
+    /// among all.
+    pub(super) fn way_of(
+        &mut self,
+        pod: u32,
+        service: ServiceId,
+        (plan, traffic, origin): (u32, Option<TrafficId>, Option<Origin>),
+    ) -> u32 {
+        let (generation, view) = self.told(pod);
+        let kind = Kind {
+            generation,
+            scope: view.scope,
+            plan,
+            traffic,
+            origin: origin.map(|origin| origin.traffic),
+        };
+        if let Some(way) = self.ways.known.get(&kind) {
+            return *way;
+        }
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        let asked = Asked::new(
+            translation,
+            &self.topology.scenario,
+            &self.plans[plan as usize],
+            service,
+            (traffic, kind.origin),
+        );
+        let way = asked.way(translation, generation, view.scope);
+        let number = self.ways.add(way);
+        self.ways.known.insert(kind, number);
+        number
+    }
+
+}
+
+impl Ways {
+    fn add(&mut self, mut way: Way) -> u32 {
+        if !way.mirrors.is_empty() {
+            // Nobody waits for copies, so they are not tried again; each goes to its own cluster.
+            let copies = Way {
+                timeout: way.timeout,
+                ..Way::plain(way.generation, Destination::Past)
+            };
+            way.copies = Some(self.add(copies));
+        }
+        self.all.push(way);
+        self.all.len() as u32 - 1
+    }
+
+    /// A way by its number.
+    pub(super) fn at(&self, number: u32) -> &Way {
+        &self.all[number as usize]
+    }
+}
+
+/// What an application asks, as its sidecar sees it.
+struct Asked {
+    service: u32,
+    port: u16,
+    authority: String,
+    path: String,
+    method: String,
+    headers: BTreeMap<String, String>,
+}
+
+impl Asked {
+    fn new(
+        translation: &Translation,
+        scenario: &Scenario,
+        plan: &Plan,
+        service: ServiceId,
+        (traffic, origin): (Option<TrafficId>, Option<TrafficId>),
+    ) -> Self {
+        let known = translation.service(service.0);
+        let port = known.ports.get(plan.port as usize);
+        let mut asked = Asked {
+            service: service.0,
+            port: port.map_or(0, |port| port.number),
+            authority: known.host.clone(),
+            path: "/".to_owned(),
+            method: "GET".to_owned(),
+            headers: BTreeMap::new(),
+        };
+        let attributes = |traffic: TrafficId| &scenario.traffic[traffic.index()].attributes;
+        if let Some(own) = &plan.attributes {
+            asked.path.clone_from(&own.path);
+            asked.method.clone_from(&own.method);
+            let taken_over = origin.map(|origin| &attributes(origin).headers);
+            let taken_over = taken_over.into_iter().flatten();
+            let taken_over = taken_over.filter(|(name, _)| own.forwarded.contains(name));
+            asked.headers.extend(taken_over.cloned());
+            asked.headers.extend(own.headers.iter().cloned());
+        }
+        if let Some(traffic) = traffic {
+            let user = attributes(traffic);
+            asked.authority.clone_from(&user.host);
+            asked.path.clone_from(&user.path);
+            asked.method.clone_from(&user.method);
+            asked.headers.extend(user.headers.iter().cloned());
+        }
+        asked
+    }
+
+    /// What decides about the host in a cluster that hashes.
+    fn hash_source(&self, key: Option<&HashKey>) -> HashSource {
+        let of = |value: Option<&str>| match value {
+            None => HashSource::Nothing,
+            Some(text) if text.contains(CLIENT) => HashSource::OfClient(text.to_owned()),
+            Some(text) => HashSource::Fixed(hash::of(text)),
+        };
+        match key {
+            None | Some(HashKey::Nothing) => HashSource::Nothing,
+            Some(HashKey::Header(name)) => {
+                of(self.headers.get(&name.to_lowercase()).map(String::as_str))
+            }
+            Some(HashKey::QueryParameter(name)) => {
+                let query = self.path.split_once('?').map_or("", |(_, query)| query);
+                let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                of(pairs.filter(|(key, _)| key == name).map(|it| it.1).next())
+            }
+            // Without a cookie Envoy makes one out of the addresses of the connection.
+            Some(HashKey::Cookie { name, ttl, .. }) => match self.cookie(name) {
+                None if ttl.is_some() => HashSource::OfPod,
+                value => of(value),
+            },
+            Some(HashKey::SourceAddress) => HashSource::OfPod,
+        }
+    }
+
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let cookies = self.headers.get("cookie")?.split(';');
+        let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The way through a configuration.
+    fn way(&self, translation: &mut Translation, generation: u32, scope: u32) -> Way {
+        let tables = translation.tables(generation);
+        let scope = &tables.scopes[scope as usize];
+        let addresses = &translation.service(self.service).addresses;
+        let address = addresses.first().copied();
+        let unspecified = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let way = |to| Way::plain(generation, to);
+        let listener = match scope.outbound(address.unwrap_or(unspecified), self.port) {
+            Outbound::Passthrough => return way(Destination::Past),
+            Outbound::BlackHole => return way(Destination::Answer(Err(Reason::Reset), 0)),
+            Outbound::Listener(listener) => listener,
+        };
+        if listener.http.is_none() {
+            let takes = |chain: &&tables::Chain| chain.takes(address.unwrap_or(unspecified), None);
+            let Some(chain) = listener.chains.iter().find(takes) else {
+                return way(unknown(scope, Reason::Reset));
+            };
+            let choices = chain.choices.clone();
+            let by_name = scope.by_name.clone();
+            return way(self.forward(translation, generation, &by_name, &choices));
+        }
+        let Some(host) = scope.host(&tables.directory, listener, &self.authority) else {
+            return way(unknown(scope, Reason::Unavailable));
+        };
+        let request = Request {
+            method: &self.method,
+            scheme: "http",
+            authority: &self.authority,
+            path: &self.path,
+            headers: &self.headers,
+        };
+        let routes = tables.hosts[host as usize].routes.clone();
+        let by_name = scope.by_name.clone();
+        match routes.iter().find(|it| it.conditions.matches(&request)) {
+            Some(route) => self.routed(translation, generation, &by_name, route),
+            None => way(Destination::Answer(Err(Reason::NoRoute), 0)),
+        }
+    }
+
+    fn routed(
+        &self,
+        translation: &mut Translation,
+        generation: u32,
+        by_name: &tables::Index,
+        route: &Route,
+    ) -> Way {
+        let to = match &route.action {
+            Action::Forward { choices, .. } => {
+                self.forward(translation, generation, by_name, choices)
+            }
+            Action::Redirect(redirect) => Destination::Answer(answered(redirect.status), 0),
+            Action::Respond { status, body_bytes } => {
+                Destination::Answer(answered(*status), *body_bytes)
+            }
+        };
+        let mirrors = route.mirrors.iter().map(|(name, share)| {
+            let lead = lead(translation, generation, by_name, To::Cluster(*name));
+            (lead, Millionths(share.millionths()))
+        });
+        Way {
+            mirrors: mirrors.collect(),
+            faults: injected(&route.fault),
+            timeout: route.timeout,
+            retries: route.retries.as_ref().map(|policy| policy.for_envoy()),
+            ..Way::plain(generation, to)
+        }
+    }
+
+    fn forward(
+        &self,
+        translation: &mut Translation,
+        generation: u32,
+        by_name: &tables::Index,
+        choices: &[Choice],
+    ) -> Destination {
+        let leads = choices.iter().map(|choice| {
+            let lead = lead(translation, generation, by_name, choice.to);
+            let source = match lead {
+                Lead::Nowhere(_) | Lead::Past => HashSource::Nothing,
+                Lead::Cluster(ClusterNumber { number, .. }) => {
+                    self.hash_source(translation.cluster(generation, number).hash.as_ref())
+                }
+            };
+            (lead, source)
+        });
+        Destination::Clusters {
+            leads: leads.collect(),
+            weights: choices.iter().map(|choice| choice.weight).collect(),
+        }
+    }
+}
+
+/// What becomes of requests that nothing is said about.
+fn unknown(scope: &Scope, blocked: Reason) -> Destination {
+    match scope.unknown {
+        OutboundMode::RegistryOnly => Destination::Answer(Err(blocked), 0),
+        OutboundMode::AllowAny | OutboundMode::AllowAnyDynamicDns => Destination::Past,
+    }
+}
+
+fn lead(
+    translation: &mut Translation,
+    generation: u32,
+    by_name: &tables::Index,
+    to: To,
+) -> Lead {
+    match to {
+        To::Nowhere(status) => Lead::Nowhere(answered(status).err().unwrap_or(Reason::Unavailable)),
+        To::Cluster(name) => match by_name.get(name) {
+            None => Lead::Nowhere(Reason::NoCluster),
+            Some(number) => match translation.cluster(generation, number) {
+                cluster if cluster.discovery == Discovery::Original => Lead::Past,
+                cluster => Lead::Cluster(ClusterNumber {
+                    number,
+                    service: ServiceId(cluster.service),
+                    lasting: translation.lasting_number(generation, name),
+                }),
+            },
+        },
+    }
+}
+
+/// What a status means to who asked.
+fn answered(status: u16) -> Outcome {
+    match status {
+        ..400 => Ok(()),
+        404 => Err(Reason::NoRoute),
+        502 | 503 => Err(Reason::Unavailable),
+        504 => Err(Reason::GatewayTimeout),
+        _ => Err(Reason::ServerError),
+    }
+}
+
+fn injected(said: &FaultInjection) -> Faults {
+    Faults {
+        delay: said
+            .delay
+            .map(|delay| (Millionths(delay.share.millionths()), delay.lasts)),
+        abort: said.abort.map(|abort| {
+            let status = match abort.with {
+                AbortStatus::Http(status) => status,
+                AbortStatus::Grpc(0) => 200,
+                // What matters here is that who asked has not got what it wanted.
+                AbortStatus::Grpc(_) => 503,
+            };
+            (Millionths(abort.share.millionths()), status)
+        }),
+    }
+}

@@ -1,0 +1,387 @@
+//! Rules of Istio at work: what sidecars do with requests once istiod has told them.
+
+use super::network::{pair, run_without_jitter};
+use super::sidecars::sidecar;
+use super::*;
+use crate::istio::config::*;
+use crate::record::{Reason, Record};
+use crate::scenario::Action;
+
+const SHOP: &str = "web.default.svc.cluster.local";
+
+fn labels(version: &str) -> Labels {
+    let label = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    [("app", "web"), ("version", version)].map(label).into()
+}
+
+fn identity(name: &str) -> Identity {
+    Identity {
+        namespace: "default".into(),
+        name: name.into(),
+        created: Created::Before(0),
+    }
+}
+
+fn destination(subset: Option<&str>) -> crate::istio::config::Destination {
+    crate::istio::config::Destination {
+        host: SHOP.into(),
+        subset: subset.map(str::to_owned),
+        port: None,
+    }
+}
+
+/// By weight to versions of `web`.
+fn weights(parts: &[(&str, u32)]) -> HttpAction {
+    let parts = parts.iter().map(|&(subset, weight)| HttpDestination {
+        target: Target::Host(destination(Some(subset))),
+        weight,
+        headers: HeaderChanges::default(),
+    });
+    HttpAction::Forward(parts.collect())
+}
+
+fn routes(http: Vec<HttpRoute>) -> Object {
+    Object::from(VirtualService {
+        identity: identity("web"),
+        hosts: vec![SHOP.into()],
+        gateways: vec![GatewayName::Mesh],
+        http,
+        tls: Vec::new(),
+        tcp: Vec::new(),
+        export_to: ExportTo::Default,
+    })
+}
+
+fn route(action: HttpAction) -> HttpRoute {
+    HttpRoute::plain(Vec::new(), action)
+}
+
+/// A rule for `web` with both versions as subsets.
+fn rule(common: PortPolicy) -> Object {
+    let subset = |name: &str| Subset {
+        name: name.into(),
+        labels: labels(name),
+        policy: Default::default(),
+    };
+    Object::from(DestinationRule {
+        identity: identity("web"),
+        host: SHOP.into(),
+        policy: crate::istio::config::TrafficPolicy {
+            common,
+            ..Default::default()
+        },
+        subsets: vec![subset("v1"), subset("v2")],
+        export_to: ExportTo::Default,
+        selector: Labels::new(),
+    })
+}
+
+/// One client, and two versions of `web` of one pod each that answer after 10 and after 20 ms;
+/// one request every 10 ms from the first second on.
+fn versions(objects: Vec<Object>, requests: u64) -> Scenario {
+    let mut scenario = pair();
+    let arrivals: Vec<u64> = (0..requests).map(|at| 1_000 + 10 * at).collect();
+    scenario.traffic[0].arrivals = at_milliseconds(&arrivals);
+    scenario.traffic[0].attributes.host = SHOP.into();
+    scenario.run.duration = Duration::from_millis(2_000 + 10 * requests);
+    let cluster = &mut scenario.clusters[0];
+    cluster.mesh = Some(Mesh { istio_minor: 30 });
+    let mut second = cluster.workloads[1].clone();
+    second.name = "web-v2".into();
+    second.template.behavior.service_time = milliseconds(20);
+    cluster.workloads.push(second);
+    cluster.services[1].backends.push(WorkloadId(2));
+    for (workload, version) in cluster.workloads.iter_mut().zip(["v0", "v1", "v2"]) {
+        workload.template.sidecar = sidecar();
+        workload.template.station = Station::fifo(64);
+        workload.template.placement.labels = labels(version);
+    }
+    let mut istio = Istio::default();
+    for object in objects {
+        istio.objects.apply(object);
+    }
+    cluster.istio = Some(istio);
+    scenario
+}
+
+/// Requests that each version has answered.
+fn shares(record: &Record) -> [u64; 2] {
+    [1, 2].map(|workload: usize| record.workloads[workload].finished)
+}
+
+fn failed(record: &Record, reason: Reason) -> u64 {
+    record.traffic[0].failures[reason as usize]
+}
+
+#[test]
+fn requests_are_split_as_written() {
+    let split = routes(vec![route(weights(&[("v1", 90), ("v2", 10)]))]);
+    let objects = vec![rule(PortPolicy::default()), split];
+    let [first, second] = shares(&run_without_jitter(&versions(objects, 4_000)));
+    assert_eq!(first + second, 4_000);
+    // Four standard deviations of a binomial of 4000 with 0.1 are 76.
+    assert!((324..=476).contains(&second), "{second}");
+}
+
+#[test]
+fn a_new_route_holds_once_a_sidecar_was_told() {
+    let to = |version| routes(vec![route(weights(&[(version, 100)]))]);
+    let mut scenario = versions(vec![rule(PortPolicy::default()), to("v1")], 200);
+    scenario.timeline = vec![TimelineEntry {
+        at: Time::ZERO + Duration::from_secs(2),
+        label: "a new route".into(),
+        action: Action::Apply {
+            cluster: ClusterId(0),
+            changes: vec![Change::Istio(vec![to("v2")])],
+        },
+    }];
+    let [first, second] = shares(&run_without_jitter(&scenario));
+    // Written at 2 s; the watch takes a moment, istiod waits for 100 ms of calm, and the push
+    // takes another: of the requests of each 10 ms those until 2.1 s take the old way at least.
+    assert_eq!(first + second, 200);
+    assert!((111..=116).contains(&first), "{first}");
+}
+
+#[test]
+fn a_route_without_its_cluster_answers_503() {
+    let split = routes(vec![route(weights(&[("v3", 100)]))]);
+    let objects = vec![rule(PortPolicy::default()), split];
+    let record = run_without_jitter(&versions(objects, 10));
+    assert_eq!(failed(&record, Reason::NoCluster), 10);
+    assert_eq!(shares(&record), [0, 0]);
+}
+
+#[test]
+fn headers_that_were_taken_over_decide() {
+    let is_jason = HttpMatch {
+        headers: [(
+            "end-user".to_owned(),
+            ValueMatch::Is(StringMatch::Exact("jason".into())),
+        )]
+        .into(),
+        ..HttpMatch::default()
+    };
+    let test = HttpRoute::plain(vec![is_jason], weights(&[("v2", 100)]));
+    let objects = vec![
+        rule(PortPolicy::default()),
+        routes(vec![test, route(weights(&[("v1", 100)]))]),
+    ];
+    for (forwarded, expected) in [(Vec::new(), [10, 0]), (vec!["end-user".into()], [0, 10])] {
+        let mut scenario = versions(objects.clone(), 10);
+        // A browser asks the client, and the client asks `web`.
+        let cluster = &mut scenario.clusters[0];
+        let calls = &mut cluster.workloads[0].template.behavior.steps[0].calls;
+        calls[0].attributes = std::sync::Arc::new(CallAttributes {
+            forwarded,
+            ..CallAttributes::default()
+        });
+        let browser = workload("browser", 1, 4, milliseconds(0));
+        cluster.workloads.push(browser);
+        scenario.traffic[0].source = TrafficSource::Workload(ClusterId(0), WorkloadId(3));
+        scenario.traffic[0].target = TrafficTarget::Service {
+            cluster: ClusterId(0),
+            service: ServiceId(0),
+            port: 0,
+        };
+        let headers = &mut scenario.traffic[0].attributes.headers;
+        headers.push(("end-user".into(), "jason".into()));
+        let record = run_without_jitter(&scenario);
+        assert_eq!(record.traffic[0].succeeded, 10);
+        assert_eq!(shares(&record), expected);
+    }
+}
+
+/// Everything to the second version, under a route.
+fn to_second(change: impl FnOnce(&mut HttpRoute)) -> Vec<Object> {
+    let mut http = route(weights(&[("v2", 100)]));
+    change(&mut http);
+    vec![rule(PortPolicy::default()), routes(vec![http])]
+}
+
+#[test]
+fn a_request_has_the_time_of_its_route() {
+    let under = |limit| {
+        let objects = to_second(|http| http.timeout = limit);
+        run_without_jitter(&versions(objects, 1))
+    };
+    let alone = under(None).traffic[0].latency_sum_ns as u64;
+    // Not counted: the lookup, and the work of the caller's sidecar before and after.
+    let counted = Duration::from_nanos(alone - 2_600_000 - 300_000 - 200_000);
+    let one = Duration::from_nanos(1);
+    assert_eq!(under(Some(counted + one)).traffic[0].succeeded, 1);
+    let late = under(Some(counted - one));
+    assert_eq!(failed(&late, Reason::GatewayTimeout), 1);
+    assert_eq!(shares(&late), [0, 1], "the pod knows nothing of it");
+}
+
+#[test]
+fn attempts_have_a_time_of_their_own_and_are_made_again() {
+    let objects = to_second(|http| {
+        http.retries = Some(Retries {
+            attempts: 3,
+            per_try_timeout: Some(Duration::from_millis(10)),
+            retry_on: Some(RetryOn::of("5xx")),
+            remote_localities: None,
+            ignore_previous_hosts: None,
+            backoff: None,
+        });
+    });
+    let record = run_without_jitter(&versions(objects, 1));
+    assert_eq!(failed(&record, Reason::GatewayTimeout), 1);
+    let calls = record.calls.iter();
+    let of_sidecar = calls.filter(|call| call.key.service == Some((ClusterId(0), 1)));
+    let late: u64 = of_sidecar
+        .map(|call| call.failures[Reason::Timeout as usize])
+        .sum();
+    assert_eq!(late, 4);
+    assert_eq!(shares(&record), [0, 4], "each attempt is worked on");
+}
+
+#[test]
+fn faults_are_injected_before_a_request_is_sent() {
+    let abort = FaultAbort {
+        with: AbortStatus::Http(500),
+        share: Percent::new(25.0).unwrap(),
+    };
+    let objects = to_second(|http| http.fault.abort = Some(abort));
+    let record = run_without_jitter(&versions(objects, 1_000));
+    let aborted = failed(&record, Reason::Injected);
+    // Four standard deviations are 55.
+    assert!((195..=305).contains(&aborted), "{aborted}");
+    assert_eq!(shares(&record), [0, 1_000 - aborted]);
+    let delay = FaultDelay {
+        lasts: Duration::from_millis(50),
+        share: Percent::ALL,
+    };
+    let latency = |delay| {
+        let objects = to_second(|http| {
+            http.fault.delay = delay;
+            // A delay on purpose does not count against it.
+            http.timeout = Some(Duration::from_millis(40));
+        });
+        run_without_jitter(&versions(objects, 1)).traffic[0].latency_sum_ns
+    };
+    assert_eq!(latency(Some(delay)), latency(None) + 50_000_000);
+}
+
+#[test]
+fn copies_are_worked_on_and_nobody_waits_for_them() {
+    let objects = |mirrors| {
+        let mut http = route(weights(&[("v1", 100)]));
+        http.mirrors = mirrors;
+        vec![rule(PortPolicy::default()), routes(vec![http])]
+    };
+    let all = Mirror {
+        destination: destination(Some("v2")),
+        share: Percent::ALL,
+    };
+    let with = run_without_jitter(&versions(objects(vec![all.clone()]), 50));
+    let without = run_without_jitter(&versions(objects(Vec::new()), 50));
+    assert_eq!((shares(&with), shares(&without)), ([50, 50], [50, 0]));
+    assert_eq!(with.traffic[0].succeeded, 50);
+    let half = Mirror {
+        share: Percent::new(50.0).unwrap(),
+        ..all
+    };
+    let [_, copies] = shares(&run_without_jitter(&versions(objects(vec![half]), 1_000)));
+    assert!((437..=563).contains(&copies), "{copies}");
+}
+
+#[test]
+fn a_pod_that_fails_is_left_out_and_comes_back() {
+    let outlier = |percent| PortPolicy {
+        outlier_detection: Some(OutlierDetection {
+            consecutive_5xx: Some(5),
+            interval: Some(Duration::from_secs(1)),
+            ejection_base: Some(Duration::from_secs(3)),
+            ejection_percent_max: percent,
+            ..OutlierDetection::default()
+        }),
+        load_balancer: Some(LoadBalancer {
+            policy: Some(BalancePolicy::RoundRobin),
+            ..LoadBalancer::default()
+        }),
+        ..PortPolicy::default()
+    };
+    let run = |percent| {
+        let mut scenario = versions(vec![rule(outlier(percent))], 1_000);
+        scenario.clusters[0].workloads[2].template.behavior.error_rate = 1.0;
+        run_without_jitter(&scenario)
+    };
+    // Half of two may be left out: after 5 failures in a row, until the first sweep 3 s later,
+    // then after 5 more for 6 s. Of the second time, within a second of the return, threads hear
+    // a second late: half of 100 requests fail meanwhile.
+    let record = run(Some(50));
+    let failures = failed(&record, Reason::ServerError);
+    assert!((56..=64).contains(&failures), "{failures}");
+    // Ten percent of two are none.
+    let record = run(None);
+    assert_eq!(failed(&record, Reason::ServerError), 500);
+}
+
+#[test]
+fn a_full_pool_turns_requests_away() {
+    let pool = PortPolicy {
+        connection_pool: Some(ConnectionPool {
+            tcp: TcpPool {
+                connections_max: Some(1),
+                ..TcpPool::default()
+            },
+            http: HttpPool {
+                pending_max: Some(2),
+                ..HttpPool::default()
+            },
+        }),
+        ..PortPolicy::default()
+    };
+    let mut scenario = versions(vec![rule(pool)], 1);
+    scenario.clusters[0].services[1].backends = vec![WorkloadId(2)];
+    // All at once, from one thread: while the connection is being opened two wait for it, and
+    // the others are turned away.
+    let threads = &mut scenario.clusters[0].workloads[0].template;
+    threads.sidecar.as_mut().unwrap().threads = 1;
+    scenario.traffic[0].arrivals = at_milliseconds(&[1_000; 5]);
+    let record = run_without_jitter(&scenario);
+    assert_eq!(record.traffic[0].succeeded, 2);
+    assert_eq!(failed(&record, Reason::Overflow), 3);
+}
+
+#[test]
+fn a_hash_keeps_a_client_with_its_pod() {
+    let hash = PortPolicy {
+        load_balancer: Some(LoadBalancer {
+            policy: Some(BalancePolicy::ConsistentHash {
+                key: HashKey::Header("x-user".into()),
+                algorithm: HashAlgorithm::Ring { size_min: 1024 },
+            }),
+            ..LoadBalancer::default()
+        }),
+        ..PortPolicy::default()
+    };
+    let run = |value: &str| {
+        let mut scenario = versions(vec![rule(hash.clone())], 300);
+        let headers = &mut scenario.traffic[0].attributes.headers;
+        headers.push(("x-user".into(), value.into()));
+        shares(&run_without_jitter(&scenario))
+    };
+    let with_one = (0..8).map(|user| run(&format!("user-{user}")));
+    let with_one: Vec<[u64; 2]> = with_one.collect();
+    assert!(with_one.iter().all(|shares| shares.contains(&300)));
+    assert!(with_one.iter().any(|shares| shares[0] == 300));
+    assert!(with_one.iter().any(|shares| shares[1] == 300));
+}
+
+#[test]
+fn what_nobody_knows_is_passed_on_or_blocked() {
+    let run = |mode| {
+        let mut scenario = versions(Vec::new(), 10);
+        scenario.traffic[0].attributes.host = "example.com".into();
+        let istio = scenario.clusters[0].istio.as_mut().unwrap();
+        istio.mesh.outbound = mode;
+        run_without_jitter(&scenario)
+    };
+    let passed = run(OutboundMode::AllowAny);
+    assert_eq!(passed.traffic[0].succeeded, 10);
+    let blocked = run(OutboundMode::RegistryOnly);
+    assert_eq!(failed(&blocked, Reason::Unavailable), 10);
+}
