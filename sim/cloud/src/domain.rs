@@ -27,6 +27,7 @@ use crate::envoy::pool::Action;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
 use crate::meter::Meters;
+use crate::path::admission::Admissions;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::{Pool, PoolTarget};
 use crate::path::link::{Address, Packet, Parcel, Wire};
@@ -103,7 +104,11 @@ pub(crate) enum Event {
     /// The time that a route gives a request is over.
     RouteTimedOut(Key),
     /// A sidecar sweeps through the hosts of a cluster.
-    Swept { pod: u32, starts: u16, upstream: u32 },
+    Swept {
+        pod: u32,
+        starts: u16,
+        upstream: u32,
+    },
     /// Its threads hear how these are.
     ThreadsHear {
         pod: u32,
@@ -326,6 +331,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, Option<Duration>), u32>,
     /// Which ways requests take through sidecars.
     pub(crate) ways: Ways,
+    /// Whom sidecars let in.
+    pub(crate) admissions: Admissions,
     pub(crate) services: Vec<ServiceState<'t>>,
     /// Ports of services that nodes have rules for.
     pub(crate) service_ports: u32,

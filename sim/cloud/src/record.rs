@@ -40,11 +40,13 @@ pub enum Reason {
     NoCluster,
     /// A rule told the proxy to fail the request.
     Injected,
+    /// A policy refused the request (HTTP 403).
+    Forbidden,
 }
 
 impl Reason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::Timeout,
         Reason::Refused,
         Reason::ConnectTimeout,
@@ -59,6 +61,7 @@ impl Reason {
         Reason::NameUnresolved,
         Reason::NoCluster,
         Reason::Injected,
+        Reason::Forbidden,
     ];
 
     /// Short code; Envoy's response flag where one has the same meaning.
@@ -78,6 +81,7 @@ impl Reason {
             Reason::NameUnresolved => "DF",
             Reason::NoCluster => "NC",
             Reason::Injected => "FI",
+            Reason::Forbidden => "403",
         }
     }
 
@@ -98,6 +102,7 @@ impl Reason {
             Reason::NameUnresolved => "name not resolved by the cluster's DNS",
             Reason::NoCluster => "proxy does not know the cluster of its route",
             Reason::Injected => "failed on purpose by a rule",
+            Reason::Forbidden => "refused by a policy",
         }
     }
 }

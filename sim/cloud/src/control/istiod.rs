@@ -162,12 +162,7 @@ impl Domain<'_> {
     }
 
     /// A push is on its way to a sidecar.
-    pub(crate) fn push_generated(
-        &mut self,
-        pod: u32,
-        told: Told,
-        context: &mut Clock<'_, Self>,
-    ) {
+    pub(crate) fn push_generated(&mut self, pod: u32, told: Told, context: &mut Clock<'_, Self>) {
         let istiod = self.istiod.as_mut().expect("it pushes");
         istiod.queue.done(pod);
         let event = Event::SidecarTold { pod, told };

@@ -9,19 +9,20 @@
 //! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
 
 use crate::facts;
-use crate::istio::config::{Configuration, Created, ExportTo, Istio, Labels, Location, Object};
 use crate::istio::config::Resolution;
+use crate::istio::config::{Configuration, Created, ExportTo, Istio, Labels, Location, Object};
+use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
 use crate::istio::network::Gateways;
 use crate::istio::protocol::Protocol;
 use crate::istio::push::Role;
 use crate::istio::translate::cluster::{Cluster, ClusterName};
+use crate::istio::translate::inbound::{self, InboundTable, Named};
 use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
 use crate::istio::translate::{Compiler, Tables, View};
 use crate::istio::version::Version;
-use crate::istio::host;
-use crate::scenario::{self, ServiceKind, TrafficDistribution};
+use crate::scenario::{self, ServiceKind, TrafficDistribution, WorkloadId};
 use engine::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -37,7 +38,11 @@ pub(crate) struct Translation {
     /// Numbers of clusters that hold for all generations.
     clusters: BTreeMap<ClusterName, u32>,
     assignments: BTreeMap<Assigned, Arc<Assignment>>,
+    inbound: BTreeMap<Guarded, Arc<InboundTable>>,
 }
+
+/// Who is told what to take in: generation, workload and revision.
+type Guarded = (u32, WorkloadId, u32);
 
 /// Objects between two changes, and what was made of them.
 #[derive(Clone)]
@@ -74,6 +79,7 @@ impl Translation {
             generations: Vec::new(),
             clusters: BTreeMap::new(),
             assignments: BTreeMap::new(),
+            inbound: BTreeMap::new(),
             istio,
         };
         let objects = translation.istio.objects.clone();
@@ -83,7 +89,10 @@ impl Translation {
 
     /// Objects are written: those with the same names give way. Begins a generation.
     pub(crate) fn write(&mut self, objects: &[Object], now: Time) {
-        let newest = self.generations.last().expect("there is a first generation");
+        let newest = self
+            .generations
+            .last()
+            .expect("there is a first generation");
         let mut all = newest.objects.clone();
         for object in objects {
             all.apply(object.clone());
@@ -129,6 +138,30 @@ impl Translation {
     /// What a generation holds.
     pub(crate) fn tables(&self, generation: u32) -> &Tables {
         &self.generations[generation as usize].compiler.tables
+    }
+
+    /// What sidecars were told to take in, if one of these has been asked before.
+    pub(crate) fn known_inbound(&self, guarded: Guarded) -> Option<Arc<InboundTable>> {
+        self.inbound.get(&guarded).cloned()
+    }
+
+    /// What sidecars are told to take in at the ports that services name.
+    pub(crate) fn inbound(
+        &mut self,
+        guarded: Guarded,
+        proxy: &Proxy,
+        named: &[Named],
+    ) -> Arc<InboundTable> {
+        let objects = &self.generations[guarded.0 as usize].objects;
+        let world = world(&self.istio, &self.gateways, &self.services, objects);
+        let table = Arc::new(inbound::inbound(&world, proxy, named));
+        self.inbound.insert(guarded, table.clone());
+        table
+    }
+
+    /// The trust domain of all certificates.
+    pub(crate) fn trust_domain(&self) -> &str {
+        &self.istio.mesh.trust_domain
     }
 
     /// The release.
@@ -223,7 +256,10 @@ fn described(service: &scenario::Service, number: u32) -> Service {
         ),
         namespace: service.namespace.clone(),
         created: Created::At(Time::ZERO),
-        addresses: has_address.then_some(IpAddr::V4(address)).into_iter().collect(),
+        addresses: has_address
+            .then_some(IpAddr::V4(address))
+            .into_iter()
+            .collect(),
         ports: ports.collect(),
         resolution: match service.kind {
             ServiceKind::Headless => Resolution::None,
@@ -274,7 +310,9 @@ impl Standing<'_> {
     }
 
     fn labels(&self, locality: &Locality) -> Labels {
-        let node = self.node.map(|node| &self.cluster.nodes[node as usize].name);
+        let node = self
+            .node
+            .map(|node| &self.cluster.nodes[node as usize].name);
         let node = node.map_or("", String::as_str);
         with_place(self.labels, locality, &self.cluster.name, "", node)
     }

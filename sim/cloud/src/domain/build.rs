@@ -20,6 +20,7 @@ use crate::fault::Levers;
 use crate::kubernetes::slices;
 use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
+use crate::path::admission::Admissions;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::link::Wire;
 use crate::path::name_service::NameService;
@@ -94,6 +95,7 @@ impl<'t> Domain<'t> {
             pool_actions: Vec::new(),
             outbound_plans: BTreeMap::new(),
             ways: Ways::default(),
+            admissions: Admissions::new(),
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {
                 let services = cluster.services.iter();

@@ -7,6 +7,9 @@ use engine::Duration;
 const CORE_DEFAULTS: &str = "kubernetes/kubernetes v1.30.5 pkg/apis/core/v1/defaults.go";
 
 facts! {
+    /// Service account of pods that name none.
+    SERVICE_ACCOUNT: &'static str = "default", "", "kubernetes.pod.service-account", "kube-apiserver", "all",
+        Source, "kubernetes/kubernetes plugin/pkg/admission/serviceaccount/admission.go, DefaultServiceAccountName";
     // probes
     /// How long a probe waits for an answer.
     PROBE_TIMEOUT: Duration = Duration::from_secs(1), "s",

@@ -157,6 +157,8 @@ impl Domain<'_> {
             restarts: state.incarnation(),
             listener: Listener::Application,
             entry: None,
+            port: 0,
+            secured: false,
         };
         self.calls[key].stage = Stage::Waiting(endpoint);
         let request = RequestArrival {
@@ -256,7 +258,12 @@ impl Domain<'_> {
         }
     }
 
-    pub(super) fn meter_attempt(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
+    pub(super) fn meter_attempt(
+        &mut self,
+        key: Key,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) {
         let call = &self.calls[key];
         let plan = &self.plans[call.plan as usize];
         let endpoint = call.stage.endpoint();

@@ -22,6 +22,7 @@ use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Target};
 use crate::domain::{Clock, Domain};
 use crate::envoy::pool::End;
 use crate::facts;
+use crate::istio::authentication::Outcome as Meeting;
 use crate::record::{Caller, Reason};
 use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId};
 use crate::slab::Key;
@@ -176,10 +177,12 @@ impl Domain<'_> {
         if !self.awaits(to) || !matches!(self.calls[to.call].stage, Stage::Dialling(_)) {
             return;
         }
-        if self.is_encrypted(to.call, endpoint) {
-            self.greet(to, endpoint, context);
-        } else {
-            self.established(to, endpoint, context);
+        match self.meets(to.call, endpoint) {
+            Meeting::Mutual => self.greet(to, endpoint, context),
+            Meeting::HandshakeFails => self.connection_failed(to.call, Reason::Refused, context),
+            Meeting::Plaintext | Meeting::ApplicationTls | Meeting::Reset => {
+                self.established(to, endpoint, context);
+            }
         }
     }
 

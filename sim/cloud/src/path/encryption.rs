@@ -1,4 +1,5 @@
-//! Encryption between sidecars: the handshake of mutual TLS on a new connection.
+//! Encryption between sidecars: the handshake of mutual TLS on a new connection, where the
+//! sidecar was told to begin one.
 //!
 //! Models: TLS 1.3: one round trip after TCP's; a thread of each side works for it, the taker
 //! before it answers and the opener before it sends its first request, with which its own
@@ -13,15 +14,19 @@ use super::call::Stage;
 use super::link::Packet;
 use super::service::Fate;
 use super::sidecar::Job;
-use super::{CallRef, Endpoint, Identity, Listener, Owner};
+use super::{CallRef, Endpoint, Identity, Owner};
 use crate::domain::{Clock, Domain};
+use crate::istio::authentication::{Outcome, Sent};
 use crate::slab::Key;
 
 impl Domain<'_> {
-    /// Whether a connection is encrypted: between sidecars.
-    pub(super) fn is_encrypted(&self, key: Key, endpoint: Endpoint) -> bool {
-        let from_sidecar = matches!(self.calls[key].owner, Owner::Line(_));
-        from_sidecar && matches!(endpoint.listener, Listener::Inbound(_))
+    /// What becomes of a connection that is open: sidecars send what they were told to.
+    pub(super) fn meets(&mut self, key: Key, endpoint: Endpoint) -> Outcome {
+        let Owner::Line(line) = self.calls[key].owner else {
+            return Outcome::Plaintext; // Whether that is taken shows with the first request.
+        };
+        let sent = self.spoken(line).unwrap_or(Sent::Plaintext);
+        self.meeting(sent, endpoint)
     }
 
     /// A sidecar wishes to encrypt.
@@ -106,6 +111,11 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         if self.awaits(to) && matches!(self.calls[to.call].stage, Stage::Securing(_)) {
+            let secured = true;
+            let endpoint = Endpoint {
+                secured,
+                ..endpoint
+            };
             self.established(to, endpoint, context);
         }
     }

@@ -12,7 +12,7 @@
 use super::call::Stage;
 use super::choice::Choice;
 use super::link::{Goal, Leg, Packet};
-use super::{CallRef, Target};
+use super::{CallRef, Endpoint, Target};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::record::Reason;
@@ -87,7 +87,10 @@ impl Domain<'_> {
         };
         match choice {
             Choice::Pod(pod) => {
-                let endpoint = self.endpoint(pod, service, None);
+                let endpoint = Endpoint {
+                    port: self.plans[self.calls[key].plan as usize].port,
+                    ..self.endpoint(pod, service, None)
+                };
                 let rules = self.rules_passed(node, service, identity);
                 self.calls[key].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
                 self.send_syn(key, 0, rules, context);

@@ -6,6 +6,7 @@
 //!
 //! Leaves out: TLS handshakes, HTTP/2 flow control, message fragmentation.
 
+pub(crate) mod admission;
 pub(crate) mod call;
 pub(crate) mod choice;
 pub(crate) mod connection;
@@ -27,8 +28,8 @@ pub(crate) mod users;
 use crate::record::Caller;
 use crate::record::Reason;
 use crate::scenario::{
-    CallAttributes, ClusterId, GlobalNameId, OnFailure, Protocol, Retry, ServiceId, Traffic, TrafficId,
-    TrafficSource, TrafficTarget, WorkloadId,
+    CallAttributes, ClusterId, GlobalNameId, OnFailure, Protocol, Retry, ServiceId, Traffic,
+    TrafficId, TrafficSource, TrafficTarget, WorkloadId,
 };
 use crate::slab::Key;
 use engine::{Duration, Time};
@@ -253,6 +254,10 @@ pub(crate) struct Endpoint {
     pub(crate) listener: Listener,
     /// The node through which the connection entered the cluster.
     pub(crate) entry: Option<u32>,
+    /// Position of its port among the service's.
+    pub(crate) port: u32,
+    /// Whether both ends of the connection have shown who they are.
+    pub(crate) secured: bool,
 }
 
 impl Plan {

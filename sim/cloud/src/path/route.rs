@@ -19,6 +19,7 @@ use crate::domain::Domain;
 use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
 use crate::envoy::retry::RetryPolicy;
+use crate::istio::authorization;
 use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode};
 use crate::istio::translate::cluster::Discovery;
 use crate::istio::translate::route::{Action, Choice, Request, Route, To};
@@ -210,7 +211,7 @@ impl Domain<'_> {
         let asked = Asked::new(
             translation,
             &self.topology.scenario,
-            &self.plans[plan as usize],
+            Some(&self.plans[plan as usize]),
             service,
             (traffic, kind.origin),
         );
@@ -219,7 +220,6 @@ impl Domain<'_> {
         self.ways.known.insert(kind, number);
         number
     }
-
 }
 
 impl Ways {
@@ -243,7 +243,7 @@ impl Ways {
 }
 
 /// What an application asks, as its sidecar sees it.
-struct Asked {
+pub(super) struct Asked {
     service: u32,
     port: u16,
     authority: String,
@@ -253,15 +253,15 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(
+    pub(super) fn new(
         translation: &Translation,
         scenario: &Scenario,
-        plan: &Plan,
+        plan: Option<&Plan>,
         service: ServiceId,
         (traffic, origin): (Option<TrafficId>, Option<TrafficId>),
     ) -> Self {
         let known = translation.service(service.0);
-        let port = known.ports.get(plan.port as usize);
+        let port = known.ports.get(plan.map_or(0, |plan| plan.port) as usize);
         let mut asked = Asked {
             service: service.0,
             port: port.map_or(0, |port| port.number),
@@ -271,7 +271,7 @@ impl Asked {
             headers: BTreeMap::new(),
         };
         let attributes = |traffic: TrafficId| &scenario.traffic[traffic.index()].attributes;
-        if let Some(own) = &plan.attributes {
+        if let Some(own) = plan.and_then(|plan| plan.attributes.as_ref()) {
             asked.path.clone_from(&own.path);
             asked.method.clone_from(&own.method);
             let taken_over = origin.map(|origin| &attributes(origin).headers);
@@ -288,6 +288,17 @@ impl Asked {
             asked.headers.extend(user.headers.iter().cloned());
         }
         asked
+    }
+
+    /// As AuthorizationPolicies see it.
+    pub(super) fn http(&self) -> authorization::Http<'_> {
+        authorization::Http {
+            method: &self.method,
+            host: &self.authority,
+            path: &self.path,
+            headers: &self.headers,
+            token: None,
+        }
     }
 
     /// What decides about the host in a cluster that hashes.
@@ -423,12 +434,7 @@ fn unknown(scope: &Scope, blocked: Reason) -> Destination {
     }
 }
 
-fn lead(
-    translation: &mut Translation,
-    generation: u32,
-    by_name: &tables::Index,
-    to: To,
-) -> Lead {
+fn lead(translation: &mut Translation, generation: u32, by_name: &tables::Index, to: To) -> Lead {
     match to {
         To::Nowhere(status) => Lead::Nowhere(answered(status).err().unwrap_or(Reason::Unavailable)),
         To::Cluster(name) => match by_name.get(name) {

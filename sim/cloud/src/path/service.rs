@@ -64,6 +64,8 @@ impl Domain<'_> {
             restarts: state.incarnation(),
             listener: Listener::Application,
             entry,
+            port: 0,
+            secured: false,
         }
     }
 
@@ -272,6 +274,10 @@ impl Domain<'_> {
                 self.send_back(from, endpoint, broken, identity, context);
             }
             Fate::Served if endpoint.listener != Listener::Application => {
+                if self.closes_on(endpoint) {
+                    let broken = Packet::Reset { to: from };
+                    return self.send_back(from, endpoint, broken, identity, context);
+                }
                 self.enter_sidecar(request, context);
             }
             Fate::Served => {

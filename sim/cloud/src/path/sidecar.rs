@@ -12,11 +12,12 @@
 //! Sources: istio/istio tools/istio-iptables; Envoy's threading model; [`crate::facts`].
 //! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
 
+use super::admission::Ask;
 use super::call::Stage;
 use super::link::Goal;
 use super::proxy::translated;
-use super::service::RequestArrival;
 use super::route::{ClusterNumber, Destination, Lead};
+use super::service::RequestArrival;
 use super::upstream::{Line, Slot, Upstream};
 use super::{
     Call, CallRef, Endpoint, Identity, Listener, Origin, Outcome, Owner, Plan, Reply, Target,
@@ -113,7 +114,7 @@ pub(crate) struct Passage {
     pub(super) lead: Option<Lead>,
     /// The hash that decides about its host.
     pub(super) hash: Option<u64>,
-    /// It is answered so before it is sent on.
+    /// It is answered with this status before it is sent on or handed in.
     abort: Option<u16>,
     /// The call that sends it on.
     pub(super) call: Option<Key>,
@@ -128,6 +129,11 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
+    /// What the application beside asks by it.
+    pub(super) fn ask(&self) -> Ask {
+        (self.plan, self.traffic, self.origin)
+    }
+
     /// The cluster that it goes to, if it goes to one.
     pub(super) fn cluster(&self) -> Option<ClusterNumber> {
         match self.lead? {
@@ -272,9 +278,9 @@ impl Domain<'_> {
         let workload = self.pods[endpoint.pod as usize].workload;
         let station = StationId::Sidecar(workload);
         self.meters.observe(now, Observation::Arrived(station));
-        let plan = match endpoint.listener {
-            Listener::Outbound(_) => self.calls[request.from.call].plan,
-            _ => u32::MAX,
+        let (plan, admitted) = match endpoint.listener {
+            Listener::Outbound(_) => (self.calls[request.from.call].plan, true),
+            _ => (u32::MAX, self.admits(&request)),
         };
         let key = self.passages.insert(Passage {
             reply: Some(request.from),
@@ -291,7 +297,7 @@ impl Domain<'_> {
             way: u32::MAX,
             lead: None,
             hash: None,
-            abort: None,
+            abort: (!admitted).then_some(FORBIDDEN),
             call: None,
             retries: Retries::default(),
             slot: None,
@@ -398,6 +404,9 @@ impl Domain<'_> {
     /// To the application of the pod.
     fn hand_in(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];
+        if passage.abort.is_some() {
+            return self.passage_answered(key, Err(Reason::Forbidden), 0, context);
+        }
         if self.pods[passage.pod as usize].phase != Phase::Running {
             // Nobody listens behind it.
             let refused = Err(Reason::Unavailable);
@@ -421,7 +430,7 @@ impl Domain<'_> {
         let passage = &self.passages[key];
         let (pod, service, origin) = (passage.pod, passage.service, passage.origin);
         let identity = passage.identity.part(ROUTE);
-        let number = self.way_of(pod, service, (passage.plan, passage.traffic, origin));
+        let number = self.way_of(pod, service, passage.ask());
         let workload = self.pods[pod as usize].workload;
         let stream = &self.workloads[workload.index()].sidecars.routes;
         let mut draw = stream.draw(identity.request, identity.branch);
@@ -451,7 +460,11 @@ impl Domain<'_> {
         let way = self.ways.at(passage.way);
         let asked = passage.service;
         if let Some(status) = passage.abort {
-            let outcome = if status < 400 { Ok(()) } else { Err(Reason::Injected) };
+            let outcome = if status < 400 {
+                Ok(())
+            } else {
+                Err(Reason::Injected)
+            };
             return self.passage_answered(key, outcome, 0, context);
         }
         let lead = match (&way.to, passage.lead) {
@@ -464,7 +477,10 @@ impl Domain<'_> {
             // All weights are zero.
             (Destination::Clusters { .. }, None) => Lead::Nowhere(Reason::NoCluster),
         };
-        let per_try = way.retries.as_ref().and_then(|policy| policy.per_try_timeout);
+        let per_try = way
+            .retries
+            .as_ref()
+            .and_then(|policy| policy.per_try_timeout);
         let (pod, identity, timeout) = (passage.pod, passage.identity, way.timeout);
         let workload = self.pods[pod as usize].workload;
         let plan = match lead {
@@ -639,6 +655,9 @@ impl Domain<'_> {
         }
     }
 }
+
+/// The status of a request that policies refuse.
+const FORBIDDEN: u16 = 403;
 
 /// The part of a passage's draws that belongs to its answer.
 const RESPONSE: u64 = 1;

@@ -142,7 +142,11 @@ impl Upstream {
     /// The hosts are these pods now, the endpoints of the assignment.
     fn update(&mut self, assignment: &Assignment, pods: &[u32], draw: &mut Draw, now: Time) {
         // What is there when the cluster is looked at first has been there since it was told.
-        let joined = if self.hosts.is_empty() { self.since } else { now };
+        let joined = if self.hosts.is_empty() {
+            self.since
+        } else {
+            now
+        };
         let mut order = Vec::with_capacity(assignment.len());
         let mut members = Vec::with_capacity(assignment.len());
         let mut weights: Vec<Vec<u32>> = Vec::new();
@@ -198,7 +202,8 @@ impl Upstream {
         let known = self.hosts.iter().position(|host| host.pod == pod);
         let number = known.unwrap_or_else(|| {
             let threads = self.balancers.len();
-            self.hosts.push(UpstreamHost::new(pod, self.pool, threads, now));
+            self.hosts
+                .push(UpstreamHost::new(pod, self.pool, threads, now));
             self.hosts.len() - 1
         });
         self.hosts[number].sent = sent;
@@ -206,12 +211,7 @@ impl Upstream {
     }
 
     /// Threads hear how the hosts of priorities are.
-    fn tell_threads(
-        &mut self,
-        priorities: std::ops::Range<usize>,
-        draw: &mut Draw,
-        now: Time,
-    ) {
+    fn tell_threads(&mut self, priorities: std::ops::Range<usize>, draw: &mut Draw, now: Time) {
         let outlier = &self.outlier;
         let is_out = |place: u32| outlier.as_ref().is_some_and(|all| all.is_out(place));
         let hosts = (0..).zip(&self.members).map(|(place, member)| Host {
@@ -437,9 +437,14 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         let now = context.now();
-        self.judge((pod, starts), upstream, context, |detector, draw, report| {
-            detector.sweep(now, draw, report);
-        });
+        self.judge(
+            (pod, starts),
+            upstream,
+            context,
+            |detector, draw, report| {
+                detector.sweep(now, draw, report);
+            },
+        );
         if self.sidecar_runs(pod, starts) {
             self.await_sweep(pod, upstream, context);
         }
@@ -510,7 +515,10 @@ impl Domain<'_> {
         let mut draw = self.health_draw(pod, now);
         let priority = usize::from(priority);
         if let Some(known) = self.upstream(pod, upstream)
-            && known.windows.get_mut(priority).is_some_and(|it| it.fire(now))
+            && known
+                .windows
+                .get_mut(priority)
+                .is_some_and(|it| it.fire(now))
         {
             known.tell_threads(priority..priority + 1, &mut draw, now);
         }
@@ -545,6 +553,12 @@ impl Domain<'_> {
             self.act_for_pool(slot, action, context);
         }
         self.pool_actions = actions;
+    }
+
+    /// How a host is spoken to on a connection.
+    pub(super) fn spoken(&mut self, line: Line) -> Option<Spoken> {
+        let upstream = self.upstream(line.slot.pod, line.slot.upstream)?;
+        Some(upstream.hosts[line.slot.host as usize].sent)
     }
 
     fn host_thread(&mut self, slot: Slot) -> Option<(&mut HostThread, &mut Breakers)> {
@@ -611,8 +625,12 @@ impl Domain<'_> {
         let upstream = sidecar.upstream(upstream).expect("a pool of it");
         let goal = upstream.hosts[line.slot.host as usize].pod;
         let (service, patience) = (upstream.service, upstream.told.connect_timeout);
+        let port = upstream.told.port;
         self.set_connection(line, Some(Connection::Opening));
-        let endpoint = self.endpoint(goal, service, None);
+        let endpoint = Endpoint {
+            port,
+            ..self.endpoint(goal, service, None)
+        };
         let plan = self.outbound_plan(workload, service, None);
         let identity = Identity {
             request: uid,
@@ -777,9 +795,14 @@ impl Domain<'_> {
         };
         let sidecar = self.pods[slot.pod as usize].sidecar.as_ref();
         let starts = sidecar.map_or(0, |sidecar| sidecar.starts);
-        self.judge((slot.pod, starts), slot.upstream, context, |detector, draw, report| {
-            detector.tell(place, result, now, draw, report);
-        });
+        self.judge(
+            (slot.pod, starts),
+            slot.upstream,
+            context,
+            |detector, draw, report| {
+                detector.tell(place, result, now, draw, report);
+            },
+        );
     }
 
     /// The time for a request with all its attempts is over.
@@ -823,6 +846,7 @@ fn seen(outcome: Outcome, stage: Stage) -> Option<retry::Outcome> {
         Reason::NoEndpoints | Reason::NameUnresolved => return None,
         Reason::NoCluster | Reason::Injected if stage.endpoint().is_none() => return None,
         Reason::NoCluster | Reason::Injected => retry::Outcome::Status(503),
+        Reason::Forbidden => retry::Outcome::Status(403),
         Reason::Overflow if unsent => retry::Outcome::Cut(Cut::Overflow, Sent::Nothing),
         Reason::Refused | Reason::ConnectTimeout => {
             retry::Outcome::Cut(Cut::ConnectFailure, Sent::Nothing)

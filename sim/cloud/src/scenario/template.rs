@@ -18,6 +18,8 @@ pub struct Template {
     pub probes: Probes,
     /// How they end.
     pub termination: Termination,
+    /// `serviceAccountName`: whom their certificates name.
+    pub service_account: String,
     /// How they resolve names.
     pub dns: PodDns,
     /// How one of them serves.
@@ -38,6 +40,7 @@ impl Template {
             start_up: Duration::ZERO,
             probes: Probes::default(),
             termination: Termination::default(),
+            service_account: facts::SERVICE_ACCOUNT.value.to_owned(),
             dns: PodDns::default(),
             station,
             behavior,

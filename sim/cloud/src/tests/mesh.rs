@@ -3,6 +3,7 @@
 use super::network::{pair, run_without_jitter};
 use super::sidecars::sidecar;
 use super::*;
+use crate::istio::authentication::{ClientMode, ServerMode};
 use crate::istio::config::*;
 use crate::record::{Reason, Record};
 use crate::scenario::Action;
@@ -305,7 +306,10 @@ fn a_pod_that_fails_is_left_out_and_comes_back() {
     };
     let run = |percent| {
         let mut scenario = versions(vec![rule(outlier(percent))], 1_000);
-        scenario.clusters[0].workloads[2].template.behavior.error_rate = 1.0;
+        scenario.clusters[0].workloads[2]
+            .template
+            .behavior
+            .error_rate = 1.0;
         run_without_jitter(&scenario)
     };
     // Half of two may be left out: after 5 failures in a row, until the first sweep 3 s later,
@@ -384,4 +388,104 @@ fn what_nobody_knows_is_passed_on_or_blocked() {
     assert_eq!(passed.traffic[0].succeeded, 10);
     let blocked = run(OutboundMode::RegistryOnly);
     assert_eq!(failed(&blocked, Reason::Unavailable), 10);
+}
+
+fn peer_authentication(mode: ServerMode) -> Object {
+    Object::from(PeerAuthentication {
+        identity: identity("strict"),
+        selector: Labels::new(),
+        mode: Some(mode),
+        ports: Default::default(),
+    })
+}
+
+#[test]
+fn a_strict_sidecar_closes_what_comes_in_plaintext() {
+    let run = |mode, client_has_sidecar: bool, rule: Option<ClientMode>| {
+        let policy = PortPolicy {
+            tls: rule.map(|mode| ClientTls {
+                mode,
+                sni: None,
+                subject_names: Vec::new(),
+                skips_verification: false,
+            }),
+            ..PortPolicy::default()
+        };
+        let objects = vec![peer_authentication(mode), self::rule(policy)];
+        let mut scenario = versions(objects, 10);
+        if !client_has_sidecar {
+            scenario.clusters[0].workloads[0].template.sidecar = None;
+        }
+        run_without_jitter(&scenario)
+    };
+    for (mode, with, without) in [
+        (ServerMode::Permissive, 10, 10),
+        (ServerMode::Strict, 10, 0),
+        (ServerMode::Disable, 10, 10),
+    ] {
+        assert_eq!(run(mode, true, None).traffic[0].succeeded, with, "{mode:?}");
+        let plain = run(mode, false, None);
+        assert_eq!(plain.traffic[0].succeeded, without, "{mode:?}");
+        assert_eq!(failed(&plain, Reason::Reset), 10 - without, "{mode:?}");
+    }
+    // A rule that says otherwise than the server: an application sees 503 either way.
+    for (mode, rule) in [
+        (ServerMode::Strict, ClientMode::Disable),
+        (ServerMode::Disable, ClientMode::IstioMutual),
+    ] {
+        let record = run(mode, true, Some(rule));
+        assert_eq!(failed(&record, Reason::Unavailable), 10, "{mode:?}");
+    }
+}
+
+#[test]
+fn policies_know_clients_by_their_certificates() {
+    use crate::istio::authorization::{Action, Operation, Rule, Source, Values};
+    let any = |value: &str| Values {
+        any: vec![value.to_owned()],
+        none: Vec::new(),
+    };
+    let allow = |principal: &str, path: &str| {
+        Object::from(AuthorizationPolicy {
+            identity: identity("allow"),
+            target: PolicyTarget::Everybody,
+            action: Action::Allow,
+            provider: None,
+            is_dry_run: false,
+            rules: vec![Rule {
+                from: vec![Source {
+                    principals: any(principal),
+                    ..Source::default()
+                }],
+                to: vec![Operation {
+                    paths: any(path),
+                    ..Operation::default()
+                }],
+                when: Vec::new(),
+            }],
+        })
+    };
+    let run = |policy: Object, has_sidecar: bool| {
+        let mut scenario = versions(vec![policy], 10);
+        let client = &mut scenario.clusters[0].workloads[0].template;
+        client.service_account = "buyer".into();
+        if !has_sidecar {
+            client.sidecar = None;
+        }
+        run_without_jitter(&scenario)
+    };
+    let buyer = "cluster.local/ns/default/sa/buyer";
+    let cases = [
+        (buyer, "/", true, 10),
+        (buyer, "/admin", true, 0),
+        ("cluster.local/ns/default/sa/seller", "/", true, 0),
+        // Without its sidecar it shows nothing.
+        (buyer, "/", false, 0),
+    ];
+    for (principal, path, has_sidecar, succeeded) in cases {
+        let record = run(allow(principal, path), has_sidecar);
+        let case = format!("{principal} {path} {has_sidecar}");
+        assert_eq!(record.traffic[0].succeeded, succeeded, "{case}");
+        assert_eq!(failed(&record, Reason::Forbidden), 10 - succeeded, "{case}");
+    }
 }

@@ -212,7 +212,9 @@ impl Cluster {
                 min,
                 max: facts::ENVOY_RING_MAX.value,
             }),
-            Balance::Maglev(slots) => Policy::Maglev(slots.unwrap_or(facts::ENVOY_MAGLEV_TABLE.value)),
+            Balance::Maglev(slots) => {
+                Policy::Maglev(slots.unwrap_or(facts::ENVOY_MAGLEV_TABLE.value))
+            }
         };
         let usual = envoy::hosts::Settings::of(policy);
         envoy::hosts::Settings {
@@ -222,9 +224,8 @@ impl Cluster {
                 let share = warmup.percent_min;
                 SlowStart {
                     aggression: warmup.aggression.unwrap_or(usual.aggression),
-                    share_min: share.map_or(usual.share_min, |share| {
-                        f64::from(share.millionths()) / 1e6
-                    }),
+                    share_min: share
+                        .map_or(usual.share_min, |share| f64::from(share.millionths()) / 1e6),
                     ..usual
                 }
             }),

@@ -223,12 +223,7 @@ impl Compiler {
     }
 
     /// What a proxy is told but for endpoints. Compiles what is new in it.
-    pub fn view_without_endpoints(
-        &mut self,
-        world: &World<'_>,
-        proxy: &Proxy,
-        role: Role,
-    ) -> View {
+    pub fn view_without_endpoints(&mut self, world: &World<'_>, proxy: &Proxy, role: Role) -> View {
         let key = self.scope_key(world, proxy, role);
         let scope = match self.scopes.get(&key) {
             Some(scope) => *scope,

@@ -1,0 +1,200 @@
+//! Whom a sidecar lets in to its application.
+//!
+//! Models: what the sidecar was told of its own pod: connections without mutual TLS are closed
+//! at ports that demand it, as soon as a request comes on them; requests are refused with 403 by
+//! AuthorizationPolicies, which know the client by its certificate and the request by its host,
+//! path, method and headers.
+//!
+//! Approximated: a connection from outside of the cluster comes to the first port of its
+//! service, and what is asked on it is that of its traffic source. Leaves out: tokens, so rules
+//! about them never match; providers, who refuse nobody.
+//! Sources: [`crate::istio::authentication`], [`crate::istio::authorization`].
+//! Validated by: who gets in and who does not, in the crate's tests.
+
+use super::route::Asked;
+use super::service::RequestArrival;
+use super::{Endpoint, Listener, Origin, Owner};
+use crate::control::translation::pod_address;
+use crate::domain::Domain;
+use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
+use crate::istio::authorization::{self, Answer};
+use crate::istio::protocol::Protocol;
+use crate::istio::translate::inbound::{InboundTable, Named};
+use crate::scenario::{ServiceId, TrafficId, WorkloadId};
+use crate::slab::Key;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// What is asked: by which plan, with whose attributes, because of whom.
+pub(super) type Ask = (u32, Option<TrafficId>, Option<Origin>);
+
+/// Requests that meet the same answer at the same port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Admitted {
+    generation: u32,
+    /// Workload and revision of the pod.
+    pod: (WorkloadId, u32),
+    service: ServiceId,
+    port: u32,
+    /// The workload that asks, if it shows who it is.
+    client: Option<WorkloadId>,
+    ask: Option<(u32, Option<TrafficId>, Option<TrafficId>)>,
+}
+
+/// Who may enter, as far as it was asked.
+pub(crate) type Admissions = BTreeMap<Admitted, bool>;
+
+impl Domain<'_> {
+    /// What the sidecar of a pod was told to take in.
+    fn inbound_table(&mut self, pod: u32) -> Arc<InboundTable> {
+        let state = &self.pods[pod as usize];
+        let sidecar = state.sidecar.as_ref().expect("a sidecar that takes in");
+        let key = (sidecar.generation, state.workload, state.revision);
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        if let Some(known) = translation.known_inbound(key) {
+            return known;
+        }
+        let cluster = self.cluster.expect("pods stand in clusters");
+        let services = (0..).zip(&self.topology.cluster(cluster).services);
+        let behind = &self.workloads[state.workload.index()].services;
+        let services = services.filter(|(number, _)| behind.contains(&ServiceId(*number)));
+        let named = services.flat_map(|(service, described)| {
+            let ports = (0..).zip(&described.ports);
+            ports.map(move |(port, described)| Named {
+                service,
+                port,
+                target: described.target_port,
+            })
+        });
+        let named: Vec<Named> = named.collect();
+        let proxy = self.standing(pod).proxy(self.namespace(pod));
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        translation.inbound(key, &proxy, &named)
+    }
+
+    /// The port of the pod that an endpoint stands for.
+    fn target_port(&self, endpoint: Endpoint) -> u16 {
+        let cluster = self.cluster.expect("endpoints stand in clusters");
+        let described = &self.topology.cluster(cluster).services[endpoint.service.index()];
+        let port = described.ports.get(endpoint.port as usize);
+        port.map_or(0, |port| port.target_port)
+    }
+
+    /// What becomes of a connection on which this is sent.
+    pub(super) fn meeting(&mut self, sent: Sent, endpoint: Endpoint) -> Outcome {
+        let server = match endpoint.listener {
+            Listener::Inbound(_) => Server::Sidecar(self.mode(endpoint)),
+            Listener::Application | Listener::Outbound(_) => Server::Application,
+        };
+        authentication::meet(sent, server)
+    }
+
+    fn mode(&mut self, endpoint: Endpoint) -> ServerMode {
+        let port = self.target_port(endpoint);
+        self.inbound_table(endpoint.pod).mode(port)
+    }
+
+    /// Whether a sidecar closes a connection over what comes on it.
+    pub(super) fn closes_on(&mut self, endpoint: Endpoint) -> bool {
+        !endpoint.secured && self.mode(endpoint) == ServerMode::Strict
+    }
+
+    /// Whether a sidecar lets a request in.
+    pub(super) fn admits(&mut self, request: &RequestArrival) -> bool {
+        let endpoint = request.endpoint;
+        let table = self.inbound_table(endpoint.pod);
+        if table.guard.is_empty() {
+            return true;
+        }
+        let call = (request.from.partition == self.id).then_some(request.from.call);
+        let call = call.filter(|&call| self.calls.get(call).is_some());
+        let client = call.map(|call| self.calls[call].client);
+        let client = client.filter(|_| endpoint.secured);
+        let client = client.map(|pod| self.pods[pod as usize].workload);
+        let ask = call.map(|call| self.ask_behind(call));
+        let pod = &self.pods[endpoint.pod as usize];
+        let sidecar = pod.sidecar.as_ref().expect("a sidecar that takes in");
+        let key = Admitted {
+            generation: sidecar.generation,
+            pod: (pod.workload, pod.revision),
+            service: endpoint.service,
+            port: endpoint.port,
+            client,
+            ask: ask.map(|(plan, traffic, origin)| (plan, traffic, origin.map(|it| it.traffic))),
+        };
+        if let Some(known) = self.admissions.get(&key) {
+            return *known;
+        }
+        let admitted = self.decide(&table, endpoint, client, ask, request);
+        self.admissions.insert(key, admitted);
+        admitted
+    }
+
+    fn decide(
+        &self,
+        table: &InboundTable,
+        endpoint: Endpoint,
+        client: Option<WorkloadId>,
+        ask: Option<Ask>,
+        request: &RequestArrival,
+    ) -> bool {
+        let port = self.target_port(endpoint);
+        let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let scenario = &self.topology.scenario;
+        let origin = request.origin.map(|origin| origin.traffic);
+        let asked = match ask {
+            Some((plan, traffic, _)) => Asked::new(
+                translation,
+                scenario,
+                Some(&self.plans[plan as usize]),
+                endpoint.service,
+                (traffic, origin),
+            ),
+            None => Asked::new(
+                translation,
+                scenario,
+                None,
+                endpoint.service,
+                (request.traffic, origin),
+            ),
+        };
+        let is_http = protocol.is_http() || protocol == Protocol::Sniffed;
+        let principal = client.map(|client| self.principal(client));
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let asked = authorization::Asked {
+            principal: principal.as_deref(),
+            source: address,
+            remote: address,
+            destination: IpAddr::V4(pod_address(endpoint.pod)),
+            port,
+            server_name: None,
+            http: is_http.then_some(asked.http()),
+        };
+        let verdict = table.guard.decide(&asked, |_| Answer::Allow);
+        verdict.lets_through()
+    }
+
+    /// What the certificates of a workload say.
+    fn principal(&self, workload: WorkloadId) -> String {
+        let cluster = self.cluster.expect("workloads stand in clusters");
+        let described = &self.topology.cluster(cluster).workloads[workload.index()];
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        format!(
+            "{}/ns/{}/sa/{}",
+            translation.trust_domain(),
+            described.namespace,
+            described.template.service_account,
+        )
+    }
+
+    /// What an application asks by a call, or by the call that its sidecar sends on.
+    fn ask_behind(&self, call: Key) -> Ask {
+        let call = &self.calls[call];
+        match call.owner {
+            Owner::Passage(passage) => self.passages[passage].ask(),
+            _ => (call.plan, call.traffic, call.origin),
+        }
+    }
+}
