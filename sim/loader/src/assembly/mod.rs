@@ -451,6 +451,7 @@ fn workload(
         // Its containers serve as soon as they run, unless somebody says otherwise.
         _ => notes.fact(&cloud::facts::POD_SANDBOX) + notes.fact(&cloud::facts::CONTAINER_START),
     };
+    let account = view.service_account.as_deref();
     Workload {
         namespace: key.0.clone(),
         name: key.1.clone(),
@@ -464,6 +465,9 @@ fn workload(
             start_up,
             probes: view.probes,
             termination: view.termination,
+            service_account: account
+                .unwrap_or(cloud::facts::SERVICE_ACCOUNT.value)
+                .to_owned(),
             dns: view.dns.clone(),
             station,
             behavior,

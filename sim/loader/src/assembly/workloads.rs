@@ -19,6 +19,7 @@ pub(super) struct WorkloadView {
     pub(super) image: Option<Image>,
     pub(super) probes: Probes,
     pub(super) termination: Termination,
+    pub(super) service_account: Option<String>,
     pub(super) dns: PodDns,
     pub(super) rollout: Rollout,
     /// Annotations of its pods.
@@ -79,6 +80,7 @@ impl WorkloadView {
             image: None,
             probes: Probes::default(),
             termination: Termination::default(),
+            service_account: None,
             dns: PodDns::default(),
             rollout: Rollout::of(kind),
             annotations: BTreeMap::new(),
@@ -171,6 +173,7 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
         image: template.image.clone(),
         probes: template.probes,
         termination: template.termination,
+        service_account: template.service_account.clone(),
         dns: template.dns.clone(),
         rollout: workload.rollout,
         annotations: template.annotations.clone(),

@@ -200,8 +200,8 @@ pub(super) static POD_SPEC: Shape = Shape::new(
         Field::modelled("topologySpreadConstraints", Kind::List(&Kind::Map(&SPREAD))),
         Field::modelled("overhead", Kind::Map(&OVERHEAD)),
         Field::modelled("resources", Kind::Map(&RESOURCES)),
-        Field::ignored("serviceAccountName", Kind::Text, IDENTITY),
-        Field::ignored("serviceAccount", Kind::Text, IDENTITY),
+        Field::modelled("serviceAccountName", Kind::Text),
+        Field::modelled("serviceAccount", Kind::Text),
         Field::ignored("automountServiceAccountToken", Kind::Bool, IDENTITY),
         Field::ignored("securityContext", Kind::Opaque, IDENTITY),
         Field::ignored("imagePullSecrets", Kind::Opaque, IDENTITY),
@@ -291,6 +291,8 @@ pub struct PodTemplate {
     pub annotations: BTreeMap<String, String>,
     /// `hostNetwork`.
     pub has_host_network: bool,
+    /// Whom its certificates name, where it says so.
+    pub service_account: Option<String>,
     /// How it resolves names.
     pub dns: PodDns,
     /// Whether a container lacks a request of CPU or memory.
@@ -364,6 +366,9 @@ impl PodTemplate {
                 .get("hostNetwork")
                 .and_then(Node::bool)
                 .unwrap_or(false),
+            service_account: ["serviceAccountName", "serviceAccount"]
+                .into_iter()
+                .find_map(|field| spec.get(field)?.str().map(str::to_owned)),
             dns: pod_dns::read(spec, diagnostics),
             lacks_requests: (whole.cpu_milli.is_none()
                 && containers

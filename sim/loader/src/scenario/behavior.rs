@@ -13,11 +13,13 @@ use crate::tree::Node;
 use crate::value::{DURATION, parse_quantity};
 use cloud::facts;
 use cloud::scenario::{
-    Behavior, Call, ClusterId, Discipline, OnFailure, OnStop, Station, Step, Template, WorkloadId,
+    Behavior, Call, CallAttributes, ClusterId, Discipline, OnFailure, OnStop, Station, Step,
+    Template, WorkloadId,
 };
 use engine::{Distribution, Duration};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A number of workers.
 static WORKERS: Format = Format {
@@ -135,6 +137,14 @@ static CALL: Shape = Shape::new(
         clients::RETRIES,
         clients::PROTOCOL,
         clients::IDLE_TIMEOUT,
+        Field::modelled("path", Kind::Text)
+            .doc("Path, for routes that match on it.")
+            .default(|| json!("/")),
+        clients::METHOD,
+        clients::HEADERS,
+        Field::modelled("forwardHeaders", Kind::List(&Kind::Text)).doc(
+            "Headers that it takes over from the request of the user behind it, as applications do that know of traces or of users.",
+        ),
         Field::modelled("onFailure", Kind::OneOf(&["fail", "ignore"]))
             .doc("Whether the caller's own request fails when the call has failed for good.")
             .default(|| json!("fail")),
@@ -417,12 +427,19 @@ fn call(
     };
     let (service, port) = names.called(at, to.str()?, to.span, reader)?;
     let client = Client::read(entry, names.ideal, reader);
+    let forwarded = entry.list("forwardHeaders").iter().filter_map(Node::str);
     Some(Call {
         service,
         port,
         probability: forms::read(entry.get("probability"), forms::parse_share).unwrap_or(1.0),
         repeat: forms::count(entry, "repeat").unwrap_or(1),
         request_bytes: client.request_bytes,
+        attributes: Arc::new(CallAttributes {
+            path: forms::text(entry, "path").unwrap_or("/").to_owned(),
+            method: clients::method(entry),
+            headers: clients::headers(entry),
+            forwarded: forwarded.map(str::to_lowercase).collect(),
+        }),
         protocol: client.protocol,
         timeout: client.timeout,
         retry: client.retry,

@@ -18,9 +18,7 @@ use crate::ledger::Ledger;
 use crate::source::Span;
 use crate::sources::Sources;
 use crate::tree::{Entry, Node, Value};
-use cloud::scenario::{
-    Arrivals, Change, ClusterId, NetworkModel, RateProfile, Scenario, WorkloadId,
-};
+use cloud::scenario::{Arrivals, ClusterId, NetworkModel, RateProfile, Scenario, WorkloadId};
 use engine::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -385,11 +383,7 @@ impl Builder<'_, '_> {
             let inline = workloads::of_cluster(spec, plan, ideal, reader);
             let assembly = assemble(&plan.frame, &stages, &inline, &defaults, reader.diagnostics);
             for ((apply, _), changes) in own.iter().zip(&assembly.changes) {
-                // Objects of Istio alone do not act yet.
-                if changes
-                    .iter()
-                    .all(|change| matches!(change, Change::Istio(_)))
-                {
+                if changes.is_empty() {
                     applies::nothing_changes(apply, reader);
                 }
                 applied.insert(apply.written, (ClusterId::from(position), changes.clone()));

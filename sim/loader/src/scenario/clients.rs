@@ -3,7 +3,7 @@
 
 use super::forms::{self, SHARE, SIZE};
 use super::reader::Reader;
-use crate::shape::{Field, Format, Kind, Shape};
+use crate::shape::{Field, Format, Kind, Shape, TEXT_MAP};
 use crate::tree::Node;
 use crate::value::{DURATION, parse_duration};
 use cloud::facts;
@@ -55,6 +55,29 @@ pub(super) const IDLE_TIMEOUT: Field = Field::modelled("idleTimeout", Kind::Form
 pub(super) const REQUEST_SIZE: Field = Field::modelled("requestSize", Kind::Format(&SIZE))
     .doc("Size of a request.")
     .default(|| json!(facts::HTTP_REQUEST_BYTES.value));
+
+pub(super) const METHOD: Field = Field::modelled("method", Kind::Text)
+    .doc("Method, for routes that match on it.")
+    .default(|| json!("GET"));
+pub(super) const HEADERS: Field = Field::modelled("headers", TEXT_MAP).doc(
+    "Headers, for routes that match on them and balancers that hash them; in values `{client}` stands for the number of the client.",
+);
+
+/// The method of a request.
+pub(super) fn method(node: &Node) -> String {
+    forms::text(node, "method").unwrap_or("GET").to_uppercase()
+}
+
+/// The headers of a request, by names in lower case.
+pub(super) fn headers(node: &Node) -> Vec<(String, String)> {
+    let headers = node.get("headers").map_or(&[][..], Node::entries);
+    let mut headers: Vec<_> = headers
+        .iter()
+        .filter_map(|entry| Some((entry.key.to_lowercase(), entry.value.str()?.to_owned())))
+        .collect();
+    headers.sort();
+    headers
+}
 
 /// `None` is `none`.
 fn parse_patience(text: &str) -> Result<Option<Duration>, String> {

@@ -7,7 +7,7 @@ use super::names::{Address, Names, named};
 use super::places;
 use super::reader::Reader;
 use crate::diagnostic::Code;
-use crate::shape::{Field, Kind, Shape, TEXT_MAP};
+use crate::shape::{Field, Kind, Shape};
 use crate::source::Span;
 use crate::sources::Sources;
 use crate::tree::Node;
@@ -36,10 +36,8 @@ pub(super) static TRAFFIC: Shape = Shape::new(
         clients::PROTOCOL,
         clients::IDLE_TIMEOUT,
         clients::REQUEST_SIZE,
-        Field::modelled("method", Kind::Text)
-            .doc("Method, for routes that match on it.")
-            .default(|| json!("GET")),
-        Field::modelled("headers", TEXT_MAP).doc("Headers, for routes that match on them."),
+        clients::METHOD,
+        clients::HEADERS,
         Field::modelled("clients", Kind::Integer(1, 100_000_000))
             .doc("Distinct client addresses behind the source.")
             .default(|| json!(facts::CLIENTS.value)),
@@ -130,12 +128,6 @@ fn one(
         Some(source) => source,
         None => default_source(&target, node.span, names, around, reader)?,
     };
-    let headers = node.get("headers").map_or(&[][..], Node::entries);
-    let mut headers: Vec<_> = headers
-        .iter()
-        .filter_map(|entry| Some((entry.key.to_lowercase(), entry.value.str()?.to_owned())))
-        .collect();
-    headers.sort();
     Some(Said {
         span,
         name: name.to_owned(),
@@ -146,8 +138,8 @@ fn one(
         attributes: RequestAttributes {
             host: url.host.to_lowercase(),
             path: url.path.to_owned(),
-            method: forms::text(node, "method").unwrap_or("GET").to_uppercase(),
-            headers,
+            method: clients::method(node),
+            headers: clients::headers(node),
         },
         clients: forms::count(node, "clients").unwrap_or_else(|| reader.fact(&facts::CLIENTS)),
     })
