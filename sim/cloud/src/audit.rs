@@ -6,7 +6,7 @@
 
 use crate::domain::Domain;
 use crate::path::Owner;
-use crate::record::{CallRecord, Record};
+use crate::record::{CallRecord, FailureCounts, Record};
 use crate::scenario::{TrafficId, WorkloadId};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -82,7 +82,23 @@ impl Fold {
     fn wide(&mut self, word: u128) {
         self.0.write(&word.to_le_bytes());
     }
+
+    /// Reasons that were added since count only where there are some, so that digests hold
+    /// which were printed before.
+    fn failures(&mut self, failures: &FailureCounts) {
+        let (first, added) = failures.split_at(FIRST_REASONS);
+        first.iter().for_each(|&count| self.word(count));
+        for (number, &count) in (FIRST_REASONS..).zip(added) {
+            if count > 0 {
+                self.word(number as u64);
+                self.word(count);
+            }
+        }
+    }
 }
+
+/// How many reasons of failures there were when digests were first printed.
+const FIRST_REASONS: usize = 12;
 
 /// The digest of a record whose `digest` holds that of the order of events.
 pub(crate) fn digest(record: &Record) -> u64 {
@@ -92,7 +108,7 @@ pub(crate) fn digest(record: &Record) -> u64 {
     for traffic in &record.traffic {
         fold.word(traffic.sent);
         fold.word(traffic.succeeded);
-        traffic.failures.iter().for_each(|&count| fold.word(count));
+        fold.failures(&traffic.failures);
         fold.word(traffic.attempts);
         fold.wide(traffic.latency_sum_ns);
         for value in traffic.latency.iter_recorded() {
@@ -149,7 +165,7 @@ pub(crate) fn digest(record: &Record) -> u64 {
 fn fold_call(fold: &mut Fold, call: &CallRecord) {
     fold.word(call.attempts);
     fold.word(call.succeeded);
-    call.failures.iter().for_each(|&count| fold.word(count));
+    fold.failures(&call.failures);
     fold.wide(call.latency_sum_ns);
     call.latency.digest(|word| fold.word(word));
 }

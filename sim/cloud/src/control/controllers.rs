@@ -3,7 +3,8 @@
 //! Models: level-triggered looks: whatever changes a workload or one of its pods has its
 //! controller look one turn later, once for all that has happened by then; a look compares
 //! what is wanted with what the API holds, and creates and deletes pods. Many are created in
-//! batches that double. What a look counts is what a Deployment knows of its ReplicaSets.
+//! batches that double. Pods that want a sidecar are refused while no istiod answers, and tried
+//! again with the pauses of the controllers' work queues. What a look counts is what a Deployment knows of its ReplicaSets.
 //! Approximated: one turn stands for watch, queue, and write.
 //! Former revisions go as [`super::history`] says.
 //! Leaves out: a limit to the number of a controller's requests.
@@ -21,7 +22,7 @@ use crate::kubernetes::slow_start;
 use crate::kubernetes::stateful::{self, Action, Member, PodManagement, Wanted};
 use crate::kubernetes::victims::{self, Candidate};
 use crate::path::name_service::Resolver;
-use crate::scenario::{Rollout, Strategy, Template, WorkloadId, WorkloadKind};
+use crate::scenario::{Component, Rollout, Strategy, Template, WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
@@ -46,6 +47,16 @@ pub(crate) struct ControllerState<'t> {
     pub(crate) deployment_is_due: bool,
     /// How far its rollout is.
     pub(crate) progress: Progress,
+    /// What it does about pods that are refused.
+    refusals: Refusals,
+}
+
+/// Refusals of a workload's pods since the last that was not refused.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    count: u32,
+    /// When the controller tries again.
+    next: Time,
 }
 
 /// A revision of a workload's pods; of a Deployment, a ReplicaSet.
@@ -79,6 +90,7 @@ impl<'t> ControllerState<'t> {
             is_due: false,
             deployment_is_due: false,
             progress: Progress::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -277,6 +289,9 @@ impl Domain<'_> {
         missing: u32,
         context: &mut Clock<'_, Self>,
     ) {
+        if missing == 0 || self.is_refused(workload, revision, context) {
+            return;
+        }
         let mut wait = Duration::ZERO;
         for batch in slow_start::batches(missing) {
             for _ in 0..batch {
@@ -289,6 +304,35 @@ impl Domain<'_> {
         if missing > facts::CONTROLLER_BURST.value {
             self.pods_changed(workload, context);
         }
+    }
+
+    /// Whether a new pod is refused, because the API server cannot ask istiod about its sidecar;
+    /// its controller then tries again, after pauses that double.
+    fn is_refused(
+        &mut self,
+        workload: WorkloadId,
+        revision: u32,
+        context: &mut Clock<'_, Self>,
+    ) -> bool {
+        let istiod_answers = !self.levers.control.stands(Component::Istiod);
+        let now = context.now();
+        let controller = &mut self.workloads[workload.index()].controller;
+        let template = controller.revisions[revision as usize].template;
+        let refusals = &mut controller.refusals;
+        if istiod_answers || template.sidecar.is_none() {
+            *refusals = Refusals::default();
+            return false;
+        }
+        let pause = facts::CONTROLLER_RETRY_FIRST.value;
+        let pause = pause.saturating_mul(1 << refusals.count.min(32));
+        let pause = pause.min(facts::CONTROLLER_RETRY_MAX.value);
+        refusals.count += 1;
+        // What waits already is not put off.
+        if refusals.next <= now || refusals.next > now + pause {
+            refusals.next = now + pause;
+            context.after(pause, Event::ControllerLooks(workload));
+        }
+        true
     }
 
     /// So many of these pods, in the order in which a ReplicaSet deletes them.
@@ -390,6 +434,9 @@ impl Domain<'_> {
         for action in stateful::look(wanted, &members) {
             match action {
                 Action::Create { ordinal, revision } => {
+                    if self.is_refused(workload, revision, context) {
+                        return;
+                    }
                     let wait = Duration::ZERO;
                     self.create_pod(workload, revision, Some(ordinal), wait, context);
                 }

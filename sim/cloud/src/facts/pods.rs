@@ -89,6 +89,12 @@ facts! {
     PROGRESS_DEADLINE: Duration = Duration::from_secs(600), "s",
         "kubernetes.deployment.progress-deadline", "Kubernetes Deployment", "all",
         Source, "kubernetes/kubernetes v1.20.2 pkg/apis/apps/v1/defaults.go";
+    /// First pause of a controller whose work on an object failed; doubles each time.
+    CONTROLLER_RETRY_FIRST: Duration = Duration::from_millis(5), "ms", "kubernetes.controller.retry-first",
+        "kube-controller-manager", "all", Source, "kubernetes/client-go util/workqueue/default_rate_limiters.go, DefaultControllerRateLimiter";
+    /// Its greatest pause.
+    CONTROLLER_RETRY_MAX: Duration = Duration::from_secs(1_000), "s", "kubernetes.controller.retry-max",
+        "kube-controller-manager", "all", Source, "kubernetes/client-go util/workqueue/default_rate_limiters.go, DefaultControllerRateLimiter";
     /// Most pods that one look of a controller creates or deletes.
     CONTROLLER_BURST: u32 = 500, "", "kubernetes.controller.burst-replicas",
         "kube-controller-manager", "all",

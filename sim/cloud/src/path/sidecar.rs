@@ -56,7 +56,7 @@ pub(crate) struct SidecarState {
     /// From when on it has had the present generation.
     pub(crate) configured: Time,
     /// Clusters that it has sent requests to, past ones among them.
-    pub(super) upstreams: Vec<Box<Upstream>>,
+    pub(super) upstreams: Vec<Upstream>,
     /// The present ones by the numbers that hold in all generations.
     pub(super) by_cluster: BTreeMap<u32, u32>,
 }
@@ -168,14 +168,13 @@ impl SidecarState {
 
     /// A cluster by its number.
     pub(super) fn upstream(&mut self, number: u32) -> Option<&mut Upstream> {
-        let kept = self.upstreams.get_mut(number as usize);
-        kept.map(|kept| &mut **kept)
+        self.upstreams.get_mut(number as usize)
     }
 
     /// Takes up a cluster, in place of what it knew of it.
     pub(super) fn add_upstream(&mut self, lasting: u32, upstream: Upstream) -> u32 {
         let number = self.upstreams.len() as u32;
-        self.upstreams.push(Box::new(upstream));
+        self.upstreams.push(upstream);
         self.by_cluster.insert(lasting, number);
         number
     }

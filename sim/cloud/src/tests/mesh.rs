@@ -6,7 +6,7 @@ use super::*;
 use crate::istio::authentication::{ClientMode, ServerMode};
 use crate::istio::config::*;
 use crate::record::{Reason, Record};
-use crate::scenario::Action;
+use crate::scenario::{Action, Component};
 
 const SHOP: &str = "web.default.svc.cluster.local";
 
@@ -488,4 +488,42 @@ fn policies_know_clients_by_their_certificates() {
         assert_eq!(record.traffic[0].succeeded, succeeded, "{case}");
         assert_eq!(failed(&record, Reason::Forbidden), 10 - succeeded, "{case}");
     }
+}
+
+#[test]
+fn pods_that_want_a_sidecar_are_refused_while_no_istiod_answers() {
+    let run = |web_has_sidecar: bool| {
+        let mut scenario = versions(Vec::new(), 3_000);
+        let cluster = &mut scenario.clusters[0];
+        // The one pod of the only version dies while istiod is down for 10 s.
+        cluster.services[1].backends = vec![WorkloadId(1)];
+        if !web_has_sidecar {
+            cluster.workloads[1].template.sidecar = None;
+        }
+        let down = Fault::ComponentDown {
+            cluster: ClusterId(0),
+            component: Component::Istiod,
+        };
+        let kill = Fault::PodKill {
+            cluster: ClusterId(0),
+            workload: WorkloadId(1),
+            count: 1,
+        };
+        scenario.timeline = vec![
+            fault_at(2_000, down, Some(10_000)),
+            fault_at(3_000, kill, None),
+        ];
+        let record = run_without_jitter(&scenario);
+        let (first, last) = record.traffic[0].failing[0];
+        (first, last.saturating_since(first))
+    };
+    // Without a sidecar of its own the pod is replaced after a start-up of some seconds, but of
+    // the new address the caller's sidecar hears when istiod is back.
+    let (first, outage) = run(false);
+    assert!(first >= Time::ZERO + Duration::from_millis(2_900));
+    assert!((9.0..9.5).contains(&outage.as_secs_f64()), "{outage:?}");
+    // With one it is not even created: the controller tries 5 ms x (2^n - 1) after the first time,
+    // so 10.2 s after it, and the pod takes its start-up.
+    let (_, outage) = run(true);
+    assert!((13.0..13.2).contains(&outage.as_secs_f64()), "{outage:?}");
 }

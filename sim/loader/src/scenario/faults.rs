@@ -57,6 +57,8 @@ pub(super) static FAULT: Shape = Shape::choice(
         Field::modelled("controller-manager-down", Kind::Map(&OF_CLUSTER))
             .doc("No controller runs."),
         Field::modelled("scheduler-down", Kind::Map(&OF_CLUSTER)).doc("Nobody places pods."),
+        Field::modelled("istiod-down", Kind::Map(&OF_CLUSTER))
+            .doc("istiod of a cluster is down: proxies keep what they were told, and pods that want a sidecar are refused."),
         Field::modelled("frozen", Kind::Map(&FROZEN))
             .doc("The clock of a part stands still: it does nothing, and knows nothing of it."),
         Field::modelled("region-down", Kind::Map(&REGION_DOWN))
@@ -421,6 +423,18 @@ fn cluster_fault(
         },
         "controller-manager-down" => down(Component::ControllerManager),
         "scheduler-down" => down(Component::Scheduler),
+        "istiod-down" => {
+            let of = names.clusters[cluster.index()];
+            if of.mesh.is_none() {
+                let message = format!("there is no istiod{}", names.within(of));
+                reader
+                    .diagnostics
+                    .report(Code::Conflict, entry.key_span, message)
+                    .help("give the cluster `istio: {version: …}`");
+                return None;
+            }
+            down(Component::Istiod)
+        }
         _ => return None,
     })
 }
