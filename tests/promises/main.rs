@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod behaviours;
+mod bookinfo;
 mod cli;
 mod closed_forms;
 mod controllers;

@@ -1,0 +1,121 @@
+//! Bookinfo's samples of routing, unmodified, on its unmodified manifests: requests are split, sent
+//! by user, delayed and failed as written.
+
+use cloud::record::{Reason, Record};
+use cloud::scenario::Scenario;
+use cloud::{Options, compile, simulate};
+use engine::Seed;
+use loader::File;
+
+const REQUESTS: u64 = 4_000;
+
+/// Bookinfo in a mesh, with these samples applied: jason and others ask for pages by turns.
+fn scenario(samples: &[&str]) -> Scenario {
+    let samples = samples
+        .iter()
+        .map(|sample| format!(", scenarios/bookinfo/networking/{sample}.yaml"));
+    let samples: String = samples.collect();
+    let text = format!(
+        "apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {{name: bookinfo-samples}}
+spec:
+  clusters:
+    - name: cluster
+      region: local
+      zones: [a]
+      kubernetes: \"1.33\"
+      nodePools: [{{name: node, count: 3, cpu: 8, memory: 16Gi}}]
+      manifests: [scenarios/bookinfo/bookinfo.yaml, scenarios/bookinfo/networking/destination-rule-all.yaml{samples}]
+      istio: {{version: \"1.30\", injectedNamespaces: [default]}}
+  behavior:
+    productpage-v1:
+      serviceTime: 1ms
+      workers: unlimited
+      calls:
+        - {{to: \"details:9080\", forwardHeaders: [end-user], onFailure: ignore}}
+        - {{to: \"reviews:9080\", forwardHeaders: [end-user]}}
+    details-v1: {{serviceTime: 1ms, workers: unlimited}}
+    ratings-v1: {{serviceTime: 1ms, workers: unlimited}}
+    reviews-v1: {{serviceTime: 1ms, workers: unlimited}}
+    reviews-v2: {{serviceTime: 1ms, workers: unlimited, calls: [{{to: \"ratings:9080\", forwardHeaders: [end-user]}}]}}
+    reviews-v3: {{serviceTime: 1ms, workers: unlimited, calls: [{{to: \"ratings:9080\", forwardHeaders: [end-user]}}]}}
+  workloads: {{browser: {{}}}}
+  traffic:
+    - {{name: jason, from: browser, to: \"productpage:9080\", headers: {{end-user: jason}}, arrivals: {{constant: 50/s}}, timeout: none}}
+    - {{name: others, from: browser, to: \"productpage:9080\", arrivals: {{constant: 50/s}}, timeout: none}}
+  run: {{duration: 50s, analysis: terminating, replications: 1}}
+"
+    );
+    let file = File {
+        name: "bookinfo-samples.yaml".to_owned(),
+        text,
+    };
+    let loaded = loader::load(&[file], &crate::support::Project);
+    let told = loaded.diagnostics;
+    loaded.scenario.unwrap_or_else(|| panic!("{told:#?}"))
+}
+
+fn run(samples: &[&str]) -> (Scenario, Record) {
+    let scenario = scenario(samples);
+    let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
+    (scenario, record)
+}
+
+/// The shares of the three versions of the reviews.
+fn shares((scenario, record): &(Scenario, Record)) -> [f64; 3] {
+    let served = ["reviews-v1", "reviews-v2", "reviews-v3"].map(|name| {
+        let workloads = scenario.clusters[0].workloads.iter();
+        let mut workloads = workloads.zip(&record.workloads);
+        let (_, found) = workloads
+            .find(|(workload, _)| workload.name == name)
+            .expect("a version of the reviews");
+        found.finished
+    });
+    let all: u64 = served.iter().sum();
+    assert!(all >= REQUESTS, "{all} pages");
+    served.map(|count| count as f64 / all as f64)
+}
+
+#[test]
+fn reviews_are_split_as_each_sample_says() {
+    // Half of the readers are jason, whom some samples send elsewhere.
+    let cases: [(&str, [f64; 3]); 7] = [
+        ("virtual-service-all-v1", [1.0, 0.0, 0.0]),
+        ("virtual-service-reviews-v3", [0.0, 0.0, 1.0]),
+        ("virtual-service-reviews-50-v3", [0.5, 0.0, 0.5]),
+        ("virtual-service-reviews-80-20", [0.8, 0.2, 0.0]),
+        ("virtual-service-reviews-90-10", [0.9, 0.1, 0.0]),
+        ("virtual-service-reviews-test-v2", [0.5, 0.5, 0.0]),
+        ("virtual-service-reviews-jason-v2-v3", [0.0, 0.5, 0.5]),
+    ];
+    for (sample, expected) in cases {
+        let shares = shares(&run(&[sample]));
+        for (share, expected) in shares.iter().zip(expected) {
+            // Four standard deviations of a binomial of 4000 and more.
+            let error: f64 = 4.0 * f64::sqrt(expected * (1.0 - expected) / REQUESTS as f64);
+            assert!(
+                (share - expected).abs() <= error + 0.001,
+                "{sample}: {shares:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn faults_hit_whom_they_are_meant_for() {
+    let through_v2 = "virtual-service-reviews-jason-v2-v3";
+    let (_, record) = run(&[through_v2, "virtual-service-ratings-test-delay"]);
+    let [jason, others] = [0, 1].map(|source: usize| {
+        let traffic = &record.traffic[source];
+        traffic.latency_sum_ns as f64 / traffic.succeeded as f64 / 1e9
+    });
+    assert!((7.0..7.1).contains(&jason), "{jason} s");
+    assert!(others < 0.05, "{others} s");
+    let (_, record) = run(&[through_v2, "virtual-service-ratings-test-abort"]);
+    let [jason, others] = [0, 1].map(|source: usize| &record.traffic[source]);
+    assert_eq!(jason.succeeded, 0);
+    let failed = jason.failures[Reason::DependencyFailed as usize];
+    assert!(failed >= REQUESTS / 2, "{:?}", jason.failures);
+    assert_eq!(others.failures.iter().sum::<u64>(), 0);
+}
