@@ -6,7 +6,7 @@ use cloud::scenario::{
     Analysis, Arrivals, Balance, Behavior, Call, Cluster, ClusterId, GivenAddresses, NetworkModel,
     OnFailure, Protocol, RateProfile, Replications, RequestAttributes, Retry, Rollout, RunPlan,
     Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Step, Template, Traffic,
-    TrafficPolicy, TrafficSource, TrafficTarget, Workload, WorkloadId, WorkloadKind,
+    TrafficPolicy, TrafficSource, TrafficTarget, Transport, Workload, WorkloadId, WorkloadKind,
 };
 use cloud::{Options, compile, simulate};
 use engine::{Distribution, Duration, Seed};
@@ -179,6 +179,7 @@ fn service(name: &str, backend: WorkloadId) -> Service {
             port: 80,
             target_port: 80,
             node_port: None,
+            transport: Transport::Tcp,
         }],
         backends: vec![backend],
         session_affinity: None,

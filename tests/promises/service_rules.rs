@@ -140,6 +140,39 @@ fn a_scenario_goes_before_its_manifests() {
     assert_eq!(configuration.masquerade_bit, 7);
 }
 
+/// A service for UDP, and how long kernels remember who asked.
+const NAMES: &str = "---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+conntrack: {udpTimeout: 10s, udpStreamTimeout: 0s}
+ipvs: {udpTimeout: 1m}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: names}
+spec:
+  clusterIP: 10.96.7.8
+  selector: {app: web}
+  ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}]
+";
+
+#[test]
+fn ports_for_udp_have_rules_of_their_own_and_flows_are_remembered_as_long_as_is_said() {
+    let found = loaded("{}", &format!("{WEB}{NAMES}"));
+    let rules = rules(&found);
+    let of_udp = "-d 10.96.7.8/32 -p udp -m comment --comment \"default/names:dns cluster IP\" -m udp --dport 53";
+    let of_tcp = "-d 10.96.7.8/32 -p tcp -m comment --comment \"default/names:dns-tcp cluster IP\" -m tcp --dport 53";
+    for part in [of_udp, of_tcp] {
+        assert!(rules.iter().any(|rule| rule.contains(part)), "{rules:#?}");
+    }
+    let seconds = |lone, stream| (Duration::from_secs(lone), Duration::from_secs(stream));
+    let configuration = known(&found).configuration;
+    assert_eq!(configuration.udp_timeouts(), seconds(10, 120));
+    let found = loaded("{mode: ipvs}", &format!("{WEB}{NAMES}"));
+    let configuration = known(&found).configuration;
+    assert_eq!(configuration.udp_timeouts(), seconds(60, 60));
+}
+
 #[test]
 fn a_configuration_that_kube_proxy_refuses_is_refused() {
     let document = "

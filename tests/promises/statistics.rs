@@ -4,8 +4,8 @@ use cloud::scenario::{
     Analysis, Arrivals, Balance, Behavior, Cluster, ClusterId, GivenAddresses, NetworkModel, Node,
     Protocol, RateProfile, Replications, RequestAttributes, Resources, Retry, Rollout, RunPlan,
     Scenario, Service, ServiceId, ServiceKind, ServicePort, Station, Template, Traffic,
-    TrafficPolicy, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, Workload, WorkloadId,
-    WorkloadKind, ZoneId,
+    TrafficPolicy, TrafficSource, TrafficTarget, Transport, UserNetwork, UserNetworkId, Workload,
+    WorkloadId, WorkloadKind, ZoneId,
 };
 use engine::{Distribution, Duration, QueueKind};
 use hybridsim::study::{self, Phase, Progress, Study, StudyError, StudyOptions, Unwatched};
@@ -76,6 +76,7 @@ fn service() -> Service {
             port: 80,
             target_port: 80,
             node_port: None,
+            transport: Transport::Tcp,
         }],
         backends: vec![WorkloadId(0)],
         session_affinity: None,

@@ -30,6 +30,7 @@ use crate::meter::Meters;
 use crate::path::admission::Admissions;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::{Pool, PoolTarget};
+use crate::path::flow::Flows;
 use crate::path::link::{Address, Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
@@ -280,6 +281,8 @@ pub(crate) struct NodeState<'t> {
     /// What its kube-proxy knows.
     pub(crate) view: View,
     pub(crate) kube_proxy: KubeProxy,
+    /// UDP flows that its kernel remembers.
+    pub(crate) flows: Flows,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) machine: Machine,
     /// How often it was ordered or given up: what is scheduled counts only for this time.
@@ -433,6 +436,13 @@ impl Domain<'_> {
                 closing,
             } => self.responded(to, outcome, bytes, closing, context),
             Packet::Reset { to } => self.reset(to, context),
+            Packet::Datagram(datagram) => self.take_datagram(datagram, context),
+            Packet::AnswerDatagram {
+                to,
+                endpoint,
+                outcome,
+                bytes,
+            } => self.take_answer_datagram(to, endpoint, outcome, bytes, context),
             Packet::Closed {
                 cluster,
                 pod,

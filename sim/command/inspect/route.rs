@@ -48,12 +48,13 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
     let rules = moment.rules(&pod.cluster, node);
     let rules = rules.expect("the node is one of the cluster's");
     let to = target(&rules, &pod.namespace, &arguments.to);
+    let (protocol, to) = to.map_err(|problem| anyhow!(BadInput(problem)))?;
     let packet = Packet {
         flow: Flow::new(
-            Protocol::Tcp,
+            protocol,
             // The first port that Linux takes for connections out.
             SocketAddr::new(pod.address.into(), 32_768),
-            to.map_err(|problem| anyhow!(BadInput(problem)))?,
+            to,
         ),
         interface: Some("cni0".to_owned()),
     };
@@ -120,10 +121,10 @@ fn sender<'p>(pods: &'p [PodPlace], arguments: &Arguments) -> Result<&'p PodPlac
     }
 }
 
-/// The address that is called.
-fn target(rules: &Input, namespace: &str, text: &str) -> Result<SocketAddr, String> {
+/// The address that is called, and over what: a bare address over TCP.
+fn target(rules: &Input, namespace: &str, text: &str) -> Result<(Protocol, SocketAddr), String> {
     if let Ok(address) = text.parse() {
-        return Ok(address);
+        return Ok((Protocol::Tcp, address));
     }
     let (name, port) = text
         .rsplit_once(':')
@@ -148,7 +149,8 @@ fn target(rules: &Input, namespace: &str, text: &str) -> Result<SocketAddr, Stri
             ports.join(", ")
         )
     })?;
-    Ok(SocketAddr::new(service.cluster_ip, found.port))
+    let address = SocketAddr::new(service.cluster_ip, found.port);
+    Ok((found.protocol, address))
 }
 
 /// What stands at an address of a cluster.

@@ -11,7 +11,7 @@ use crate::scenario::{self, Survey};
 use crate::source::File;
 use crate::sources::{Library, Sources};
 use cloud::facts;
-use cloud::scenario::{ClusterId, Service, WorkloadId};
+use cloud::scenario::{ClusterId, Service, Transport, WorkloadId};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -213,9 +213,10 @@ fn workload(
     text
 }
 
-/// Name and first port of a service, as a pod of the default namespace writes it.
+/// Name and first port for TCP of a service, as a pod of the default namespace writes it.
 fn address(service: &Service) -> Option<String> {
-    let port = service.ports.first()?.port;
+    let mut ports = service.ports.iter();
+    let port = ports.find(|port| port.transport == Transport::Tcp)?.port;
     Some(match service.namespace.as_str() {
         "default" => format!("{}:{port}", service.name),
         namespace => format!("{}.{namespace}:{port}", service.name),

@@ -4,7 +4,8 @@
 //! brings and a sync; a sync covers what its node had heard of when it began, and takes longer
 //! on a slow machine. A kube-proxy that starts, by itself or with its machine, writes nothing
 //! before its lists are there, and then everything. One whose API server is out of reach keeps
-//! its rules as they are.
+//! its rules as they are. When its rules are written, a kube-proxy cleans the table of UDP flows,
+//! which is in [`crate::path::flow`].
 //! Approximated: a machine that comes back has the rules that it had, until that first sync.
 //! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
 //! Validated by: staleness computed by hand, and outages, in the crate's tests.
@@ -31,6 +32,8 @@ pub(crate) struct KubeProxy {
     number: u32,
     /// Its end came while the process stood still.
     unfinished: bool,
+    /// Whether the process has written nothing yet since it started.
+    new: bool,
 }
 
 impl KubeProxy {
@@ -44,6 +47,7 @@ impl KubeProxy {
             written: Time::ZERO,
             number: 0,
             unfinished: false,
+            new: false,
         }
     }
 
@@ -135,10 +139,12 @@ impl Domain<'_> {
         state.runner.end(Outcome::Done, now);
         state.written = now;
         let began = state.began;
+        let is_new = std::mem::replace(&mut state.new, false);
         let knows = self.heard_until(client, began);
         let kind = ViewKind::KubeProxy;
         let meters = &mut self.meters;
         let view = &mut self.nodes[node as usize].view;
+        let before = (!is_new).then_some(*view);
         view.catch_up(&self.endpoint_log, knows, |publication| {
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
@@ -149,6 +155,7 @@ impl Domain<'_> {
             };
             meters.observe(now, took);
         });
+        self.clean_flows(node, before);
         self.schedule_sync(node, context);
         self.sync_if_behind(node, context);
     }
@@ -170,6 +177,7 @@ impl Domain<'_> {
         state.runner = Runner::starting(pacing, periods, context.now());
         state.number += 1;
         state.unfinished = false;
+        state.new = true;
         let number = state.number;
         let lists = facts::KUBE_PROXY_START_UP.value;
         context.after(lists, Event::ListsArrive { node, number });

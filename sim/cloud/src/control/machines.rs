@@ -140,6 +140,7 @@ impl Domain<'_> {
         state
             .view
             .catch_up(&self.endpoint_log, context.now(), |_| ());
+        state.flows.forget();
         let number = state.machine_number;
         self.node_comes(node, context.now());
         self.kube_proxy_starts(node, context);

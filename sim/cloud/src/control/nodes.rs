@@ -239,6 +239,7 @@ impl Domain<'_> {
                 life.power_on(pace, now, told);
             });
         }
+        self.nodes[node as usize].flows.forget();
         self.kube_proxy_starts(node, context);
     }
 

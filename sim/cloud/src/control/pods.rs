@@ -280,6 +280,7 @@ impl Domain<'_> {
                 Reply::Passage(key) => {
                     self.passage_answered(key, Err(Reason::Unavailable), 0, context);
                 }
+                Reply::Datagram(_) => {} // Nobody is told.
                 Reply::Call(to) => {
                     let endpoint = self.endpoint(pod, task.service, task.entry);
                     self.tell_of_death(to, endpoint, task.identity, context);
@@ -339,6 +340,7 @@ impl Domain<'_> {
         let own = Address::Pod(self.id, pod);
         self.pools.retain(|(address, _), _| *address != own);
         self.lookups.retain(|(client, _), _| *client != pod);
+        self.close_sockets(pod);
     }
 
     /// A pod's object goes, and its place on its node is free again.

@@ -22,7 +22,7 @@ use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
 use crate::istio::translate::{Compiler, Tables, View};
 use crate::istio::version::Version;
-use crate::scenario::{self, ServiceKind, TrafficDistribution, WorkloadId};
+use crate::scenario::{self, ServiceKind, TrafficDistribution, Transport, WorkloadId};
 use engine::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -246,7 +246,7 @@ fn described(service: &scenario::Service, number: u32) -> Service {
     let ports = service.ports.iter().map(|port| ServicePort {
         number: port.port,
         name: port.name.clone().unwrap_or_default(),
-        protocol: Protocol::of_port(port.port, port.name.as_deref(), None, false),
+        protocol: Protocol::of_port(port.port, port.name.as_deref(), None, is_udp(port)),
     });
     Service {
         host: host::service(
@@ -274,6 +274,10 @@ fn described(service: &scenario::Service, number: u32) -> Service {
         },
         publishes_unready: service.publish_not_ready,
     }
+}
+
+fn is_udp(port: &scenario::ServicePort) -> bool {
+    port.transport == Transport::Udp
 }
 
 /// The address by which proxies know a pod, which no other has: what it is decides nothing but

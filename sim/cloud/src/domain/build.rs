@@ -22,6 +22,7 @@ use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
 use crate::path::admission::Admissions;
 use crate::path::choice::{Affinities, Schedules, Selections};
+use crate::path::flow::Flows;
 use crate::path::link::Wire;
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
@@ -272,6 +273,7 @@ impl<'t> Domain<'t> {
                 images: NodeImages::default(),
                 view: View::default(),
                 kube_proxy: KubeProxy::settled(described, Time::ZERO, full),
+                flows: Flows::default(),
                 heartbeat: Heartbeat::new(renewed),
                 machine: match described.has_at_start(index as u32) {
                     true => Machine::There(Time::ZERO),

@@ -72,6 +72,20 @@ facts! {
     TCP_RETRIES: u32 = 15, "", "tcp.retries", "Linux", "all",
         Documentation, "torvalds/linux Documentation/networking/ip-sysctl.rst, tcp_retries2";
 
+    // UDP
+    /// How long a kernel remembers a flow of UDP that was not answered, or is young.
+    UDP_LONE_TIMEOUT: Duration = Duration::from_secs(30), "s", "udp.conntrack-timeout", "Linux", "all",
+        Source, "torvalds/linux net/netfilter/nf_conntrack_proto_udp.c udp_timeouts; nf_conntrack_udp_timeout of nf_conntrack-sysctl.rst";
+    /// How long it remembers one that goes both ways.
+    UDP_STREAM_TIMEOUT: Duration = Duration::from_secs(120), "s", "udp.conntrack-stream-timeout", "Linux", "4.20 and later; 180 s before",
+        Source, "torvalds/linux net/netfilter/nf_conntrack_proto_udp.c udp_timeouts; nf_conntrack_udp_timeout_stream of nf_conntrack-sysctl.rst";
+    /// From which age on a flow that was answered counts as such.
+    UDP_STREAM_AGE: Duration = Duration::from_secs(2), "s", "udp.conntrack-stream-age", "Linux", "5.1 and later",
+        Source, "torvalds/linux net/netfilter/nf_conntrack_proto_udp.c nf_conntrack_udp_packet, stream_ts";
+    /// How long IPVS remembers any flow of UDP.
+    UDP_IPVS_TIMEOUT: Duration = Duration::from_secs(300), "s", "udp.ipvs-timeout", "Linux", "all",
+        Source, "torvalds/linux net/netfilter/ipvs/ip_vs_proto_udp.c udp_timeouts, IP_VS_UDP_S_NORMAL";
+
     // TLS
     /// Size of the first message of a client that wants to encrypt.
     TLS_CLIENT_HELLO_BYTES: u64 = 517, "bytes", "tls.client-hello", "BoringSSL", "1.3",

@@ -35,6 +35,8 @@ pub(crate) enum Stage {
     Securing(Endpoint),
     /// Awaiting an answer from this endpoint.
     Waiting(Endpoint),
+    /// Awaiting an answer to a datagram; sent into nowhere if there is no goal.
+    Sent(Option<Goal>),
 }
 
 impl Stage {
@@ -43,7 +45,8 @@ impl Stage {
         match self {
             Stage::Waiting(endpoint)
             | Stage::Securing(endpoint)
-            | Stage::Dialling(Some(Goal::Endpoint(endpoint))) => Some(endpoint),
+            | Stage::Dialling(Some(Goal::Endpoint(endpoint)))
+            | Stage::Sent(Some(Goal::Endpoint(endpoint))) => Some(endpoint),
             _ => None,
         }
     }
@@ -253,7 +256,8 @@ impl Domain<'_> {
     /// The entry that a call to a global name was led to, once it was.
     fn dialled(&self, call: &Call) -> Option<(ClusterId, u32)> {
         match call.stage {
-            Stage::Dialling(Some(Goal::Entry(service))) => Some((call.resolved, service.0)),
+            Stage::Dialling(Some(Goal::Entry(service)))
+            | Stage::Sent(Some(Goal::Entry(service))) => Some((call.resolved, service.0)),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
+use super::flow::Peer;
 use super::link::{Address, Goal, Packet};
 use super::service::RequestArrival;
 use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Target};
@@ -24,7 +25,7 @@ use crate::envoy::pool::End;
 use crate::facts;
 use crate::istio::authentication::Outcome as Meeting;
 use crate::record::{Caller, Reason};
-use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId};
+use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId, Socket};
 use crate::slab::Key;
 use engine::{Duration, Time};
 
@@ -43,6 +44,8 @@ pub(crate) struct Pool {
     idle: Vec<(Endpoint, Time)>,
     /// The HTTP/2 connection.
     shared: Shared,
+    /// Where the UDP socket leads to that is kept.
+    pub(super) socket: Option<Peer>,
 }
 
 /// An HTTP/2 connection.
@@ -102,7 +105,7 @@ impl Domain<'_> {
         }
     }
 
-    fn pool_key(&self, key: Key, endpoint: Option<Endpoint>) -> (Address, PoolTarget) {
+    pub(super) fn pool_key(&self, key: Key, endpoint: Option<Endpoint>) -> (Address, PoolTarget) {
         let target = match self.plans[self.calls[key].plan as usize].target {
             Target::Service(cluster, service) => PoolTarget::Service(cluster, service),
             Target::Global(name) => PoolTarget::Global(name),
@@ -133,7 +136,13 @@ impl Domain<'_> {
         let pool_key = self.pool_key(key, chosen);
         let attempt = self.calls[key].attempt;
         match protocol {
-            Protocol::Http1Close => {}
+            Protocol::Http1Close | Protocol::Udp(Socket::PerAttempt) => {}
+            Protocol::Udp(Socket::Kept) => {
+                let socket = self.pools.get(&pool_key).and_then(|pool| pool.socket);
+                if let Some(peer) = socket {
+                    return self.send_datagram(key, Socket::Kept, peer, context);
+                }
+            }
             Protocol::Http1 { idle_timeout } => {
                 let pool = self.pools.entry(pool_key).or_default();
                 if let Some((endpoint, since)) = pool.idle.pop() {
@@ -357,7 +366,7 @@ impl Domain<'_> {
             Stage::Resolving | Stage::Asking(_) | Stage::Dialling(_) | Stage::Securing(_) => {
                 self.hand_over_dialling(key, context)
             }
-            Stage::Queued | Stage::Paused => {}
+            Stage::Queued | Stage::Paused | Stage::Sent(_) => {}
         }
     }
 

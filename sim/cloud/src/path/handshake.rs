@@ -11,13 +11,14 @@
 
 use super::call::Stage;
 use super::choice::Choice;
+use super::flow::Peer;
 use super::link::{Goal, Leg, Packet};
 use super::{CallRef, Endpoint, Target};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::record::Reason;
 use crate::rules::Door;
-use crate::scenario::ServiceKind;
+use crate::scenario::{ClusterId, ServiceKind};
 use crate::slab::Key;
 use engine::Duration;
 
@@ -71,6 +72,9 @@ impl Domain<'_> {
         let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
             return;
         };
+        if let Some(socket) = self.socket(key) {
+            return self.address_found(key, socket, (cluster, service), context);
+        }
         if !call.owner.is_sidecar()
             && let Some(listener) = self.outbound(client)
         {
@@ -105,8 +109,12 @@ impl Domain<'_> {
         }
     }
 
-    /// The handshake begins.
+    /// The handshake begins; over UDP there is none.
     pub(crate) fn dial(&mut self, key: Key, goal: Goal, context: &mut Clock<'_, Self>) {
+        if let (Some(socket), Goal::Entry(service)) = (self.socket(key), goal) {
+            let peer = Peer::Entry(ClusterId(u32::from(self.destination(key))), service);
+            return self.open_socket(key, socket, peer, context);
+        }
         self.calls[key].stage = Stage::Dialling(Some(goal));
         self.send_syn(key, 0, Duration::ZERO, context);
     }
@@ -193,9 +201,10 @@ impl Domain<'_> {
         }
     }
 
-    /// A connection was refused.
+    /// A connection was refused, or a datagram.
     pub(crate) fn refused(&mut self, to: CallRef, context: &mut Clock<'_, Self>) {
-        if self.awaits(to) && matches!(self.calls[to.call].stage, Stage::Dialling(_)) {
+        let waits = |stage: &Stage| matches!(stage, Stage::Dialling(_) | Stage::Sent(_));
+        if self.awaits(to) && waits(&self.calls[to.call].stage) {
             self.connection_failed(to.call, Reason::Refused, context);
         }
     }

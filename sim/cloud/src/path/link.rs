@@ -4,7 +4,8 @@
 //! put the bytes on the wire behind those that are still waiting for it (one queue per
 //! sending node within a cluster, and one per direction between two partitions), and loss as
 //! TCP shows it: a lost segment of data is sent again after a retransmission timeout that
-//! doubles, a lost SYN or its answer is for the client's own timer to notice. What is sent
+//! doubles, a lost SYN or its answer is for the client's own timer to notice, and so is a lost
+//! datagram. What is sent
 //! over a link that is cut is sent again at the same pace until the link is back.
 //!
 //! Approximated: a payload is lost or kept as a whole, whatever its number of segments; slow
@@ -13,6 +14,7 @@
 //! Sources: RFC 6298; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
+use super::flow::Datagram;
 use super::{CallRef, Endpoint, Identity, Origin, Outcome};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
@@ -53,7 +55,7 @@ pub(crate) enum Packet {
     },
     /// Grants one.
     Connected { to: CallRef, endpoint: Endpoint },
-    /// Denies one.
+    /// Denies one, or says that nobody takes a datagram.
     Refused { to: CallRef },
     /// Asks a proxy to encrypt a new connection.
     Hello {
@@ -82,6 +84,15 @@ pub(crate) enum Packet {
     },
     /// The connection broke.
     Reset { to: CallRef },
+    /// A datagram that asks.
+    Datagram(Datagram),
+    /// One that answers.
+    AnswerDatagram {
+        to: CallRef,
+        endpoint: Endpoint,
+        outcome: Outcome,
+        bytes: u64,
+    },
     /// All connections to a pod are closed by its side.
     Closed {
         cluster: ClusterId,
@@ -131,6 +142,10 @@ pub(crate) enum Leg {
     Hello,
     /// Its answer.
     Welcome,
+    /// A datagram that asks.
+    Datagram,
+    /// One that answers.
+    AnswerDatagram,
     /// Anything else.
     Other,
 }
@@ -145,7 +160,15 @@ impl Leg {
             Leg::Other => 0x5_0000_0000,
             Leg::Hello => 0x6_0000_0000,
             Leg::Welcome => 0x7_0000_0000,
+            Leg::Datagram => 0x8_0000_0000,
+            Leg::AnswerDatagram => 0x9_0000_0000,
         }
+    }
+
+    /// Whether what is lost on it is sent again by those who send it.
+    fn is_mended(self) -> bool {
+        use Leg::{AnswerDatagram, Datagram, Syn, SynAnswer};
+        !matches!(self, Syn | SynAnswer | Datagram | AnswerDatagram)
     }
 }
 
@@ -259,7 +282,7 @@ impl Domain<'_> {
         }
         let mut tries = 0;
         while loss > 0.0 && draw.chance(loss) {
-            if matches!(leg, Leg::Syn | Leg::SynAnswer) || tries == facts::TCP_RETRIES.value {
+            if !leg.is_mended() || tries == facts::TCP_RETRIES.value {
                 return None;
             }
             time += retransmission_wait(link.one_way * 2, tries);
@@ -327,8 +350,8 @@ impl Domain<'_> {
         context.send(PartitionId(to), time, packet);
     }
 
-    /// Data that cannot pass are sent again until they can; a SYN has its own timer, and
-    /// questions of the DNS are asked anew.
+    /// Data that cannot pass are sent again until they can; a SYN has its own timer, questions of
+    /// the DNS are asked anew, and datagrams are lost.
     fn park(
         &mut self,
         to: u16,
@@ -376,7 +399,9 @@ impl Domain<'_> {
     fn bounce(&mut self, to: u16, inside: Duration, packet: Packet, context: &mut Clock<'_, Self>) {
         let round_trip = (inside + self.topology.one_way(self.id, to)) * 2;
         let answer = match packet {
-            Packet::Syn { from, .. } => Packet::Refused { to: from },
+            Packet::Syn { from, .. } | Packet::Datagram(Datagram { from, .. }) => {
+                Packet::Refused { to: from }
+            }
             Packet::Hello { from, .. } | Packet::Request { from, .. } => Packet::Reset { to: from },
             Packet::Check {
                 name,
@@ -404,6 +429,8 @@ impl Packet {
             Packet::Welcome { .. } => (facts::TLS_SERVER_FLIGHT_BYTES.value, Leg::Welcome),
             Packet::Request { bytes, .. } => (*bytes, Leg::Request),
             Packet::Response { bytes, .. } => (*bytes, Leg::Response),
+            Packet::Datagram(datagram) => (datagram.bytes, Leg::Datagram),
+            Packet::AnswerDatagram { bytes, .. } => (*bytes, Leg::AnswerDatagram),
             _ => (0, Leg::Other),
         }
     }

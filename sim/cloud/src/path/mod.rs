@@ -11,6 +11,7 @@ pub(crate) mod call;
 pub(crate) mod choice;
 pub(crate) mod connection;
 mod encryption;
+pub(crate) mod flow;
 mod handshake;
 pub(crate) mod link;
 pub(crate) mod name_service;
@@ -157,6 +158,8 @@ pub(crate) enum Reply {
     Call(CallRef),
     /// The sidecar beside it.
     Passage(Key),
+    /// Whoever sent it a datagram.
+    Datagram(flow::Sender),
 }
 
 /// Who takes a connection at a pod.

@@ -142,10 +142,8 @@ impl Domain<'_> {
     ) {
         let door = self.door(service, address);
         let node = self.entry_node(service, identity);
-        let down = node.and_then(|node| self.levers.node(node));
-        let choice = match down {
-            Some(Packets::Dropped) => Choice::Drop,
-            Some(Packets::Refused) => Choice::Refuse,
+        let choice = match self.refusal_of(node) {
+            Some(refusal) => refusal,
             None => self.choose_endpoint(node, service, address, door, identity, context.now()),
         };
         match choice {
@@ -174,6 +172,14 @@ impl Domain<'_> {
         }
     }
 
+    /// What becomes of packets at an entry node that forwards nothing.
+    pub(super) fn refusal_of(&self, node: Option<u32>) -> Option<Choice> {
+        match node.and_then(|node| self.levers.node(node))? {
+            Packets::Dropped => Some(Choice::Drop),
+            Packets::Refused => Some(Choice::Refuse),
+        }
+    }
+
     /// From the border of the cluster over the entry node to the pod.
     pub(crate) fn way_in(
         &mut self,
@@ -199,15 +205,22 @@ impl Domain<'_> {
         Some(first + second)
     }
 
-    /// What becomes of a packet that arrives for an endpoint.
-    pub(crate) fn fate(&self, endpoint: Endpoint) -> Fate {
+    /// What machines make of a packet to an endpoint that they do not let pass.
+    pub(super) fn stopped(&self, endpoint: Endpoint) -> Option<Fate> {
         let pod = &self.pods[endpoint.pod as usize];
         let mut nodes = [endpoint.entry, pod.node].into_iter().flatten();
-        match nodes.find_map(|node| self.levers.node(node)) {
-            Some(Packets::Dropped) => return Fate::Dropped,
-            Some(Packets::Refused) => return Fate::Refused,
-            None => {}
+        match nodes.find_map(|node| self.levers.node(node))? {
+            Packets::Dropped => Some(Fate::Dropped),
+            Packets::Refused => Some(Fate::Refused),
         }
+    }
+
+    /// What becomes of a packet of a connection that arrives for an endpoint.
+    pub(crate) fn fate(&self, endpoint: Endpoint) -> Fate {
+        if let Some(fate) = self.stopped(endpoint) {
+            return fate;
+        }
+        let pod = &self.pods[endpoint.pod as usize];
         if pod.serves() && pod.incarnation() == endpoint.restarts {
             Fate::Served
         } else {
@@ -293,6 +306,7 @@ impl Domain<'_> {
         let (identity, bytes) = (task.identity, task.answer_bytes);
         match task.reply {
             Reply::Passage(key) => self.passage_answered(key, outcome, bytes, context),
+            Reply::Datagram(to) => self.answer_datagram(task, to, outcome, context),
             Reply::Call(to) if self.is_ideal() => {
                 self.answered_at_no_distance(to, outcome, context);
             }

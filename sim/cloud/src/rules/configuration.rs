@@ -88,6 +88,34 @@ pub struct Configuration {
     pub min_sync_period: Duration,
     /// How often a failed sync is tried again and stale rules are looked for.
     pub sync_period: Duration,
+    /// How long a node's kernel remembers UDP flows.
+    pub udp: UdpTimeouts,
+}
+
+/// How long a kernel remembers a UDP flow after its last datagram, where an administrator says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpTimeouts {
+    /// One that was not answered, or is young.
+    pub lone: Option<Duration>,
+    /// One that goes both ways for a while.
+    pub stream: Option<Duration>,
+    /// Any, in the kernel's load balancer.
+    pub ipvs: Option<Duration>,
+}
+
+impl Configuration {
+    /// How long a UDP flow is remembered after a datagram: a lone one, and a stream.
+    pub fn udp_timeouts(&self) -> (Duration, Duration) {
+        let UdpTimeouts { lone, stream, ipvs } = self.udp;
+        if let Mode::Ipvs { .. } = self.mode {
+            let any = ipvs.unwrap_or(facts::UDP_IPVS_TIMEOUT.value);
+            return (any, any);
+        }
+        (
+            lone.unwrap_or(facts::UDP_LONE_TIMEOUT.value),
+            stream.unwrap_or(facts::UDP_STREAM_TIMEOUT.value),
+        )
+    }
 }
 
 impl Default for Configuration {
@@ -102,6 +130,7 @@ impl Default for Configuration {
             localhost_node_ports: true,
             min_sync_period: facts::KUBE_PROXY_MIN_SYNC_PERIOD.value,
             sync_period: facts::KUBE_PROXY_SYNC_PERIOD.value,
+            udp: UdpTimeouts::default(),
         }
     }
 }

@@ -53,6 +53,15 @@ impl Protocol {
             Protocol::Sctp => "sctp",
         }
     }
+
+    /// Name in capitals, as manifests write it.
+    pub fn written(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
+        }
+    }
 }
 
 /// A Service with a cluster address.

@@ -26,8 +26,10 @@ mod select;
 pub mod sync;
 
 pub use compiled::{Chosen, Compiled, Fate};
-pub use configuration::{Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler};
-pub use conntrack::{Connections, Entry, Flow, Stale};
+pub use configuration::{
+    Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler, UdpTimeouts,
+};
+pub use conntrack::{Cleaning, Connections, Entry, Flow, Stale};
 pub use decision::{Client, Decision, Door, Masquerade, Place, decide};
 pub use health::health_check;
 pub use input::{Endpoint, Input, Node, Protocol, Service, ServicePort};

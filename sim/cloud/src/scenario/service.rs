@@ -1,6 +1,6 @@
 //! Services and the proxies that route to them.
 
-use super::{ServiceId, TrafficDistribution, WorkloadId};
+use super::{ServiceId, TrafficDistribution, Transport, WorkloadId};
 use engine::Duration;
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
@@ -78,6 +78,8 @@ pub struct ServicePort {
     pub target_port: u16,
     /// Port on the nodes.
     pub node_port: Option<u16>,
+    /// What its requests come over.
+    pub transport: Transport,
 }
 
 /// Whether traffic may leave the node it arrived at.

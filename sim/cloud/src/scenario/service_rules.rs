@@ -2,6 +2,7 @@
 
 pub use crate::rules::Configuration as ProxyConfiguration;
 pub use crate::rules::Mode as ProxyMode;
+pub use crate::rules::Protocol as Transport;
 
 /// Rules of kube-proxy, as far as they are no service's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Workloads: where their pods may run, how one serves, and whom it calls.
 
-use super::{CallAttributes, Resources, Rollout, ServiceId, Template, Toleration};
+use super::{CallAttributes, Resources, Rollout, ServiceId, Template, Toleration, Transport};
 use engine::{Distribution, Duration};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -253,4 +253,26 @@ pub enum Protocol {
     Http1Close,
     /// HTTP/2: all requests of a client to a target share one connection.
     Http2,
+    /// UDP: a datagram asks and a datagram answers, without a connection.
+    Udp(Socket),
+}
+
+impl Protocol {
+    /// What carries it.
+    pub fn transport(self) -> Transport {
+        match self {
+            Protocol::Udp(_) => Transport::Udp,
+            Protocol::Http1 { .. } | Protocol::Http1Close | Protocol::Http2 => Transport::Tcp,
+        }
+    }
+}
+
+/// What datagrams are sent from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// One for all requests of a client to a target, for as long as the client lives: the source
+    /// port stays the same.
+    Kept,
+    /// A new one for each attempt, with a new source port.
+    PerAttempt,
 }

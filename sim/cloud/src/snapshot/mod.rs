@@ -123,6 +123,8 @@ pub struct PortSnapshot {
     pub target_port: u16,
     /// Port on every node, if it has one.
     pub node_port: Option<u16>,
+    /// What it is for, in capitals.
+    pub protocol: &'static str,
 }
 
 /// An endpoint of a service.

@@ -9,7 +9,7 @@
 use super::addresses::{self, Allocated};
 use super::read::Reader;
 use crate::domain::Domain;
-use crate::rules::{Configuration, Endpoint, Input, Node, Protocol, Service, ServicePort};
+use crate::rules::{Configuration, Endpoint, Input, Node, Service, ServicePort};
 use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, TrafficPolicy};
 use crate::simulate::{Options, run_until, start};
 use crate::topology::Topology;
@@ -178,7 +178,7 @@ impl Reader<'_> {
                         None if single => String::new(),
                         None => port.port.to_string(),
                     },
-                    protocol: Protocol::Tcp,
+                    protocol: port.transport,
                     port: port.port,
                     node_port: *node_port,
                     endpoints: self.known(&set, self.domain.distribution(id), port.target_port),

@@ -187,6 +187,7 @@ impl<'d> Reader<'d> {
                     port: port.port,
                     target_port: port.target_port,
                     node_port,
+                    protocol: port.transport.written(),
                 })
                 .collect(),
             selector: self.selector(state.backends),

@@ -3,6 +3,7 @@
 mod choice;
 mod containers;
 mod control;
+mod datagrams;
 mod execution;
 mod ideal;
 mod indicators;
@@ -57,6 +58,7 @@ fn service(name: &str, backend: u32) -> Service {
             port: 80,
             target_port: 80,
             node_port: None,
+            transport: Transport::Tcp,
         }],
         backends: vec![WorkloadId(backend)],
         session_affinity: None,

@@ -9,6 +9,8 @@ fn protocols() -> impl Strategy<Value = Protocol> {
     prop_oneof![
         Just(Protocol::Http1Close),
         Just(Protocol::Http2),
+        Just(Protocol::Udp(Socket::Kept)),
+        Just(Protocol::Udp(Socket::PerAttempt)),
         (1u64..3_000).prop_map(|milliseconds| Protocol::Http1 {
             idle_timeout: Duration::from_millis(milliseconds)
         }),

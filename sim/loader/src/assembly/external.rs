@@ -49,14 +49,18 @@ fn ports(service: &Service, slices: &[&Slice], diagnostics: &mut Diagnostics) ->
     if service.ports.is_empty() {
         let mut ports: Vec<_> = known
             .iter()
-            .map(|(name, port)| ServicePort {
-                name: name.clone(),
-                port: *port,
-                target_port: *port,
+            .map(|port| ServicePort {
+                name: port.name.clone(),
+                port: port.number,
+                target_port: port.number,
                 node_port: None,
+                transport: port.transport,
             })
             .collect();
-        ports.sort_by(|left, right| (left.port, &left.name).cmp(&(right.port, &right.name)));
+        ports.sort_by(|left, right| {
+            let key = |port: &ServicePort| (port.port, port.name.clone(), port.transport);
+            key(left).cmp(&key(right))
+        });
         ports.dedup();
         return ports;
     }
@@ -70,8 +74,8 @@ fn ports(service: &Service, slices: &[&Slice], diagnostics: &mut Diagnostics) ->
             };
             let target = known
                 .iter()
-                .find(|(name, _)| *name == port.name)
-                .map(|(_, number)| *number);
+                .find(|known| known.name == port.name)
+                .map(|known| known.number);
             if target.is_none() && !known.is_empty() {
                 let name = port
                     .name
@@ -90,6 +94,7 @@ fn ports(service: &Service, slices: &[&Slice], diagnostics: &mut Diagnostics) ->
                 port: port.port,
                 target_port: target.unwrap_or(own),
                 node_port: port.node_port,
+                transport: port.transport,
             }
         })
         .collect()

@@ -25,6 +25,7 @@ pub(super) fn resolve(
                 IntegerOrText::Text(name) => by_name(name, port, backends, diagnostics),
             },
             node_port: port.node_port,
+            transport: port.transport,
         })
         .collect()
 }

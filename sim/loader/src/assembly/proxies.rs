@@ -17,7 +17,7 @@ use crate::value::IntegerOrText;
 use cloud::facts;
 use cloud::scenario::{
     Balance, Behavior, Discipline, PathMatch, Resources, RouteMatch, ServiceKind, ServicePort,
-    Station, WorkloadKind,
+    Station, Transport, WorkloadKind,
 };
 use engine::{Distribution, Duration};
 use std::cmp::Reverse;
@@ -126,6 +126,7 @@ impl Site<'_> {
             port,
             target_port: port,
             node_port: None,
+            transport: Transport::Tcp,
         };
         let ports = self.ports.into_iter().map(port).collect();
         let service = ServiceView::bare(
@@ -193,10 +194,16 @@ pub(super) fn backend(
         };
         return None;
     };
-    let position = service.ports.iter().position(|found| match port {
+    let is_named = |found: &ServicePort| match port {
         IntegerOrText::Integer(number) => i64::from(found.port) == *number,
         IntegerOrText::Text(name) => found.name.as_deref() == Some(name),
-    });
+    };
+    // Proxies speak HTTP, which goes over TCP.
+    let takes = |found: &ServicePort| found.transport == Transport::Tcp;
+    let position = service
+        .ports
+        .iter()
+        .position(|found| takes(found) && is_named(found));
     if position.is_none() {
         let wanted = match port {
             IntegerOrText::Integer(number) => number.to_string(),
@@ -205,13 +212,18 @@ pub(super) fn backend(
         let known: Vec<_> = service
             .ports
             .iter()
+            .filter(|port| takes(port))
             .map(|port| port.port.to_string())
             .collect();
+        let other = match service.ports.iter().any(is_named) {
+            true => " for TCP",
+            false => "",
+        };
         diagnostics
             .report(
                 Code::BackendNotFound,
                 span,
-                format!("the service `{name}` has no port {wanted}"),
+                format!("the service `{name}` has no port {wanted}{other}"),
             )
             .help(format!("it has {}", known.join(", ")));
     }

@@ -10,7 +10,7 @@ use crate::kubernetes::service::{Addressing, Service};
 use crate::kubernetes::{Metadata, Objects};
 use cloud::scenario::{
     Balance, GivenAddresses, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy,
-    WorkloadKind,
+    Transport, WorkloadKind,
 };
 use engine::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,6 +134,7 @@ pub(super) fn add(
             port: 80,
             target_port: 80,
             node_port: None,
+            transport: Transport::Tcp,
         };
         let backend = key("default", &workload.name, WorkloadKind::Inline);
         let service = ServiceView {
@@ -185,16 +186,17 @@ fn by_selector(
 
 /// A headless service without ports leads to whatever its pods listen on.
 fn declared(backends: &[(&WorkloadKey, &WorkloadView)]) -> Vec<ServicePort> {
-    let numbers: BTreeMap<u16, Option<String>> = backends
+    let numbers: BTreeMap<(u16, Transport), Option<String>> = backends
         .iter()
         .flat_map(|(_, view)| &view.ports)
-        .map(|port| (port.number, port.name.clone()))
+        .map(|port| ((port.number, port.transport), port.name.clone()))
         .collect();
-    let port = |(number, name)| ServicePort {
+    let port = |((number, transport), name)| ServicePort {
         name,
         port: number,
         target_port: number,
         node_port: None,
+        transport,
     };
     numbers.into_iter().map(port).collect()
 }

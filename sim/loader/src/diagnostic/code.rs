@@ -225,6 +225,8 @@ codes! {
         "`images` of a `behavior` says what pods do that are made from one image. No template of the workload, at the start or by an `apply`, has a container with it first. Write the image as the manifest does, with its tag.";
     NameNotFound = "HS0243", Warning, "Pods call a service by a name that they cannot resolve",
         "`dnsPolicy` and `dnsConfig` decide which name servers a pod asks and what it searches. Only the cluster's DNS knows its services, and a short name is found only where the search list completes it. Every such call fails.";
+    WrongTransport = "HS0244", Error, "A port is asked over another protocol than its own",
+        "A port of a Service is for TCP unless its `protocol` says UDP or SCTP, and nobody listens there over another one. HTTP goes over TCP: write `protocol: udp` where the traffic or the call is described, or name another port. Nothing is sent over SCTP.";
 
     TooManyProblems = "HS0900", Note, "More problems than are shown",
         "Only the first some thousand problems are kept.";

@@ -7,12 +7,13 @@
 
 use super::lifecycle::{self, LIFECYCLE, PROBE};
 use super::metadata::text;
+use super::service::{PROTOCOLS, transport};
 use crate::shape::{Field, Kind, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{INTEGER_OR_TEXT, QUANTITY, parse_quantity};
 use cloud::facts;
-use cloud::scenario::{Image, Probes, PullPolicy, Resources};
+use cloud::scenario::{Image, Probes, PullPolicy, Resources, Transport};
 use engine::Duration;
 
 const INSIDE: &str = "what runs inside a container is described by `behavior` in the Scenario";
@@ -70,11 +71,7 @@ static CONTAINER_PORT: Shape = Shape::new(
     &[
         Field::modelled("name", Kind::Text),
         Field::modelled("containerPort", PORT).required(),
-        Field::approximated(
-            "protocol",
-            Kind::OneOf(&["TCP", "UDP", "SCTP"]),
-            "all traffic is TCP",
-        ),
+        Field::modelled("protocol", PROTOCOLS),
         Field::ignored(
             "hostPort",
             Kind::Integer(0, 65_535),
@@ -141,6 +138,8 @@ pub struct ContainerPort {
     pub name: Option<String>,
     /// Number.
     pub number: u16,
+    /// What its requests come over.
+    pub transport: Transport,
     /// Where the number is written.
     pub span: Span,
 }
@@ -200,6 +199,7 @@ fn port(node: &Node) -> Option<ContainerPort> {
     Some(ContainerPort {
         name: node.get("name").and_then(Node::str).map(str::to_owned),
         number: u16::try_from(number.integer()?).ok()?,
+        transport: transport(node),
         span: number.span,
     })
 }

@@ -13,11 +13,11 @@ pub(super) use configuration::{KUBE_PROXY_CONFIGURATION, validate};
 pub use configuration::{Overrides, SCHEDULERS, configuration, scheduler};
 
 use super::node::ZONE;
-use super::service::{SERVICE_NAME, session_affinity};
+use super::service::{SERVICE_NAME, session_affinity, transport};
 use crate::diagnostic::Diagnostics;
 use crate::source::File;
 use crate::tree::{Budget, Node as Tree, parse};
-use cloud::rules::{Configuration, Endpoint, Node, Protocol, Service, ServicePort};
+use cloud::rules::{Configuration, Endpoint, Node, Service, ServicePort};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -246,21 +246,12 @@ fn slices_of<'t>(slices: &[&'t Tree], of_namespace: &str, name: &str) -> Vec<&'t
     own
 }
 
-fn protocol(port: &Tree) -> Protocol {
-    match string(port, &["protocol"]).as_str() {
-        "UDP" => Protocol::Udp,
-        "SCTP" => Protocol::Sctp,
-        _ => Protocol::Tcp,
-    }
-}
-
 fn service_port(port: &Tree, slices: &[&Tree]) -> Option<ServicePort> {
-    let (name, protocol_of) = (string(port, &["name"]), protocol(port));
+    let (name, protocol) = (string(port, &["name"]), transport(port));
     let mut endpoints: BTreeMap<String, Endpoint> = BTreeMap::new();
     for slice in slices {
         let ports = slice.list("ports").iter();
-        let same =
-            ports.filter(|one| string(one, &["name"]) == name && protocol(one) == protocol_of);
+        let same = ports.filter(|one| string(one, &["name"]) == name && transport(one) == protocol);
         for number in same.filter_map(|one| port_number(one, "port")) {
             let listed = slice.list("endpoints").iter();
             let read = listed.filter_map(|listed| endpoint(listed, number));
@@ -269,7 +260,7 @@ fn service_port(port: &Tree, slices: &[&Tree]) -> Option<ServicePort> {
     }
     Some(ServicePort {
         name,
-        protocol: protocol_of,
+        protocol,
         port: port_number(port, "port")?,
         node_port: port_number(port, "nodePort"),
         endpoints: endpoints.into_values().collect(),

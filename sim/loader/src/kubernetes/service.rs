@@ -17,13 +17,14 @@ use crate::source::Span;
 use crate::tree::Node;
 use crate::value::IntegerOrText;
 use cloud::facts;
-use cloud::scenario::{GivenAddresses, TrafficDistribution, TrafficPolicy};
+use cloud::scenario::{GivenAddresses, TrafficDistribution, TrafficPolicy, Transport};
 use engine::Duration;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-const PROTOCOLS: Kind = Kind::OneOf(&["TCP", "UDP", "SCTP"]);
+/// What a port is for.
+pub(super) const PROTOCOLS: Kind = Kind::OneOf(&["TCP", "UDP", "SCTP"]);
 const ADDRESSES: &str = "addresses are not modelled one by one";
 const POLICIES: Kind = Kind::OneOf(&["Cluster", "Local"]);
 const BALANCER: &str = "one kind of load balancer is modelled";
@@ -60,7 +61,7 @@ static SERVICE_PORT: Shape = Shape::new(
         Field::modelled("port", PORT).required(),
         Field::modelled("targetPort", PORT_REFERENCE),
         Field::modelled("nodePort", Kind::Integer(0, 65_535)),
-        Field::approximated("protocol", PROTOCOLS, "all traffic is TCP"),
+        Field::modelled("protocol", PROTOCOLS),
         Field::ignored(
             "appProtocol",
             Kind::Text,
@@ -198,7 +199,7 @@ static ENDPOINT_PORT: Shape = Shape::new(
     &[
         Field::modelled("name", Kind::Text),
         Field::modelled("port", PORT),
-        Field::approximated("protocol", PROTOCOLS, "all traffic is TCP"),
+        Field::modelled("protocol", PROTOCOLS),
         Field::ignored(
             "appProtocol",
             Kind::Text,
@@ -313,6 +314,8 @@ pub struct ServicePort {
     pub target: IntegerOrText,
     /// Port on the nodes.
     pub node_port: Option<u16>,
+    /// What its requests come over.
+    pub transport: Transport,
     /// Where it is written.
     pub span: Span,
 }
@@ -467,8 +470,18 @@ impl ServicePort {
                 .filter(|target| *target != IntegerOrText::Integer(0))
                 .unwrap_or(IntegerOrText::Integer(port.into())),
             node_port: number("nodePort").filter(|port| *port > 0),
+            transport: transport(node),
             span: node.span,
         })
+    }
+}
+
+/// The `protocol` of a port, of whatever it is one.
+pub(super) fn transport(port: &Node) -> Transport {
+    match port.get("protocol").and_then(Node::str) {
+        Some("UDP") => Transport::Udp,
+        Some("SCTP") => Transport::Sctp,
+        _ => Transport::Tcp,
     }
 }
 
@@ -481,8 +494,19 @@ pub struct Slice {
     pub service: String,
     /// Ready addresses that belong to no pod.
     pub addresses: Vec<String>,
-    /// Ports by name (`None` for the only one).
-    pub ports: Vec<(Option<String>, u16)>,
+    /// Ports.
+    pub ports: Vec<SlicePort>,
+}
+
+/// A port of endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlicePort {
+    /// Number.
+    pub number: u16,
+    /// Name; `None` for the only one.
+    pub name: Option<String>,
+    /// What its requests come over.
+    pub transport: Transport,
 }
 
 /// The label that ties an EndpointSlice to its service.
@@ -528,14 +552,18 @@ impl Slice {
     }
 }
 
-fn slice_ports(node: &Node) -> Vec<(Option<String>, u16)> {
+fn slice_ports(node: &Node) -> Vec<SlicePort> {
     let port = |node: &Node| {
         let name = node
             .get("name")
             .and_then(Node::str)
             .filter(|name| !name.is_empty());
-        let port = node.get("port").and_then(Node::integer)?;
-        Some((name.map(str::to_owned), u16::try_from(port).ok()?))
+        let number = node.get("port").and_then(Node::integer)?;
+        Some(SlicePort {
+            number: u16::try_from(number).ok()?,
+            name: name.map(str::to_owned),
+            transport: transport(node),
+        })
     };
     node.list("ports").iter().filter_map(port).collect()
 }

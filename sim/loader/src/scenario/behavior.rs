@@ -428,6 +428,7 @@ fn call(
     let (service, port) = names.called(at, to.str()?, to.span, reader)?;
     let client = Client::read(entry, names.ideal, reader);
     let forwarded = entry.list("forwardHeaders").iter().filter_map(Node::str);
+    let port = names.for_protocol(at.0, (service, port), client.protocol, to.span, reader)?;
     Some(Call {
         service,
         port,

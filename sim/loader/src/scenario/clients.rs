@@ -3,11 +3,12 @@
 
 use super::forms::{self, SHARE, SIZE};
 use super::reader::Reader;
+use crate::diagnostic::Code;
 use crate::shape::{Field, Format, Kind, Shape, TEXT_MAP};
 use crate::tree::Node;
 use crate::value::{DURATION, parse_duration};
 use cloud::facts;
-use cloud::scenario::{Protocol, Retry};
+use cloud::scenario::{Protocol, Retry, Socket, Transport};
 use engine::Duration;
 use serde_json::json;
 
@@ -46,8 +47,8 @@ pub(super) const RETRIES: Field = Field::modelled("retries", RETRIES_KIND)
     .doc("How often a failed attempt is repeated, or that and the pauses between.")
     .default(|| json!(0));
 pub(super) const PROTOCOL: Field =
-    Field::modelled("protocol", Kind::OneOf(&["http1", "http1-close", "http2"]))
-        .doc("How connections are used: kept, one per request, or one for all requests.")
+    Field::modelled("protocol", Kind::OneOf(&["http1", "http1-close", "http2", "udp", "udp-close"]))
+        .doc("How connections are used: kept, one per request, or one for all requests; or datagrams of UDP, from one socket for all requests of a client, or from a new one for each attempt.")
         .default(|| json!("http1"));
 pub(super) const IDLE_TIMEOUT: Field = Field::modelled("idleTimeout", Kind::Format(&DURATION))
     .doc("How long a client keeps an idle connection under `http1`.")
@@ -107,10 +108,20 @@ impl Client {
             None if ideal => None,
             None => Some(reader.fact(&facts::HTTP_CLIENT_TIMEOUT)),
         };
+        let protocol = protocol(node, ideal, reader);
+        let is_udp = protocol.transport() == Transport::Udp;
+        if let (true, false, None, Some(said)) = (is_udp, ideal, timeout, node.get("timeout")) {
+            let message =
+                "nobody sends a lost datagram again, and `timeout: none` waits for it for ever";
+            reader
+                .diagnostics
+                .report(Code::Conflict, said.span, message)
+                .help("say how long one attempt may take, as `timeout: 2s`");
+        }
         Client {
             timeout,
             retry: retry(node, reader),
-            protocol: protocol(node, ideal, reader),
+            protocol,
             request_bytes: forms::read(node.get("requestSize"), forms::parse_size)
                 .unwrap_or_else(|| reader.fact(&facts::HTTP_REQUEST_BYTES)),
         }
@@ -146,6 +157,8 @@ fn protocol(node: &Node, ideal: bool, reader: &mut Reader<'_>) -> Protocol {
     match forms::text(node, "protocol") {
         Some("http1-close") => Protocol::Http1Close,
         Some("http2") => Protocol::Http2,
+        Some("udp") => Protocol::Udp(Socket::Kept),
+        Some("udp-close") => Protocol::Udp(Socket::PerAttempt),
         // Without connections there is nothing to keep, and no fact to lean on.
         _ if ideal => Protocol::Http1Close,
         _ => Protocol::Http1 {

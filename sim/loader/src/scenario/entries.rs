@@ -13,7 +13,7 @@ use crate::document::Document;
 use crate::source::Span;
 use crate::tree::{Node, Value};
 use cloud::scenario::{
-    Cluster, ClusterId, PathMatch, Proxy, Route, Service, ServiceId, ServiceKind,
+    Cluster, ClusterId, PathMatch, Proxy, Route, Service, ServiceId, ServiceKind, Transport,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,13 +103,15 @@ fn path(route: &Route) -> &str {
     }
 }
 
+/// Service and port, of those that HTTP can go to.
 fn address(service: &Service) -> Option<String> {
     let web = |name: &str| name.starts_with("http") || name == "web";
-    let port = service
-        .ports
-        .iter()
+    let ports = service.ports.iter();
+    let mut ports = ports.filter(|port| port.transport == Transport::Tcp);
+    let port = ports
+        .clone()
         .find(|port| port.port == 80 || port.name.as_deref().is_some_and(web))
-        .or(service.ports.first())?;
+        .or(ports.next())?;
     Some(match service.namespace.as_str() {
         "default" => format!("{}:{}", service.name, port.port),
         namespace => format!("{}.{namespace}:{}", service.name, port.port),

@@ -6,7 +6,10 @@ use crate::assembly::Assembly;
 use crate::diagnostic::Code;
 use crate::source::Span;
 use crate::tree::Node;
-use cloud::scenario::{Cluster, ClusterId, Service, ServiceId, Workload, WorkloadId, WorkloadKind};
+use cloud::scenario::{
+    Cluster, ClusterId, Protocol, Service, ServiceId, ServicePort, Transport, Workload, WorkloadId,
+    WorkloadKind,
+};
 
 /// The assembled clusters, by name.
 pub(crate) struct Names<'a> {
@@ -338,6 +341,49 @@ impl<'a> Names<'a> {
                 None
             }
         }
+    }
+
+    /// The port that a protocol goes to: of those with one number, the one for what carries it.
+    /// Anything else is reported.
+    pub(super) fn for_protocol(
+        &self,
+        cluster: ClusterId,
+        (service, port): (ServiceId, u32),
+        protocol: Protocol,
+        span: Span,
+        reader: &mut Reader<'_>,
+    ) -> Option<u32> {
+        let service = &self.clusters[cluster.index()].services[service.index()];
+        let Some(asked) = service.ports.get(port as usize) else {
+            return Some(port);
+        };
+        let carrier = protocol.transport();
+        if asked.transport == carrier {
+            return Some(port);
+        }
+        let twin = |other: &ServicePort| other.port == asked.port && other.transport == carrier;
+        if let Some(twin) = service.ports.iter().position(twin) {
+            return Some(twin as u32);
+        }
+        let message = format!(
+            "port {} of `{}` is for {}, and this is sent over {}",
+            asked.port,
+            short(&service.namespace, &service.name),
+            asked.transport.written(),
+            carrier.written()
+        );
+        let help = match asked.transport {
+            Transport::Tcp => {
+                "leave `protocol: udp` out, or say `protocol: UDP` at the port of the Service"
+            }
+            Transport::Udp => "write `protocol: udp`, or `udp-close` for a new socket each time",
+            Transport::Sctp => "nothing is sent over SCTP: name another port",
+        };
+        reader
+            .diagnostics
+            .report(Code::WrongTransport, span, message)
+            .help(help);
+        None
     }
 
     /// ` in cluster x`, where there are several.

@@ -13,8 +13,8 @@ use crate::sources::Sources;
 use crate::tree::Node;
 use cloud::facts;
 use cloud::scenario::{
-    Arrivals, ClusterId, GlobalName, GlobalNameId, RequestAttributes, ServiceId, Traffic,
-    TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, WorkloadId,
+    Arrivals, ClusterId, GlobalName, GlobalNameId, Protocol, RequestAttributes, ServiceId,
+    ServicePort, Traffic, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, WorkloadId,
 };
 use serde_json::json;
 
@@ -124,6 +124,7 @@ fn one(
         from: from.as_ref(),
     };
     let target = asked.target(names, around, reader)?;
+    let target = asked.over(client.protocol, target, names, around, reader)?;
     let source = match from {
         Some(source) => source,
         None => default_source(&target, node.span, names, around, reader)?,
@@ -362,6 +363,41 @@ impl Asked<'_> {
             return target;
         }
         self.through_proxy(&host, outside, names, around, reader)
+    }
+
+    /// The same target with the ports that a protocol goes to.
+    fn over(
+        &self,
+        protocol: Protocol,
+        target: Target,
+        names: &Names<'_>,
+        around: &Surroundings,
+        reader: &mut Reader<'_>,
+    ) -> Option<Target> {
+        let mut for_protocol =
+            |cluster, port| names.for_protocol(cluster, port, protocol, self.span, reader);
+        match &target {
+            Target::Service(cluster, service, port) => {
+                let port = for_protocol(*cluster, (*service, *port))?;
+                return Some(Target::Service(*cluster, *service, port));
+            }
+            Target::Global(host) => {
+                let mut known = around.global_names.iter();
+                let answers = &known.find(|name| name.host == *host)?.answers;
+                for answer in answers {
+                    let of = names.clusters[answer.cluster.index()];
+                    let ports = &of.services[answer.service.index()].ports;
+                    let number = self.url.port.and_then(|port| port.parse().ok());
+                    let meant = |port: &ServicePort| {
+                        let is_meant = number.is_none_or(|number: u16| port.port == number);
+                        is_meant && port.transport == protocol.transport()
+                    };
+                    let position = ports.iter().position(meant).unwrap_or(0) as u32;
+                    for_protocol(answer.cluster, (answer.service, position))?;
+                }
+            }
+        }
+        Some(target)
     }
 
     /// The clusters that may be meant.

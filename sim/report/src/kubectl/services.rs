@@ -61,7 +61,7 @@ fn outside(service: &ServiceSnapshot) -> String {
 
 fn port(port: &PortSnapshot) -> String {
     match port.node_port {
-        Some(node_port) => format!("{}:{node_port}/TCP", port.port),
-        None => format!("{}/TCP", port.port),
+        Some(node_port) => format!("{}:{node_port}/{}", port.port, port.protocol),
+        None => format!("{}/{}", port.port, port.protocol),
     }
 }

@@ -49,6 +49,7 @@ fn port(port: u16, node_port: Option<u16>) -> PortSnapshot {
         name: None,
         port,
         target_port: 8_080,
+        protocol: "TCP",
         node_port,
     }
 }

@@ -1,6 +1,7 @@
 //! KubeProxyConfiguration: what an administrator sets about kube-proxy.
 //!
 //! Models: the mode, its periods, its scheduler, and every field that shows in a node's rules.
+//! How long UDP flows are remembered; zero leaves the kernel's own.
 //! Leaves out: limits of connection tracking, the process's own ports and logs.
 //! Sources: k8s.io/kube-proxy config/v1alpha1 types.go (1.36); kubernetes/kubernetes v1.30.5
 //! pkg/proxy/apis/config/v1alpha1/defaults.go and validation.
@@ -13,7 +14,7 @@ use crate::shape::{Field, Format, Kind, NATURAL, Shape, TEXT_LIST};
 use crate::tree::Node as Tree;
 use crate::value::{DURATION, parse_duration};
 use cloud::facts;
-use cloud::rules::{Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler};
+use cloud::rules::{Configuration, DetectLocal, Mode, NodePortAddresses, Scheduler, UdpTimeouts};
 use engine::Duration;
 use ipnet::IpNet;
 
@@ -75,7 +76,7 @@ static IPVS: Shape = Shape::new(
         Field::ignored("strictARP", Kind::Bool, "addresses are found without ARP"),
         Field::ignored("tcpTimeout", PERIOD, TCP_ENTRY),
         Field::ignored("tcpFinTimeout", PERIOD, TCP_ENTRY),
-        Field::ignored("udpTimeout", PERIOD, TABLE),
+        Field::modelled("udpTimeout", PERIOD),
     ],
 );
 static NFTABLES: Shape = Shape::new(
@@ -103,8 +104,8 @@ static CONNTRACK: Shape = Shape::new(
         Field::ignored("tcpEstablishedTimeout", PERIOD, TCP_ENTRY),
         Field::ignored("tcpCloseWaitTimeout", PERIOD, TCP_ENTRY),
         Field::ignored("tcpBeLiberal", Kind::Bool, TCP_ENTRY),
-        Field::ignored("udpTimeout", PERIOD, TABLE),
-        Field::ignored("udpStreamTimeout", PERIOD, TABLE),
+        Field::modelled("udpTimeout", PERIOD),
+        Field::modelled("udpStreamTimeout", PERIOD),
     ],
 );
 
@@ -159,7 +160,7 @@ pub(in crate::kubernetes) static KUBE_PROXY_CONFIGURATION: Shape = Shape::new(
         ),
         Field::modelled("nodePortAddresses", TEXT_LIST),
         Field::ignored("oomScoreAdj", Kind::Integer(-1_000, 1_000), PROCESS),
-        Field::ignored("conntrack", Kind::Map(&CONNTRACK), TABLE),
+        Field::modelled("conntrack", Kind::Map(&CONNTRACK)),
         Field::ignored("configSyncPeriod", PERIOD, RESYNC),
         Field::ignored("portRange", Kind::Text, "of no effect since 1.26"),
         Field::ignored("udpIdleTimeout", PERIOD, "of no effect since 1.26"),
@@ -215,6 +216,10 @@ pub fn configuration(document: Option<&Tree>, overrides: &Overrides) -> Configur
         .split(',')
         .filter_map(|range| range.trim().parse().ok())
         .collect();
+    let timeout = |path: &[&str]| {
+        let said = parse_duration(&text(path)).ok();
+        said.filter(|timeout| !timeout.is_zero())
+    };
     let bit = document.at(&[masquerade, "masqueradeBit"]);
     let bit = bit.and_then(Tree::integer);
     let bit = bit.and_then(|bit| u8::try_from(bit).ok());
@@ -228,6 +233,11 @@ pub fn configuration(document: Option<&Tree>, overrides: &Overrides) -> Configur
         node_port_addresses: node_port_addresses(strings(document, &["nodePortAddresses"])),
         localhost_node_ports: truth(document, &["iptables", "localhostNodePorts"])
             .unwrap_or(standard.localhost_node_ports),
+        udp: UdpTimeouts {
+            lone: timeout(&["conntrack", "udpTimeout"]),
+            stream: timeout(&["conntrack", "udpStreamTimeout"]),
+            ipvs: timeout(&["ipvs", "udpTimeout"]),
+        },
         ..standard
     }
 }
