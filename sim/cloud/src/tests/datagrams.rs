@@ -335,3 +335,25 @@ fn a_user_keeps_node_and_pod() {
     assert_eq!(flows.iter().sum::<usize>(), 100, "{flows:?}");
     assert!(flows[0].abs_diff(50) <= 25, "{flows:?}");
 }
+
+#[test]
+fn a_socket_keeps_the_cluster_that_its_name_led_to() {
+    let last_failure = |socket| {
+        let mut scenario = two_regions();
+        scenario.traffic[0].protocol = Protocol::Udp(socket);
+        let down = Fault::RegionDown {
+            region: "one".into(),
+            packets: Packets::Dropped,
+        };
+        scenario.timeline = vec![fault_at(20_000, down, None)];
+        let record = run(&scenario);
+        let (from, until) = record.traffic[0].failing[0];
+        assert!((from.as_secs_f64() - 20.0).abs() < 0.2, "{from:?}");
+        until.as_secs_f64()
+    };
+    // Found by the third check, 5 s apart, and 2 s later; then answers are used for up to 20 s.
+    let moved = last_failure(Socket::PerAttempt);
+    assert!((32.0..58.0).contains(&moved), "{moved}");
+    // Whoever asks in the last second is still waiting at the end.
+    assert!(last_failure(Socket::Kept) > 98.5);
+}
