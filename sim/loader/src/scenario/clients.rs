@@ -157,7 +157,19 @@ fn protocol(node: &Node, ideal: bool, reader: &mut Reader<'_>) -> Protocol {
     match forms::text(node, "protocol") {
         Some("http1-close") => Protocol::Http1Close,
         Some("http2") => Protocol::Http2,
-        Some("udp") => Protocol::Udp(Socket::Kept),
+        Some("udp") => {
+            // What kernels remember of the socket; without a network there are none.
+            let remembered = [
+                &facts::UDP_LONE_TIMEOUT,
+                &facts::UDP_STREAM_TIMEOUT,
+                &facts::UDP_STREAM_AGE,
+                &facts::UDP_IPVS_TIMEOUT,
+            ];
+            for fact in remembered.into_iter().filter(|_| !ideal) {
+                reader.fact(fact);
+            }
+            Protocol::Udp(Socket::Kept)
+        }
         Some("udp-close") => Protocol::Udp(Socket::PerAttempt),
         // Without connections there is nothing to keep, and no fact to lean on.
         _ if ideal => Protocol::Http1Close,
