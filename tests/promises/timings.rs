@@ -411,6 +411,138 @@ spec: {{containers: [{{name: client, image: client, resources: {{requests: {{cpu
     vec![File { name, text }]
 }
 
+/// A cluster whose machines of four cores, up to `max` of them and two there at the start, one in
+/// each zone, are ordered by Karpenter as these NodePools say; four pods of a core each run on the
+/// one whose label and taint they ask for, and more come and go.
+fn karpenter_orders(max: u32, node_pools: &str, timeline: &str, seconds: u32) -> Record {
+    let spec = format!(
+        "
+  clusters:
+    - name: cluster
+      zones: [a, b]
+      nodePools:
+        - {{name: cloud, min: 2, max: {max}, cpu: 4, memory: 16Gi, boot: 60s}}
+        - {{name: client, count: 1, labels: {{role: client}}}}
+      provisioner: {{kind: karpenter}}
+      manifests: [kubernetes/web/client.yaml]
+  behavior: {{web: {{serviceTime: 1ms, workers: 16, startUp: 2s}}}}
+  traffic:
+    - {{name: callers, from: client, to: \"web:80\", arrivals: {{constant: 5/s}}, timeout: 1s, protocol: http1-close}}
+  timeline: [{timeline}]
+  run: {{duration: {seconds}s, seriesStep: 1s}}
+{node_pools}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  selector: {{app: web}}
+  ports: [{{port: 80}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 4
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      nodeSelector: {{role: web}}
+      tolerations: [{{key: dedicated, operator: Exists}}]
+      containers: [{{name: web, image: web, resources: {{requests: {{cpu: 1, memory: 1Gi}}}}, ports: [{{containerPort: 80}}]}}]
+"
+    );
+    records(&spec, 1).remove(0)
+}
+
+/// A NodePool of the machines in zone a, with `role: web` and a taint.
+fn node_pool(name: &str, spec: &str) -> String {
+    format!(
+        "---
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {{name: {name}}}
+spec:
+  template:
+    metadata: {{labels: {{role: web}}}}
+    spec:
+      nodeClassRef: {{group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}}
+      taints: [{{key: dedicated, value: web, effect: NoSchedule}}]
+      requirements: [{{key: topology.kubernetes.io/zone, operator: In, values: [a]}}]
+{spec}
+"
+    )
+}
+
+#[test]
+fn a_node_pool_bounds_which_machines_karpenter_orders() {
+    // Five machines in each zone.
+    let ready = |limits: &str| {
+        let pool = node_pool("web", &format!("  limits: {limits}"));
+        let grow = "{at: 20s, scale: {workload: web, replicas: 24}}";
+        let course = levels(&karpenter_orders(10, &pool, grow, 150), 4);
+        assert_eq!(course.first(), Some(&(0, 4)), "{limits}: {course:?}");
+        let (second, pods) = *course.last().expect("pods run");
+        let in_time = pods == 4 || (80..100).contains(&second);
+        assert!(in_time, "{limits}: {course:?}");
+        pods
+    };
+    assert_eq!(ready("{cpu: 8}"), 8);
+    assert_eq!(ready("{memory: 48Gi}"), 12);
+    // A batch counts the nodes before it only.
+    assert_eq!(ready("{nodes: 1, cpu: 100}"), 4);
+    assert_eq!(ready("{nodes: 2}"), 20);
+    assert_eq!(ready("{}"), 20);
+}
+
+#[test]
+fn a_full_node_pool_leaves_machines_to_a_lighter_one() {
+    // The one at the start and one more are of the first, two of the second.
+    let pools = node_pool("first", "  weight: 10\n  limits: {cpu: 8}")
+        + &node_pool("second", "  weight: 5\n  limits: {cpu: 8}");
+    let grow = "{at: 20s, scale: {workload: web, replicas: 24}}";
+    let course = levels(&karpenter_orders(10, &pools, grow, 150), 4);
+    assert_eq!(course.last().map(|level| level.1), Some(16), "{course:?}");
+}
+
+#[test]
+fn machines_go_when_their_node_pool_lets_them() {
+    // Eight pods on two machines shrink to two at 120 s: one machine can go, and with it the pods
+    // on it come anew. Whether they do shows in the seconds in which fewer than two are ready.
+    let moved = |disruption: &str| {
+        let pool = node_pool("web", &format!("  disruption: {disruption}"));
+        let timeline = "{at: 20s, scale: {workload: web, replicas: 8}}, \
+            {at: 120s, scale: {workload: web, replicas: 0}}, \
+            {at: 300s, scale: {workload: web, replicas: 1}}";
+        let course = levels(&karpenter_orders(4, &pool, timeline, 420), 4);
+        let back = course.iter().rev().find(|level| level.1 == 1);
+        back.expect("one pod comes at last").0
+    };
+    // With a machine left the pod starts at once, else it waits a minute for one.
+    let at_once = 302..310;
+    let anew = 360..375;
+    let kept = "{consolidateAfter: Never}";
+    let budget = "{consolidateAfter: 0s, budgets: [{nodes: \"0\", reasons: [Empty]}]}";
+    let other = "{consolidateAfter: 0s, budgets: [{nodes: \"0\", reasons: [Underutilized]}, {nodes: 100%}]}";
+    for (disruption, when) in [
+        (kept, &at_once),
+        (
+            "{consolidateAfter: 5m, consolidationPolicy: WhenEmpty}",
+            &at_once,
+        ),
+        (
+            "{consolidateAfter: 1m, consolidationPolicy: WhenEmpty, budgets: [{nodes: 100%}]}",
+            &anew,
+        ),
+        (budget, &at_once),
+        (other, &anew),
+    ] {
+        let second = moved(disruption);
+        assert!(when.contains(&second), "{disruption}: {second}");
+    }
+}
+
 /// One Deployment of so many pods behind a service, and who asks it; `old` is there at the start
 /// and `new` is applied.
 struct Rollout {

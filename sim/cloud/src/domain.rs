@@ -291,6 +291,8 @@ pub(crate) struct NodeState<'t> {
     pub(crate) wire: Wire,
     /// Pods bound to it whose objects exist, oldest first.
     pub(crate) pods: Vec<u32>,
+    /// When Karpenter last noted that a pod had come or was deleted.
+    pub(crate) pods_moved: Time,
 }
 
 /// A partition at work.

@@ -135,6 +135,7 @@ impl Domain<'_> {
         };
         let state = &mut self.nodes[node as usize];
         state.machine = Machine::Starting(ordered);
+        state.pods_moved = Time::ZERO;
         // Its kube-proxy lists everything before it writes; what changed before its time is
         // nobody's delay.
         state
@@ -223,6 +224,20 @@ impl Domain<'_> {
             );
         }
         self.may_be_empty(node, context);
+    }
+
+    /// Karpenter notes when a pod came to a node or was deleted, unless it just has.
+    pub(super) fn note_move(&mut self, pod: u32, now: Time) {
+        let state = &self.pods[pod as usize];
+        if let Some(node) = state.node.filter(|_| !state.orphaned)
+            && self.kind(state.workload) != WorkloadKind::DaemonSet
+        {
+            let moved = &mut self.nodes[node as usize].pods_moved;
+            let pause = facts::KARPENTER_POD_EVENT_PAUSE.value;
+            if *moved == Time::ZERO || *moved + pause <= now {
+                *moved = now;
+            }
+        }
     }
 
     /// A node that was to go stays.

@@ -177,6 +177,7 @@ impl Domain<'_> {
             },
         };
         self.put(pod, node);
+        self.note_move(pod, context.now());
         if node.is_some() {
             self.tell(context.now(), Happening::Scheduled { pod });
         }
@@ -240,6 +241,7 @@ impl Domain<'_> {
             return self.release(pod, context);
         }
         let node = node.filter(|_| !state.orphaned);
+        self.note_move(pod, context.now());
         self.readiness_changed(workload, context);
         self.pods_changed(workload, context);
         if let Some(watch) = self.kubelet_hears(node) {

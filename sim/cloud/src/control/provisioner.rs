@@ -22,8 +22,12 @@ use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::provisioning::cluster_autoscaler::{self, Order};
 use crate::kubernetes::provisioning::karpenter::{self, Batch, Consolidation};
-use crate::kubernetes::provisioning::{Demand, NodePhase, NodeView, Offer, Tenant, without_coming};
-use crate::scenario::{Provisioner, ProvisionerKind, Resources, WorkloadId, WorkloadKind};
+use crate::kubernetes::provisioning::{
+    Demand, NodePhase, NodeView, Offer, Reach, Tenant, without_coming,
+};
+use crate::scenario::{
+    MachinePool, NodePool, Provisioner, ProvisionerKind, Resources, WorkloadId, WorkloadKind,
+};
 use engine::{Duration, Stream, Time};
 use std::collections::BTreeMap;
 
@@ -55,7 +59,7 @@ impl ProvisionerState {
     }
 }
 
-impl Domain<'_> {
+impl<'t> Domain<'t> {
     /// What is described of the cluster's provisioner, if it has one that works here.
     pub(super) fn described_provisioner(&self) -> Option<&Provisioner> {
         let cluster = self.cluster?;
@@ -184,7 +188,8 @@ impl Domain<'_> {
                 *allowed &= self.free_machine(position).is_some();
             }
         }
-        for offer in karpenter::order(&offers, &left) {
+        let node_pools = self.node_pools();
+        for offer in karpenter::order(&offers, node_pools, &nodes, &left) {
             self.order_machine(offer, context);
         }
     }
@@ -214,7 +219,8 @@ impl Domain<'_> {
             return;
         }
         let (offers, nodes) = (self.offers(), self.node_views(now));
-        for found in karpenter::consolidate(&offers, &nodes) {
+        let node_pools = self.node_pools();
+        for found in karpenter::consolidate(&offers, node_pools, &nodes, now) {
             match found {
                 Consolidation::Remove(node) => {
                     if self.taint(node as u32, context) {
@@ -259,15 +265,23 @@ impl Domain<'_> {
         pools.position(|pool| pool.nodes.contains(&node))
     }
 
+    /// What Karpenter is told of nodes that belong together.
+    fn node_pools(&self) -> &'t [NodePool] {
+        let cluster = self.cluster.expect("provisioners work in clusters");
+        let described = self.topology.cluster(cluster).provisioner.as_ref();
+        described.map_or(&[], |described| &described.node_pools)
+    }
+
     /// What can be ordered.
     fn offers(&self) -> Vec<Offer> {
         let (Some(described), Some(scheduler)) = (self.described_provisioner(), &self.scheduler)
         else {
             return Vec::new();
         };
-        let offer = |pool: &crate::scenario::NodePool| {
+        let offer = |pool: &MachinePool| {
             let node = pool.nodes.start;
-            let (mut allocatable, mut pods_max) = scheduler.room(node);
+            let (capacity, mut pods_max) = scheduler.room(node);
+            let mut allocatable = capacity;
             for workload in (0..self.workloads.len()).map(WorkloadId::from) {
                 let is_daemon = self.kind(workload) == WorkloadKind::DaemonSet;
                 if is_daemon && scheduler.suits(workload, node) {
@@ -285,6 +299,9 @@ impl Domain<'_> {
                 min: pool.count_min,
                 max: pool.nodes.len() as u32,
                 price: pool.price,
+                capacity,
+                node_pool: pool.node_pool,
+                node: node as usize,
             }
         };
         described.pools.iter().map(offer).collect()
@@ -319,10 +336,25 @@ impl Domain<'_> {
     /// All nodes, by position.
     fn node_views(&self, now: Time) -> Vec<NodeView> {
         let nodes = 0..self.nodes.len() as u32;
-        nodes.map(|node| self.node_view(node, now)).collect()
+        let mut reaches = BTreeMap::new();
+        nodes
+            .map(|node| self.node_view(node, now, &mut reaches))
+            .collect()
     }
 
-    fn node_view(&self, node: u32, now: Time) -> NodeView {
+    /// Where labels and taints let the pods of a workload run.
+    fn reach(&self, workload: WorkloadId) -> Reach {
+        let scheduler = self.scheduler.as_ref().expect("a cluster has a scheduler");
+        let nodes = 0..self.nodes.len() as u32;
+        Reach::Some(nodes.map(|node| scheduler.suits(workload, node)).collect())
+    }
+
+    fn node_view(
+        &self,
+        node: u32,
+        now: Time,
+        reaches: &mut BTreeMap<WorkloadId, Reach>,
+    ) -> NodeView {
         let scheduler = self.scheduler.as_ref().expect("a cluster has a scheduler");
         let state = &self.nodes[node as usize];
         let (allocatable, pods_max) = scheduler.room(node);
@@ -338,10 +370,14 @@ impl Domain<'_> {
                 *moved.entry(workload).or_default() += 1;
             }
         }
-        let tenant = |(workload, pods): (WorkloadId, u32)| Tenant {
+        let mut tenant = |(workload, pods): (WorkloadId, u32)| Tenant {
             requests: scheduler.requests(workload),
             pods,
             replaced: self.kind(workload) != WorkloadKind::Pod && self.may_evict(workload, pods),
+            reach: reaches
+                .entry(workload)
+                .or_insert_with(|| self.reach(workload))
+                .clone(),
         };
         NodeView {
             offer: self.pool_of(node).filter(|_| !self.is_nominated(node, now)),
@@ -359,7 +395,11 @@ impl Domain<'_> {
             pods_max,
             requested,
             pods: state.pods.len() as u32,
-            tenants: moved.into_iter().map(tenant).collect(),
+            tenants: moved.into_iter().map(&mut tenant).collect(),
+            calm_since: match state.machine {
+                Machine::There(since) => state.pods_moved.max(since),
+                _ => state.pods_moved,
+            },
         }
     }
 

@@ -282,6 +282,7 @@ impl<'t> Domain<'t> {
                 machine_number: 0,
                 wire: Wire::default(),
                 pods: Vec::new(),
+                pods_moved: Time::ZERO,
             });
         }
         for pod in 0..self.pods.len() as u32 {

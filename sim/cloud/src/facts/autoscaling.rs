@@ -118,6 +118,10 @@ facts! {
     /// Percent of the nodes that may be disrupted at once.
     KARPENTER_BUDGET_PERCENT: u32 = 10, "%",
         "karpenter.budget", "Karpenter", "1.0 and later", Source, KARPENTER;
+    /// How long Karpenter takes no note of further pods that come to a node or are deleted.
+    KARPENTER_POD_EVENT_PAUSE: Duration = Duration::from_secs(10), "s",
+        "karpenter.pod-event-pause", "Karpenter", "1.0 and later",
+        Source, "kubernetes-sigs/karpenter pkg/controllers/nodeclaim/podevents/controller.go: dedupeTimeout";
     /// How long a machine may take to come.
     KARPENTER_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(900), "s",
         "karpenter.registration-timeout", "Karpenter", "1.0 and later",

@@ -6,7 +6,8 @@
 //! together ([`karpenter`]). Both take nodes away again whose pods fit elsewhere.
 //!
 //! Approximated: the simulated scheduling counts CPU, memory and the number of pods, which
-//! offers a pod may use, and whether two of its kind may share a node; nothing else.
+//! offers and nodes a pod may use by labels and taints, and whether two of its kind may share a
+//! new node; nothing else.
 //! Sources: kubernetes/autoscaler `cluster-autoscaler`, kubernetes-sigs/karpenter; [`crate::facts`].
 //! Validated by: packings and sequences of orders worked out by hand.
 
@@ -18,6 +19,7 @@ pub use packing::{Packing, fits_elsewhere, pack, without_coming};
 
 use crate::scenario::Resources;
 use engine::Time;
+use std::sync::Arc;
 
 /// A kind of node that can be ordered: a node group, or a shape of machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,12 @@ pub struct Offer {
     pub max: u32,
     /// What one costs per hour, in whatever unit; only compared.
     pub price: f64,
+    /// What it has before anything runs on it.
+    pub capacity: Resources,
+    /// Position of the NodePool that its nodes belong to.
+    pub node_pool: usize,
+    /// Position of one of its nodes: the others have the same labels and taints.
+    pub node: usize,
 }
 
 /// Equal pods that found no node.
@@ -64,6 +72,8 @@ pub struct NodeView {
     pub pods: u32,
     /// Its pods that would have to go elsewhere: not those of DaemonSets.
     pub tenants: Vec<Tenant>,
+    /// Since when no such pod has come, nor been deleted.
+    pub calm_since: Time,
 }
 
 /// Where a node is in its life.
@@ -90,6 +100,28 @@ pub struct Tenant {
     pub pods: u32,
     /// Whether they may be moved: something replaces them.
     pub replaced: bool,
+    /// Where they may run.
+    pub reach: Reach,
+}
+
+/// Which nodes labels and taints leave to a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Reach {
+    /// All.
+    #[default]
+    Everywhere,
+    /// By the position of each node, whether it is one.
+    Some(Arc<[bool]>),
+}
+
+impl Reach {
+    /// Whether the node at a position is among them.
+    pub fn holds(&self, node: usize) -> bool {
+        match self {
+            Reach::Everywhere => true,
+            Reach::Some(nodes) => nodes[node],
+        }
+    }
 }
 
 impl NodeView {

@@ -76,6 +76,26 @@ pub struct LabelRequirement {
     pub values: Vec<String>,
 }
 
+impl LabelRequirement {
+    /// Whether labels fulfil it.
+    pub fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        let among = value.is_some_and(|value| self.values.contains(value));
+        let compared = || {
+            let bound: i64 = self.values.first()?.parse().ok()?;
+            Some(value?.parse::<i64>().ok()?.cmp(&bound))
+        };
+        match self.operator {
+            LabelOperator::In => among,
+            LabelOperator::NotIn => !among,
+            LabelOperator::Exists => value.is_some(),
+            LabelOperator::DoesNotExist => value.is_none(),
+            LabelOperator::Gt => compared().is_some_and(|order| order.is_gt()),
+            LabelOperator::Lt => compared().is_some_and(|order| order.is_lt()),
+        }
+    }
+}
+
 /// Operators of label requirements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelOperator {

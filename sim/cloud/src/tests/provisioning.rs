@@ -25,6 +25,7 @@ fn provisioned(kind: ProvisionerKind, pools: &[(u64, f64)], seconds: u64) -> Sce
     let mut described = Provisioner {
         kind,
         pools: Vec::new(),
+        node_pools: vec![NodePool::default()],
     };
     for &(cores, price) in pools {
         let first = cluster.nodes.len() as u32;
@@ -32,7 +33,7 @@ fn provisioned(kind: ProvisionerKind, pools: &[(u64, f64)], seconds: u64) -> Sce
             let name = format!("pool-{cores}-{number}");
             cluster.nodes.push(machine(&name, cores));
         }
-        described.pools.push(NodePool {
+        described.pools.push(MachinePool {
             name: format!("pool-{cores}"),
             nodes: first..first + 4,
             count: 0,
@@ -40,6 +41,7 @@ fn provisioned(kind: ProvisionerKind, pools: &[(u64, f64)], seconds: u64) -> Sce
             price,
             boot: Distribution::constant(Duration::from_secs(100)),
             start_up: Duration::from_secs(20),
+            node_pool: 0,
         });
     }
     cluster.provisioner = Some(described);

@@ -33,7 +33,7 @@ mod world;
 
 pub(crate) use filter::Unschedulable;
 
-use crate::scenario::{Cluster, Resources, Taint, WorkloadId, WorkloadKind};
+use crate::scenario::{Cluster, ProvisionerKind, Resources, Taint, WorkloadId, WorkloadKind};
 use class::{Class, Crowd, Domains};
 use labels::LabelledNode;
 use sampling::Search;
@@ -51,6 +51,8 @@ pub(crate) struct Scheduler {
     /// Node labels that some rule uses as a topology.
     topologies: Arc<Vec<Domains>>,
     search: Search,
+    /// Key of the taint that the cluster's provisioner gives to nodes that it empties.
+    emptying_taint: &'static str,
 }
 
 /// The nodes that have pods of a workload, ascending.
@@ -146,6 +148,10 @@ impl Scheduler {
             classes: Arc::new(classes),
             topologies: Arc::new(topologies),
             search: Search::new(cluster.nodes.iter().map(|node| node.zone)),
+            emptying_taint: match cluster.provisioner.as_ref().map(|found| found.kind) {
+                Some(ProvisionerKind::Karpenter) => "karpenter.sh/disrupted",
+                _ => "ToBeDeletedByClusterAutoscaler",
+            },
         }
     }
 

@@ -17,6 +17,7 @@ mod ingresses;
 mod istio;
 mod labels;
 mod names;
+mod node_pools;
 mod ports;
 mod proxies;
 mod services;
@@ -248,6 +249,7 @@ pub fn assemble(
         }),
         istio: istio::of_start(stages),
     };
+    node_pools::apply(&mut cluster, &stages[0], diagnostics);
     let mut origins = Vec::new();
     for key in positions.workloads.keys() {
         let (position, found) = first(&views, |view| view.workloads.get(key));

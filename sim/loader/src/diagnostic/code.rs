@@ -121,6 +121,8 @@ codes! {
         "The utilization of CPU is its use as a share of what the containers request. Without requests the metric is not there, and the autoscaler does not move.";
     MetricLeftOut = "HS0123", Warning, "An autoscaler's metric is left out",
         "CPU of a resource or of a container, and `Pods` metrics that count requests, are measured. Memory, Object and External metrics are not. An autoscaler without any other metric does nothing.";
+    NodePoolUnused = "HS0124", Warning, "A NodePool orders no machines",
+        "Karpenter orders machines that its cloud offers: the `nodePools` of the cluster with a `max`, where `provisioner` is `karpenter`. A NodePool takes those whose zone and labels fulfil its requirements.";
 
     IstioRefuses = "HS0140", Error, "istiod refuses the object",
         "The validation webhook of istiod rejects the object, so the API server never stores it. The message says which rule it breaks.";

@@ -1,6 +1,8 @@
 //! Which kinds there are, under which `apiVersion`, and what becomes of them.
 
-use super::{autoscaler, budget, gateway, ingress, kube_proxy, namespace, node, service, workload};
+use super::{
+    autoscaler, budget, gateway, ingress, kube_proxy, namespace, node, node_pool, service, workload,
+};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::istio;
 use crate::shape::{Shape, nearest};
@@ -67,6 +69,9 @@ pub static KNOWN: &[KnownKind] = &[
     .of_a_program(),
     namespaced("Namespace", &["v1"], &namespace::NAMESPACE).of_the_cluster(),
     namespaced("Node", &["v1"], &node::NODE).of_the_cluster(),
+    namespaced("NodePool", &["karpenter.sh/v1"], &node_pool::NODE_POOL)
+        .removed(&["karpenter.sh/v1beta1"])
+        .of_the_cluster(),
     namespaced("Pod", &["v1"], &workload::POD),
     namespaced("PodDisruptionBudget", &["policy/v1"], &budget::BUDGET).removed(&["policy/v1beta1"]),
     namespaced("ReplicaSet", &["apps/v1"], &workload::REPLICA_SET)
@@ -200,6 +205,9 @@ impl KnownKind {
         }
     }
 }
+
+/// Why NodeClasses are read over.
+const MACHINES: &str = "images, networks and disks of machines are not modelled; `nodePools` of the Scenario say what the cloud offers";
 
 /// Kinds that are read over: API group, kind (`*` for all of the group), reason.
 static IGNORED: &[(&str, &str, &str)] = &[
@@ -391,9 +399,14 @@ static IGNORED: &[(&str, &str, &str)] = &[
     ),
     (
         "karpenter.sh",
-        "*",
-        "a later release models autoscalers of nodes",
+        "NodeClaim",
+        "a record of a machine that was ordered: Node objects count",
     ),
+    ("karpenter.sh", "*", "NodePools say what Karpenter orders"),
+    ("karpenter.k8s.aws", "*", MACHINES),
+    ("karpenter.azure.com", "*", MACHINES),
+    ("karpenter.k8s.gcp", "*", MACHINES),
+    ("karpenter.kwok.sh", "*", MACHINES),
     (
         "cert-manager.io",
         "*",

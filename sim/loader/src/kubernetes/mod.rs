@@ -11,6 +11,7 @@ mod lifecycle;
 pub mod metadata;
 mod namespace;
 pub mod node;
+pub mod node_pool;
 mod objects;
 pub mod pod;
 mod pod_dns;

@@ -29,7 +29,7 @@ static AMOUNTS: Shape = Shape::new(
     ],
 )
 .or_else(&REST);
-static TAINT: Shape = Shape::new(
+pub(super) static TAINT: Shape = Shape::new(
     "Taint",
     &[
         Field::modelled("key", Kind::Text).required(),
@@ -153,7 +153,8 @@ impl Node {
     }
 }
 
-fn taint(node: &Tree) -> Option<Taint> {
+/// Reads a checked taint.
+pub(super) fn taint(node: &Tree) -> Option<Taint> {
     Some(Taint {
         key: text(node, "key"),
         value: text(node, "value"),

@@ -7,6 +7,7 @@ use super::ingress::{Ingress, IngressClass};
 use super::kube_proxy;
 use super::metadata::Metadata;
 use super::node::Node;
+use super::node_pool::NodePool;
 use super::service::{Service, Slice};
 use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
@@ -41,6 +42,8 @@ pub struct Objects {
     pub autoscalers: Vec<Autoscaler>,
     /// Disruption budgets.
     pub budgets: Vec<DisruptionBudget>,
+    /// Karpenter's NodePools.
+    pub node_pools: Vec<NodePool>,
     /// What an administrator set about kube-proxy.
     pub kube_proxy: Option<tree::Node>,
     /// What is said to Istio.
@@ -98,6 +101,7 @@ impl Objects {
         match document.kind.shape.name {
             "Namespace" => self.namespaces.push(document.metadata.clone()),
             "Node" => self.nodes.push(Node::read(document)),
+            "NodePool" => self.node_pools.push(NodePool::read(document, diagnostics)),
             "Service" => self.services.push(Service::read(document, diagnostics)),
             "EndpointSlice" => self.slices.extend(Slice::read(document)),
             "Endpoints" => self.slices.extend(Slice::read_endpoints(document)),

@@ -34,7 +34,7 @@ pub(super) static CLUSTER: Shape = Shape::new(
         Field::modelled("kubernetes", Kind::Format(&KUBERNETES_VERSION))
             .doc("Version of Kubernetes, in quotes; decides defaults that changed over time.")
             .default(|| json!(format!("1.{}", facts::KUBERNETES_MINOR.value))),
-        Field::modelled("nodePools", Kind::List(&Kind::Map(&NODE_POOL)))
+        Field::modelled("nodePools", Kind::List(&Kind::Map(&MACHINE_POOL)))
             .doc("Its machines; Node objects among the manifests replace them."),
         Field::modelled("provisioner", Kind::Map(&PROVISIONER))
             .doc("What orders machines of the pools with a `max`."),
@@ -48,8 +48,8 @@ pub(super) static CLUSTER: Shape = Shape::new(
 )
 .doc("A Kubernetes cluster.");
 
-static NODE_POOL: Shape = Shape::new(
-    "NodePool",
+static MACHINE_POOL: Shape = Shape::new(
+    "MachinePool",
     &[
         Field::modelled("name", Kind::Text)
             .required()

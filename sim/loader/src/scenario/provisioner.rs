@@ -9,7 +9,7 @@ use crate::shape::{Field, Kind, Shape};
 use crate::tree::Node;
 use crate::value::DURATION;
 use cloud::facts;
-use cloud::scenario::{NodePool, Provisioner, ProvisionerKind, Scenario};
+use cloud::scenario::{MachinePool, NodePool, Provisioner, ProvisionerKind, Scenario};
 use engine::{Distribution, Duration};
 use serde_json::json;
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub(super) const MIN: Field = Field::modelled("min", Kind::Integer(0, 10_000))
     .doc("Fewest machines that the cluster autoscaler leaves.")
     .default(|| json!(0));
 pub(super) const MAX: Field = Field::modelled("max", Kind::Integer(1, 10_000))
-    .doc("Most machines that the cluster's `provisioner` orders; `count` of them, by default `min`, are there at the start.");
+    .doc("Most machines that the cluster's `provisioner` orders, for each NodePool that takes them; `count` of them, by default `min`, are there at the start.");
 pub(super) const BOOT: Field = Field::modelled("boot", DISTRIBUTION)
     .doc("From the order for a machine until its node is Ready; by default 3 to 4 minutes, and 40 to 75 s for Karpenter.");
 pub(super) const START_UP: Field = Field::modelled("startUp", Kind::Format(&DURATION))
@@ -91,8 +91,8 @@ pub(super) fn read(
         "karpenter" => ProvisionerKind::Karpenter,
         _ => ProvisionerKind::ClusterAutoscaler,
     };
-    let pools: Vec<NodePool> = growing
-        .map(|(pool, nodes)| node_pool(pool, nodes.clone(), kind, reader))
+    let pools: Vec<MachinePool> = growing
+        .map(|(pool, nodes)| machine_pool(pool, nodes.clone(), kind, reader))
         .collect();
     if pools.is_empty() {
         let message = "the provisioner has no pool to order machines of";
@@ -102,19 +102,23 @@ pub(super) fn read(
             .help("give one of the `nodePools` a `max`");
         return None;
     }
-    Some(Provisioner { kind, pools })
+    Some(Provisioner {
+        kind,
+        pools,
+        node_pools: vec![NodePool::default()],
+    })
 }
 
-fn node_pool(
+fn machine_pool(
     pool: &Node,
     nodes: Range<u32>,
     kind: ProvisionerKind,
     reader: &mut Reader<'_>,
-) -> NodePool {
+) -> MachinePool {
     let boot = distribution::read(pool.get("boot"), reader);
     let cores = forms::read(pool.get("cpu"), crate::value::parse_quantity)
         .map_or(facts::NODE_CPU_MILLI.value, |cpu| cpu.milli());
-    NodePool {
+    MachinePool {
         name: forms::text(pool, "name").unwrap_or_default().to_owned(),
         count: counts(pool, reader).0,
         count_min: forms::count(pool, "min")
@@ -127,6 +131,7 @@ fn node_pool(
             .unwrap_or(cores as f64 / 1e3),
         boot: boot.unwrap_or_else(|| usual_boot(kind, reader)),
         start_up: forms::duration(pool, "startUp").unwrap_or(Duration::ZERO),
+        node_pool: 0,
     }
 }
 

@@ -197,7 +197,7 @@ fn size_of(nodes: &[NodeView], offer: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Tenant;
+    use super::super::{Reach, Tenant};
     use super::*;
     use crate::scenario::Resources;
 
@@ -222,6 +222,9 @@ mod tests {
             min,
             max,
             price: 1.0,
+            capacity: Resources::default(),
+            node_pool: 0,
+            node: 0,
         }
     }
 
@@ -240,6 +243,7 @@ mod tests {
             requests: cpu(500),
             pods,
             replaced: true,
+            reach: Reach::Everywhere,
         };
         NodeView {
             offer: Some(0),
@@ -252,6 +256,7 @@ mod tests {
             },
             pods,
             tenants: (pods > 0).then_some(tenant).into_iter().collect(),
+            calm_since: Time::ZERO,
         }
     }
 

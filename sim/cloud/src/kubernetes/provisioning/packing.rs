@@ -1,6 +1,6 @@
 //! Where pods would go: first fit, the largest first, as both provisioners estimate.
 
-use super::{Demand, NodePhase, NodeView, Offer};
+use super::{Demand, NodePhase, NodeView, Offer, Tenant};
 use crate::scenario::Resources;
 
 /// What is left of a node while pods are packed onto it.
@@ -150,9 +150,9 @@ pub fn fits_elsewhere(nodes: &[NodeView], position: usize) -> bool {
     left_over(nodes, position).is_some_and(|left| left.is_empty())
 }
 
-/// Pods of the node at `position` that fit on no other Ready node, as (request, how many);
-/// `None` if some may not be moved.
-pub(super) fn left_over(nodes: &[NodeView], position: usize) -> Option<Vec<(Resources, u32)>> {
+/// Pods of the node at `position` that fit on no other Ready node, and how many they are; `None`
+/// if some may not be moved.
+pub(super) fn left_over(nodes: &[NodeView], position: usize) -> Option<Vec<(&Tenant, u32)>> {
     let tenants = &nodes[position].tenants;
     if tenants.iter().any(|tenant| !tenant.replaced) {
         return None;
@@ -160,18 +160,21 @@ pub(super) fn left_over(nodes: &[NodeView], position: usize) -> Option<Vec<(Reso
     let others = nodes.iter().enumerate();
     let mut rooms: Vec<_> = others
         .filter(|(other, node)| *other != position && node.phase == NodePhase::Ready)
-        .map(|(_, node)| Room::of_node(node))
+        .map(|(other, node)| (other, Room::of_node(node)))
         .collect();
     let mut rest = Vec::new();
     for tenant in tenants {
         let mut left = tenant.pods;
-        for room in &mut rooms {
+        for (other, room) in &mut rooms {
+            if !tenant.reach.holds(*other) {
+                continue;
+            }
             let taken = room.takes(tenant.requests, left);
             room.take(tenant.requests, taken);
             left -= taken;
         }
         if left > 0 {
-            rest.push((tenant.requests, left));
+            rest.push((tenant, left));
         }
     }
     Some(rest)
@@ -195,6 +198,9 @@ mod tests {
             min: 0,
             max: 100,
             price: 1.0,
+            capacity: Resources::default(),
+            node_pool: 0,
+            node: 0,
         }
     }
 

@@ -158,7 +158,7 @@ impl Scheduler {
         }
         if !state.open {
             return tell(Reason::Taint {
-                key: "ToBeDeletedByClusterAutoscaler",
+                key: self.emptying_taint,
                 value: "",
             });
         }

@@ -1,8 +1,6 @@
 //! Labels, selectors, affinity terms, taints and tolerations: what matches what.
 
-use crate::scenario::{
-    Cluster, LabelOperator, LabelRequirement, Node, Resources, Taint, TaintEffect, Toleration,
-};
+use crate::scenario::{Cluster, LabelRequirement, Node, Resources, Taint, TaintEffect, Toleration};
 use std::collections::BTreeMap;
 
 /// Label with the name of the node itself.
@@ -71,24 +69,7 @@ pub(super) fn one_term_holds(
 ) -> bool {
     terms
         .iter()
-        .any(|term| !term.is_empty() && term.iter().all(|requirement| holds(requirement, labels)))
-}
-
-fn holds(requirement: &LabelRequirement, labels: &BTreeMap<String, String>) -> bool {
-    let value = labels.get(&requirement.key);
-    let among = value.is_some_and(|value| requirement.values.contains(value));
-    let compared = || {
-        let bound: i64 = requirement.values.first()?.parse().ok()?;
-        Some(value?.parse::<i64>().ok()?.cmp(&bound))
-    };
-    match requirement.operator {
-        LabelOperator::In => among,
-        LabelOperator::NotIn => !among,
-        LabelOperator::Exists => value.is_some(),
-        LabelOperator::DoesNotExist => value.is_none(),
-        LabelOperator::Gt => compared().is_some_and(|order| order.is_gt()),
-        LabelOperator::Lt => compared().is_some_and(|order| order.is_lt()),
-    }
+        .any(|term| !term.is_empty() && term.iter().all(|requirement| requirement.holds(labels)))
 }
 
 /// Whether one of the tolerations covers the taint.
