@@ -16,6 +16,7 @@ mod cloud_chain;
 mod hold;
 mod large_cluster;
 mod measure;
+mod mesh;
 mod random;
 mod reference_heap;
 mod single;
@@ -29,5 +30,6 @@ fn main() {
     chain::figures(&mut runner);
     cloud_chain::figures(&mut runner);
     large_cluster::figures(&mut runner);
+    mesh::figures(&mut runner);
     runner.finish();
 }
