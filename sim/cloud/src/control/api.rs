@@ -469,7 +469,10 @@ impl Domain<'_> {
                 Component::ControllerManager | Component::Scheduler | Component::Provisioner => {}
                 Component::KubeProxy(node) if restarted => self.kube_proxy_starts(node, context),
                 Component::KubeProxy(node) => self.kube_proxy_resumed(node, context),
-                Component::Istiod => self.istiod_informed(context),
+                Component::Istiod => {
+                    self.istiod_informed(context);
+                    self.certificates_resumed(context);
+                }
                 // What becomes of silence is seen where nodes move.
                 Component::Kubelet(node) => self.kubelet_acts(node, context),
             }

@@ -194,7 +194,9 @@ impl Domain<'_> {
                 self.want_image(pod, context);
             }
             Told::Started => {
-                self.sidecar_starts(pod, context.now());
+                if let Some(starts) = self.sidecar_starts(pod, context.now()) {
+                    self.certificate_due(pod, starts, context);
+                }
                 let state = &mut self.pods[pod as usize];
                 state.phase = Phase::Starting;
                 state.hung_by = None;

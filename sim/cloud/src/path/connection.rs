@@ -186,7 +186,7 @@ impl Domain<'_> {
         if !self.awaits(to) || !matches!(self.calls[to.call].stage, Stage::Dialling(_)) {
             return;
         }
-        match self.meets(to.call, endpoint) {
+        match self.meets(to.call, endpoint, context.now()) {
             Meeting::Mutual => self.greet(to, endpoint, context),
             Meeting::HandshakeFails => self.connection_failed(to.call, Reason::Refused, context),
             Meeting::Plaintext | Meeting::ApplicationTls | Meeting::Reset => {

@@ -18,15 +18,24 @@ use super::{CallRef, Endpoint, Identity, Owner};
 use crate::domain::{Clock, Domain};
 use crate::istio::authentication::{Outcome, Sent};
 use crate::slab::Key;
+use engine::Time;
 
 impl Domain<'_> {
-    /// What becomes of a connection that is open: sidecars send what they were told to.
-    pub(super) fn meets(&mut self, key: Key, endpoint: Endpoint) -> Outcome {
+    /// What becomes of a connection that is open: sidecars send what they were told to, and both
+    /// have to show certificates that count.
+    pub(super) fn meets(&mut self, key: Key, endpoint: Endpoint, now: Time) -> Outcome {
         let Owner::Line(line) = self.calls[key].owner else {
             return Outcome::Plaintext; // Whether that is taken shows with the first request.
         };
         let sent = self.spoken(line).unwrap_or(Sent::Plaintext);
-        self.meeting(sent, endpoint)
+        let outcome = self.meeting(sent, endpoint);
+        let both = [line.slot.pod, endpoint.pod];
+        match outcome {
+            Outcome::Mutual if !both.into_iter().all(|pod| self.is_certified(pod, now)) => {
+                Outcome::HandshakeFails
+            }
+            outcome => outcome,
+        }
     }
 
     /// A sidecar wishes to encrypt.

@@ -22,6 +22,7 @@ use super::upstream::{Line, Slot, Upstream};
 use super::{
     Call, CallRef, Endpoint, Identity, Listener, Origin, Outcome, Owner, Plan, Reply, Target,
 };
+use crate::control::certificates::Credentials;
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::envoy::injection;
 use crate::envoy::retry::Retries;
@@ -53,6 +54,8 @@ pub(crate) struct SidecarState {
     pub(crate) generation: u32,
     /// What that holds for it, once it was asked.
     pub(super) told: Option<(u32, tables::View)>,
+    /// What it can show of itself.
+    pub(crate) credentials: Credentials,
     /// From when on it has had the present generation.
     pub(crate) configured: Time,
     /// Clusters that it has sent requests to, past ones among them.
@@ -155,6 +158,7 @@ impl SidecarState {
             opened: 0,
             generation: 0,
             told: None,
+            credentials: Credentials::NONE,
             configured: Time::ZERO,
             upstreams: Vec::new(),
             by_cluster: BTreeMap::new(),
@@ -203,24 +207,24 @@ impl SidecarState {
 }
 
 impl Domain<'_> {
-    /// The sidecar of a pod starts, unless there is none or it runs.
-    pub(crate) fn sidecar_starts(&mut self, pod: u32, now: Time) {
+    /// The sidecar of a pod starts, unless there is none or it runs; gives the number of this start.
+    pub(crate) fn sidecar_starts(&mut self, pod: u32, now: Time) -> Option<u16> {
         if !self.pods[pod as usize].has_sidecar() {
-            return;
+            return None;
         }
         let (view, generation) = self.known_to_istiod();
         let state = &mut self.pods[pod as usize];
-        let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs) else {
-            return;
-        };
+        let sidecar = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs)?;
         sidecar.runs = true;
         sidecar.view = view;
         sidecar.generation = generation;
         sidecar.configured = now;
+        let starts = sidecar.starts;
         let change = 1_000 * sidecar.threads.len() as i64;
         let station = StationId::Sidecar(state.workload);
         self.meters
             .observe(now, Observation::Capacity(station, change));
+        Some(starts)
     }
 
     /// The sidecar of a pod ends at once: the requests that pass it are lost.
@@ -680,6 +684,8 @@ pub(crate) struct SidecarStreams {
     routes: Stream,
     /// What balancers do when hosts are left out or let in.
     pub(super) health: Stream,
+    /// When certificates are renewed.
+    pub(crate) certificates: Stream,
 }
 
 impl SidecarStreams {
@@ -691,6 +697,7 @@ impl SidecarStreams {
             balancers: stream("balancers of sidecars"),
             routes: stream("routes of sidecars"),
             health: stream("health that sidecars see"),
+            certificates: stream("certificates of sidecars"),
         }
     }
 }

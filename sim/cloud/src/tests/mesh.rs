@@ -4,6 +4,7 @@ use super::network::{pair, run_without_jitter};
 use super::sidecars::sidecar;
 use super::*;
 use crate::istio::authentication::{ClientMode, ServerMode};
+use crate::istio::certificate;
 use crate::istio::config::*;
 use crate::record::{Reason, Record};
 use crate::scenario::{Action, Component};
@@ -526,4 +527,52 @@ fn pods_that_want_a_sidecar_are_refused_while_no_istiod_answers() {
     // so 10.2 s after it, and the pod takes its start-up.
     let (_, outage) = run(true);
     assert!((13.0..13.2).contains(&outage.as_secs_f64()), "{outage:?}");
+}
+
+#[test]
+fn without_istiod_certificates_run_out_within_a_day() {
+    let hours = |hours: u64| Duration::from_secs(3_600 * hours);
+    // Every request on a connection of its own, from one of 40 clients.
+    let pool = PortPolicy {
+        connection_pool: Some(ConnectionPool {
+            http: HttpPool {
+                requests_per_connection_max: Some(1),
+                ..HttpPool::default()
+            },
+            ..ConnectionPool::default()
+        }),
+        ..PortPolicy::default()
+    };
+    let mut scenario = versions(vec![rule(pool)], 1);
+    scenario.clusters[0].workloads[0].replicas = 40;
+    scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(0.1));
+    scenario.run.duration = hours(28);
+    scenario.run.series_step = hours(1);
+    let down = Fault::ComponentDown {
+        cluster: ClusterId(0),
+        component: Component::Istiod,
+    };
+    // From the first hour to the 27th.
+    scenario.timeline = vec![fault_at(3_600_000, down, Some(26 * 3_600_000))];
+    let record = run_without_jitter(&scenario);
+    let share = |hour: usize| {
+        let step = &record.traffic[0].steps[hour];
+        step.failed as f64 / step.sent as f64
+    };
+    // Nobody before half a day, everybody after a whole one, and some seconds after istiod is
+    // back nobody. Between, a connection needs both ends.
+    assert!((0..13).all(|hour| share(hour) == 0.0));
+    let middle: Vec<f64> = (14..24).map(share).collect();
+    assert!(
+        middle.windows(2).all(|pair| pair[0] <= pair[1] + 0.05),
+        "{middle:?}"
+    );
+    for hour in [16, 19, 22] {
+        // Half an hour into the hour; clients alone lose so many, and their servers more.
+        let outage = hours(hour as u64 - 1) + Duration::from_secs(1_800);
+        let exact = certificate::expired_share(outage);
+        assert!(share(hour) > exact - 0.2, "{hour}: {} {exact}", share(hour));
+    }
+    assert!((share(25) - 1.0).abs() < 1e-9 && (share(26) - 1.0).abs() < 1e-9);
+    assert!(share(27) < 0.02, "{}", share(27));
 }

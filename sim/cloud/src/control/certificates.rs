@@ -1,0 +1,127 @@
+//! Certificates of sidecars: from when until when each can show who it is.
+//!
+//! Models: a certificate of a day with each start of a sidecar, which asks istiod for the next
+//! one at half its life, give or take a hundredth; while no istiod answers, the one it has runs
+//! on to its end. Once istiod is back, each that is overdue has asked again within its pause of
+//! up to half a minute. Connections that stand are not asked again.
+//!
+//! Approximated: at the start certificates are of any age up to half a life, and an agent that
+//! waits for istiod has reached its longest pause. Leaves out: the root's end, which is years away.
+//! Sources: [`crate::istio::certificate`], [`crate::istio::stream`].
+//! Validated by: a fleet without istiod against the closed form, in the crate's tests.
+
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::istio::certificate::Certificate;
+use crate::scenario::Component;
+use engine::{Draw, Time};
+
+/// What a sidecar shows, and when it asks for the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Credentials {
+    certificate: Option<Certificate>,
+    renewal: Time,
+}
+
+impl Credentials {
+    /// None, and overdue.
+    pub(crate) const NONE: Credentials = Credentials {
+        certificate: None,
+        renewal: Time::ZERO,
+    };
+
+    fn issued(now: Time, draw: &mut Draw) -> Self {
+        let lifetime = facts::ISTIO_CERTIFICATE_LIFETIME.value;
+        let certificate = Certificate::issue(now, lifetime);
+        Credentials {
+            renewal: certificate.renewal(draw),
+            certificate: Some(certificate),
+        }
+    }
+
+    /// As those of a sidecar that has run for long.
+    fn of_any_age(draw: &mut Draw) -> Self {
+        let issued = Self::issued(Time::ZERO, draw);
+        let age = issued.renewal.since(Time::ZERO).mul_f64(draw.uniform());
+        let earlier = |time: Time| Time::ZERO + time.since(Time::ZERO).saturating_sub(age);
+        Credentials {
+            certificate: issued.certificate.map(|certificate| Certificate {
+                until: earlier(certificate.until),
+                ..certificate
+            }),
+            renewal: earlier(issued.renewal),
+        }
+    }
+
+    fn is_valid(&self, now: Time) -> bool {
+        self.certificate.is_some_and(|it| it.is_valid(now))
+    }
+}
+
+impl Domain<'_> {
+    /// Sidecars that there are from the start have certificates.
+    pub(crate) fn start_certificates(&mut self, context: &mut Clock<'_, Self>) {
+        for pod in 0..self.pods.len() as u32 {
+            let mut draw = self.certificate_draw(pod, Time::ZERO);
+            if let Some(sidecar) = self.pods[pod as usize].sidecar.as_mut() {
+                sidecar.credentials = Credentials::of_any_age(&mut draw);
+                self.await_renewal(pod, context);
+            }
+        }
+    }
+
+    fn certificate_draw(&self, pod: u32, now: Time) -> Draw {
+        let workload = self.pods[pod as usize].workload;
+        let stream = &self.workloads[workload.index()].sidecars.certificates;
+        stream.draw(u64::from(pod), now.as_nanos())
+    }
+
+    /// Enters a renewal into the calendar, if it falls into the run.
+    fn await_renewal(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        let Some(sidecar) = self.pods[pod as usize].sidecar.as_ref() else {
+            return;
+        };
+        let at = sidecar.credentials.renewal.max(context.now());
+        if at.since(Time::ZERO) <= self.topology.scenario.run.duration {
+            let starts = sidecar.starts;
+            context.schedule(at, Event::CertificateDue { pod, starts });
+        }
+    }
+
+    /// A sidecar asks for a certificate, as it starts or because its own is half over.
+    pub(crate) fn certificate_due(&mut self, pod: u32, starts: u16, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let istiod_answers = !self.levers.control.stands(Component::Istiod);
+        let mut draw = self.certificate_draw(pod, now);
+        let sidecar = self.pods[pod as usize].sidecar.as_mut();
+        let Some(sidecar) = sidecar.filter(|it| it.starts == starts) else {
+            return;
+        };
+        if istiod_answers {
+            sidecar.credentials = Credentials::issued(now, &mut draw);
+            self.await_renewal(pod, context);
+        }
+    }
+
+    /// istiod answers again: whoever is overdue asks within its pause.
+    pub(crate) fn certificates_resumed(&mut self, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        for pod in 0..self.pods.len() as u32 {
+            let pause = facts::ENVOY_RECONNECT_MAX.value;
+            let pause = pause.mul_f64(self.certificate_draw(pod, now).uniform());
+            let Some(sidecar) = &self.pods[pod as usize].sidecar else {
+                continue;
+            };
+            if sidecar.runs && sidecar.credentials.renewal <= now {
+                let starts = sidecar.starts;
+                context.after(pause, Event::CertificateDue { pod, starts });
+            }
+        }
+    }
+
+    /// Whether a pod's sidecar can show who it is.
+    pub(crate) fn is_certified(&self, pod: u32, now: Time) -> bool {
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        sidecar.is_some_and(|sidecar| sidecar.credentials.is_valid(now))
+    }
+}
