@@ -1,6 +1,7 @@
 //! The report of what sidecars cost is what the model says, and what was fitted stays fitted.
 
 use crate::support::{replicate, scenario, updating};
+use cloud::istio::config::PodSettings;
 use cloud::scenario::{Mesh, ProxyCosts, Scenario, Sidecar};
 use cloud::{Options, compile};
 use engine::Duration;
@@ -65,6 +66,7 @@ fn with_sidecars(mut scenario: Scenario, per_request_us: u64) -> Latencies {
         workload.template.sidecar = Some(Sidecar {
             threads: 2,
             costs: ProxyCosts::of(Duration::from_micros(per_request_us)),
+            settings: PodSettings::default(),
         });
     }
     let meshed = latencies(&scenario);

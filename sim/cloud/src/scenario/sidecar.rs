@@ -1,6 +1,7 @@
 //! The proxy that stands beside an application and carries its traffic.
 
 use crate::facts;
+use crate::istio::config::PodSettings;
 use engine::{Distribution, Duration};
 
 /// A proxy beside the application of each pod, which takes every connection to and from it.
@@ -10,6 +11,8 @@ pub struct Sidecar {
     pub threads: u8,
     /// What its work costs.
     pub costs: ProxyCosts,
+    /// What annotations say, with all that holds for its proxy in `proxy`, the mesh's included.
+    pub settings: PodSettings,
 }
 
 /// CPU time that one of a proxy's worker threads spends.

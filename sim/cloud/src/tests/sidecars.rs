@@ -2,6 +2,7 @@
 
 use super::network::{pair, run_without_jitter};
 use super::*;
+use crate::istio::config::PodSettings;
 use crate::record::{Caller, Reason, ViewKind};
 
 fn microseconds(count: u64) -> Distribution {
@@ -12,6 +13,7 @@ fn microseconds(count: u64) -> Distribution {
 pub(super) fn sidecar() -> Option<Sidecar> {
     Some(Sidecar {
         threads: 2,
+        settings: PodSettings::default(),
         costs: ProxyCosts {
             request: microseconds(300),
             response: microseconds(200),

@@ -1,9 +1,15 @@
 //! Istio in a cluster: what it holds at the start, and what each `apply` changes of it.
 
+use super::MeshFrame;
+use crate::diagnostic::{Code, Diagnostics};
+use crate::istio::objects::IstioObjects;
 use crate::kubernetes::Objects;
-use cloud::istio::config::{Configuration, Istio, Namespace, Object};
+use cloud::istio::config::{
+    Configuration, Istio, Namespace, Object, ProxyResources, ServiceSettings,
+};
 use cloud::istio::version::Version;
 use cloud::scenario::Change;
+use std::collections::BTreeMap;
 
 /// Istio at the first stage; none if no stage says anything to it.
 pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
@@ -17,15 +23,39 @@ pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
         version: said.minor.map_or(base.version, Version::new),
         mesh: said.mesh.clone().unwrap_or(base.mesh),
         networks: said.networks.clone(),
-        proxy_resources: said.proxy_resources.unwrap_or(base.proxy_resources),
+        proxy_resources: proxy_resources(said),
         namespaces: namespaces
             .map(|metadata| Namespace {
                 name: metadata.name.clone(),
                 labels: metadata.labels.clone(),
             })
             .collect(),
+        services: services(stages),
         objects: configuration(&stages[0]),
     })
+}
+
+/// CPU and memory of proxies whose pods do not say: each amount that the installation sets
+/// replaces the usual one.
+pub(super) fn proxy_resources(said: &IstioObjects) -> ProxyResources {
+    let usual = Istio::default().proxy_resources;
+    let said = said.proxy_resources.unwrap_or_default();
+    ProxyResources {
+        cpu_request_milli: said.cpu_request_milli.or(usual.cpu_request_milli),
+        cpu_limit_milli: said.cpu_limit_milli.or(usual.cpu_limit_milli),
+        memory_request_bytes: said.memory_request_bytes.or(usual.memory_request_bytes),
+        memory_limit_bytes: said.memory_limit_bytes.or(usual.memory_limit_bytes),
+    }
+}
+
+/// What services say; ports do not change after the start, so the first stage that has a service
+/// counts.
+fn services(stages: &[Objects]) -> BTreeMap<(String, String), ServiceSettings> {
+    let mut all = BTreeMap::new();
+    for (key, said) in stages.iter().flat_map(|stage| &stage.istio.services) {
+        all.entry(key.clone()).or_insert_with(|| said.clone());
+    }
+    all
 }
 
 fn configuration(stage: &Objects) -> Configuration {
@@ -42,4 +72,20 @@ pub(super) fn changes(before: &Objects, after: &Objects) -> Option<Change> {
     let objects = after.istio.written.iter().map(|written| &written.object);
     let changed: Vec<Object> = objects.filter(|object| !held(object)).cloned().collect();
     (!changed.is_empty()).then_some(Change::Istio(changed))
+}
+
+/// Says that nobody acts on Istio's objects, if there is no mesh.
+pub(super) fn check_mesh(
+    mesh: Option<&MeshFrame>,
+    objects: &Objects,
+    diagnostics: &mut Diagnostics,
+) {
+    let written = objects.istio.written.iter();
+    let first = written.min_by_key(|it| (it.span.file, it.span.start));
+    if let (None, Some(first)) = (mesh, first) {
+        let message = "the cluster has no mesh, so nothing acts on Istio's objects";
+        diagnostics
+            .report(Code::MeshAbsent, first.span, message)
+            .help("add `istio: {}` to the cluster in the Scenario");
+    }
 }

@@ -162,7 +162,7 @@ impl View {
         let mut view = View::default();
         workloads::add(&mut view, objects, inline);
         if let Some(mesh) = mesh {
-            sidecars::inject(&mut view, objects, mesh, notes);
+            sidecars::inject(&mut view, objects, mesh, notes, diagnostics);
         }
         let index = LabelIndex::new(&view);
         services::add(&mut view, objects, inline, &index, notes, diagnostics);
@@ -213,6 +213,8 @@ pub fn assemble(
     }
     for objects in stages {
         crate::istio::references::check(objects, diagnostics);
+        crate::istio::conflicts::check(&objects.istio.written, diagnostics);
+        istio::check_mesh(frame.mesh.as_ref(), objects, diagnostics);
     }
     for view in &views {
         check_replicas(view, diagnostics);

@@ -1,17 +1,24 @@
 //! Which pods get a sidecar, and what it is like.
 
 use super::workloads::{Role, WorkloadView};
-use super::{MeshFrame, Notes, View};
+use super::{MeshFrame, Notes, View, istio};
+use crate::diagnostic::{Code, Diagnostics};
+use crate::istio::annotations::PodNotes;
 use crate::kubernetes::Objects;
-use crate::value::{Quantity, parse_quantity};
 use cloud::facts;
-use cloud::istio::config::ProxyResources;
+use cloud::istio::config::{MeshConfig, Object, PodSettings, ProxySettings};
 use cloud::istio::webhook::{Admission, Answer, Labels, NewPod, Revision, admit};
 use cloud::scenario::{ProxyCosts, Sidecar, WorkloadKind};
 use std::collections::BTreeMap;
 
 /// Gives each pod that the webhook would inject its sidecar.
-pub(super) fn inject(view: &mut View, objects: &Objects, mesh: &MeshFrame, notes: &mut Notes) {
+pub(super) fn inject(
+    view: &mut View,
+    objects: &Objects,
+    mesh: &MeshFrame,
+    notes: &mut Notes,
+    diagnostics: &mut Diagnostics,
+) {
     let mut namespaces: BTreeMap<&str, Labels> = BTreeMap::new();
     for namespace in &objects.namespaces {
         namespaces.insert(&namespace.name, namespace.labels.clone());
@@ -20,47 +27,105 @@ pub(super) fn inject(view: &mut View, objects: &Objects, mesh: &MeshFrame, notes
         let labels = namespaces.entry(name).or_default();
         labels.insert("istio-injection".to_owned(), "enabled".to_owned());
     }
-    let revisions = [(Revision::default(), Answer::Given)];
+    let revisions = revisions(objects, diagnostics);
     let unlabelled = Labels::new();
-    for ((namespace, ..), workload) in &mut view.workloads {
+    let silent = PodNotes::default();
+    for (key, workload) in &mut view.workloads {
+        let namespace = &key.0;
+        let said = objects.istio.pods.get(key).unwrap_or(&silent);
         let serves = workload.role == Role::Server && workload.kind != WorkloadKind::External;
         let pod = NewPod {
             namespace,
             namespace_labels: namespaces.get(namespace.as_str()).unwrap_or(&unlabelled),
             labels: &workload.placement.labels,
-            annotation: annotation(workload, "inject"),
+            annotation: said.settings.inject.as_deref(),
             has_host_network: workload.has_host_network,
         };
         if serves && matches!(admit(pod, &revisions), Admission::Injected(_)) {
-            add(workload, mesh, notes);
+            for (span, message) in &said.refused {
+                diagnostics
+                    .report(Code::IstioRefuses, *span, message)
+                    .help("the injection webhook refuses pods with this annotation");
+            }
+            let settings = settings(&said.settings, (namespace, workload), objects);
+            add(workload, settings, (mesh, objects), notes);
         }
     }
 }
 
-fn annotation<'w>(workload: &'w WorkloadView, name: &str) -> Option<&'w str> {
-    let key = format!("sidecar.istio.io/{name}");
-    workload.annotations.get(&key).map(String::as_str)
+/// The revisions that are there; tells namespaces that ask for another one.
+fn revisions(objects: &Objects, diagnostics: &mut Diagnostics) -> Vec<(Revision, Answer)> {
+    let named = objects.istio.revisions.iter();
+    let named = named.map(|name| Revision {
+        name: name.clone(),
+        ..Revision::default()
+    });
+    let all: Vec<Revision> = [Revision::default()].into_iter().chain(named).collect();
+    for namespace in &objects.namespaces {
+        let asked = namespace.labels.get("istio.io/rev");
+        let Some(asked) = asked.filter(|asked| *asked != "default") else {
+            continue;
+        };
+        if !all.iter().any(|revision| revision.name == *asked) {
+            let message = format!(
+                "no istiod has the revision `{asked}`, so pods of `{}` get no sidecar",
+                namespace.name
+            );
+            diagnostics
+                .report(Code::IstioWarns, namespace.span, message)
+                .help("add the IstioOperator with this `revision`, or label it `istio-injection: enabled`");
+        }
+    }
+    all.into_iter().map(|it| (it, Answer::Given)).collect()
+}
+
+/// What holds for a pod: its annotations over ProxyConfigs and the mesh's settings.
+fn settings(
+    said: &PodSettings,
+    (namespace, workload): (&str, &WorkloadView),
+    objects: &Objects,
+) -> PodSettings {
+    let written = objects.istio.written.iter();
+    let configs = written.filter_map(|written| match &written.object {
+        Object::ProxyConfig(config) => Some((**config).clone()),
+        _ => None,
+    });
+    let configs: Vec<_> = configs.collect();
+    let usual = MeshConfig::default();
+    let mesh = objects.istio.mesh.as_ref().unwrap_or(&usual);
+    let pod = (namespace, &workload.placement.labels);
+    let wide = (mesh.root_namespace.as_str(), &mesh.proxy);
+    PodSettings {
+        proxy: ProxySettings::effective(&said.proxy, pod, &configs, wide),
+        ..said.clone()
+    }
 }
 
 /// The sidecar, and what it requests of the node.
-fn add(workload: &mut WorkloadView, mesh: &MeshFrame, notes: &mut Notes) {
-    let amount = |name| annotation(workload, name).and_then(|text| parse_quantity(text).ok());
-    let said = ProxyResources {
-        cpu_request_milli: amount("proxyCPU").map(Quantity::milli),
-        cpu_limit_milli: amount("proxyCPULimit").map(Quantity::milli),
-        memory_request_bytes: amount("proxyMemory").map(Quantity::whole),
-        memory_limit_bytes: amount("proxyMemoryLimit").map(Quantity::whole),
+fn add(
+    workload: &mut WorkloadView,
+    settings: PodSettings,
+    (mesh, objects): (&MeshFrame, &Objects),
+    notes: &mut Notes,
+) {
+    for fact in [
+        facts::MESH_PROXY_CPU_REQUEST.id,
+        facts::MESH_PROXY_CPU_LIMIT.id,
+        facts::MESH_PROXY_MEMORY_REQUEST.id,
+        facts::MESH_PROXY_MEMORY_LIMIT.id,
+    ] {
+        notes.facts.insert(fact);
+    }
+    let resources = settings
+        .resources
+        .or(istio::proxy_resources(&objects.istio));
+    // How many CPUs its node has is not known here; as many threads as usual stand for them.
+    let unlimited = match (settings.proxy.concurrency, resources.cpu_limit_milli) {
+        (None, Some(_)) => 1,
+        _ => notes.fact(&facts::PROXY_THREADS),
     };
-    let resources = said.or(ProxyResources {
-        cpu_request_milli: Some(notes.fact(&facts::MESH_PROXY_CPU_REQUEST)),
-        cpu_limit_milli: Some(notes.fact(&facts::MESH_PROXY_CPU_LIMIT)),
-        memory_request_bytes: Some(notes.fact(&facts::MESH_PROXY_MEMORY_REQUEST)),
-        memory_limit_bytes: Some(notes.fact(&facts::MESH_PROXY_MEMORY_LIMIT)),
-    });
-    let threads = resources.cpu_limit_milli.map_or_else(
-        || notes.fact(&facts::PROXY_THREADS),
-        |limit| limit.div_ceil(1_000).clamp(1, u64::from(u8::MAX)) as u32,
-    );
+    let threads = settings.proxy.threads(resources.cpu_limit_milli, unlimited);
+    let threads = threads.clamp(1, u32::from(u8::MAX));
     let requests = &mut workload.placement.requests;
     requests.cpu_milli += resources.cpu_request_milli.unwrap_or(0);
     requests.memory_bytes += resources.memory_request_bytes.unwrap_or(0);
@@ -74,5 +139,6 @@ fn add(workload: &mut WorkloadView, mesh: &MeshFrame, notes: &mut Notes) {
     workload.sidecar = Some(Sidecar {
         threads: threads as u8,
         costs: ProxyCosts::of(mesh.proxy_cost),
+        settings,
     });
 }

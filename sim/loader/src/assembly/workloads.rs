@@ -23,7 +23,6 @@ pub(super) struct WorkloadView {
     pub(super) dns: PodDns,
     pub(super) rollout: Rollout,
     /// Annotations of its pods.
-    pub(super) annotations: BTreeMap<String, String>,
     pub(super) has_host_network: bool,
     /// The proxy beside its application.
     pub(super) sidecar: Option<Sidecar>,
@@ -83,7 +82,6 @@ impl WorkloadView {
             service_account: None,
             dns: PodDns::default(),
             rollout: Rollout::of(kind),
-            annotations: BTreeMap::new(),
             has_host_network: false,
             sidecar: None,
             host_names: None,
@@ -176,7 +174,6 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
         service_account: template.service_account.clone(),
         dns: template.dns.clone(),
         rollout: workload.rollout,
-        annotations: template.annotations.clone(),
         has_host_network: template.has_host_network,
         sidecar: None,
         host_names: host_names(workload),

@@ -11,6 +11,7 @@ mod flow;
 mod names;
 mod operations;
 mod overload;
+mod plaintext;
 mod precision;
 mod recovery;
 mod scaled_twice;
@@ -39,6 +40,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     warm_up::check(&whole, diagnostics);
     names::check(&whole, diagnostics);
     precision::check(&whole, diagnostics);
+    plaintext::check(&whole, diagnostics);
     recovery::check(&whole, diagnostics);
     timeouts::check(&whole, diagnostics);
     // What requests do can be followed only where calls form no circle.

@@ -139,6 +139,12 @@ codes! {
         "Short names belong to the namespace of the object that writes them. A route to a host that is neither a Service nor a ServiceEntry is answered with 503 (NC); a DestinationRule for it has no effect.";
     GatewayNotServed = "HS0146", Warning, "Nobody serves a gateway or one of its ports",
         "A Gateway configures the pods that its selector finds, in all namespaces, and users reach them through a Service with the port.";
+    MeshAbsent = "HS0147", Note, "Istio's objects are there, and no mesh",
+        "Without `istio` under the cluster there are no proxies that could act on them: requests go where Kubernetes sends them. Add `istio: {}` to the cluster, with `injectedNamespaces` unless the manifests label namespaces or pods.";
+    RoutesConflict = "HS0148", Warning, "Several VirtualServices speak of one host",
+        "Sidecars take the routes of one VirtualService for a host: the oldest of those that they see. Without `metadata.creationTimestamp` all are as old as the run, and the name decides. `istioctl analyze` reports it as IST0109. Put the routes into one object.";
+    PlaintextToStrict = "HS0149", Warning, "A client without a sidecar asks a server that takes only mutual TLS",
+        "A PeerAuthentication with the mode STRICT lets the server's sidecar close every connection that is not mutual TLS, and a client without a sidecar cannot make one: all of its requests fail. Inject the client, or set PERMISSIVE for the port.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

@@ -129,7 +129,7 @@ static OPERATOR_SPEC: Shape = Shape::new(
         Field::ignored("hub", Kind::Text, INSTALLED),
         held("tag", Kind::Word),
         Field::ignored("namespace", Kind::Text, INSTALLED),
-        Field::ignored("revision", Kind::Text, INSTALLED),
+        Field::modelled("revision", Kind::Text),
         Field::ignored("defaultRevision", Kind::Bool, INSTALLED),
         Field::ignored("compatibilityVersion", Kind::Word, INSTALLED),
         held("meshConfig", Kind::Map(&MESH_CONFIG)),
@@ -168,6 +168,11 @@ pub(super) fn mesh(document: &Document) -> Option<&Node> {
 /// The release that it installs, if its tag says.
 pub(super) fn release(document: &Document) -> Option<u32> {
     minor(document.spec().get("tag")?.text()?)
+}
+
+/// The revision that it installs, if it is not the default one.
+pub(super) fn revision(document: &Document) -> Option<String> {
+    string(document.spec(), "revision").filter(|name| name != "default")
 }
 
 /// CPU and memory of proxies, where it says.

@@ -7,11 +7,15 @@
 //! Sources: istio/api b8f8791 (July 2026); istio/istio 86c9f01 pkg/config/validation.
 //! Validated by: the samples of istio/istio, read whole, and the bad examples of the tests.
 
+pub(crate) mod annotations;
 pub(crate) mod by_hand;
+pub(crate) mod conflicts;
 pub(crate) mod destination_rule;
+pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod gateway;
 pub(crate) mod mesh;
+pub(crate) mod mesh_route;
 pub(crate) mod objects;
 pub(crate) mod pool;
 pub(crate) mod proxy;

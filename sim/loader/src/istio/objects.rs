@@ -1,15 +1,20 @@
 //! All of Istio's objects among a set of documents.
 
+use super::annotations::{self, PodNotes};
 use super::forms::Scope;
+use super::mesh_route::{self, Known, MeshRoute};
 use super::{
     by_hand, destination_rule, gateway, mesh, proxy, security, service_entry, sidecar, telemetry,
     virtual_service,
 };
 use crate::diagnostic::Diagnostics;
 use crate::document::Document;
+use crate::kubernetes::Metadata;
+use crate::kubernetes::service::Service;
 use crate::source::Span;
 use crate::tree::Node;
-use cloud::istio::config::{MeshConfig, MeshNetworks, Object, ProxyResources};
+use cloud::istio::config::{MeshConfig, MeshNetworks, Object, ProxyResources, ServiceSettings};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object, and where it is written.
 #[derive(Clone, Debug)]
@@ -35,6 +40,14 @@ pub struct IstioObjects {
     pub proxy_resources: Option<ProxyResources>,
     /// The release 1.x, if something says so.
     pub minor: Option<u32>,
+    /// What pods say, by namespace, name and kind of their workload.
+    pub(crate) pods: BTreeMap<(String, String, &'static str), PodNotes>,
+    /// What services say, by namespace and name.
+    pub(crate) services: BTreeMap<(String, String), ServiceSettings>,
+    /// Revisions of istiod that are installed beside the default one.
+    pub(crate) revisions: BTreeSet<String>,
+    /// Routes of the Gateway API, until all are there and those for one host are put together.
+    routes: Vec<MeshRoute>,
 }
 
 impl IstioObjects {
@@ -51,6 +64,9 @@ impl IstioObjects {
         };
         let scope = &mut scope;
         // The names of shapes tell kinds of different groups apart.
+        let Metadata {
+            namespace, name, ..
+        } = &document.metadata;
         let object = match document.kind.shape.name {
             "VirtualService" => virtual_service::read(document, scope).into(),
             "DestinationRule" => destination_rule::read(document, scope).into(),
@@ -67,6 +83,23 @@ impl IstioObjects {
             "EnvoyFilter" | "WasmPlugin" | "TrafficExtension" => {
                 return by_hand::warn(document, scope);
             }
+            "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Pod" => {
+                let key = (namespace.clone(), name.clone(), document.kind.kind);
+                let notes = annotations::read_pod(document, scope);
+                self.pods.insert(key, notes);
+                return;
+            }
+            "Service" => {
+                if let Some(said) = annotations::read_service(document) {
+                    self.services
+                        .insert((namespace.clone(), name.clone()), said);
+                }
+                return;
+            }
+            "HTTPRoute" | "GRPCRoute" => {
+                self.routes.extend(mesh_route::read(document, scope));
+                return;
+            }
             "IstioOperator" => return self.install(document, scope),
             "IstioConfigMap" => return self.configure(document, scope),
             _ => return,
@@ -78,11 +111,20 @@ impl IstioObjects {
         });
     }
 
+    /// Takes routes of the Gateway API for VirtualServices, once all objects are there.
+    pub(crate) fn attach_routes(&mut self, services: &[Service], diagnostics: &mut Diagnostics) {
+        let routes = std::mem::take(&mut self.routes);
+        let known = Known::of(services);
+        let attached = mesh_route::merge(routes, &self.written, &known, diagnostics);
+        self.written.extend(attached);
+    }
+
     fn install(&mut self, document: &Document, scope: &mut Scope<'_>) {
         self.mesh = by_hand::mesh(document)
             .map(|node| mesh::read(node, scope))
             .or(self.mesh.take());
         self.minor = by_hand::release(document).or(self.minor);
+        self.revisions.extend(by_hand::revision(document));
         self.proxy_resources = by_hand::resources(document).or(self.proxy_resources);
     }
 

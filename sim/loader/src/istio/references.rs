@@ -11,7 +11,10 @@ use crate::shape::nearest;
 use crate::source::Span;
 use crate::tree::Node;
 use cloud::facts;
-use cloud::istio::config::{DestinationRule, Gateway, GatewayName, Labels, Object};
+use cloud::istio::authentication::{ClientMode, Policies, ServerMode};
+use cloud::istio::config::{
+    DestinationRule, Gateway, GatewayName, Labels, Object, PeerAuthentication,
+};
 use cloud::istio::{authentication, host};
 use std::collections::BTreeMap;
 
@@ -21,6 +24,8 @@ struct Known<'a> {
     /// Full names of services and hosts of ServiceEntries.
     hosts: Vec<String>,
     rules: Vec<(&'a DestinationRule, String)>,
+    peer_authentications: Vec<PeerAuthentication>,
+    root_namespace: &'a str,
 }
 
 /// Reports references to nothing.
@@ -63,10 +68,20 @@ impl<'a> Known<'a> {
             }
             _ => None,
         });
+        let policies = objects.istio.written.iter();
+        let policies = policies.filter_map(|written| match &written.object {
+            Object::PeerAuthentication(policy) => Some((**policy).clone()),
+            _ => None,
+        });
+        let mesh = objects.istio.mesh.as_ref();
         Known {
             objects,
             hosts: services.chain(entries.flatten()).collect(),
             rules: rules.collect(),
+            peer_authentications: policies.collect(),
+            root_namespace: mesh.map_or(facts::MESH_ROOT_NAMESPACE.value, |mesh| {
+                mesh.root_namespace.as_str()
+            }),
         }
     }
 
@@ -175,6 +190,7 @@ impl<'a> Known<'a> {
         let Some(pods) = self.selected(&wanted) else {
             return;
         };
+        self.check_encryption(rule, written, &pods, diagnostics);
         let nodes = written
             .root
             .at(&["spec", "subsets"])
@@ -182,7 +198,7 @@ impl<'a> Known<'a> {
         for (subset, node) in rule.subsets.iter().zip(nodes) {
             if !pods
                 .iter()
-                .any(|labels| authentication::selects(&subset.labels, labels))
+                .any(|(_, labels)| authentication::selects(&subset.labels, labels))
             {
                 let message = format!(
                     "no pod of `{}` has the labels of the subset `{}`: requests get 503 (UH)",
@@ -195,8 +211,41 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Labels of the pods of a service; nothing if it is none, or if it does not select.
-    fn selected(&self, wanted: &str) -> Option<Vec<&BTreeMap<String, String>>> {
+    /// A rule that lets sidecars send plaintext to pods that take mutual TLS only.
+    fn check_encryption(
+        &self,
+        rule: &DestinationRule,
+        written: &Written,
+        pods: &[(&str, &BTreeMap<String, String>)],
+        diagnostics: &mut Diagnostics,
+    ) {
+        let tls = rule.policy.common.tls.as_ref();
+        if tls.is_none_or(|tls| tls.mode != ClientMode::Disable) || pods.is_empty() {
+            return;
+        }
+        let policies = Policies {
+            all: &self.peer_authentications,
+            root_namespace: self.root_namespace,
+        };
+        // No port has the number zero, so this is what holds for ports of which nothing is said.
+        let is_strict = |(namespace, labels): &(&str, &BTreeMap<String, String>)| {
+            policies.of_port(namespace, labels, 0) == ServerMode::Strict
+        };
+        if pods.iter().all(is_strict) {
+            let at = written.root.at(&["spec", "trafficPolicy", "tls"]);
+            let span = at.map_or(written.span, |node| node.span);
+            let message = format!(
+                "sidecars send plaintext to `{}`, whose pods take mutual TLS only: requests get 503 (UC)",
+                rule.host
+            );
+            diagnostics
+                .report(Code::PlaintextToStrict, span, message)
+                .help("use ISTIO_MUTUAL, or leave `tls` out (istioctl says IST0113)");
+        }
+    }
+
+    /// Namespaces and labels of the pods of a service; nothing if it is none, or if it does not select.
+    fn selected(&self, wanted: &str) -> Option<Vec<(&str, &BTreeMap<String, String>)>> {
         let mut services = self.objects.services.iter();
         let service = services.find(|service| {
             let metadata = &service.metadata;
@@ -214,14 +263,21 @@ impl<'a> Known<'a> {
         Some(self.pods(selector, Some(&service.metadata.namespace)))
     }
 
-    /// Labels of pods with these labels: of a namespace, or of all.
-    fn pods(&self, selector: &Labels, namespace: Option<&str>) -> Vec<&BTreeMap<String, String>> {
+    /// Pods with these labels, of a namespace or of all: their namespaces and labels.
+    fn pods(
+        &self,
+        selector: &Labels,
+        namespace: Option<&str>,
+    ) -> Vec<(&str, &BTreeMap<String, String>)> {
         let workloads = self.objects.workloads.iter();
         let there = workloads.filter(|workload| {
             namespace.is_none_or(|namespace| workload.metadata.namespace == namespace)
         });
-        let pods = there.map(|workload| &workload.template.placement.labels);
-        pods.filter(|labels| authentication::selects(selector, labels))
+        let pods = there.map(|workload| {
+            let namespace = workload.metadata.namespace.as_str();
+            (namespace, &workload.template.placement.labels)
+        });
+        pods.filter(|(_, labels)| authentication::selects(selector, labels))
             .collect()
     }
 
@@ -246,7 +302,7 @@ impl<'a> Known<'a> {
                     !selector.is_empty()
                         && pods
                             .iter()
-                            .any(|pod| authentication::selects(selector, pod))
+                            .any(|(_, pod)| authentication::selects(selector, pod))
                 })
             })
             .collect();

@@ -149,6 +149,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> VirtualService
         tls,
         tcp,
         export_to: scope.export_to(spec, false),
+        is_of_gateway_api: false,
     }
 }
 

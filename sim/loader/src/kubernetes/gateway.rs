@@ -2,23 +2,24 @@
 //!
 //! Models: listeners with host names, routes by host, path, method and headers, weights,
 //! several backends, request timeouts, attachment by name, listener, port and host name.
-//! Leaves out: filters, retries, session persistence, query parameters, TLS, who may attach.
+//! Leaves out: filters, retries, session persistence, query parameters, TLS, who may attach. For
+//! routes of a mesh see `istio/mesh_route.rs`, which acts on more of them.
 //! Sources: kubernetes-sigs/gateway-api v1.6, apis/v1 types.
 
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS, text};
 use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
-use crate::shape::{Field, Kind, PORT, Shape, TEXT_LIST};
+use crate::istio::filters::FILTERS;
+use crate::shape::{Field, Kind, NATURAL, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{DURATION, parse_duration};
 use cloud::scenario::{PathMatch, RouteMatch};
 use engine::Duration;
 
-const FILTERS: &str = "filters do not change where requests go";
 const ATTACHMENT: &str = "routes of every namespace may attach";
-const RETRIES: &str = "a later release models retries of proxies";
+const RETRIES: &str = "read for routes of the mesh; gateways do not try again";
 
 static CLASS_SPEC: Shape = Shape::new(
     "GatewayClassSpec",
@@ -146,7 +147,7 @@ static MATCH: Shape = Shape::new(
         Field::modelled("headers", Kind::List(&Kind::Map(&VALUE_MATCH))),
         Field::approximated(
             "queryParams",
-            Kind::List(&Kind::Opaque),
+            Kind::List(&Kind::Map(&VALUE_MATCH)),
             "simulated requests carry no parameters, so the match takes none",
         ),
         Field::modelled("method", Kind::OneOf(METHODS)),
@@ -161,7 +162,7 @@ static BACKEND_REF: Shape = Shape::new(
         Field::modelled("name", Kind::Text).required(),
         Field::modelled("port", PORT),
         Field::modelled("weight", Kind::Integer(0, 1_000_000)),
-        Field::ignored("filters", Kind::Opaque, FILTERS),
+        FILTERS,
     ],
 );
 static TIMEOUTS: Shape = Shape::new(
@@ -175,15 +176,24 @@ static TIMEOUTS: Shape = Shape::new(
         ),
     ],
 );
+static RETRY: Shape = Shape::new(
+    "HTTPRouteRetry",
+    &[
+        Field::approximated("codes", Kind::List(&CODE), RETRIES),
+        Field::approximated("attempts", NATURAL, RETRIES),
+        Field::approximated("backoff", Kind::Format(&DURATION), RETRIES),
+    ],
+);
+const CODE: Kind = Kind::Integer(400, 599);
 static RULE: Shape = Shape::new(
     "HTTPRouteRule",
     &[
         Field::ignored("name", Kind::Text, "text for people"),
         Field::modelled("matches", Kind::List(&Kind::Map(&MATCH))),
-        Field::ignored("filters", Kind::Opaque, FILTERS),
+        FILTERS,
         Field::modelled("backendRefs", Kind::List(&Kind::Map(&BACKEND_REF))),
         Field::modelled("timeouts", Kind::Map(&TIMEOUTS)),
-        Field::ignored("retry", Kind::Opaque, RETRIES),
+        Field::approximated("retry", Kind::Map(&RETRY), RETRIES),
         Field::ignored(
             "sessionPersistence",
             Kind::Opaque,
@@ -201,6 +211,54 @@ static ROUTE_SPEC: Shape = Shape::new(
     ],
 );
 kind!(HTTP_ROUTE, "HTTPRoute", ROUTE_SPEC);
+
+static METHOD_MATCH: Shape = Shape::new(
+    "GRPCMethodMatch",
+    &[
+        Field::modelled("type", Kind::OneOf(&["Exact", "RegularExpression"])),
+        Field::modelled("service", Kind::Text),
+        Field::modelled("method", Kind::Text),
+    ],
+);
+static GRPC_MATCH: Shape = Shape::new(
+    "GRPCRouteMatch",
+    &[
+        Field::modelled("method", Kind::Map(&METHOD_MATCH)),
+        Field::modelled("headers", Kind::List(&Kind::Map(&VALUE_MATCH))),
+    ],
+);
+static GRPC_RULE: Shape = Shape::new(
+    "GRPCRouteRule",
+    &[
+        Field::ignored("name", Kind::Text, "text for people"),
+        Field::modelled("matches", Kind::List(&Kind::Map(&GRPC_MATCH))),
+        FILTERS,
+        Field::modelled("backendRefs", Kind::List(&Kind::Map(&BACKEND_REF))),
+        Field::ignored(
+            "sessionPersistence",
+            Kind::Opaque,
+            "every request is balanced on its own",
+        ),
+    ],
+);
+static GRPC_ROUTE_SPEC: Shape = Shape::new(
+    "GRPCRouteSpec",
+    &[
+        Field::approximated(
+            "parentRefs",
+            Kind::List(&Kind::Map(&PARENT)),
+            "Services and ServiceEntries; Gateways route HTTP only",
+        ),
+        Field::ignored(
+            "hostnames",
+            TEXT_LIST,
+            "only routes at gateways look at them",
+        ),
+        Field::modelled("rules", Kind::List(&Kind::Map(&GRPC_RULE))),
+        Field::ignored("useDefaultGateways", Kind::Text, ATTACHMENT),
+    ],
+);
+kind!(GRPC_ROUTE, "GRPCRoute", GRPC_ROUTE_SPEC);
 
 /// A Gateway.
 #[derive(Clone, Debug)]

@@ -45,6 +45,12 @@ pub static KNOWN: &[KnownKind] = &[
     namespaced("GatewayClass", GATEWAY_API, &gateway::GATEWAY_CLASS)
         .removed(GATEWAY_API_REMOVED)
         .of_the_cluster(),
+    namespaced(
+        "GRPCRoute",
+        &["gateway.networking.k8s.io/v1"],
+        &gateway::GRPC_ROUTE,
+    )
+    .removed(GATEWAY_API_REMOVED),
     namespaced("HTTPRoute", GATEWAY_API, &gateway::HTTP_ROUTE).removed(GATEWAY_API_REMOVED),
     namespaced(
         "HorizontalPodAutoscaler",

@@ -35,8 +35,8 @@ pub static OBJECT_META: Shape = Shape::new(
         Field::approximated(
             "annotations",
             TEXT_MAP,
-            "those of Istio's injection and of its proxies' CPU act; what others mean depends on \
-             the program that reads them",
+            "those that Istio's injection webhook reads act; what others mean depends on the \
+             program that reads them",
         ),
         Field::modelled("ownerReferences", Kind::List(&Kind::Map(&OWNER_REFERENCE))),
         Field::ignored("creationTimestamp", Kind::Text, WRITTEN_BY_SERVER),

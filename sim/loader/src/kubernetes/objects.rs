@@ -12,6 +12,7 @@ use super::service::{Service, Slice};
 use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
+use crate::istio::mesh_route::is_of_mesh;
 use crate::istio::objects::IstioObjects;
 use crate::tree;
 use cloud::scenario::WorkloadKind;
@@ -81,6 +82,7 @@ impl Objects {
             }
             objects.add(document, diagnostics);
         }
+        objects.istio.attach_routes(&objects.services, diagnostics);
         objects
     }
 
@@ -108,7 +110,10 @@ impl Objects {
             "IngressClass" => self.ingress_classes.push(IngressClass::read(document)),
             "Ingress" => self.ingresses.push(Ingress::read(document, diagnostics)),
             "Gateway" => self.gateways.push(Gateway::read(document, diagnostics)),
-            "HTTPRoute" => self.routes.push(HttpRoute::read(document, diagnostics)),
+            // A route of the mesh alone was read with what is said to Istio.
+            "HTTPRoute" if !is_of_mesh(document) => {
+                self.routes.push(HttpRoute::read(document, diagnostics));
+            }
             "HorizontalPodAutoscaler" => self
                 .autoscalers
                 .push(Autoscaler::read(document, diagnostics)),

@@ -287,8 +287,6 @@ pub struct PodTemplate {
     pub probes: Probes,
     /// How it ends: its hook is the longest of its containers'.
     pub termination: Termination,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
     /// `hostNetwork`.
     pub has_host_network: bool,
     /// Whom its certificates name, where it says so.
@@ -361,7 +359,6 @@ impl PodTemplate {
                 grace,
                 ..Termination::default()
             },
-            annotations: text_map(node.at(&["metadata", "annotations"])),
             has_host_network: spec
                 .get("hostNetwork")
                 .and_then(Node::bool)

@@ -62,10 +62,10 @@ static SERVICE_PORT: Shape = Shape::new(
         Field::modelled("targetPort", PORT_REFERENCE),
         Field::modelled("nodePort", Kind::Integer(0, 65_535)),
         Field::modelled("protocol", PROTOCOLS),
-        Field::ignored(
+        Field::approximated(
             "appProtocol",
             Kind::Text,
-            "the protocol of a call is set where the call is described",
+            "Istio is told; the protocol of a call is set where the call is described",
         ),
     ],
 );

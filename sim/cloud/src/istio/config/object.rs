@@ -2,11 +2,12 @@
 
 use super::{
     AuthorizationPolicy, DestinationRule, Gateway, Identity, MeshConfig, MeshNetworks, Namespace,
-    PeerAuthentication, ProxyConfig, ProxyResources, RequestAuthentication, ServiceEntry, Sidecar,
-    Telemetry, VirtualService, WorkloadEntry, WorkloadGroup,
+    PeerAuthentication, ProxyConfig, ProxyResources, RequestAuthentication, ServiceEntry,
+    ServiceSettings, Sidecar, Telemetry, VirtualService, WorkloadEntry, WorkloadGroup,
 };
 use crate::facts;
 use crate::istio::version::Version;
+use std::collections::BTreeMap;
 
 /// Istio in a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Istio {
     pub proxy_resources: ProxyResources,
     /// Namespaces, by name.
     pub namespaces: Vec<Namespace>,
+    /// What services say to it, by namespace and name; those that are not there say nothing.
+    pub services: BTreeMap<(String, String), ServiceSettings>,
     /// Its objects.
     pub objects: Configuration,
 }
@@ -38,6 +41,7 @@ impl Default for Istio {
                 memory_limit_bytes: Some(facts::MESH_PROXY_MEMORY_LIMIT.value),
             },
             namespaces: Vec::new(),
+            services: BTreeMap::new(),
             objects: Configuration::default(),
         }
     }

@@ -1,7 +1,9 @@
 //! What labels and annotations of pods and namespaces say to Istio.
 
-use super::{Labels, ProxySettings};
+use super::{ExportTo, Labels, ProxySettings};
+use crate::istio::protocol::Protocol;
 use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A namespace.
@@ -23,8 +25,39 @@ pub struct PodSettings {
     pub capture: Capture,
     /// CPU and memory of the proxy.
     pub resources: ProxyResources,
+    /// `sidecar.istio.io/interceptionMode`.
+    pub interception: Option<InterceptionMode>,
+    /// `sidecar.istio.io/nativeSidecar`: whether the proxy is an init container that keeps
+    /// running.
+    pub is_native: Option<bool>,
     /// `proxy.istio.io/config`.
     pub proxy: ProxySettings,
+}
+
+/// What a service says to Istio beside what Kubernetes reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// What ports carry that say so by `appProtocol`, by their numbers.
+    pub protocols: BTreeMap<u16, Protocol>,
+    /// `networking.istio.io/exportTo`: who may see it.
+    pub export_to: ExportTo,
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        ServiceSettings {
+            protocols: BTreeMap::new(),
+            export_to: ExportTo::Default,
+        }
+    }
+}
+
+impl ServiceSettings {
+    /// What a port of TCP carries: what `appProtocol` says, or else its name.
+    pub fn protocol(&self, port: u16, name: Option<&str>) -> Protocol {
+        let said = self.protocols.get(&port).copied();
+        said.unwrap_or_else(|| Protocol::of_port(port, name, None, false))
+    }
 }
 
 /// CPU and memory of a proxy; what is not said is as the mesh says.
@@ -153,6 +186,17 @@ mod tests {
         assert!(!takes("10.0.0.1", 5432));
         assert!(!takes("192.168.0.1", 80));
         assert!(Capture::default().takes_outbound("192.168.0.1".parse().unwrap(), 80));
+    }
+
+    #[test]
+    fn a_port_carries_what_is_said_of_it_before_what_it_is_called() {
+        let said = ServiceSettings {
+            protocols: BTreeMap::from([(80, Protocol::Tcp)]),
+            ..ServiceSettings::default()
+        };
+        assert_eq!(said.protocol(80, Some("http")), Protocol::Tcp);
+        assert_eq!(said.protocol(81, Some("http")), Protocol::Http);
+        assert_eq!(said.protocol(82, None), Protocol::Sniffed);
     }
 
     #[test]

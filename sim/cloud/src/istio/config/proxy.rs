@@ -1,8 +1,13 @@
-//! What holds for single proxies: `defaultConfig` of the mesh, ProxyConfig objects, and the
-//! annotation `proxy.istio.io/config`, each over the one before.
+//! What holds for single proxies: `defaultConfig` of the mesh, ProxyConfig objects of the mesh
+//! and of the namespace, the annotation `proxy.istio.io/config`, and ProxyConfig objects that
+//! select the pod, each over the one before.
+//!
+//! Source: istio/istio pilot/pkg/model/proxy_config.go, EffectiveProxyConfig.
+//! Validated by: the tests below.
 
 use super::{Identity, InterceptionMode, Labels, MachineProbe, Percent};
 use crate::facts;
+use crate::istio::authentication::selects;
 use engine::Duration;
 use std::collections::BTreeMap;
 
@@ -17,6 +22,16 @@ pub struct ProxyConfig {
     pub concurrency: Option<u32>,
     /// Environment variables of the proxy.
     pub environment: BTreeMap<String, String>,
+}
+
+impl ProxyConfig {
+    fn settings(&self) -> ProxySettings {
+        ProxySettings {
+            concurrency: self.concurrency,
+            environment: self.environment.clone(),
+            ..ProxySettings::default()
+        }
+    }
 }
 
 /// What holds for a proxy; what is not said is as the next wider setting says.
@@ -77,6 +92,38 @@ impl ProxySettings {
         }
     }
 
+    /// What holds for the proxy of a pod with these labels, whose annotation says `own`.
+    #[must_use]
+    pub fn effective(
+        own: &ProxySettings,
+        (namespace, labels): (&str, &Labels),
+        objects: &[ProxyConfig],
+        (root_namespace, mesh): (&str, &ProxySettings),
+    ) -> ProxySettings {
+        // Of several objects of one width the older counts.
+        let merged = |of: &str, fits: &dyn Fn(&ProxyConfig) -> bool| {
+            let mut found: Vec<_> = objects
+                .iter()
+                .filter(|it| it.identity.namespace == of && fits(it))
+                .collect();
+            found.sort_by_cached_key(|it| it.identity.age_order());
+            let nothing = ProxySettings::default();
+            found
+                .into_iter()
+                .fold(nothing, |all, it| all.over(&it.settings()))
+        };
+        let for_all = |it: &ProxyConfig| it.selector.is_empty();
+        let for_it = |it: &ProxyConfig| !it.selector.is_empty() && selects(&it.selector, labels);
+        let wide = merged(root_namespace, &for_all).over(mesh);
+        let of_namespace = if namespace == root_namespace {
+            wide
+        } else {
+            merged(namespace, &for_all).over(&wide)
+        };
+        let of_pod = merged(namespace, &for_it).over(own);
+        of_pod.over(&of_namespace)
+    }
+
     /// Worker threads of a proxy that may use so much CPU, on a node with so many CPUs.
     ///
     /// Without a number of its own it has as many as its CPU limit rounded up (pilot-agent
@@ -125,6 +172,48 @@ mod tests {
         assert_eq!(both.holds_application, Some(true));
         assert_eq!(both.environment, environment(&[("A", "1"), ("B", "2")]));
         assert_eq!(both.drain(), Duration::from_secs(45));
+    }
+
+    #[test]
+    fn objects_that_select_a_pod_count_before_its_annotation_and_this_before_the_rest() {
+        let said = |concurrency| ProxySettings {
+            concurrency: Some(concurrency),
+            ..ProxySettings::default()
+        };
+        let object = |namespace: &str, name: &str, app: Option<&str>, concurrency| ProxyConfig {
+            identity: Identity {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                created: super::super::Created::Before(0),
+            },
+            selector: app
+                .map(|app| ("app".to_owned(), app.to_owned()))
+                .into_iter()
+                .collect(),
+            concurrency: Some(concurrency),
+            environment: BTreeMap::new(),
+        };
+        let labels: Labels = [("app".to_owned(), "web".to_owned())].into();
+        let threads = |own: &ProxySettings, objects: &[ProxyConfig]| {
+            let mesh = said(1);
+            let pod = ("shop", &labels);
+            let all = ProxySettings::effective(own, pod, objects, ("istio-system", &mesh));
+            all.concurrency
+        };
+        let nothing = ProxySettings::default();
+        let root = object("istio-system", "a", None, 2);
+        let namespace = object("shop", "a", None, 3);
+        let other = object("shop", "b", Some("api"), 9);
+        let workload = object("shop", "c", Some("web"), 5);
+        let younger = object("shop", "d", Some("web"), 6);
+        assert_eq!(threads(&nothing, &[]), Some(1));
+        let mut objects = vec![root];
+        assert_eq!(threads(&nothing, &objects), Some(2));
+        objects.extend([namespace, other]);
+        assert_eq!(threads(&nothing, &objects), Some(3));
+        assert_eq!(threads(&said(4), &objects), Some(4));
+        objects.extend([younger, workload]);
+        assert_eq!(threads(&said(4), &objects), Some(5));
     }
 
     #[test]

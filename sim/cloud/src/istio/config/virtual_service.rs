@@ -22,6 +22,8 @@ pub struct VirtualService {
     pub tcp: Vec<TcpRoute>,
     /// Who may see it.
     pub export_to: ExportTo,
+    /// Whether it stands for routes of the Gateway API: its own namespace asks it before others.
+    pub is_of_gateway_api: bool,
 }
 
 /// What a request must be to take a route: all of it.

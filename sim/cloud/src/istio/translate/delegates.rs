@@ -29,6 +29,8 @@ pub struct Merged {
     pub tcp: Vec<TcpRoute>,
     /// Who may see it.
     pub audience: Vec<Audience>,
+    /// Whether it stands for routes of the Gateway API.
+    pub is_of_gateway_api: bool,
 }
 
 /// In which group a namespace sees a VirtualService; earlier groups come first.
@@ -38,6 +40,9 @@ pub enum Visibility {
     Private,
     /// Shown to this namespace by name.
     Named,
+    /// Routes of the Gateway API that are shown to everybody, of this namespace: its own clients
+    /// take them before those of the service's namespace.
+    PublicOfOwn,
     /// Shown to everybody.
     Public,
 }
@@ -45,9 +50,13 @@ pub enum Visibility {
 impl Merged {
     /// How a namespace sees it, if it does.
     pub fn visibility(&self, namespace: &str) -> Option<Visibility> {
+        let is_own = self.namespace == namespace;
         let of = |audience: &Audience| match audience {
+            Audience::Everybody if is_own && self.is_of_gateway_api => {
+                Some(Visibility::PublicOfOwn)
+            }
             Audience::Everybody => Some(Visibility::Public),
-            Audience::OwnNamespace if self.namespace == namespace => Some(Visibility::Private),
+            Audience::OwnNamespace if is_own => Some(Visibility::Private),
             Audience::Namespace(name) if name == namespace => Some(Visibility::Named),
             _ => None,
         };
@@ -146,6 +155,7 @@ fn merge(
         tls,
         tcp,
         audience: audience(world, object),
+        is_of_gateway_api: object.is_of_gateway_api,
     }
 }
 

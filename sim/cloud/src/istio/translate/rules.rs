@@ -284,30 +284,40 @@ fn said(policy: &TrafficPolicy) -> Option<TrafficPolicy> {
     (*policy != TrafficPolicy::default()).then(|| policy.clone())
 }
 
-/// What holds for a port: where something is said for the port, it replaces what may also be
-/// said for it altogether.
-fn of_port(policy: &TrafficPolicy, port: u16) -> TrafficPolicy {
-    let mut of_port = TrafficPolicy {
-        ports: Vec::new(),
-        ..policy.clone()
-    };
-    if let Some((_, said)) = policy.ports.iter().find(|(number, _)| *number == port) {
-        of_port.common = said.clone();
+/// What holds for a port, and whether it is said for the port: that replaces what is said for all
+/// ports altogether.
+fn of_port(policy: &TrafficPolicy, port: u16) -> (TrafficPolicy, bool) {
+    match policy.ports.iter().find(|(number, _)| *number == port) {
+        Some((_, said)) => {
+            let of_port = TrafficPolicy {
+                common: said.clone(),
+                ..TrafficPolicy::default()
+            };
+            (of_port, true)
+        }
+        None => {
+            let for_all = TrafficPolicy {
+                ports: Vec::new(),
+                ..policy.clone()
+            };
+            (for_all, false)
+        }
     }
-    of_port
 }
 
 /// What holds for a port of a subset, or of the whole host: what the subset says goes first,
-/// part by part.
+/// part by part, unless it is said for the port, which leaves nothing of the host's.
 pub fn policy(rule: Option<&Rule>, subset: Option<&Subset>, port: u16) -> TrafficPolicy {
     let whole = rule.and_then(|rule| rule.policy.as_ref());
     let whole = whole
-        .map(|policy| of_port(policy, port))
+        .map(|policy| of_port(policy, port).0)
         .unwrap_or_default();
     let Some(subset) = subset else { return whole };
-    let part = of_port(&subset.policy, port);
-    TrafficPolicy {
-        common: PortPolicy {
+    let (part, is_of_port) = of_port(&subset.policy, port);
+    let common = if is_of_port {
+        part.common
+    } else {
+        PortPolicy {
             load_balancer: part.common.load_balancer.or(whole.common.load_balancer),
             connection_pool: part.common.connection_pool.or(whole.common.connection_pool),
             outlier_detection: part
@@ -315,7 +325,10 @@ pub fn policy(rule: Option<&Rule>, subset: Option<&Subset>, port: u16) -> Traffi
                 .outlier_detection
                 .or(whole.common.outlier_detection),
             tls: part.common.tls.or(whole.common.tls),
-        },
+        }
+    };
+    TrafficPolicy {
+        common,
         ports: Vec::new(),
         tunnel: part.tunnel.or(whole.tunnel),
         proxy_protocol: part.proxy_protocol.or(whole.proxy_protocol),

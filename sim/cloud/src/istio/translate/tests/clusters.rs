@@ -203,6 +203,29 @@ fn subsets_say_over_the_whole_part_by_part_and_ports_replace_all() {
 }
 
 #[test]
+fn what_a_subset_says_for_a_port_leaves_nothing_of_the_hosts() {
+    let mut rule = rule(("shop", "r", 0), "reviews", 100);
+    rule.policy.common.outlier_detection = Some(OutlierDetection::default());
+    rule.subsets = destination_rule(("", "", 0), "", &["v1"]).subsets;
+    let for_port = PortPolicy {
+        connection_pool: Some(pool(5)),
+        ..PortPolicy::default()
+    };
+    rule.subsets[0].policy.ports = vec![(9080, for_port)];
+    let mut mesh = shop();
+    mesh.objects.destination_rules = vec![rule];
+    let told = mesh.told(&proxy("shop", ""));
+    let subset = told.cluster("outbound|9080|v1|reviews.shop.svc.cluster.local");
+    assert_eq!(
+        (subset.limits.connections, subset.outlier.clone()),
+        (5, None)
+    );
+    let other = told.cluster("outbound|5432|v1|reviews.shop.svc.cluster.local");
+    assert_eq!(other.limits.connections, 100);
+    assert!(other.outlier.is_some());
+}
+
+#[test]
 fn policies_say_how_endpoints_are_chosen_and_spoken_to() {
     let with = |policy: BalancePolicy| {
         let mut rule = destination_rule(("shop", "r", 0), "reviews", &[]);

@@ -289,6 +289,7 @@ fn virtual_service(
         tls: Vec::new(),
         tcp: Vec::new(),
         export_to: ExportTo::Default,
+        is_of_gateway_api: false,
     }
 }
 

@@ -75,6 +75,26 @@ fn private_ones_count_before_public_ones() {
 }
 
 #[test]
+fn routes_of_the_gateway_api_count_in_their_own_namespace_first() {
+    let of_gateway_api = |of: (&str, &str, i64), target: &str| VirtualService {
+        is_of_gateway_api: true,
+        ..simple(of, &["web.shop.svc.cluster.local"], target)
+    };
+    let producer = of_gateway_api(("edge", "a", 1), "api.shop.svc.cluster.local");
+    let consumer = of_gateway_api(("shop", "b", 2), "web.shop.svc.cluster.local");
+    let both = vec![producer.clone(), consumer.clone()];
+    assert_eq!(web(&told(both)), [cluster(80, "web")]);
+    let as_virtual_service = VirtualService {
+        is_of_gateway_api: false,
+        ..consumer
+    };
+    assert_eq!(
+        web(&told(vec![producer, as_virtual_service])),
+        [cluster(80, "api")]
+    );
+}
+
+#[test]
 fn what_is_not_shown_does_not_count() {
     let elsewhere = VirtualService {
         export_to: ExportTo::Only(vec![Audience::OwnNamespace]),

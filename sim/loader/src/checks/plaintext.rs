@@ -1,0 +1,120 @@
+//! Clients without a sidecar that ask servers whose policy takes mutual TLS only.
+//!
+//! Leaves out: proxies of ingresses and gateways, which may be Istio's own; policies that an
+//! `apply` of the timeline brings; clients of other clusters.
+
+use super::Whole;
+use crate::diagnostic::{Code, Diagnostics};
+use crate::scenario::names::short;
+use crate::source::Span;
+use cloud::istio::authentication::{Policies, ServerMode};
+use cloud::istio::config::Istio;
+use cloud::scenario::{
+    Cluster, ClusterId, ServiceId, TrafficSource, TrafficTarget, WorkloadId, WorkloadKind,
+};
+
+pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
+    for (position, cluster) in whole.scenario.clusters.iter().enumerate() {
+        let (Some(_), Some(istio)) = (&cluster.mesh, &cluster.istio) else {
+            continue;
+        };
+        let id = ClusterId::from(position);
+        check_calls(whole, id, cluster, istio, diagnostics);
+        check_traffic(whole, id, cluster, istio, diagnostics);
+    }
+}
+
+fn check_calls(
+    whole: &Whole<'_>,
+    id: ClusterId,
+    cluster: &Cluster,
+    istio: &Istio,
+    diagnostics: &mut Diagnostics,
+) {
+    let is_proxy = |caller: WorkloadId| cluster.proxies.iter().any(|it| it.workload == caller);
+    for (position, workload) in cluster.workloads.iter().enumerate() {
+        let caller = WorkloadId::from(position);
+        if workload.template.sidecar.is_some() || is_proxy(caller) {
+            continue;
+        }
+        for (number, step) in workload.template.behavior.steps.iter().enumerate() {
+            for (place, call) in step.calls.iter().enumerate() {
+                if takes_mutual_tls_only(cluster, istio, call.service, call.port) {
+                    let span = whole.places.calls.get(&(id, caller, number, place));
+                    let who = short(&workload.namespace, &workload.name);
+                    let who = format!("`{who}` has no sidecar");
+                    report(cluster, call.service, &who, span.copied(), diagnostics);
+                }
+            }
+        }
+    }
+}
+
+fn check_traffic(
+    whole: &Whole<'_>,
+    id: ClusterId,
+    cluster: &Cluster,
+    istio: &Istio,
+    diagnostics: &mut Diagnostics,
+) {
+    for (position, traffic) in whole.scenario.traffic.iter().enumerate() {
+        let TrafficTarget::Service {
+            cluster: of,
+            service,
+            port,
+        } = traffic.target
+        else {
+            continue;
+        };
+        let has_sidecar = match traffic.source {
+            TrafficSource::Workload(of, workload) if of == id => {
+                let template = &cluster.workloads[workload.index()].template;
+                template.sidecar.is_some()
+            }
+            _ => false,
+        };
+        if of == id && !has_sidecar && takes_mutual_tls_only(cluster, istio, service, port) {
+            let span = whole.places.traffic.get(position).copied();
+            let who = "who asks here is outside of the mesh";
+            report(cluster, service, who, span, diagnostics);
+        }
+    }
+}
+
+/// Whether every pod behind a port has a sidecar that closes plain connections to it.
+fn takes_mutual_tls_only(cluster: &Cluster, istio: &Istio, service: ServiceId, port: u32) -> bool {
+    let policies = Policies {
+        all: &istio.objects.peer_authentications,
+        root_namespace: &istio.mesh.root_namespace,
+    };
+    let service = &cluster.services[service.index()];
+    let Some(port) = service.ports.get(port as usize) else {
+        return false;
+    };
+    let mut backends = service.backends.iter();
+    !service.backends.is_empty()
+        && backends.all(|backend| {
+            let workload = &cluster.workloads[backend.index()];
+            let labels = &workload.template.placement.labels;
+            let sidecar = workload.template.sidecar.as_ref();
+            let is_captured =
+                sidecar.is_some_and(|it| it.settings.capture.takes_inbound(port.target_port));
+            let mode = policies.of_port(&workload.namespace, labels, port.target_port);
+            workload.kind != WorkloadKind::External && is_captured && mode == ServerMode::Strict
+        })
+}
+
+fn report(
+    cluster: &Cluster,
+    service: ServiceId,
+    who: &str,
+    span: Option<Span>,
+    diagnostics: &mut Diagnostics,
+) {
+    let service = &cluster.services[service.index()];
+    let name = short(&service.namespace, &service.name);
+    let message = format!("{who}, and `{name}` takes mutual TLS only: every request fails");
+    diagnostics
+        .report(Code::PlaintextToStrict, span, message)
+        .help("inject a sidecar, or let a PeerAuthentication say PERMISSIVE for the port");
+}

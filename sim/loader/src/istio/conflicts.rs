@@ -1,0 +1,128 @@
+//! Istio's objects that contradict one another. istiod accepts them, and one of them counts.
+//!
+//! Sources: istio/istio pkg/config/analysis/analyzers/virtualservice/conflictingmeshgatewayhosts.go
+//! (IST0109), analyzers/sidecar/{selector,defaultselector}.go (IST0110, IST0111).
+
+use super::objects::Written;
+use crate::diagnostic::{Code, Diagnostics};
+use crate::source::Span;
+use cloud::facts;
+use cloud::istio::config::{
+    Audience, ExportTo, GatewayName, Identity, Object, Sidecar, VirtualService,
+};
+use cloud::istio::host;
+use std::collections::BTreeMap;
+
+/// Reports objects of which only one counts.
+pub(crate) fn check(written: &[Written], diagnostics: &mut Diagnostics) {
+    check_routes(written, diagnostics);
+    check_sidecars(written, diagnostics);
+}
+
+/// Who may see an object, as far as conflicts go: everybody, or its own namespace.
+fn audience(service: &VirtualService) -> Option<&str> {
+    match &service.export_to {
+        ExportTo::Only(audience) if !audience.contains(&Audience::Everybody) => {
+            Some(&service.identity.namespace)
+        }
+        _ => None,
+    }
+}
+
+/// Who sees a host's routes, and its full name.
+type Host<'a> = (Option<&'a str>, String);
+/// A VirtualService, and where it names the host.
+type Speaker<'a> = (&'a VirtualService, Span);
+
+/// VirtualServices for sidecars, by host.
+fn check_routes(written: &[Written], diagnostics: &mut Diagnostics) {
+    let mut by_host: BTreeMap<Host<'_>, Vec<Speaker<'_>>> = BTreeMap::new();
+    for it in written {
+        let Object::VirtualService(service) = &it.object else {
+            continue;
+        };
+        let is_for_sidecars = service.gateways.contains(&GatewayName::Mesh);
+        if service.is_of_gateway_api || !is_for_sidecars {
+            continue;
+        }
+        let nodes = it
+            .root
+            .get("spec")
+            .map_or(&[][..], |spec| spec.list("hosts"));
+        for (host, node) in service.hosts.iter().zip(nodes) {
+            let namespace = &service.identity.namespace;
+            let host = host::complete(host, namespace, facts::MESH_TRUST_DOMAIN.value);
+            let seen = by_host.entry((audience(service), host)).or_default();
+            seen.push((service, node.span));
+        }
+    }
+    let is_public = |(audience, _): &Host<'_>| audience.is_none();
+    let public: Vec<_> = by_host.iter().filter(|(key, _)| is_public(key)).collect();
+    for ((audience, host), private) in &by_host {
+        let mut all = private.clone();
+        if audience.is_some() {
+            // A namespace sees what it keeps to itself, and what others show it.
+            let same = public.iter().filter(|((_, other), _)| other == host);
+            all.extend(same.flat_map(|(_, services)| services.iter().copied()));
+        }
+        report_routes(host, all, audience.is_some(), diagnostics);
+    }
+}
+
+fn report_routes(
+    host: &str,
+    mut all: Vec<Speaker<'_>>,
+    is_private: bool,
+    diagnostics: &mut Diagnostics,
+) {
+    // What a namespace keeps to itself counts before what others show it.
+    all.sort_by_cached_key(|(service, _)| {
+        (audience(service).is_none(), service.identity.age_order())
+    });
+    let Some(((first, _), others)) = all.split_first() else {
+        return;
+    };
+    for (other, span) in others {
+        let message = format!(
+            "`{}` speaks of `{host}` as `{}` does, and the latter counts{}",
+            shown(&other.identity),
+            shown(&first.identity),
+            if is_private {
+                format!(" in namespace `{}`", first.identity.namespace)
+            } else {
+                String::new()
+            }
+        );
+        diagnostics
+            .report(Code::RoutesConflict, *span, message)
+            .help("put the routes for a host into one VirtualService (istioctl says IST0109)");
+    }
+}
+
+fn shown(identity: &Identity) -> String {
+    format!("{}/{}", identity.namespace, identity.name)
+}
+
+/// Sidecars of a namespace for the same pods.
+fn check_sidecars(written: &[Written], diagnostics: &mut Diagnostics) {
+    let mut for_all: BTreeMap<&str, Vec<(&Sidecar, &Written)>> = BTreeMap::new();
+    for it in written {
+        if let Object::Sidecar(sidecar) = &it.object
+            && sidecar.selector.is_none()
+        {
+            let same = for_all.entry(&sidecar.identity.namespace).or_default();
+            same.push((sidecar, it));
+        }
+    }
+    for (namespace, mut all) in for_all {
+        all.sort_by_cached_key(|(sidecar, _)| sidecar.identity.age_order());
+        for (_, other) in all.iter().skip(1) {
+            let name = &all[0].0.identity.name;
+            let message =
+                format!("namespace `{namespace}` has the Sidecar `{name}` for all pods already");
+            diagnostics
+                .report(Code::IstioWarns, other.span, message)
+                .help("the older one counts; give one of them a `workloadSelector`");
+        }
+    }
+}

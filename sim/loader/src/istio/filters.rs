@@ -1,0 +1,265 @@
+//! Filters of routes of the Gateway API: headers, mirrors, redirects, rewrites, CORS.
+
+use super::forms::{Scope, held, string, strings};
+use super::mesh_route::reference;
+use crate::diagnostic::Code;
+use crate::shape::{Field, INTEGER, Kind, PORT, Shape, TEXT_LIST};
+use crate::tree::Node;
+use cloud::istio::config::{
+    HeaderChanges, HeaderOperations, Mirror, Percent, Redirect, RedirectPort, Rewrite, UriRewrite,
+};
+
+const BROWSERS: &str = "users are no browsers";
+const EXTENSIONS: &str = "what extensions do is not simulated";
+
+static HEADER: Shape = Shape::new(
+    "HTTPHeader",
+    &[
+        held("name", Kind::Text).required(),
+        held("value", Kind::Text).required(),
+    ],
+);
+const HEADER_LIST: Kind = Kind::List(&Kind::Map(&HEADER));
+static HEADER_FILTER: Shape = Shape::new(
+    "HTTPHeaderFilter",
+    &[
+        held("set", HEADER_LIST),
+        held("add", HEADER_LIST),
+        held("remove", TEXT_LIST),
+    ],
+);
+static REFERENCE: Shape = Shape::new(
+    "BackendObjectReference",
+    &[
+        held("group", Kind::Text),
+        held("kind", Kind::Text),
+        held("name", Kind::Text).required(),
+        held("namespace", Kind::Text),
+        held("port", PORT),
+    ],
+);
+static FRACTION: Shape = Shape::new(
+    "Fraction",
+    &[
+        held("numerator", INTEGER).required(),
+        held("denominator", INTEGER),
+    ],
+);
+static MIRROR: Shape = Shape::new(
+    "HTTPRequestMirrorFilter",
+    &[
+        held("backendRef", Kind::Map(&REFERENCE)).required(),
+        held("percent", Kind::Integer(0, 100)),
+        held("fraction", Kind::Map(&FRACTION)),
+    ],
+);
+static PATH_MODIFIER: Shape = Shape::new(
+    "HTTPPathModifier",
+    &[
+        held(
+            "type",
+            Kind::OneOf(&["ReplaceFullPath", "ReplacePrefixMatch"]),
+        )
+        .required(),
+        held("replaceFullPath", Kind::Text),
+        held("replacePrefixMatch", Kind::Text),
+    ],
+);
+static REDIRECT: Shape = Shape::new(
+    "HTTPRequestRedirectFilter",
+    &[
+        held("scheme", Kind::OneOf(&["http", "https"])),
+        held("hostname", Kind::Text),
+        held("path", Kind::Map(&PATH_MODIFIER)),
+        held("port", PORT),
+        held("statusCode", Kind::Integer(300, 399)),
+    ],
+);
+static REWRITE: Shape = Shape::new(
+    "HTTPURLRewriteFilter",
+    &[
+        held("hostname", Kind::Text),
+        held("path", Kind::Map(&PATH_MODIFIER)),
+    ],
+);
+static CORS: Shape = Shape::new(
+    "HTTPCORSFilter",
+    &[
+        Field::ignored("allowOrigins", TEXT_LIST, BROWSERS),
+        Field::ignored("allowCredentials", Kind::Bool, BROWSERS),
+        Field::ignored("allowMethods", TEXT_LIST, BROWSERS),
+        Field::ignored("allowHeaders", TEXT_LIST, BROWSERS),
+        Field::ignored("exposeHeaders", TEXT_LIST, BROWSERS),
+        Field::ignored("maxAge", INTEGER, BROWSERS),
+    ],
+);
+static FILTER: Shape = Shape::new(
+    "HTTPRouteFilter",
+    &[
+        held(
+            "type",
+            Kind::OneOf(&[
+                "RequestHeaderModifier",
+                "ResponseHeaderModifier",
+                "RequestMirror",
+                "RequestRedirect",
+                "URLRewrite",
+                "CORS",
+                "ExternalAuth",
+                "ExtensionRef",
+            ]),
+        )
+        .required(),
+        held("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
+        held("responseHeaderModifier", Kind::Map(&HEADER_FILTER)),
+        held("requestMirror", Kind::Map(&MIRROR)),
+        held("requestRedirect", Kind::Map(&REDIRECT)),
+        held("urlRewrite", Kind::Map(&REWRITE)),
+        held("cors", Kind::Map(&CORS)),
+        Field::ignored("externalAuth", Kind::Opaque, EXTENSIONS),
+        Field::ignored("extensionRef", Kind::Opaque, EXTENSIONS),
+    ],
+);
+const FILTER_KIND: Kind = Kind::Map(&FILTER);
+/// `filters` of a rule or of a backend.
+pub(crate) const FILTERS: Field = Field::approximated(
+    "filters",
+    Kind::List(&FILTER_KIND),
+    "read for routes of the mesh; at gateways they do not change where requests go",
+);
+
+/// What filters do.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    pub(super) headers: HeaderChanges,
+    pub(super) mirrors: Vec<Mirror>,
+    pub(super) redirect: Option<Redirect>,
+    pub(super) rewrite: Option<Rewrite>,
+    pub(super) answers_preflights: bool,
+    /// Whether istiod leaves the rule out because of one of them.
+    pub(super) is_refused: bool,
+}
+
+/// Reads the filters of a rule or of a backend.
+pub(super) fn read(node: &Node, scope: &mut Scope<'_>) -> Filters {
+    let mut filters = Filters::default();
+    for node in node.list("filters") {
+        let of = |key: &str| node.get(key);
+        match node.get("type").and_then(Node::str).unwrap_or_default() {
+            "RequestHeaderModifier" => {
+                filters.headers.request = operations(of("requestHeaderModifier"));
+            }
+            "ResponseHeaderModifier" => {
+                filters.headers.response = operations(of("responseHeaderModifier"));
+            }
+            "RequestMirror" => {
+                let mirror = of("requestMirror").and_then(|node| mirror(node, scope));
+                filters.mirrors.extend(mirror);
+            }
+            "RequestRedirect" => filters.redirect = of("requestRedirect").map(redirect),
+            "URLRewrite" => filters.rewrite = of("urlRewrite").and_then(rewrite),
+            "CORS" => filters.answers_preflights = true,
+            other => {
+                filters.is_refused = true;
+                let message = format!("istiod does not know the filter `{other}`");
+                scope
+                    .diagnostics
+                    .report(Code::IstioWarns, node.span, message)
+                    .help("it leaves the rule out");
+            }
+        }
+    }
+    filters
+}
+
+/// Of several entries for one header the first counts.
+fn operations(node: Option<&Node>) -> HeaderOperations {
+    let Some(node) = node else {
+        return HeaderOperations::default();
+    };
+    let pairs = |key: &str| {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for node in node.list(key) {
+            let name = string(node, "name")
+                .unwrap_or_default()
+                .to_ascii_lowercase();
+            if !pairs.iter().any(|(known, _)| *known == name) {
+                pairs.push((name, string(node, "value").unwrap_or_default()));
+            }
+        }
+        pairs
+    };
+    HeaderOperations {
+        set: pairs("set"),
+        add: pairs("add"),
+        remove: strings(node, "remove"),
+    }
+}
+
+fn mirror(node: &Node, scope: &mut Scope<'_>) -> Option<Mirror> {
+    let destination = reference(node.get("backendRef")?, scope)??;
+    let number = |node: &Node, key: &str| node.get(key).and_then(Node::number);
+    let share = match (node.get("fraction"), number(node, "percent")) {
+        (Some(fraction), _) => {
+            let of = number(fraction, "denominator").unwrap_or(100.0);
+            100.0 * number(fraction, "numerator").unwrap_or(0.0) / of
+        }
+        (None, Some(percent)) => percent,
+        (None, None) => 100.0,
+    };
+    let Some(share) = Percent::new(share) else {
+        scope
+            .diagnostics
+            .report(Code::OutOfRange, node.span, "the fraction is no share")
+            .help("give a numerator of at most the denominator");
+        return None;
+    };
+    Some(Mirror { destination, share })
+}
+
+fn path(node: &Node) -> Option<UriRewrite> {
+    let node = node.get("path")?;
+    match node.get("type").and_then(Node::str) {
+        Some("ReplaceFullPath") => {
+            let whole = string(node, "replaceFullPath").unwrap_or_default();
+            Some(UriRewrite::Whole(whole))
+        }
+        _ => {
+            let prefix = string(node, "replacePrefixMatch").unwrap_or_default();
+            Some(UriRewrite::Prefix(match prefix.trim_end_matches('/') {
+                "" => "/".to_owned(),
+                prefix => prefix.to_owned(),
+            }))
+        }
+    }
+}
+
+fn redirect(node: &Node) -> Redirect {
+    let scheme = string(node, "scheme");
+    let number = node.get("port").and_then(Node::integer);
+    let number = number.and_then(|port| u16::try_from(port).ok());
+    let derived = if scheme.is_some() {
+        RedirectPort::OfScheme
+    } else {
+        RedirectPort::OfRequest
+    };
+    let status = node.get("statusCode").and_then(Node::integer);
+    Redirect {
+        uri: path(node),
+        authority: string(node, "hostname"),
+        port: Some(number.map_or(derived, RedirectPort::Number)),
+        scheme,
+        // What the API server writes where nothing is said.
+        status: status
+            .and_then(|status| u16::try_from(status).ok())
+            .unwrap_or(302),
+    }
+}
+
+fn rewrite(node: &Node) -> Option<Rewrite> {
+    let rewrite = Rewrite {
+        uri: path(node),
+        authority: string(node, "hostname"),
+    };
+    (rewrite != Rewrite::default()).then_some(rewrite)
+}
