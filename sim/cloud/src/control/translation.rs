@@ -10,7 +10,9 @@
 
 use crate::facts;
 use crate::istio::config::Resolution;
-use crate::istio::config::{Configuration, Created, ExportTo, Istio, Labels, Location, Object};
+use crate::istio::config::{
+    Configuration, Created, Istio, Labels, Location, Object, ServiceSettings,
+};
 use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
 use crate::istio::network::Gateways;
@@ -24,6 +26,7 @@ use crate::istio::translate::{Compiler, Tables, View};
 use crate::istio::version::Version;
 use crate::scenario::{self, ServiceKind, TrafficDistribution, Transport, WorkloadId};
 use engine::Time;
+use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -66,16 +69,20 @@ impl Translation {
     /// What istiod makes of a cluster.
     pub(crate) fn new(cluster: &scenario::Cluster) -> Self {
         let minor = cluster.mesh.as_ref().map(|mesh| mesh.istio_minor);
-        let said = cluster.istio.clone();
-        let istio = said.unwrap_or_else(|| Istio {
+        let istio = Istio {
             version: minor.map_or(Version::default(), Version::new),
-            ..Istio::default()
-        });
+            ..cluster.istio.clone().unwrap_or_default()
+        };
         let services = (0..).zip(&cluster.services);
-        let services = services.map(|(number, service)| described(service, number));
+        let services = services.map(|(number, service)| {
+            let name = (service.namespace.clone(), service.name.clone());
+            let said = istio.services.get(&name).cloned().unwrap_or_default();
+            described(service, number, said)
+        });
+        let services = services.collect();
         let mut translation = Translation {
             gateways: Gateways::default(),
-            services: services.collect(),
+            services,
             generations: Vec::new(),
             clusters: BTreeMap::new(),
             assignments: BTreeMap::new(),
@@ -239,14 +246,17 @@ fn world<'a>(
 
 /// A service of a cluster as istiod knows it. Where nothing says its address, it is one that no
 /// other has: what it is decides nothing.
-fn described(service: &scenario::Service, number: u32) -> Service {
+fn described(service: &scenario::Service, number: u32, said: ServiceSettings) -> Service {
     let given = service.given.cluster_ip;
-    let address = given.unwrap_or_else(|| Ipv4Addr::from(number));
+    let address = given.unwrap_or_else(|| nth_of(facts::SERVICE_RANGE.value, number));
     let has_address = service.kind != ServiceKind::Headless;
     let ports = service.ports.iter().map(|port| ServicePort {
         number: port.port,
         name: port.name.clone().unwrap_or_default(),
-        protocol: Protocol::of_port(port.port, port.name.as_deref(), None, is_udp(port)),
+        protocol: match port.transport {
+            Transport::Udp => Protocol::Udp,
+            _ => said.protocol(port.port, port.name.as_deref()),
+        },
     });
     Service {
         host: host::service(
@@ -266,7 +276,7 @@ fn described(service: &scenario::Service, number: u32) -> Service {
             _ => Resolution::Static,
         },
         location: Location::Internal,
-        export_to: ExportTo::Default,
+        export_to: said.export_to,
         distribution: match service.distribution {
             None => Distribution::Any,
             Some(TrafficDistribution::SameZone) => Distribution::PreferSameZone,
@@ -276,16 +286,18 @@ fn described(service: &scenario::Service, number: u32) -> Service {
     }
 }
 
-fn is_udp(port: &scenario::ServicePort) -> bool {
-    port.transport == Transport::Udp
-}
-
 /// The address by which proxies know a pod, which no other has: what it is decides nothing but
 /// places on rings.
 pub(crate) fn pod_address(pod: u32) -> Ipv4Addr {
-    let range = facts::POD_RANGE_LARGE.value.split('/').next();
-    let first: Option<Ipv4Addr> = range.and_then(|first| first.parse().ok());
-    Ipv4Addr::from(first.map_or(0, u32::from) + pod)
+    nth_of(facts::POD_RANGE_LARGE.value, pod)
+}
+
+/// An address of a range, after the network's own.
+fn nth_of(range: &str, number: u32) -> Ipv4Addr {
+    let range: Ipv4Net = range
+        .parse()
+        .expect("facts hold ranges as they are written");
+    Ipv4Addr::from(u32::from(range.network()) + 1 + number)
 }
 
 /// Where a pod stands, and what it is called.

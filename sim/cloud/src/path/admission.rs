@@ -3,7 +3,8 @@
 //! Models: what the sidecar was told of its own pod: connections without mutual TLS are closed
 //! at ports that demand it, as soon as a request comes on them; requests are refused with 403 by
 //! AuthorizationPolicies, which know the client by its certificate and the request by its host,
-//! path, method and headers.
+//! path, method and headers. Connections that a pod's annotations keep from its sidecar pass it
+//! by, in either direction.
 //!
 //! Approximated: a connection from outside of the cluster comes to the first port of its
 //! service, and what is asked on it is that of its traffic source. Leaves out: tokens, so rules
@@ -18,6 +19,7 @@ use crate::control::translation::pod_address;
 use crate::domain::Domain;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
 use crate::istio::authorization::{self, Answer};
+use crate::istio::config::InterceptionMode;
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::{InboundTable, Named};
 use crate::scenario::{ServiceId, TrafficId, WorkloadId};
@@ -79,6 +81,33 @@ impl Domain<'_> {
         let described = &self.topology.cluster(cluster).services[endpoint.service.index()];
         let port = described.ports.get(endpoint.port as usize);
         port.map_or(0, |port| port.target_port)
+    }
+
+    /// Whether a connection that an application opens to a service goes through its sidecar.
+    pub(super) fn captures_outbound(&self, pod: u32, service: ServiceId, port: u32) -> bool {
+        let Some(sidecar) = &self.template(pod).sidecar else {
+            return false;
+        };
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let described = translation.service(service.0);
+        let address = described.addresses.first().copied();
+        let port = described.ports.get(port as usize);
+        let settings = &sidecar.settings;
+        settings.interception != Some(InterceptionMode::None)
+            && settings.capture.takes_outbound(
+                address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                port.map_or(0, |port| port.number),
+            )
+    }
+
+    /// Whether a connection to a pod goes through its sidecar.
+    pub(super) fn captures_inbound(&self, endpoint: Endpoint) -> bool {
+        let Some(sidecar) = &self.template(endpoint.pod).sidecar else {
+            return false;
+        };
+        let settings = &sidecar.settings;
+        settings.interception != Some(InterceptionMode::None)
+            && settings.capture.takes_inbound(self.target_port(endpoint))
     }
 
     /// What becomes of a connection on which this is sent.

@@ -68,7 +68,7 @@ impl Domain<'_> {
     /// node, and on to the handshake.
     pub(super) fn connect(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let call = &self.calls[key];
-        let (client, identity) = (call.client, call.work());
+        let (client, identity, plan) = (call.client, call.work(), call.plan);
         let Target::Service(cluster, service) = self.plans[call.plan as usize].target else {
             return;
         };
@@ -76,6 +76,7 @@ impl Domain<'_> {
             return self.address_found(key, socket, (cluster, service), context);
         }
         if !call.owner.is_sidecar()
+            && self.captures_outbound(client, service, self.plans[plan as usize].port)
             && let Some(listener) = self.outbound(client)
         {
             return self.connect_to_sidecar(key, service, listener, context);

@@ -115,7 +115,10 @@ impl Domain<'_> {
                 }
                 Fate::Served => {
                     let endpoint = Endpoint {
-                        listener: self.inbound(endpoint.pod),
+                        listener: match self.captures_inbound(endpoint) {
+                            true => self.inbound(endpoint.pod),
+                            false => Listener::Application,
+                        },
                         ..endpoint
                     };
                     let granted = Packet::Connected { to: from, endpoint };

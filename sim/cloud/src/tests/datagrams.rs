@@ -71,6 +71,7 @@ fn datagrams_pass_sidecars_by() {
     for workload in &mut scenario.clusters[0].workloads {
         workload.template.sidecar = Some(Sidecar {
             threads: 2,
+            settings: Default::default(),
             costs: ProxyCosts {
                 request: milliseconds(1),
                 response: milliseconds(1),

@@ -51,6 +51,7 @@ fn routes(http: Vec<HttpRoute>) -> Object {
         tls: Vec::new(),
         tcp: Vec::new(),
         export_to: ExportTo::Default,
+        is_of_gateway_api: false,
     })
 }
 
@@ -575,4 +576,45 @@ fn without_istiod_certificates_run_out_within_a_day() {
     }
     assert!((share(25) - 1.0).abs() < 1e-9 && (share(26) - 1.0).abs() < 1e-9);
     assert!(share(27) < 0.02, "{}", share(27));
+}
+
+#[test]
+fn what_annotations_keep_from_a_sidecar_passes_it_by() {
+    let run = |client: Capture, web: Capture| {
+        let mut scenario = versions(Vec::new(), 20);
+        for (workload, capture) in
+            scenario.clusters[0]
+                .workloads
+                .iter_mut()
+                .zip([client, web.clone(), web])
+        {
+            let sidecar = workload.template.sidecar.as_mut().unwrap();
+            sidecar.settings.capture = capture;
+        }
+        let record = run_without_jitter(&scenario);
+        assert_eq!(record.traffic[0].succeeded, 20);
+        let passed = record.sidecars.iter().map(|sidecar| sidecar.finished);
+        let passed: Vec<u64> = passed.collect();
+        (passed[0], passed[1] + passed[2])
+    };
+    let all = Capture::default;
+    let not_out = Capture {
+        outbound_ports_excluded: vec![80],
+        ..all()
+    };
+    let not_in = Capture {
+        inbound_ports_excluded: vec![80],
+        ..all()
+    };
+    assert_eq!(run(all(), all()), (20, 20));
+    assert_eq!(run(not_out, all()), (0, 20));
+    // A sidecar that was told to encrypt finds nobody to agree with: as with a real one, such a
+    // port needs a rule that says so.
+    let mut scenario = versions(Vec::new(), 20);
+    for workload in &mut scenario.clusters[0].workloads[1..] {
+        let sidecar = workload.template.sidecar.as_mut().unwrap();
+        sidecar.settings.capture = not_in.clone();
+    }
+    let record = run_without_jitter(&scenario);
+    assert_eq!(failed(&record, Reason::Unavailable), 20);
 }

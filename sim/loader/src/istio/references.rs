@@ -43,6 +43,17 @@ pub(crate) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// Destinations of a VirtualService's routes, mirrors among them.
+fn destinations(spec: &Node) -> impl Iterator<Item = &Node> {
+    let routes = ["http", "tls", "tcp"].into_iter();
+    let routes = routes.flat_map(|key| spec.list(key));
+    routes.flat_map(|route| {
+        let listed = route.list("mirrors").iter().chain(route.list("route"));
+        let listed = listed.filter_map(|node| node.get("destination"));
+        listed.chain(route.get("mirror"))
+    })
+}
+
 fn full(text: &str, namespace: &str) -> String {
     host::complete(text, namespace, facts::MESH_TRUST_DOMAIN.value)
 }
@@ -99,16 +110,24 @@ impl<'a> Known<'a> {
             return;
         };
         self.check_gateways(spec, namespace, diagnostics);
-        let routes = ["http", "tls", "tcp"]
-            .into_iter()
-            .flat_map(|key| spec.list(key));
-        for route in routes {
-            let mirrors = route.list("mirrors").iter().chain(route.list("route"));
-            let destinations = mirrors.filter_map(|node| node.get("destination"));
-            for node in destinations.chain(route.get("mirror")) {
-                self.check_destination(node, namespace, diagnostics);
-            }
+        for node in destinations(spec) {
+            self.check_destination(node, namespace, diagnostics);
         }
+    }
+
+    /// Whether some route leads to a subset of a host.
+    fn is_routed(&self, host: &str, subset: &str) -> bool {
+        let written = self.objects.istio.written.iter();
+        let mut routes = written.filter(|it| matches!(it.object, Object::VirtualService(_)));
+        routes.any(|it| {
+            let namespace = it.object.identity().namespace.as_str();
+            let spec = it.root.get("spec");
+            spec.into_iter().flat_map(destinations).any(|node| {
+                let to = string(node, "host").map(|to| full(&to, namespace));
+                to.is_some_and(|to| host::is_subset(&to, host))
+                    && string(node, "subset").as_deref() == Some(subset)
+            })
+        })
     }
 
     fn check_destination(&self, node: &Node, namespace: &str, diagnostics: &mut Diagnostics) {
@@ -196,10 +215,10 @@ impl<'a> Known<'a> {
             .at(&["spec", "subsets"])
             .map_or(&[][..], Node::items);
         for (subset, node) in rule.subsets.iter().zip(nodes) {
-            if !pods
+            let is_empty = !pods
                 .iter()
-                .any(|(_, labels)| authentication::selects(&subset.labels, labels))
-            {
+                .any(|(_, labels)| authentication::selects(&subset.labels, labels));
+            if is_empty && self.is_routed(&wanted, &subset.name) {
                 let message = format!(
                     "no pod of `{}` has the labels of the subset `{}`: requests get 503 (UH)",
                     rule.host, subset.name
