@@ -704,6 +704,62 @@ spec:
 }
 
 #[test]
+fn an_excluded_node_is_no_backend() {
+    // The only other node loses its power: whoever is a backend answers before and after.
+    let answered = |version: &str, value: &str| {
+        let spec = format!(
+            "
+  clusters:
+    - name: cluster
+      zones: [a]
+      kubernetes: \"{version}\"
+      nodePools:
+        - {{name: other, count: 1}}
+        - {{name: own, count: 1, labels: {{role: web, node.kubernetes.io/exclude-from-external-load-balancers: \"{value}\"}}}}
+  users: [{{name: users}}]
+  behavior: {{web: {{serviceTime: 1ms}}}}
+  traffic: [{{name: callers, from: users, to: \"web:80\", arrivals: {{constant: 20/s}}, timeout: 500ms, protocol: http1-close}}]
+  timeline: [{{at: 20s, fault: {{node-down: {{node: other-1}}}}}}]
+  run: {{duration: 80s, seriesStep: 1s}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{type: LoadBalancer, selector: {{app: web}}, ports: [{{port: 80}}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      nodeSelector: {{role: web}}
+      containers: [{{name: web, image: web, ports: [{{containerPort: 80}}]}}]
+"
+        );
+        let users = records(&spec, 1).remove(0).traffic.remove(0);
+        users.succeeded
+    };
+    // Twenty in each of the first twenty seconds; if the node with the pod is a backend then also
+    // half of those until checks find the other lost, 17 to 25 s later, and all from then on.
+    for (version, value, least, most) in [
+        ("1.33", "true", 390, 410),
+        ("1.33", "false", 390, 410),
+        ("1.34", "true", 390, 410),
+        ("1.34", "false", 1_300, 1_480),
+    ] {
+        let succeeded = answered(version, value);
+        assert!(
+            (least..=most).contains(&succeeded),
+            "{version} {value}: {succeeded}"
+        );
+    }
+}
+
+#[test]
 fn probes_find_an_application_that_hangs_within_their_threshold_of_periods() {
     let spec = format!(
         "

@@ -22,6 +22,7 @@ use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::control::service_controller::ServiceController;
 use crate::control::translation::Translation;
 use crate::envoy::pool::Action;
 use crate::fault::Levers;
@@ -129,12 +130,12 @@ pub(crate) enum Event {
     LeaderElected { which: u8, number: u32 },
     /// A load balancer checks a node.
     NodeChecked { balancer: u32, node: u32 },
-    /// It knows the result.
-    NodeCheckEnds {
-        balancer: u32,
-        node: u32,
-        passed: bool,
-    },
+    /// The check has gone unanswered.
+    NodeCheckFails { balancer: u32, node: u32 },
+    /// The set of nodes has changed for load balancers.
+    NodeSetChanges,
+    /// Load balancers are told which nodes there are.
+    BalancersTold,
     /// The global DNS checks a candidate.
     Check { name: GlobalNameId, answer: u32 },
     /// A check has gone unanswered.
@@ -362,7 +363,9 @@ pub(crate) struct Domain<'t> {
     /// Draws of pods' UIDs.
     pub(crate) uids: Stream,
     pub(crate) scheduler: Option<Scheduler>,
+    /// By service, ascending.
     pub(crate) balancers: Vec<Balancer>,
+    pub(crate) service_controller: ServiceController,
     pub(crate) autoscalers: Vec<AutoscalerState>,
     pub(crate) budgets: Vec<BudgetState>,
     pub(crate) provisioner: Option<ProvisionerState>,
@@ -478,7 +481,6 @@ impl engine::Partition for Domain<'_> {
     fn start(&mut self, context: &mut Clock<'_, Self>) {
         self.start_timeline(context);
         self.start_kube_proxies(context);
-        self.start_balancers(context);
         self.start_checks(context);
         self.start_autoscalers(context);
         self.start_provisioner(context);
@@ -537,11 +539,11 @@ impl engine::Partition for Domain<'_> {
             }
             Event::LeaderElected { which, number } => self.leader_elected(which, number, context),
             Event::NodeChecked { balancer, node } => self.check_node(balancer, node, context),
-            Event::NodeCheckEnds {
-                balancer,
-                node,
-                passed,
-            } => self.node_check_ends(balancer, node, passed, context),
+            Event::NodeCheckFails { balancer, node } => {
+                self.node_check_ends(balancer, node, false, context.now());
+            }
+            Event::NodeSetChanges => self.balanced_nodes_changed(context),
+            Event::BalancersTold => self.tell_balancers(context),
             Event::Check { name, answer } => self.check(name, answer, context),
             Event::CheckTimedOut {
                 name,

@@ -435,6 +435,7 @@ impl Domain<'_> {
             Client::ControllerManager => {
                 self.node_lifecycle_resumed(context);
                 self.endpoints_resumed(context);
+                self.await_telling(context);
                 self.budgets_changed(None, context);
                 for workload in (0..self.workloads.len()).map(WorkloadId::from) {
                     self.reconcile(workload, context);

@@ -145,6 +145,7 @@ impl Domain<'_> {
         let meters = &mut self.meters;
         let view = &mut self.nodes[node as usize].view;
         let before = (!is_new).then_some(*view);
+        let written = view.position();
         view.catch_up(&self.endpoint_log, knows, |publication| {
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
@@ -156,6 +157,7 @@ impl Domain<'_> {
             meters.observe(now, took);
         });
         self.clean_flows(node, before);
+        self.rules_written(node, written, context);
         self.schedule_sync(node, context);
         self.sync_if_behind(node, context);
     }

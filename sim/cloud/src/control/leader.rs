@@ -173,6 +173,7 @@ impl Domain<'_> {
         if client == Client::ControllerManager {
             self.monitor_starts(context.now());
             self.autoscalers_restart();
+            self.service_controller.starts(context.now());
         }
         if client == Client::Provisioner {
             self.provisioner_restarts();

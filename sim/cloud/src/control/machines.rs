@@ -144,6 +144,8 @@ impl Domain<'_> {
         state.flows.forget();
         let number = state.machine_number;
         self.node_comes(node, context.now());
+        self.checks_may_change(node, context);
+        self.balanced_nodes_changed(context);
         self.kube_proxy_starts(node, context);
         let pool = self.pool_of(node).zip(self.described_provisioner());
         let start_up = pool.map_or(Duration::ZERO, |(pool, all)| all.pools[pool].start_up);
@@ -199,8 +201,12 @@ impl Domain<'_> {
         let Machine::Leaving { drains } = &mut state.machine else {
             return;
         };
+        let begins = drains.is_none();
         let since = *drains.get_or_insert(now);
         let number = state.machine_number;
+        if begins && self.is_karpenter() {
+            self.balanced_nodes_changed(context);
+        }
         let mut refused = false;
         for pod in self.tenants(node) {
             if self.pods[pod as usize].deleted {
@@ -266,7 +272,9 @@ impl Domain<'_> {
         state.machine = Machine::Absent;
         state.machine_number += 1;
         let pods = std::mem::take(&mut state.pods);
+        self.await_end_of_node(node, context);
         self.node_goes(node);
+        self.checks_may_change(node, context);
         if let Some(scheduler) = &mut self.scheduler {
             scheduler.set_present(node, false);
         }

@@ -28,4 +28,5 @@ pub(crate) mod pods;
 pub(crate) mod progress;
 pub(crate) mod provisioner;
 pub(crate) mod pulls;
+pub(crate) mod service_controller;
 pub(crate) mod translation;

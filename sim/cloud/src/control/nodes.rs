@@ -156,6 +156,17 @@ impl Domain<'_> {
         self.lifecycle.zones[state.zone as usize].nodes += 1;
     }
 
+    /// When it is found out that the machine of a node, which was well until now, is gone: the
+    /// cloud is asked about nodes that are lost, at the period of the other controllers.
+    pub(super) fn finds_missing(&self, node: u32, now: Time) -> Time {
+        let renewed = self.nodes[node as usize].heartbeat.renewed_before(now);
+        let lost = self.lifecycle.monitor.finds_lost(renewed);
+        let period = facts::NODE_MONITOR_PERIOD.value;
+        let phase = self.lifecycle.draws.draw(u64::MAX, 2).uniform();
+        let first = Time::ZERO + period.mul_f64(phase);
+        Grid { first, period }.at_or_after(lost)
+    }
+
     /// A node's object is deleted with its machine.
     pub(super) fn node_goes(&mut self, node: u32) {
         let state = &mut self.nodes[node as usize];
@@ -196,6 +207,9 @@ impl Domain<'_> {
             }
             if was && !is {
                 self.may_be_heard(node, was_off, context);
+            }
+            if before.node(node) != self.levers.node(node) {
+                self.checks_may_change(node, context);
             }
             if before.speed(node).disk_factor != self.levers.speed(node).disk_factor {
                 self.disk_moved(node);

@@ -14,6 +14,7 @@ use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::control::service_controller::ServiceController;
 use crate::control::translation::Translation;
 use crate::facts;
 use crate::fault::Levers;
@@ -123,6 +124,7 @@ impl<'t> Domain<'t> {
             uids: stream("uids"),
             scheduler: None,
             balancers: Vec::new(),
+            service_controller: ServiceController::default(),
             autoscalers: Vec::new(),
             budgets: Vec::new(),
             provisioner: provisioned.then(|| ProvisionerState::new(stream("machines"))),
@@ -297,9 +299,11 @@ impl<'t> Domain<'t> {
             if service.kind == ServiceKind::LoadBalancer {
                 let service = ServiceId::from(index);
                 let nodes = 0..self.nodes.len() as u32;
-                let passing =
-                    nodes.map(|node| self.has_machine(node) && self.has_local_duty(service, node));
-                let balancer = Balancer::new(service, passing);
+                let known = nodes.map(|node| {
+                    let passes = self.has_machine(node) && self.has_local_duty(service, node);
+                    (self.is_balanced(node), passes)
+                });
+                let balancer = Balancer::new(service, known);
                 self.balancers.push(balancer);
             }
         }

@@ -7,6 +7,10 @@ use engine::Duration;
 const KUBERNETES_1_20: &str =
     "kubernetes/kubernetes v1.20.2, pkg/controller, pkg/kubelet, pkg/scheduler";
 
+/// Where the nodes of load balancers are picked.
+const SERVICE_CONTROLLER: &str =
+    "kubernetes/cloud-provider v0.36.1 controllers/service/controller.go: stableNodeSetPredicates";
+
 /// Where the scheduler's plugins get their weights.
 const SCHEDULER_WEIGHTS: &str = "kubernetes/kubernetes pkg/scheduler/apis/config/v1/default_plugins.go, the same in 1.23 and 1.35";
 
@@ -190,6 +194,15 @@ facts! {
     LOAD_BALANCER_CHECK_SUCCESSES: u32 = 1, "", "load-balancer.check-successes",
         "Google Cloud load balancers", "Kubernetes 1.10 and later",
         Source, "kubernetes/legacy-cloud-providers gce/gce.go, gceHcHealthyThreshold";
+
+    /// Label of nodes that load balancers are not told of.
+    LOAD_BALANCER_EXCLUSION: &'static str = "node.kubernetes.io/exclude-from-external-load-balancers", "",
+        "load-balancer.exclusion", "service controller", "1.19 and later",
+        Source, SERVICE_CONTROLLER;
+    /// Minor version since which its value counts: `false` excludes nobody.
+    LOAD_BALANCER_EXCLUSION_VALUE_MINOR: u32 = 34, "", "load-balancer.exclusion-value-minor",
+        "service controller", "1.34 and later",
+        Source, "kubernetes/cloud-provider v0.33.0 and v0.34.0 controllers/service/controller.go: nodeIncludedPredicate";
 
     // L7 proxies
     /// What an ingress controller or gateway spends on one request.

@@ -11,13 +11,15 @@
 //! Approximated: places of services among the rules are drawn one by one rather than as an
 //! order of all; every answer of the cluster's DNS holds the newest endpoints of a headless
 //! service; a load balancer is as far from any node as nodes of one zone are from each
-//! other, spreads connections at random, and takes all nodes if it believes none healthy.
+//! other, spreads connections at random, and takes all that it was told of if it believes none
+//! healthy.
 //! Sources: kubernetes/kubernetes pkg/proxy; [`crate::facts`].
 //! Validated by: shares of endpoints and outcomes of stale views in the crate's tests.
 
 use super::choice::Choice;
 use super::link::{Address, Goal, Leg, Packet, Spot};
 use super::{CallRef, Endpoint, Identity, Listener, Origin, Outcome, Reply, Task};
+use crate::control::balancer::Balancer;
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
 use crate::rules::cost;
@@ -72,13 +74,13 @@ impl Domain<'_> {
     /// The node through which a connection from outside enters: of those that the service's
     /// load balancer believes healthy, or any that a client may name.
     pub(crate) fn entry_node(&self, service: ServiceId, identity: Identity) -> Option<u32> {
-        let healthy = self.balancers.iter().find(|one| one.service == service);
-        let healthy = healthy.map_or(&[][..], |balancer| balancer.healthy());
+        let balancer = self.balancer_of(service).map(|at| &self.balancers[at]);
+        let mut targets = balancer.map(Balancer::targets);
         let mut there = (0..self.nodes.len() as u32).filter(|&node| self.has_machine(node));
-        let count = match (healthy.len(), self.provisioner.is_some()) {
-            (0, false) => self.nodes.len(),
-            (0, true) => there.clone().count(),
-            (count, _) => count,
+        let count = match (&targets, self.provisioner.is_some()) {
+            (Some(targets), _) => targets.clone().count(),
+            (None, false) => self.nodes.len(),
+            (None, true) => there.clone().count(),
         };
         if count == 0 {
             return None;
@@ -86,8 +88,8 @@ impl Domain<'_> {
         let entry = identity.part(u64::from(u32::MAX));
         let stream = &self.services[service.index()].stream;
         let chosen = stream.draw(entry.request, entry.branch).below(count as u32);
-        match healthy.get(chosen as usize) {
-            Some(node) => Some(*node),
+        match &mut targets {
+            Some(targets) => targets.nth(chosen as usize),
             None => there.nth(chosen as usize),
         }
     }

@@ -395,3 +395,112 @@ fn daemons_of_a_machine_that_goes_are_collected_after_the_quarantine() {
         assert_eq!(agents(991, replication), (1, 1, 1));
     }
 }
+
+/// What a look at the cluster after so many milliseconds gives.
+fn after<R>(scenario: &Scenario, millisecond: u64, look: impl FnOnce(&Domain<'_>) -> R) -> R {
+    let mut scenario = scenario.clone();
+    scenario.run.duration = Duration::from_millis(millisecond);
+    at_end(&scenario, 0, look)
+}
+
+/// The first millisecond of a range after which something holds that then goes on to hold.
+fn since(
+    scenario: &Scenario,
+    mut range: std::ops::Range<u64>,
+    holds: impl Fn(&Domain<'_>) -> bool,
+) -> u64 {
+    assert!(!after(scenario, range.start, &holds));
+    assert!(after(scenario, range.end, &holds));
+    while range.end - range.start > 1 {
+        let middle = range.start.midpoint(range.end);
+        match after(scenario, middle, &holds) {
+            true => range.end = middle,
+            false => range.start = middle,
+        }
+    }
+    range.end
+}
+
+fn healthy(domain: &Domain<'_>) -> Vec<u32> {
+    domain.balancers[0].healthy().to_vec()
+}
+
+#[test]
+fn a_new_machine_is_a_backend_once_its_first_check_has_passed() {
+    let mut scenario = autoscaled(300);
+    scenario.clusters[0].services[0].kind = ServiceKind::LoadBalancer;
+    scenario.timeline = vec![scale(30, 6)];
+    let registered = since(&scenario, 30_000..200_000, |domain| {
+        domain.nodes[1].machine.is_registered()
+    });
+    let told = since(&scenario, 30_000..200_000, |domain| {
+        domain.balancers[0].knows(1)
+    });
+    // A watch of 5 ms.
+    assert!(
+        (4..=6).contains(&(told - registered)),
+        "{told} {registered}"
+    );
+    let passed = since(&scenario, 30_000..200_000, |domain| {
+        healthy(domain).contains(&1)
+    });
+    let first = at_end(&scenario, 0, |domain| {
+        let told = Time::ZERO + Duration::from_millis(told);
+        domain.checks(0, 1).after(told).as_secs_f64()
+    });
+    assert!(
+        (first - passed as f64 / 1e3).abs() <= 0.001,
+        "{first} {passed}"
+    );
+}
+
+#[test]
+fn karpenter_takes_a_node_from_its_balancer_before_it_empties_it() {
+    // One pod stays on eight cores, which are replaced by two.
+    let pools = [(2, 1.0), (8, 3.5)];
+    let mut scenario = provisioned(ProvisionerKind::Karpenter, &pools, 450);
+    scenario.clusters[0].services[0].kind = ServiceKind::LoadBalancer;
+    scenario.timeline = vec![scale(30, 6), scale(300, 3)];
+    let tainted = |domain: &Domain<'_>| !matches!(domain.nodes[5].machine, Machine::There(_));
+    let drains = |domain: &Domain<'_>| {
+        let machine = domain.nodes[5].machine;
+        machine == Machine::Absent || matches!(machine, Machine::Leaving { drains: Some(_) })
+    };
+    let range = 300_000..450_000;
+    let taint = since(&scenario, range.clone(), tainted);
+    let drain = since(&scenario, range.clone(), drains);
+    let gone = since(&scenario, range.clone(), |domain| {
+        !healthy(domain).contains(&5)
+    });
+    // Tainted while the new machine comes, and a backend until the label is heard of.
+    assert!(taint + 100_000 < drain, "{taint} {drain}");
+    assert!((4..=6).contains(&(gone - drain)), "{gone} {drain}");
+    let end = since(&scenario, range, |domain| {
+        domain.nodes[5].machine == Machine::Absent
+    });
+    assert!(gone < end, "{gone} {end}");
+}
+
+#[test]
+fn the_cluster_autoscalers_taint_alone_takes_no_node_from_its_balancer() {
+    let mut scenario = two_half_empty(0);
+    scenario.clusters[0].services[0].kind = ServiceKind::LoadBalancer;
+    scenario.run.duration = Duration::from_secs(900);
+    // The first machine is tainted, emptied five seconds later and gone soon after.
+    let end = since(&scenario, 600_000..650_000, |domain| {
+        domain.nodes[0].machine == Machine::Absent
+    });
+    assert_eq!(after(&scenario, end, healthy), [0, 1]);
+    // Nobody is told of that yet: three checks 8 s apart and a timeout find it.
+    let found = since(&scenario, end..end + 30_000, |domain| {
+        healthy(domain) == [1]
+    });
+    let delay = found - end;
+    assert!((17_000..=25_001).contains(&delay), "{delay} ms");
+    // Its node is found lost after the grace period of 50 s, and missing within 5 s of that.
+    let told = since(&scenario, end..end + 80_000, |domain| {
+        !domain.balancers[0].knows(0)
+    });
+    let delay = told - end;
+    assert!((40_000..=65_006).contains(&delay), "{delay} ms");
+}
