@@ -672,21 +672,27 @@ fn pods_do_what_their_image_does_whatever_the_others_are_made_from() {
     }
 }
 
-/// A service of three pods with a probe every ten seconds, the third failure of which counts.
+/// A service of so many pods with a probe every ten seconds, if with any, the third failure of
+/// which counts.
 struct Probed {
-    probe: &'static str,
+    replicas: u32,
+    probe: Option<&'static str>,
 }
 
 impl Library for Probed {
     fn read(&self, path: &str) -> Result<Vec<File>, String> {
-        let probe = self.probe;
+        let replicas = self.replicas;
+        let probe = self.probe.map(|probe| {
+            format!("{probe}: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 10, timeoutSeconds: 1, failureThreshold: 3}}")
+        });
+        let probe = probe.unwrap_or_default();
         let text = format!(
             "
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: web}}
 spec:
-  replicas: 3
+  replicas: {replicas}
   selector: {{matchLabels: {{app: web}}}}
   template:
     metadata: {{labels: {{app: web}}}}
@@ -696,11 +702,47 @@ spec:
         - name: web
           image: web
           resources: {{requests: {{cpu: 10m, memory: 10Mi}}}}
-          {probe}: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 10, timeoutSeconds: 1, failureThreshold: 3}}
+          {probe}
 "
         );
         Ok(with_service_and_client(path, &text))
     }
+}
+
+#[test]
+fn a_startup_probe_holds_traffic_back_until_its_next_probe_succeeds() {
+    let spec = format!(
+        "
+  clusters: [{{name: cluster, zones: [a], manifests: [all]}}]
+  behavior: {{web: {{serviceTime: 1ms, workers: 100, startUp: 4s}}}}
+  traffic: [{{name: callers, from: client, to: \"web:80\", arrivals: {{constant: 20/s}}, timeout: 500ms, protocol: http1-close}}]
+  timeline: [{{at: {FAULT_S}s, fault: {{container-crash: {{workload: web}}}}}}]
+  run: {{duration: 60s, seriesStep: 1s}}
+"
+    );
+    let failing = |probe| -> Vec<f64> {
+        let records = records_with(&spec, &Probed { replicas: 1, probe }, 300);
+        let last = |record: &Record| record.traffic[0].failing.last().copied();
+        let ends = records
+            .iter()
+            .map(|record| last(record).expect("a crash is felt"));
+        ends.map(|(_, end)| end.as_secs_f64() - FAULT_S).collect()
+    };
+    // The only pod serves when it has started, or after the next probe of its grid.
+    let without = failing(None);
+    let with = failing(Some("startupProbe"));
+    let longer: Vec<f64> = with
+        .iter()
+        .zip(&without)
+        .map(|(one, other)| one - other)
+        .collect();
+    // Standard error: 10 / sqrt(12 * 300) = 0.17 s.
+    assert_spread(
+        "startupProbe",
+        &longer,
+        [-SLACK_S, 5.0, 10.0 + 2.0 * SLACK_S],
+        1.0,
+    );
 }
 
 #[test]
@@ -776,7 +818,14 @@ fn probes_find_an_application_that_hangs_within_their_threshold_of_periods() {
     // What readiness finds is out of the rules at once; what liveness finds has its grace, which
     // somebody who hangs uses up, and a second until its kubelet sees that it is gone.
     for (probe, after, seen) in [("readinessProbe", 0.0, 0.0), ("livenessProbe", grace, 1.0)] {
-        let records = records_with(&spec, &Probed { probe }, 300);
+        let records = records_with(
+            &spec,
+            &Probed {
+                replicas: 3,
+                probe: Some(probe),
+            },
+            300,
+        );
         let over: Vec<f64> = records
             .iter()
             .map(|record| {
