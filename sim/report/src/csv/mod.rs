@@ -13,14 +13,17 @@ struct Table {
     file: &'static str,
     header: &'static [&'static str],
     rows: fn(&Summary) -> Vec<Vec<String>>,
+    /// Whether it is written where there is nothing to say.
+    stands_empty: bool,
 }
 
 /// The tables. Another one is another file and one line here.
-const TABLES: [&Table; 4] = [
+const TABLES: [&Table; 5] = [
     &summary::TABLE,
     &series::TABLE,
     &calls::TABLE,
     &workloads::TABLE,
+    &workloads::SIDECARS,
 ];
 
 /// All tables as (file name, text).
@@ -31,13 +34,14 @@ const TABLES: [&Table; 4] = [
 pub fn csv(summary: &Summary) -> Vec<(&'static str, String)> {
     TABLES
         .iter()
-        .map(|table| (table.file, text(table, summary)))
+        .map(|table| (table, (table.rows)(summary)))
+        .filter(|(table, rows)| table.stands_empty || !rows.is_empty())
+        .map(|(table, rows)| (table.file, text(table, rows)))
         .collect()
 }
 
-fn text(table: &Table, summary: &Summary) -> String {
+fn text(table: &Table, rows: Vec<Vec<String>>) -> String {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let rows = (table.rows)(summary);
     let header = table.header.iter().map(|&name| name.to_owned()).collect();
     for row in std::iter::once(header).chain(rows) {
         writer

@@ -16,6 +16,7 @@ pub(super) const TABLE: Table = Table {
         "latency_p99_s",
     ],
     rows,
+    stands_empty: true,
 };
 
 fn rows(summary: &Summary) -> Vec<Vec<String>> {

@@ -11,6 +11,7 @@ pub(super) const TABLE: Table = Table {
         "of", "name", "quantity", "unit", "value", "low", "high", "samples", "method",
     ],
     rows,
+    stands_empty: true,
 };
 
 fn rows(summary: &Summary) -> Vec<Vec<String>> {

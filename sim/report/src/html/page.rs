@@ -29,6 +29,7 @@ pub(super) fn values(summary: &Summary) -> Value {
             failing,
         ),
         workloads => list(&summary.workloads, workload),
+        sidecars => list(&summary.sidecars, workload),
         measures => list(&summary.measures, measure),
         recovery => list(&summary.recovery, |each| recovery(summary, each)),
         hops => counted(summary.calls.len() as u64, "row"),
