@@ -203,6 +203,99 @@ spec:
 }
 
 #[test]
+fn every_kind_is_read_in_every_version_that_is_served() {
+    const NETWORKING: &[&str] = &["v1", "v1beta1", "v1alpha3"];
+    const SECURITY: &[&str] = &["v1", "v1beta1"];
+    let kinds: [(&str, &[&str], &str, &str); 12] = [
+        (
+            "networking",
+            NETWORKING,
+            "VirtualService",
+            "{hosts: [a], tcp: [{route: [{destination: {host: a}}]}]}",
+        ),
+        ("networking", NETWORKING, "DestinationRule", "{host: a}"),
+        (
+            "networking",
+            NETWORKING,
+            "Gateway",
+            "{servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+        ),
+        (
+            "networking",
+            NETWORKING,
+            "ServiceEntry",
+            "{hosts: [a.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}",
+        ),
+        (
+            "networking",
+            NETWORKING,
+            "WorkloadEntry",
+            "{address: 10.0.0.1, labels: {app: a}}",
+        ),
+        (
+            "networking",
+            NETWORKING,
+            "WorkloadGroup",
+            "{template: {serviceAccount: a, ports: {http: 80}}}",
+        ),
+        (
+            "networking",
+            NETWORKING,
+            "Sidecar",
+            "{egress: [{hosts: ['./*']}]}",
+        ),
+        (
+            "networking",
+            &["v1beta1"],
+            "ProxyConfig",
+            "{concurrency: 2}",
+        ),
+        (
+            "security",
+            SECURITY,
+            "PeerAuthentication",
+            "{mtls: {mode: STRICT}}",
+        ),
+        (
+            "security",
+            SECURITY,
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: a, jwksUri: 'https://a.com/keys'}]}",
+        ),
+        (
+            "security",
+            SECURITY,
+            "AuthorizationPolicy",
+            "{action: ALLOW, rules: [{}]}",
+        ),
+        (
+            "telemetry",
+            &["v1", "v1alpha1"],
+            "Telemetry",
+            "{tracing: [{randomSamplingPercentage: 10}]}",
+        ),
+    ];
+    for (group, versions, kind, spec) in kinds {
+        for version in versions {
+            let text = format!(
+                "apiVersion: {group}.istio.io/{version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n"
+            );
+            let (objects, ledger, problems) = read("test.yaml", &text);
+            let told: Vec<_> = problems.iter().map(|found| &found.message).collect();
+            assert!(told.is_empty(), "{kind} {version}: {told:?}");
+            assert_eq!(ledger.counts()[Standing::Unknown as usize], 0, "{kind}");
+            let kinds: Vec<_> = objects
+                .istio
+                .written
+                .iter()
+                .map(|it| it.object.kind())
+                .collect();
+            assert_eq!(kinds, [kind], "{version}");
+        }
+    }
+}
+
+#[test]
 fn modes_of_ports_and_of_the_mesh_are_read() {
     let all = objects(
         "\

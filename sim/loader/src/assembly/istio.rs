@@ -5,11 +5,11 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::istio::objects::IstioObjects;
 use crate::kubernetes::Objects;
 use cloud::istio::config::{
-    Configuration, Istio, Namespace, Object, ProxyResources, ServiceSettings,
+    Configuration, Istio, Namespace, Object, ProxyResources, ServiceSettings, VirtualService,
 };
 use cloud::istio::version::Version;
 use cloud::scenario::Change;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Istio at the first stage; none if no stage says anything to it.
 pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
@@ -67,11 +67,37 @@ fn configuration(stage: &Objects) -> Configuration {
 }
 
 /// The objects that one stage has and the stage before it has not, or has with other contents.
+/// What istiod made of a route is taken back where the changed route asks for it no longer.
 pub(super) fn changes(before: &Objects, after: &Objects) -> Option<Change> {
-    let held = |object: &Object| before.istio.written.iter().any(|it| it.object == *object);
-    let objects = after.istio.written.iter().map(|written| &written.object);
-    let changed: Vec<Object> = objects.filter(|object| !held(object)).cloned().collect();
+    let objects = |stage: &'_ Objects| -> Vec<Object> {
+        let written = stage.istio.written.iter();
+        written.map(|written| written.object.clone()).collect()
+    };
+    let (before, after) = (objects(before), objects(after));
+    let mut changed: Vec<Object> = after
+        .iter()
+        .filter(|object| !before.contains(object))
+        .cloned()
+        .collect();
+    let kept: BTreeSet<_> = after.iter().map(|it| (it.kind(), it.identity())).collect();
+    for object in &before {
+        if let Object::VirtualService(service) = object
+            && service.is_of_gateway_api
+            && !kept.contains(&(object.kind(), object.identity()))
+        {
+            changed.push(Object::from(without_hosts(service)));
+        }
+    }
     (!changed.is_empty()).then_some(Change::Istio(changed))
+}
+
+/// Without hosts nobody asks it, and nobody delegates to it.
+fn without_hosts(service: &VirtualService) -> VirtualService {
+    VirtualService {
+        hosts: Vec::new(),
+        http: Vec::new(),
+        ..service.clone()
+    }
 }
 
 /// Says that nobody acts on Istio's objects, if there is no mesh.

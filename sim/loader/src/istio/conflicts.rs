@@ -1,14 +1,17 @@
 //! Istio's objects that contradict one another. istiod accepts them, and one of them counts.
 //!
 //! Sources: istio/istio pkg/config/analysis/analyzers/virtualservice/conflictingmeshgatewayhosts.go
-//! (IST0109), analyzers/sidecar/{selector,defaultselector}.go (IST0110, IST0111).
+//! (IST0109), analyzers/sidecar/defaultselector.go (IST0111); pilot/pkg/model/destination_rule.go.
+//! Validated by: tests/data/bad/91-istio-conflicts.yaml.
 
 use super::objects::Written;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::source::Span;
+use crate::tree::Node;
 use cloud::facts;
 use cloud::istio::config::{
-    Audience, ExportTo, GatewayName, Identity, Object, Sidecar, VirtualService,
+    Audience, DestinationRule, ExportTo, GatewayName, Identity, Object, Sidecar, TrafficPolicy,
+    VirtualService,
 };
 use cloud::istio::host;
 use std::collections::BTreeMap;
@@ -16,6 +19,7 @@ use std::collections::BTreeMap;
 /// Reports objects of which only one counts.
 pub(crate) fn check(written: &[Written], diagnostics: &mut Diagnostics) {
     check_routes(written, diagnostics);
+    check_rules(written, diagnostics);
     check_sidecars(written, diagnostics);
 }
 
@@ -101,6 +105,60 @@ fn report_routes(
 
 fn shown(identity: &Identity) -> String {
     format!("{}/{}", identity.namespace, identity.name)
+}
+
+/// DestinationRules of a namespace for one host: the first policy counts, and the first subset
+/// of a name.
+fn check_rules(written: &[Written], diagnostics: &mut Diagnostics) {
+    let mut rules: Vec<(&DestinationRule, &Written)> = written
+        .iter()
+        .filter_map(|it| match &it.object {
+            Object::DestinationRule(rule) => Some((&**rule, it)),
+            _ => None,
+        })
+        .collect();
+    rules.sort_by_cached_key(|(rule, _)| rule.identity.age_order());
+    let full = |rule: &DestinationRule| {
+        let namespace = &rule.identity.namespace;
+        host::complete(&rule.host, namespace, facts::MESH_TRUST_DOMAIN.value)
+    };
+    for (position, (rule, it)) in rules.iter().enumerate() {
+        let are_merged = |older: &&(&DestinationRule, &Written)| {
+            let (older, _) = older;
+            older.identity.namespace == rule.identity.namespace
+                && older.selector == rule.selector
+                && older.export_to == rule.export_to
+                && full(older) == full(rule)
+        };
+        let older = rules[..position].iter().filter(are_merged);
+        let older: Vec<&DestinationRule> = older.map(|(older, _)| *older).collect();
+        let says_something = |it: &&&DestinationRule| it.policy != TrafficPolicy::default();
+        let policy = it.root.at(&["spec", "trafficPolicy"]);
+        if let (Some(policy), Some(first)) = (policy, older.iter().find(says_something)) {
+            let name = shown(&first.identity);
+            let message = format!("the policy has no effect: that of `{name}` counts for the host");
+            diagnostics
+                .report(Code::IstioWarns, policy.span, message)
+                .help("of DestinationRules for one host the older one's policy counts");
+        }
+        let nodes = it
+            .root
+            .at(&["spec", "subsets"])
+            .map_or(&[][..], Node::items);
+        for (subset, node) in rule.subsets.iter().zip(nodes) {
+            let has_it = |it: &&&DestinationRule| {
+                let mut subsets = it.subsets.iter();
+                subsets.any(|other| other.name == subset.name)
+            };
+            if let Some(first) = older.iter().find(has_it) {
+                let name = shown(&first.identity);
+                let message = format!("`{name}` has defined the subset `{}` before", subset.name);
+                diagnostics
+                    .report(Code::IstioWarns, node.span, message)
+                    .help("of subsets with one name the older rule's counts");
+            }
+        }
+    }
 }
 
 /// Sidecars of a namespace for the same pods.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::facts;
 use crate::istio::version::Version;
+use engine::Time;
 use std::collections::BTreeMap;
 
 /// Istio in a cluster.
@@ -116,6 +117,16 @@ macro_rules! kinds {
                 }
             }
 
+            /// Adds or replaces an object that is written during the run: a new one exists since
+            /// `now`, unless it says since when.
+            pub fn write(&mut self, mut object: Object, now: Time) {
+                let created = &mut object.identity_mut().created;
+                if let super::Created::At(_) = created {
+                    *created = super::Created::At(now);
+                }
+                self.apply(object);
+            }
+
             /// Since when the object exists that another would replace.
             fn created(&self, object: &Object) -> Option<super::Created> {
                 match object {
@@ -173,7 +184,7 @@ mod tests {
     use super::super::Created;
     use super::*;
     use crate::istio::authentication::ServerMode;
-    use engine::{Duration, Time};
+    use engine::Duration;
 
     #[test]
     fn a_changed_object_keeps_its_place_and_age() {
@@ -190,6 +201,7 @@ mod tests {
             }))
         };
         let later = Created::At(Time::ZERO.saturating_add(Duration::from_secs(60)));
+        let now = Time::ZERO.saturating_add(Duration::from_secs(90));
         let mut objects = Configuration::default();
         assert!(objects.is_empty());
         objects.apply(policy("b", Created::Before(7), ServerMode::Permissive));
@@ -202,5 +214,20 @@ mod tests {
                 policy("b", Created::Before(7), ServerMode::Strict),
             ]
         );
+        // What is written during the run is as old as that, and what was there stays as it is.
+        objects.write(
+            policy("c", Created::At(Time::ZERO), ServerMode::Strict),
+            now,
+        );
+        objects.write(
+            policy("a", Created::At(Time::ZERO), ServerMode::Strict),
+            now,
+        );
+        let ages: Vec<_> = objects
+            .objects()
+            .iter()
+            .map(|it| it.identity().created)
+            .collect();
+        assert_eq!(ages, [later, Created::Before(7), Created::At(now)]);
     }
 }
