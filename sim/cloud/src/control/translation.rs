@@ -102,7 +102,7 @@ impl Translation {
             .expect("there is a first generation");
         let mut all = newest.objects.clone();
         for object in objects {
-            all.apply(object.clone());
+            all.write(object.clone(), now);
         }
         self.begin(all, now);
     }

@@ -21,21 +21,21 @@ use std::collections::BTreeSet;
 
 const NUMBER: Kind = Kind::Integer(0, i64::MAX);
 
-static RING: Shape = Shape::new("RingHash", &[held("minimumRingSize", NUMBER)]);
-static MAGLEV: Shape = Shape::new("MagLev", &[held("tableSize", NUMBER)]);
+static RING: Shape = Shape::new("RingHash", &[Field::modelled("minimumRingSize", NUMBER)]);
+static MAGLEV: Shape = Shape::new("MagLev", &[Field::modelled("tableSize", NUMBER)]);
 static COOKIE_ATTRIBUTE: Shape = Shape::new(
     "HTTPCookieAttribute",
     &[
-        held("name", Kind::Text).required(),
-        held("value", Kind::Text),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("value", Kind::Text),
     ],
 );
 static COOKIE: Shape = Shape::new(
     "HTTPCookie",
     &[
-        held("name", Kind::Text).required(),
-        held("path", Kind::Text),
-        held("ttl", DURATION_KIND),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("path", Kind::Text),
+        Field::modelled("ttl", DURATION_KIND),
         Field::ignored(
             "attributes",
             Kind::List(&Kind::Map(&COOKIE_ATTRIBUTE)),
@@ -46,56 +46,59 @@ static COOKIE: Shape = Shape::new(
 static CONSISTENT_HASH: Shape = Shape::new(
     "ConsistentHashLB",
     &[
-        held("httpHeaderName", Kind::Text),
-        held("httpCookie", Kind::Map(&COOKIE)),
-        held("useSourceIp", Kind::Bool),
-        held("httpQueryParameterName", Kind::Text),
-        held("ringHash", Kind::Map(&RING)),
-        held("maglev", Kind::Map(&MAGLEV)),
-        held("minimumRingSize", NUMBER),
+        Field::modelled("httpHeaderName", Kind::Text),
+        Field::modelled("httpCookie", Kind::Map(&COOKIE)),
+        Field::modelled("useSourceIp", Kind::Bool),
+        Field::modelled("httpQueryParameterName", Kind::Text),
+        Field::modelled("ringHash", Kind::Map(&RING)),
+        Field::modelled("maglev", Kind::Map(&MAGLEV)),
+        Field::modelled("minimumRingSize", NUMBER),
     ],
 );
 static DISTRIBUTE: Shape = Shape::new(
     "LocalityDistribute",
     &[
-        held("from", Kind::Text),
-        held("to", Kind::Keyed(&Kind::Integer(0, 100))),
+        Field::modelled("from", Kind::Text),
+        Field::modelled("to", Kind::Keyed(&Kind::Integer(0, 100))),
     ],
 );
 static FAILOVER: Shape = Shape::new(
     "LocalityFailover",
-    &[held("from", Kind::Text), held("to", Kind::Text)],
+    &[
+        Field::modelled("from", Kind::Text),
+        Field::modelled("to", Kind::Text),
+    ],
 );
 pub(super) static LOCALITY: Shape = Shape::new(
     "LocalityLoadBalancerSetting",
     &[
-        held("distribute", Kind::List(&Kind::Map(&DISTRIBUTE))),
-        held("failover", Kind::List(&Kind::Map(&FAILOVER))),
-        held("failoverPriority", TEXT_LIST),
-        held("enabled", Kind::Bool),
+        Field::modelled("distribute", Kind::List(&Kind::Map(&DISTRIBUTE))),
+        Field::modelled("failover", Kind::List(&Kind::Map(&FAILOVER))),
+        Field::modelled("failoverPriority", TEXT_LIST),
+        Field::modelled("enabled", Kind::Bool),
     ],
 );
 pub(super) static ZONE_AWARE: Shape = Shape::new(
     "ZoneAwareLoadBalancerSetting",
     &[
-        held("enabled", Kind::Bool),
-        held("failover", Kind::List(&Kind::Map(&FAILOVER))),
-        held("failoverPriority", TEXT_LIST),
+        Field::modelled("enabled", Kind::Bool),
+        Field::modelled("failover", Kind::List(&Kind::Map(&FAILOVER))),
+        Field::modelled("failoverPriority", TEXT_LIST),
         held("minClusterSize", COUNT),
     ],
 );
 static WARMUP: Shape = Shape::new(
     "WarmupConfiguration",
     &[
-        held("duration", DURATION_KIND).required(),
-        held("minimumPercent", PERCENTAGE),
-        held("aggression", Kind::Number(0.0, f64::MAX)),
+        Field::modelled("duration", DURATION_KIND).required(),
+        Field::modelled("minimumPercent", PERCENTAGE),
+        Field::modelled("aggression", Kind::Number(0.0, f64::MAX)),
     ],
 );
 static LOAD_BALANCER: Shape = Shape::new(
     "LoadBalancerSettings",
     &[
-        held(
+        Field::modelled(
             "simple",
             Kind::OneOf(&[
                 "UNSPECIFIED",
@@ -106,21 +109,21 @@ static LOAD_BALANCER: Shape = Shape::new(
                 "LEAST_REQUEST",
             ]),
         ),
-        held("consistentHash", Kind::Map(&CONSISTENT_HASH)),
-        held("localityLbSetting", Kind::Map(&LOCALITY)),
+        Field::modelled("consistentHash", Kind::Map(&CONSISTENT_HASH)),
+        Field::modelled("localityLbSetting", Kind::Map(&LOCALITY)),
         held("zoneAwareLbSetting", Kind::Map(&ZONE_AWARE)),
-        held("warmupDurationSecs", DURATION_KIND),
-        held("warmup", Kind::Map(&WARMUP)),
+        Field::modelled("warmupDurationSecs", DURATION_KIND),
+        Field::modelled("warmup", Kind::Map(&WARMUP)),
     ],
 );
 static PORT_POLICY: Shape = Shape::new(
     "PortTrafficPolicy",
     &[
-        held("port", Kind::Map(&PORT_NUMBER)),
-        held("loadBalancer", Kind::Map(&LOAD_BALANCER)),
-        held("connectionPool", Kind::Map(&CONNECTION_POOL)),
-        held("outlierDetection", Kind::Map(&OUTLIER_DETECTION)),
-        held("tls", Kind::Map(&CLIENT_TLS)),
+        Field::modelled("port", Kind::Map(&PORT_NUMBER)),
+        Field::modelled("loadBalancer", Kind::Map(&LOAD_BALANCER)),
+        Field::modelled("connectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::modelled("outlierDetection", Kind::Map(&OUTLIER_DETECTION)),
+        Field::modelled("tls", Kind::Map(&CLIENT_TLS)),
     ],
 );
 static TUNNEL: Shape = Shape::new(
@@ -138,40 +141,40 @@ static PROXY_PROTOCOL: Shape = Shape::new(
 static RETRY_BUDGET: Shape = Shape::new(
     "RetryBudget",
     &[
-        held("percent", PERCENTAGE),
-        held("minRetryConcurrency", COUNT),
+        Field::modelled("percent", PERCENTAGE),
+        Field::modelled("minRetryConcurrency", COUNT),
         held("budgetInterval", DURATION_KIND),
     ],
 );
 static TRAFFIC_POLICY: Shape = Shape::new(
     "TrafficPolicy",
     &[
-        held("loadBalancer", Kind::Map(&LOAD_BALANCER)),
-        held("connectionPool", Kind::Map(&CONNECTION_POOL)),
-        held("outlierDetection", Kind::Map(&OUTLIER_DETECTION)),
-        held("tls", Kind::Map(&CLIENT_TLS)),
-        held("portLevelSettings", Kind::List(&Kind::Map(&PORT_POLICY))),
+        Field::modelled("loadBalancer", Kind::Map(&LOAD_BALANCER)),
+        Field::modelled("connectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::modelled("outlierDetection", Kind::Map(&OUTLIER_DETECTION)),
+        Field::modelled("tls", Kind::Map(&CLIENT_TLS)),
+        Field::modelled("portLevelSettings", Kind::List(&Kind::Map(&PORT_POLICY))),
         held("tunnel", Kind::Map(&TUNNEL)),
         held("proxyProtocol", Kind::Map(&PROXY_PROTOCOL)),
-        held("retryBudget", Kind::Map(&RETRY_BUDGET)),
+        Field::modelled("retryBudget", Kind::Map(&RETRY_BUDGET)),
     ],
 );
 static SUBSET: Shape = Shape::new(
     "IstioSubset",
     &[
-        held("name", Kind::Text).required(),
-        held("labels", TEXT_MAP),
-        held("trafficPolicy", Kind::Map(&TRAFFIC_POLICY)),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("labels", TEXT_MAP),
+        Field::modelled("trafficPolicy", Kind::Map(&TRAFFIC_POLICY)),
     ],
 );
 static SPEC: Shape = Shape::new(
     "DestinationRuleSpec",
     &[
-        held("host", Kind::Text).required(),
-        held("trafficPolicy", Kind::Map(&TRAFFIC_POLICY)),
-        held("subsets", Kind::List(&Kind::Map(&SUBSET))),
+        Field::modelled("host", Kind::Text).required(),
+        Field::modelled("trafficPolicy", Kind::Map(&TRAFFIC_POLICY)),
+        Field::modelled("subsets", Kind::List(&Kind::Map(&SUBSET))),
         EXPORT_TO,
-        held("workloadSelector", Kind::Map(&MATCH_LABELS)),
+        Field::modelled("workloadSelector", Kind::Map(&MATCH_LABELS)),
     ],
 );
 istio_kind!(DESTINATION_RULE, "DestinationRule", SPEC);

@@ -15,7 +15,7 @@ const EXTENSIONS: &str = "what extensions do is not simulated";
 static HEADER: Shape = Shape::new(
     "HTTPHeader",
     &[
-        held("name", Kind::Text).required(),
+        Field::modelled("name", Kind::Text).required(),
         held("value", Kind::Text).required(),
     ],
 );
@@ -31,32 +31,32 @@ static HEADER_FILTER: Shape = Shape::new(
 static REFERENCE: Shape = Shape::new(
     "BackendObjectReference",
     &[
-        held("group", Kind::Text),
-        held("kind", Kind::Text),
-        held("name", Kind::Text).required(),
-        held("namespace", Kind::Text),
-        held("port", PORT),
+        Field::modelled("group", Kind::Text),
+        Field::modelled("kind", Kind::Text),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("namespace", Kind::Text),
+        Field::modelled("port", PORT),
     ],
 );
 static FRACTION: Shape = Shape::new(
     "Fraction",
     &[
-        held("numerator", INTEGER).required(),
-        held("denominator", INTEGER),
+        Field::modelled("numerator", INTEGER).required(),
+        Field::modelled("denominator", INTEGER),
     ],
 );
 static MIRROR: Shape = Shape::new(
     "HTTPRequestMirrorFilter",
     &[
-        held("backendRef", Kind::Map(&REFERENCE)).required(),
-        held("percent", Kind::Integer(0, 100)),
-        held("fraction", Kind::Map(&FRACTION)),
+        Field::modelled("backendRef", Kind::Map(&REFERENCE)).required(),
+        Field::modelled("percent", Kind::Integer(0, 100)),
+        Field::modelled("fraction", Kind::Map(&FRACTION)),
     ],
 );
 static PATH_MODIFIER: Shape = Shape::new(
     "HTTPPathModifier",
     &[
-        held(
+        Field::modelled(
             "type",
             Kind::OneOf(&["ReplaceFullPath", "ReplacePrefixMatch"]),
         )
@@ -71,8 +71,8 @@ static REDIRECT: Shape = Shape::new(
         held("scheme", Kind::OneOf(&["http", "https"])),
         held("hostname", Kind::Text),
         held("path", Kind::Map(&PATH_MODIFIER)),
-        held("port", PORT),
-        held("statusCode", Kind::Integer(300, 399)),
+        Field::modelled("port", PORT),
+        Field::modelled("statusCode", Kind::Integer(300, 399)),
     ],
 );
 static REWRITE: Shape = Shape::new(
@@ -96,7 +96,7 @@ static CORS: Shape = Shape::new(
 static FILTER: Shape = Shape::new(
     "HTTPRouteFilter",
     &[
-        held(
+        Field::modelled(
             "type",
             Kind::OneOf(&[
                 "RequestHeaderModifier",
@@ -112,8 +112,8 @@ static FILTER: Shape = Shape::new(
         .required(),
         held("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
         held("responseHeaderModifier", Kind::Map(&HEADER_FILTER)),
-        held("requestMirror", Kind::Map(&MIRROR)),
-        held("requestRedirect", Kind::Map(&REDIRECT)),
+        Field::modelled("requestMirror", Kind::Map(&MIRROR)),
+        Field::modelled("requestRedirect", Kind::Map(&REDIRECT)),
         held("urlRewrite", Kind::Map(&REWRITE)),
         held("cors", Kind::Map(&CORS)),
         Field::ignored("externalAuth", Kind::Opaque, EXTENSIONS),

@@ -32,7 +32,7 @@ const VISIBILITY: &str = "services are seen by all clusters of the mesh";
 static OUTBOUND: Shape = Shape::new(
     "MeshOutboundTrafficPolicy",
     &[
-        held(
+        Field::modelled(
             "mode",
             Kind::OneOf(&["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"]),
         ),
@@ -41,7 +41,10 @@ static OUTBOUND: Shape = Shape::new(
 );
 static INBOUND: Shape = Shape::new(
     "MeshInboundTrafficPolicy",
-    &[held("mode", Kind::OneOf(&["PASSTHROUGH", "LOCALHOST"]))],
+    &[Field::modelled(
+        "mode",
+        Kind::OneOf(&["PASSTHROUGH", "LOCALHOST"]),
+    )],
 );
 static SERVICE_SETTING: Shape =
     Shape::new("MeshServiceSetting", &[held("clusterLocal", Kind::Bool)]);
@@ -149,7 +152,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("proxyListenPort", COUNT, PLACES),
         Field::ignored("proxyInboundListenPort", COUNT, PLACES),
         Field::ignored("proxyHttpPort", COUNT, PLACES),
-        held("connectTimeout", DURATION_KIND),
+        Field::modelled("connectTimeout", DURATION_KIND),
         held("hboneIdleTimeout", DURATION_KIND),
         held("protocolDetectionTimeout", DURATION_KIND),
         held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
@@ -167,21 +170,21 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("enableEnvoyAccessLogService", Kind::Bool, LOGS),
         Field::ignored("disableEnvoyListenerLog", Kind::Bool, LOGS),
         held("defaultConfig", Kind::Map(&PROXY_SETTINGS)),
-        held("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
+        Field::modelled("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
         held("inboundTrafficPolicy", Kind::Map(&INBOUND)),
         Field::ignored("configSources", Kind::Opaque, PLACES),
-        held("enableAutoMtls", Kind::Bool),
-        held("trustDomain", Kind::Text),
+        Field::modelled("enableAutoMtls", Kind::Bool),
+        Field::modelled("trustDomain", Kind::Text),
         held("trustDomainAliases", TEXT_LIST),
         Field::ignored("caCertificates", Kind::Opaque, CERTIFICATES),
-        held("defaultServiceExportTo", TEXT_LIST),
-        held("defaultVirtualServiceExportTo", TEXT_LIST),
-        held("defaultDestinationRuleExportTo", TEXT_LIST),
-        held("rootNamespace", Kind::Text),
-        held("localityLbSetting", Kind::Map(&LOCALITY)),
+        Field::modelled("defaultServiceExportTo", TEXT_LIST),
+        Field::modelled("defaultVirtualServiceExportTo", TEXT_LIST),
+        Field::modelled("defaultDestinationRuleExportTo", TEXT_LIST),
+        Field::modelled("rootNamespace", Kind::Text),
+        Field::modelled("localityLbSetting", Kind::Map(&LOCALITY)),
         held("zoneAwareLbSetting", Kind::Map(&ZONE_AWARE)),
         held("dnsRefreshRate", DURATION_KIND),
-        held(
+        Field::modelled(
             "h2UpgradePolicy",
             Kind::OneOf(&["DO_NOT_UPGRADE", "UPGRADE"]),
         ),
@@ -201,7 +204,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
             Kind::List(&Kind::Map(&LABEL_SELECTOR)),
         ),
         held("pathNormalization", Kind::Map(&NORMALIZATION)),
-        held("defaultHttpRetryPolicy", Kind::Map(&RETRY)),
+        Field::modelled("defaultHttpRetryPolicy", Kind::Map(&RETRY)),
         Field::ignored("meshMTLS", Kind::Map(&TLS_CONFIG), CERTIFICATES),
         Field::ignored("tlsDefaults", Kind::Map(&TLS_CONFIG), CERTIFICATES),
         held("defaultTrafficPolicy", Kind::Map(&TRAFFIC_POLICY)),

@@ -24,8 +24,8 @@ pub(super) static KEEPALIVE: Shape = Shape::new(
 static TCP: Shape = Shape::new(
     "ConnectionPoolTCP",
     &[
-        held("maxConnections", COUNT),
-        held("connectTimeout", DURATION_KIND),
+        Field::modelled("maxConnections", COUNT),
+        Field::modelled("connectTimeout", DURATION_KIND),
         held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
         held("maxConnectionDuration", DURATION_KIND),
         held("idleTimeout", DURATION_KIND),
@@ -41,38 +41,41 @@ static HTTP2_KEEPALIVE: Shape = Shape::new(
 static HTTP: Shape = Shape::new(
     "ConnectionPoolHTTP",
     &[
-        held("http1MaxPendingRequests", COUNT),
-        held("http2MaxRequests", COUNT),
-        held("maxRequestsPerConnection", COUNT),
-        held("maxRetries", COUNT),
+        Field::modelled("http1MaxPendingRequests", COUNT),
+        Field::modelled("http2MaxRequests", COUNT),
+        Field::modelled("maxRequestsPerConnection", COUNT),
+        Field::modelled("maxRetries", COUNT),
         held("idleTimeout", DURATION_KIND),
-        held(
+        Field::modelled(
             "h2UpgradePolicy",
             Kind::OneOf(&["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
         ),
         held("useClientProtocol", Kind::Bool),
-        held("maxConcurrentStreams", COUNT),
+        Field::modelled("maxConcurrentStreams", COUNT),
         held("http2KeepAlive", Kind::Map(&HTTP2_KEEPALIVE)),
     ],
 );
 pub(super) static CONNECTION_POOL: Shape = Shape::new(
     "ConnectionPoolSettings",
-    &[held("tcp", Kind::Map(&TCP)), held("http", Kind::Map(&HTTP))],
+    &[
+        Field::modelled("tcp", Kind::Map(&TCP)),
+        Field::modelled("http", Kind::Map(&HTTP)),
+    ],
 );
 
 pub(super) static OUTLIER_DETECTION: Shape = Shape::new(
     "OutlierDetection",
     &[
-        held("consecutiveErrors", COUNT),
-        held("splitExternalLocalOriginErrors", Kind::Bool),
-        held("consecutiveLocalOriginFailures", COUNT),
-        held("consecutiveGatewayErrors", COUNT),
-        held("consecutive5xxErrors", COUNT),
-        held("interval", DURATION_KIND),
-        held("baseEjectionTime", DURATION_KIND),
-        held("maxEjectionPercent", Kind::Integer(0, 100)),
-        held("minHealthPercent", Kind::Integer(0, 100)),
-        held(
+        Field::modelled("consecutiveErrors", COUNT),
+        Field::modelled("splitExternalLocalOriginErrors", Kind::Bool),
+        Field::modelled("consecutiveLocalOriginFailures", COUNT),
+        Field::modelled("consecutiveGatewayErrors", COUNT),
+        Field::modelled("consecutive5xxErrors", COUNT),
+        Field::modelled("interval", DURATION_KIND),
+        Field::modelled("baseEjectionTime", DURATION_KIND),
+        Field::modelled("maxEjectionPercent", Kind::Integer(0, 100)),
+        Field::modelled("minHealthPercent", Kind::Integer(0, 100)),
+        Field::modelled(
             "outlierDetectionHttpErrorCodes",
             Kind::List(&Kind::Integer(100, 599)),
         ),
@@ -82,7 +85,7 @@ pub(super) static OUTLIER_DETECTION: Shape = Shape::new(
 pub(super) static CLIENT_TLS: Shape = Shape::new(
     "ClientTLSSettings",
     &[
-        held(
+        Field::modelled(
             "mode",
             Kind::OneOf(&["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
         ),

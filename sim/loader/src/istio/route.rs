@@ -47,8 +47,8 @@ static RESPONSE_OPERATIONS: Shape = Shape::new(
 static HTTP_DESTINATION: Shape = Shape::new(
     "HTTPRouteDestination",
     &[
-        held("destination", Kind::Map(&DESTINATION)).required(),
-        held("weight", ANY_INTEGER),
+        Field::modelled("destination", Kind::Map(&DESTINATION)).required(),
+        Field::modelled("weight", ANY_INTEGER),
         held("headers", Kind::Map(&HEADER_CHANGES)),
     ],
 );
@@ -57,30 +57,36 @@ static REDIRECT: Shape = Shape::new(
     &[
         held("uri", Kind::Text),
         held("authority", Kind::Text),
-        held("port", ANY_INTEGER),
-        held(
+        Field::modelled("port", ANY_INTEGER),
+        Field::modelled(
             "derivePort",
             Kind::OneOf(&["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
         ),
-        held("scheme", Kind::Text),
-        held("redirectCode", ANY_INTEGER),
+        Field::modelled("scheme", Kind::Text),
+        Field::modelled("redirectCode", ANY_INTEGER),
         held("prefixRewrite", Kind::Text),
     ],
 );
 static BODY: Shape = Shape::new(
     "HTTPBody",
-    &[held("string", Kind::Text), held("bytes", Kind::Text)],
+    &[
+        Field::modelled("string", Kind::Text),
+        Field::modelled("bytes", Kind::Text),
+    ],
 );
 static DIRECT_RESPONSE: Shape = Shape::new(
     "HTTPDirectResponse",
     &[
-        held("status", ANY_INTEGER).required(),
-        held("body", Kind::Map(&BODY)),
+        Field::modelled("status", ANY_INTEGER).required(),
+        Field::modelled("body", Kind::Map(&BODY)),
     ],
 );
 static DELEGATE: Shape = Shape::new(
     "Delegate",
-    &[held("name", Kind::Text), held("namespace", Kind::Text)],
+    &[
+        Field::modelled("name", Kind::Text),
+        Field::modelled("namespace", Kind::Text),
+    ],
 );
 static REGEX_REWRITE: Shape = Shape::new(
     "RegexRewrite",
@@ -97,44 +103,44 @@ static REWRITE: Shape = Shape::new(
 pub(super) static RETRY: Shape = Shape::new(
     "HTTPRetry",
     &[
-        held("attempts", ANY_INTEGER),
-        held("perTryTimeout", DURATION_KIND),
-        held("retryOn", Kind::Word),
-        held("retryRemoteLocalities", Kind::Bool),
-        held("retryIgnorePreviousHosts", Kind::Bool),
-        held("backoff", DURATION_KIND),
+        Field::modelled("attempts", ANY_INTEGER),
+        Field::modelled("perTryTimeout", DURATION_KIND),
+        Field::modelled("retryOn", Kind::Word),
+        Field::modelled("retryRemoteLocalities", Kind::Bool),
+        Field::modelled("retryIgnorePreviousHosts", Kind::Bool),
+        Field::modelled("backoff", DURATION_KIND),
     ],
 );
 static DELAY: Shape = Shape::new(
     "HTTPFaultDelay",
     &[
-        held("percent", Kind::Integer(0, 100)),
-        held("fixedDelay", DURATION_KIND),
+        Field::modelled("percent", Kind::Integer(0, 100)),
+        Field::modelled("fixedDelay", DURATION_KIND),
         held("exponentialDelay", DURATION_KIND),
-        held("percentage", Kind::Map(&PERCENT)),
+        Field::modelled("percentage", Kind::Map(&PERCENT)),
     ],
 );
 static ABORT: Shape = Shape::new(
     "HTTPFaultAbort",
     &[
-        held("httpStatus", ANY_INTEGER),
-        held("grpcStatus", Kind::Text),
+        Field::modelled("httpStatus", ANY_INTEGER),
+        Field::modelled("grpcStatus", Kind::Text),
         held("http2Error", Kind::Text),
-        held("percentage", Kind::Map(&PERCENT)),
+        Field::modelled("percentage", Kind::Map(&PERCENT)),
     ],
 );
 static FAULT: Shape = Shape::new(
     "HTTPFaultInjection",
     &[
-        held("delay", Kind::Map(&DELAY)),
-        held("abort", Kind::Map(&ABORT)),
+        Field::modelled("delay", Kind::Map(&DELAY)),
+        Field::modelled("abort", Kind::Map(&ABORT)),
     ],
 );
 static MIRROR: Shape = Shape::new(
     "HTTPMirrorPolicy",
     &[
-        held("destination", Kind::Map(&DESTINATION)).required(),
-        held("percentage", Kind::Map(&PERCENT)),
+        Field::modelled("destination", Kind::Map(&DESTINATION)).required(),
+        Field::modelled("percentage", Kind::Map(&PERCENT)),
     ],
 );
 static CORS: Shape = Shape::new(
@@ -161,20 +167,20 @@ static CORS: Shape = Shape::new(
 pub(super) static HTTP_ROUTE: Shape = Shape::new(
     "IstioHTTPRoute",
     &[
-        held("name", Kind::Text),
-        held("match", Kind::List(&Kind::Map(&HTTP_MATCH))),
-        held("route", Kind::List(&Kind::Map(&HTTP_DESTINATION))),
-        held("redirect", Kind::Map(&REDIRECT)),
-        held("directResponse", Kind::Map(&DIRECT_RESPONSE)),
-        held("delegate", Kind::Map(&DELEGATE)),
+        Field::modelled("name", Kind::Text),
+        Field::modelled("match", Kind::List(&Kind::Map(&HTTP_MATCH))),
+        Field::modelled("route", Kind::List(&Kind::Map(&HTTP_DESTINATION))),
+        Field::modelled("redirect", Kind::Map(&REDIRECT)),
+        Field::modelled("directResponse", Kind::Map(&DIRECT_RESPONSE)),
+        Field::modelled("delegate", Kind::Map(&DELEGATE)),
         held("rewrite", Kind::Map(&REWRITE)),
-        held("timeout", DURATION_KIND),
-        held("retries", Kind::Map(&RETRY)),
-        held("fault", Kind::Map(&FAULT)),
-        held("mirror", Kind::Map(&DESTINATION)),
-        held("mirrors", Kind::List(&Kind::Map(&MIRROR))),
-        held("mirrorPercent", COUNT),
-        held("mirrorPercentage", Kind::Map(&PERCENT)),
+        Field::modelled("timeout", DURATION_KIND),
+        Field::modelled("retries", Kind::Map(&RETRY)),
+        Field::modelled("fault", Kind::Map(&FAULT)),
+        Field::modelled("mirror", Kind::Map(&DESTINATION)),
+        Field::modelled("mirrors", Kind::List(&Kind::Map(&MIRROR))),
+        Field::modelled("mirrorPercent", COUNT),
+        Field::modelled("mirrorPercentage", Kind::Map(&PERCENT)),
         held("corsPolicy", Kind::Map(&CORS)),
         held("headers", Kind::Map(&HEADER_CHANGES)),
     ],

@@ -21,19 +21,19 @@ pub(super) static TARGET_REFERENCE: Shape = Shape::new(
     &[
         held("group", Kind::Text),
         held("kind", Kind::Text).required(),
-        held("name", Kind::Text).required(),
-        held("namespace", Kind::Text),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("namespace", Kind::Text),
     ],
 );
 /// Fields that say whom a policy is for.
-pub(super) const SELECTOR: Field = held("selector", Kind::Map(&MATCH_LABELS));
+pub(super) const SELECTOR: Field = Field::modelled("selector", Kind::Map(&MATCH_LABELS));
 pub(super) const TARGET_REF: Field = held("targetRef", Kind::Map(&TARGET_REFERENCE));
 const REFERENCE: Kind = Kind::Map(&TARGET_REFERENCE);
 pub(super) const TARGET_REFS: Field = held("targetRefs", Kind::List(&REFERENCE));
 
 static MUTUAL_TLS: Shape = Shape::new(
     "MutualTLS",
-    &[held(
+    &[Field::modelled(
         "mode",
         Kind::OneOf(&["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]),
     )],
@@ -42,8 +42,8 @@ static PEER_SPEC: Shape = Shape::new(
     "PeerAuthenticationSpec",
     &[
         SELECTOR,
-        held("mtls", Kind::Map(&MUTUAL_TLS)),
-        held("portLevelMtls", Kind::Keyed(&Kind::Map(&MUTUAL_TLS))),
+        Field::modelled("mtls", Kind::Map(&MUTUAL_TLS)),
+        Field::modelled("portLevelMtls", Kind::Keyed(&Kind::Map(&MUTUAL_TLS))),
     ],
 );
 istio_kind!(PEER_AUTHENTICATION, "PeerAuthentication", PEER_SPEC);
@@ -105,65 +105,71 @@ istio_kind!(
 static SOURCE: Shape = Shape::new(
     "AuthorizationSource",
     &[
-        held("principals", TEXT_LIST),
-        held("notPrincipals", TEXT_LIST),
+        Field::modelled("principals", TEXT_LIST),
+        Field::modelled("notPrincipals", TEXT_LIST),
         held("requestPrincipals", TEXT_LIST),
         held("notRequestPrincipals", TEXT_LIST),
-        held("namespaces", TEXT_LIST),
-        held("notNamespaces", TEXT_LIST),
-        held("serviceAccounts", TEXT_LIST),
-        held("notServiceAccounts", TEXT_LIST),
+        Field::modelled("namespaces", TEXT_LIST),
+        Field::modelled("notNamespaces", TEXT_LIST),
+        Field::modelled("serviceAccounts", TEXT_LIST),
+        Field::modelled("notServiceAccounts", TEXT_LIST),
         held("ipBlocks", TEXT_LIST),
         held("notIpBlocks", TEXT_LIST),
         held("remoteIpBlocks", TEXT_LIST),
         held("notRemoteIpBlocks", TEXT_LIST),
-        held("trustDomains", TEXT_LIST),
-        held("notTrustDomains", TEXT_LIST),
+        Field::modelled("trustDomains", TEXT_LIST),
+        Field::modelled("notTrustDomains", TEXT_LIST),
     ],
 );
 static OPERATION: Shape = Shape::new(
     "AuthorizationOperation",
     &[
-        held("hosts", TEXT_LIST),
-        held("notHosts", TEXT_LIST),
-        held("ports", TEXT_LIST),
-        held("notPorts", TEXT_LIST),
-        held("methods", TEXT_LIST),
-        held("notMethods", TEXT_LIST),
-        held("paths", TEXT_LIST),
-        held("notPaths", TEXT_LIST),
+        Field::modelled("hosts", TEXT_LIST),
+        Field::modelled("notHosts", TEXT_LIST),
+        Field::modelled("ports", TEXT_LIST),
+        Field::modelled("notPorts", TEXT_LIST),
+        Field::modelled("methods", TEXT_LIST),
+        Field::modelled("notMethods", TEXT_LIST),
+        Field::modelled("paths", TEXT_LIST),
+        Field::modelled("notPaths", TEXT_LIST),
     ],
 );
-static FROM: Shape = Shape::new("AuthorizationFrom", &[held("source", Kind::Map(&SOURCE))]);
+static FROM: Shape = Shape::new(
+    "AuthorizationFrom",
+    &[Field::modelled("source", Kind::Map(&SOURCE))],
+);
 static TO: Shape = Shape::new(
     "AuthorizationTo",
-    &[held("operation", Kind::Map(&OPERATION))],
+    &[Field::modelled("operation", Kind::Map(&OPERATION))],
 );
 static CONDITION: Shape = Shape::new(
     "AuthorizationCondition",
     &[
-        held("key", Kind::Text).required(),
-        held("values", TEXT_LIST),
-        held("notValues", TEXT_LIST),
+        Field::modelled("key", Kind::Text).required(),
+        Field::modelled("values", TEXT_LIST),
+        Field::modelled("notValues", TEXT_LIST),
     ],
 );
 static RULE: Shape = Shape::new(
     "AuthorizationRule",
     &[
-        held("from", Kind::List(&Kind::Map(&FROM))),
-        held("to", Kind::List(&Kind::Map(&TO))),
-        held("when", Kind::List(&Kind::Map(&CONDITION))),
+        Field::modelled("from", Kind::List(&Kind::Map(&FROM))),
+        Field::modelled("to", Kind::List(&Kind::Map(&TO))),
+        Field::modelled("when", Kind::List(&Kind::Map(&CONDITION))),
     ],
 );
-static PROVIDER: Shape = Shape::new("AuthorizationProvider", &[held("name", Kind::Text)]);
+static PROVIDER: Shape = Shape::new(
+    "AuthorizationProvider",
+    &[Field::modelled("name", Kind::Text)],
+);
 static POLICY_SPEC: Shape = Shape::new(
     "AuthorizationPolicySpec",
     &[
         SELECTOR,
         TARGET_REF,
         TARGET_REFS,
-        held("rules", Kind::List(&Kind::Map(&RULE))),
-        held("action", Kind::OneOf(&["ALLOW", "DENY", "AUDIT", "CUSTOM"])),
+        Field::modelled("rules", Kind::List(&Kind::Map(&RULE))),
+        Field::modelled("action", Kind::OneOf(&["ALLOW", "DENY", "AUDIT", "CUSTOM"])),
         held("provider", Kind::Map(&PROVIDER)),
     ],
 );

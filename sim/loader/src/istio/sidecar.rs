@@ -5,7 +5,7 @@ use super::gateway::{SERVER_TLS, server_tls};
 use super::pool::{CONNECTION_POOL, connection_pool};
 use super::virtual_service::{DESTINATION, destination};
 use crate::document::Document;
-use crate::shape::{Kind, Shape, TEXT_LIST};
+use crate::shape::{Field, Kind, Shape, TEXT_LIST};
 use crate::tree::Node;
 use cloud::istio::config::{
     CaptureMode, EgressListener, IngressListener, OutboundMode, OutboundPolicy, ServerHost, Sidecar,
@@ -18,47 +18,47 @@ const CAPTURE: Kind = Kind::OneOf(&["DEFAULT", "IPTABLES", "NONE"]);
 static PORT: Shape = Shape::new(
     "SidecarPort",
     &[
-        held("number", crate::shape::INTEGER),
-        held("protocol", Kind::Text),
-        held("name", Kind::Text),
-        held("targetPort", crate::shape::INTEGER),
+        Field::modelled("number", crate::shape::INTEGER),
+        Field::modelled("protocol", Kind::Text),
+        Field::modelled("name", Kind::Text),
+        Field::modelled("targetPort", crate::shape::INTEGER),
     ],
 );
 static INGRESS: Shape = Shape::new(
     "IstioIngressListener",
     &[
-        held("port", Kind::Map(&PORT)).required(),
+        Field::modelled("port", Kind::Map(&PORT)).required(),
         held("bind", Kind::Text),
         held("captureMode", CAPTURE),
         held("defaultEndpoint", Kind::Text),
         held("tls", Kind::Map(&SERVER_TLS)),
-        held("connectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::modelled("connectionPool", Kind::Map(&CONNECTION_POOL)),
     ],
 );
 static EGRESS: Shape = Shape::new(
     "IstioEgressListener",
     &[
-        held("port", Kind::Map(&PORT)),
+        Field::modelled("port", Kind::Map(&PORT)),
         held("bind", Kind::Text),
         held("captureMode", CAPTURE),
-        held("hosts", TEXT_LIST).required(),
+        Field::modelled("hosts", TEXT_LIST).required(),
     ],
 );
 static OUTBOUND: Shape = Shape::new(
     "OutboundTrafficPolicy",
     &[
-        held("mode", Kind::OneOf(&["REGISTRY_ONLY", "ALLOW_ANY"])),
+        Field::modelled("mode", Kind::OneOf(&["REGISTRY_ONLY", "ALLOW_ANY"])),
         held("egressProxy", Kind::Map(&DESTINATION)),
     ],
 );
 static SPEC: Shape = Shape::new(
     "SidecarSpec",
     &[
-        held("workloadSelector", Kind::Map(&LABELS)),
-        held("ingress", Kind::List(&Kind::Map(&INGRESS))),
-        held("egress", Kind::List(&Kind::Map(&EGRESS))),
+        Field::modelled("workloadSelector", Kind::Map(&LABELS)),
+        Field::modelled("ingress", Kind::List(&Kind::Map(&INGRESS))),
+        Field::modelled("egress", Kind::List(&Kind::Map(&EGRESS))),
         held("inboundConnectionPool", Kind::Map(&CONNECTION_POOL)),
-        held("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
+        Field::modelled("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
     ],
 );
 istio_kind!(SIDECAR, "Sidecar", SPEC);

@@ -6,7 +6,7 @@ use super::forms::{
 };
 use super::route;
 use crate::document::Document;
-use crate::shape::{Kind, Shape, TEXT_LIST, TEXT_MAP};
+use crate::shape::{Field, Kind, Shape, TEXT_LIST, TEXT_MAP};
 use crate::tree::Node;
 use cloud::istio::config::{
     Destination, GatewayName, Source, TcpMatch, TcpRoute, TlsMatch, TlsRoute, VirtualService,
@@ -19,62 +19,62 @@ pub(super) const ANY_INTEGER: Kind = crate::shape::INTEGER;
 pub(super) static DESTINATION: Shape = Shape::new(
     "Destination",
     &[
-        held("host", Kind::Text).required(),
-        held("subset", Kind::Text),
-        held("port", Kind::Map(&PORT_NUMBER)),
+        Field::modelled("host", Kind::Text).required(),
+        Field::modelled("subset", Kind::Text),
+        Field::modelled("port", Kind::Map(&PORT_NUMBER)),
     ],
 );
 static ROUTE_DESTINATION: Shape = Shape::new(
     "RouteDestination",
     &[
-        held("destination", Kind::Map(&DESTINATION)).required(),
-        held("weight", ANY_INTEGER),
+        Field::modelled("destination", Kind::Map(&DESTINATION)).required(),
+        Field::modelled("weight", ANY_INTEGER),
     ],
 );
 static TLS_MATCH: Shape = Shape::new(
     "TLSMatchAttributes",
     &[
         held("sniHosts", TEXT_LIST).required(),
-        held("destinationSubnets", TEXT_LIST),
-        held("port", ANY_INTEGER),
-        held("sourceLabels", TEXT_MAP),
-        held("gateways", TEXT_LIST),
-        held("sourceNamespace", Kind::Text),
+        Field::modelled("destinationSubnets", TEXT_LIST),
+        Field::modelled("port", ANY_INTEGER),
+        Field::modelled("sourceLabels", TEXT_MAP),
+        Field::modelled("gateways", TEXT_LIST),
+        Field::modelled("sourceNamespace", Kind::Text),
     ],
 );
 static L4_MATCH: Shape = Shape::new(
     "L4MatchAttributes",
     &[
-        held("destinationSubnets", TEXT_LIST),
-        held("port", ANY_INTEGER),
+        Field::modelled("destinationSubnets", TEXT_LIST),
+        Field::modelled("port", ANY_INTEGER),
         held("sourceSubnet", Kind::Text),
-        held("sourceLabels", TEXT_MAP),
-        held("gateways", TEXT_LIST),
-        held("sourceNamespace", Kind::Text),
+        Field::modelled("sourceLabels", TEXT_MAP),
+        Field::modelled("gateways", TEXT_LIST),
+        Field::modelled("sourceNamespace", Kind::Text),
     ],
 );
 static TLS_ROUTE: Shape = Shape::new(
     "IstioTLSRoute",
     &[
-        held("match", Kind::List(&Kind::Map(&TLS_MATCH))).required(),
-        held("route", Kind::List(&Kind::Map(&ROUTE_DESTINATION))),
+        Field::modelled("match", Kind::List(&Kind::Map(&TLS_MATCH))).required(),
+        Field::modelled("route", Kind::List(&Kind::Map(&ROUTE_DESTINATION))),
     ],
 );
 static TCP_ROUTE: Shape = Shape::new(
     "IstioTCPRoute",
     &[
-        held("match", Kind::List(&Kind::Map(&L4_MATCH))),
-        held("route", Kind::List(&Kind::Map(&ROUTE_DESTINATION))),
+        Field::modelled("match", Kind::List(&Kind::Map(&L4_MATCH))),
+        Field::modelled("route", Kind::List(&Kind::Map(&ROUTE_DESTINATION))),
     ],
 );
 static SPEC: Shape = Shape::new(
     "VirtualServiceSpec",
     &[
-        held("hosts", TEXT_LIST),
-        held("gateways", TEXT_LIST),
-        held("http", Kind::List(&Kind::Map(&route::HTTP_ROUTE))),
+        Field::modelled("hosts", TEXT_LIST),
+        Field::modelled("gateways", TEXT_LIST),
+        Field::modelled("http", Kind::List(&Kind::Map(&route::HTTP_ROUTE))),
         held("tls", Kind::List(&Kind::Map(&TLS_ROUTE))),
-        held("tcp", Kind::List(&Kind::Map(&TCP_ROUTE))),
+        Field::modelled("tcp", Kind::List(&Kind::Map(&TCP_ROUTE))),
         EXPORT_TO,
     ],
 );
@@ -85,18 +85,18 @@ pub(super) static HTTP_MATCH: Shape = Shape::new(
     "HTTPMatchRequest",
     &[
         crate::shape::Field::ignored("name", Kind::Text, "a name for people"),
-        held("uri", Kind::Map(&STRING_MATCH)),
-        held("scheme", Kind::Map(&STRING_MATCH)),
-        held("method", Kind::Map(&STRING_MATCH)),
-        held("authority", Kind::Map(&STRING_MATCH)),
-        held("headers", Kind::Keyed(&Kind::Map(&STRING_MATCH))),
-        held("port", ANY_INTEGER),
-        held("sourceLabels", TEXT_MAP),
-        held("gateways", TEXT_LIST),
-        held("queryParams", Kind::Keyed(&Kind::Map(&STRING_MATCH))),
-        held("ignoreUriCase", Kind::Bool),
-        held("withoutHeaders", Kind::Keyed(&Kind::Map(&STRING_MATCH))),
-        held("sourceNamespace", Kind::Text),
+        Field::modelled("uri", Kind::Map(&STRING_MATCH)),
+        Field::modelled("scheme", Kind::Map(&STRING_MATCH)),
+        Field::modelled("method", Kind::Map(&STRING_MATCH)),
+        Field::modelled("authority", Kind::Map(&STRING_MATCH)),
+        Field::modelled("headers", Kind::Keyed(&Kind::Map(&STRING_MATCH))),
+        Field::modelled("port", ANY_INTEGER),
+        Field::modelled("sourceLabels", TEXT_MAP),
+        Field::modelled("gateways", TEXT_LIST),
+        Field::modelled("queryParams", Kind::Keyed(&Kind::Map(&STRING_MATCH))),
+        Field::modelled("ignoreUriCase", Kind::Bool),
+        Field::modelled("withoutHeaders", Kind::Keyed(&Kind::Map(&STRING_MATCH))),
+        Field::modelled("sourceNamespace", Kind::Text),
         crate::shape::Field::ignored("statPrefix", Kind::Text, "a name for statistics"),
     ],
 );
