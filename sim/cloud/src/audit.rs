@@ -46,6 +46,8 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
                 let closed = meters.close_station(cluster, workload, tasks);
                 record.workloads.push(closed);
                 let passages = domain.passages.iter();
+                // Copies have come from nobody.
+                let passages = passages.filter(|(_, passage)| passage.reply.is_some());
                 let passages = passages.map(|(_, passage)| (passage.pod, passage.arrived));
                 let passages = passages.filter(|(pod, _)| of_it(*pod));
                 let passages = passages.map(|(_, arrived)| arrived);

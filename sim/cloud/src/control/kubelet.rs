@@ -212,7 +212,8 @@ impl Domain<'_> {
                 state.phase = Phase::Terminating;
                 let idle = state.station.present == 0;
                 if state.sidecar.is_none() {
-                    self.announce_closing(pod, context);
+                    let life = state.incarnation();
+                    self.announce_closing(pod, life, context);
                 }
                 if idle {
                     self.live(pod, context, Life::drained);
@@ -259,6 +260,7 @@ impl Domain<'_> {
         );
         let state = &self.pods[pod as usize];
         let node = state.node;
+        let life = state.incarnation();
         let is_cut_off = node.is_some_and(|node| self.levers.node(node).is_some());
         // A sidecar outlives the containers of its application, but not its pod.
         let stays = state.has_sidecar() && !state.deleted && !is_cut_off;
@@ -268,7 +270,7 @@ impl Domain<'_> {
             self.pod_dies(pod, context);
         }
         if served && !is_cut_off && !stays {
-            self.announce_closing(pod, context);
+            self.announce_closing(pod, life, context);
         }
         self.pods[pod as usize].restarts += 1;
     }

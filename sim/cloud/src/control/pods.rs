@@ -381,15 +381,19 @@ impl Domain<'_> {
         }
     }
 
-    /// A pod closes its idle connections, wherever their clients are.
-    pub(crate) fn announce_closing(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+    /// A pod closes the idle connections of one of its lives, wherever their clients are.
+    pub(crate) fn announce_closing(
+        &mut self,
+        pod: u32,
+        restarts: u32,
+        context: &mut Clock<'_, Self>,
+    ) {
         let Some(cluster) = self.cluster else {
             return;
         };
         if self.is_ideal() {
             return;
         }
-        let restarts = self.pods[pod as usize].incarnation();
         self.forget_connections(cluster, pod, restarts);
         self.forget_lines(pod, restarts, context);
         let identity = Identity {

@@ -6,8 +6,9 @@ use crate::domain::{Clock, Domain};
 impl Domain<'_> {
     /// A pod dies with its object.
     pub(super) fn kill_pod(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+        let life = self.pods[pod as usize].incarnation();
         self.pod_dies(pod, context);
-        self.announce_closing(pod, context);
+        self.announce_closing(pod, life, context);
         self.release(pod, context);
     }
 }

@@ -241,7 +241,8 @@ impl Domain<'_> {
         self.meters
             .observe(now, Observation::Capacity(station, -capacity));
         let lost = self.passages.take_out(|passage| passage.pod == pod);
-        self.note_lost(station, lost.iter().map(|passage| passage.arrived), now);
+        let from_others = lost.iter().filter(|passage| passage.reply.is_some());
+        self.note_lost(station, from_others.map(|passage| passage.arrived), now);
         self.calls
             .take_out(|call| call.client == pod && call.owner.is_sidecar());
         for passage in &lost {

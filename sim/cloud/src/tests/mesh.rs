@@ -282,6 +282,18 @@ fn copies_are_worked_on_and_nobody_waits_for_them() {
     let without = run_without_jitter(&versions(objects(Vec::new()), 50));
     assert_eq!((shares(&with), shares(&without)), ([50, 50], [50, 0]));
     assert_eq!(with.traffic[0].succeeded, 50);
+    // Some are under way when the run ends, or their sender dies.
+    let mut scenario = versions(objects(vec![all.clone()]), 50);
+    scenario.run.duration = Duration::from_millis(1_495);
+    assert_eq!(shares(&run_without_jitter(&scenario))[0], 49);
+    let kill = Fault::PodKill {
+        cluster: ClusterId(0),
+        workload: WorkloadId(0),
+        count: 1,
+    };
+    scenario.timeline = vec![fault_at(1_250, kill, None)];
+    let half_way = run_without_jitter(&scenario).traffic[0].succeeded;
+    assert!((20..=26).contains(&half_way), "{half_way}");
     let half = Mirror {
         share: Percent::new(50.0).unwrap(),
         ..all
@@ -617,4 +629,32 @@ fn what_annotations_keep_from_a_sidecar_passes_it_by() {
     }
     let record = run_without_jitter(&scenario);
     assert_eq!(failed(&record, Reason::Unavailable), 20);
+}
+
+#[test]
+fn a_pod_that_dies_takes_the_connections_of_sidecars_with_it() {
+    let mut scenario = versions(Vec::new(), 300);
+    let cluster = &mut scenario.clusters[0];
+    cluster.workloads[0]
+        .template
+        .sidecar
+        .as_mut()
+        .unwrap()
+        .threads = 8;
+    let down = Fault::ComponentDown {
+        cluster: ClusterId(0),
+        component: Component::Istiod,
+    };
+    let kill = Fault::PodKill {
+        cluster: ClusterId(0),
+        workload: WorkloadId(2),
+        count: 1,
+    };
+    // Nobody tells the caller, but none of its eight connections is there any more: new ones are
+    // refused, and other pods are tried.
+    scenario.timeline = vec![fault_at(1_500, down, None), fault_at(2_000, kill, None)];
+    let record = run_without_jitter(&scenario);
+    // What was under way is lost.
+    let lost = record.traffic[0].failures.iter().sum::<u64>();
+    assert!(lost <= 5, "{:?}", record.traffic[0].failures);
 }
