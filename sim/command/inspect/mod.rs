@@ -2,10 +2,12 @@
 //! scenario.
 
 mod objects;
+mod proxies;
 mod route;
 mod rules;
 mod when;
 
+use report::istioctl::Part as Table;
 use report::kubectl::Resource;
 
 use super::End;
@@ -23,14 +25,22 @@ enum Part {
     Iptables(rules::Arguments),
     /// kube-proxy's rules on a node as nft list ruleset prints them
     Nftables(rules::Arguments),
+    /// Clusters that a sidecar knows, as istioctl proxy-config prints them
+    Clusters(proxies::Arguments),
+    /// What a sidecar does not know yet of what the API server holds
+    ConfigDiff(proxies::Arguments),
+    /// Listeners of a sidecar, as istioctl proxy-config prints them
+    Listeners(proxies::Arguments),
+    /// Routes that a sidecar knows, as istioctl proxy-config prints them
+    Routes(proxies::Arguments),
     /// Deployments as kubectl get prints them
     #[command(visible_alias = "deploy")]
     Deployments(objects::Arguments),
     /// The way of a packet from a pod through the rules of its node, rule by rule
     Route(route::Arguments),
-    /// Endpoints as kubectl get prints them
+    /// Endpoints as kubectl get prints them, or those that a sidecar knows
     #[command(visible_alias = "ep")]
-    Endpoints(objects::Arguments),
+    Endpoints(objects::EndpointsArguments),
     /// Events as kubectl events prints them
     #[command(visible_alias = "ev")]
     Events(objects::Arguments),
@@ -60,7 +70,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
         Part::Pods(arguments) => objects::run(Resource::Pods, arguments, output),
         Part::Replicasets(arguments) => objects::run(Resource::ReplicaSets, arguments, output),
         Part::Route(arguments) => route::run(arguments, output),
-        Part::Endpoints(arguments) => objects::run(Resource::Endpoints, arguments, output),
+        Part::Endpoints(arguments) => objects::endpoints(arguments, output),
+        Part::Clusters(arguments) => proxies::run(Table::Clusters, arguments, output),
+        Part::Listeners(arguments) => proxies::run(Table::Listeners, arguments, output),
+        Part::Routes(arguments) => proxies::run(Table::Routes, arguments, output),
+        Part::ConfigDiff(arguments) => proxies::difference(arguments, output),
         Part::Nodes(arguments) => objects::run(Resource::Nodes, arguments, output),
         Part::Services(arguments) => objects::run(Resource::Services, arguments, output),
     }

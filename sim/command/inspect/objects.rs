@@ -2,8 +2,10 @@
 
 use anyhow::anyhow;
 use cloud::snapshot::{self, ClusterSnapshot, Snapshot};
+use report::istioctl::Part;
 use report::kubectl::{Namespaces, Resource, Width, document, kubectl};
 
+use super::proxies::{self, Asked};
 use super::when::When;
 use crate::command::End;
 use crate::command::files::{self, DEFAULT_SCENARIO};
@@ -28,12 +30,38 @@ pub(super) struct Arguments {
     when: When,
 }
 
+#[derive(clap::Args)]
+pub(super) struct EndpointsArguments {
+    #[command(flatten)]
+    objects: Arguments,
+    /// Those that the sidecar of this pod knows, as istioctl proxy-config prints them
+    #[arg(long, value_name = "POD")]
+    proxy: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Form {
     /// More columns
     Wide,
     /// One JSON document, as with --json
     Json,
+}
+
+/// Endpoints of the API server, or of a sidecar.
+pub(super) fn endpoints(arguments: &EndpointsArguments, output: &Output) -> anyhow::Result<End> {
+    let EndpointsArguments { objects, proxy } = arguments;
+    let Some(proxy) = proxy else {
+        return run(Resource::Endpoints, objects, output);
+    };
+    let asked = Asked {
+        files: &objects.files,
+        proxy,
+        cluster: objects.cluster.as_deref(),
+        namespace: objects.namespace.as_deref(),
+        as_json: objects.output == Some(Form::Json),
+        when: &objects.when,
+    };
+    proxies::table(Part::Endpoints, &asked, output)
 }
 
 pub(super) fn run(

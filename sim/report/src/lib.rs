@@ -8,9 +8,11 @@
 //! [`terminal()`], the files of [`csv()`], the charts of [`charts()`], which [`html()`] shows as well.
 
 mod chart;
+mod columns;
 mod csv;
 mod extras;
 mod html;
+pub mod istioctl;
 mod json;
 pub mod kubectl;
 mod number;

@@ -9,9 +9,9 @@
 //! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
 
 use crate::facts;
-use crate::istio::config::Resolution;
 use crate::istio::config::{
-    Configuration, Created, Istio, Labels, Location, Object, ServiceSettings,
+    Configuration, Created, DestinationRule, Istio, Labels, Location, Object, Resolution,
+    ServiceSettings,
 };
 use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
@@ -140,6 +140,25 @@ impl Translation {
         );
         let compiler = &mut generation.compiler;
         compiler.view_without_endpoints(&world, proxy, Role::Sidecar)
+    }
+
+    /// The newest generation.
+    pub(crate) fn newest(&self) -> u32 {
+        self.generations.len() as u32 - 1
+    }
+
+    /// The objects of a generation.
+    pub(crate) fn objects(&self, generation: u32) -> &Configuration {
+        &self.generations[generation as usize].objects
+    }
+
+    /// The object that a cluster of a generation has its rule from, the oldest if several are
+    /// merged.
+    pub(crate) fn rule_of(&self, generation: u32, cluster: u32) -> Option<&DestinationRule> {
+        let generation = &self.generations[generation as usize];
+        let rule = generation.compiler.tables.clusters[cluster as usize].rule?;
+        let from = generation.compiler.objects_of_rule(rule).first()?;
+        generation.objects.destination_rules.get(*from)
     }
 
     /// What a generation holds.

@@ -115,6 +115,12 @@ facts! {
     /// How long a route waits for the whole response.
     ENVOY_ROUTE_TIMEOUT: Duration = Duration::from_secs(15), "s", "envoy.route.timeout", "Envoy", "all",
         Source, "envoyproxy/envoy source/common/router/config_impl.h, DEFAULT_ROUTE_TIMEOUT_MS; Istio disables it";
+    /// Where a sidecar takes what its application sends.
+    ISTIO_OUTBOUND_PORT: u32 = 15_001, "", "istio.port.outbound", "Istio", "all",
+        Source, "istio/istio pkg/config/mesh/mesh.go, ProxyListenPort";
+    /// Where a sidecar takes what others send to its application.
+    ISTIO_INBOUND_PORT: u32 = 15_006, "", "istio.port.inbound", "Istio", "all",
+        Source, "istio/istio pkg/config/mesh/mesh.go, ProxyInboundListenPort";
     /// Retries of a route under Istio.
     ISTIO_RETRIES: u32 = 2, "", "istio.retry.retries", "Istio", "1.1 and later",
         Source, "istio/istio pilot/pkg/networking/core/route/retry/retry.go";

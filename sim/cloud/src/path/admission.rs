@@ -57,9 +57,18 @@ impl Domain<'_> {
         if let Some(known) = translation.known_inbound(key) {
             return known;
         }
+        let named = self.named_ports(pod);
+        let proxy = self.standing(pod).proxy(self.namespace(pod));
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        translation.inbound(key, &proxy, &named)
+    }
+
+    /// Ports of a pod that services name.
+    pub(crate) fn named_ports(&self, pod: u32) -> Vec<Named> {
         let cluster = self.cluster.expect("pods stand in clusters");
         let services = (0..).zip(&self.topology.cluster(cluster).services);
-        let behind = &self.workloads[state.workload.index()].services;
+        let workload = self.pods[pod as usize].workload;
+        let behind = &self.workloads[workload.index()].services;
         let services = services.filter(|(number, _)| behind.contains(&ServiceId(*number)));
         let named = services.flat_map(|(service, described)| {
             let ports = (0..).zip(&described.ports);
@@ -69,10 +78,7 @@ impl Domain<'_> {
                 target: described.target_port,
             })
         });
-        let named: Vec<Named> = named.collect();
-        let proxy = self.standing(pod).proxy(self.namespace(pod));
-        let translation = self.translation.as_mut().expect("a mesh translates");
-        translation.inbound(key, &proxy, &named)
+        named.collect()
     }
 
     /// The port of the pod that an endpoint stands for.

@@ -170,7 +170,7 @@ impl Domain<'_> {
     }
 
     /// Where a pod stands, and its labels.
-    pub(super) fn standing(&self, pod: u32) -> Standing<'_> {
+    pub(crate) fn standing(&self, pod: u32) -> Standing<'_> {
         let state = &self.pods[pod as usize];
         let cluster = self.cluster.expect("pods stand in clusters");
         Standing {
@@ -182,7 +182,7 @@ impl Domain<'_> {
     }
 
     /// The namespace of a pod.
-    pub(super) fn namespace(&self, pod: u32) -> &str {
+    pub(crate) fn namespace(&self, pod: u32) -> &str {
         let workload = self.pods[pod as usize].workload;
         let cluster = self.cluster.expect("pods stand in clusters");
         &self.topology.cluster(cluster).workloads[workload.index()].namespace

@@ -175,6 +175,12 @@ impl SidecarState {
         self.upstreams.get_mut(number as usize)
     }
 
+    /// Whether it leaves a pod of a cluster out because that failed.
+    pub(crate) fn leaves_out(&self, lasting: u32, pod: u32) -> bool {
+        let known = self.by_cluster.get(&lasting);
+        known.is_some_and(|&known| self.upstreams[known as usize].leaves_out(pod))
+    }
+
     /// Takes up a cluster, in place of what it knew of it.
     pub(super) fn add_upstream(&mut self, lasting: u32, upstream: Upstream) -> u32 {
         let number = self.upstreams.len() as u32;

@@ -197,6 +197,14 @@ impl Upstream {
         self.tell_threads(0..priorities, draw, now);
     }
 
+    /// Whether a pod is left out because it failed.
+    pub(super) fn leaves_out(&self, pod: u32) -> bool {
+        let host = self.hosts.iter().find(|host| host.pod == pod);
+        let place = host.and_then(|host| host.place);
+        let out = |place| self.outlier.as_ref().is_some_and(|all| all.is_out(place));
+        place.is_some_and(out)
+    }
+
     /// The number of a pod among the hosts, which it joins if it is new.
     fn know(&mut self, pod: u32, sent: Spoken, now: Time) -> u32 {
         let known = self.hosts.iter().position(|host| host.pod == pod);
@@ -395,7 +403,7 @@ impl Domain<'_> {
     }
 
     /// Pods of a version of a service's endpoints, as istiod knows them.
-    fn endpoints_of(&self, service: ServiceId, version: u32) -> Vec<registry::Endpoint> {
+    pub(crate) fn endpoints_of(&self, service: ServiceId, version: u32) -> Vec<registry::Endpoint> {
         let cluster = self.cluster.expect("services stand in clusters");
         let described = &self.topology.cluster(cluster).services[service.index()];
         let pods = self.endpoint_log.version(service, version).pods.iter();

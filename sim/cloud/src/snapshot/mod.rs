@@ -7,15 +7,22 @@
 
 mod addresses;
 mod events;
+mod inbound;
 pub(crate) mod journal;
 mod moment;
 mod names;
+mod outbound;
+mod proxies;
 mod read;
 #[cfg(test)]
 mod tests;
 mod workloads;
 
 pub use moment::{Moment, PodPlace};
+pub use proxies::{
+    ChainSnapshot, HostSnapshot, ListenerSnapshot, PathSnapshot, ProxySnapshot, ProxyTables,
+    RouteSnapshot, TargetCluster, To, UpstreamSnapshot,
+};
 
 use crate::topology::Topology;
 use engine::{Duration, Seed, Time};

@@ -7,6 +7,7 @@
 //! Validated by: rules of a scenario in the command's tests.
 
 use super::addresses::{self, Allocated};
+use super::proxies::{self, ProxySnapshot};
 use super::read::Reader;
 use crate::domain::Domain;
 use crate::rules::{Configuration, Endpoint, Input, Node, Service, ServicePort};
@@ -35,6 +36,8 @@ pub struct PodPlace {
     pub address: Ipv4Addr,
     /// Name of its node, if it is on one.
     pub node: Option<String>,
+    /// Whether a sidecar runs in it.
+    pub has_sidecar: bool,
 }
 
 impl<'t> Moment<'t> {
@@ -71,6 +74,7 @@ impl<'t> Moment<'t> {
                     name: pod.pod.clone(),
                     address: pod.address,
                     node: pod.node.clone(),
+                    has_sidecar: state.sidecar.as_ref().is_some_and(|sidecar| sidecar.runs),
                 })
                 .collect::<Vec<_>>()
         };
@@ -86,6 +90,21 @@ impl<'t> Moment<'t> {
                 .collect::<Vec<_>>()
         };
         self.readers().flat_map(of).collect()
+    }
+
+    /// What the sidecar of a pod was told, and what it would be told by now; `None` if no sidecar
+    /// runs there.
+    pub fn proxy(&self, place: &PodPlace) -> Option<ProxySnapshot> {
+        let reader = self
+            .readers()
+            .find(|reader| reader.described.name == place.cluster)?;
+        let names = reader.pods.iter().zip(&reader.domain.pods);
+        let position = names.into_iter().position(|(pod, state)| {
+            !state.released
+                && pod.pod == place.name
+                && reader.workload(state.workload).namespace == place.namespace
+        })?;
+        proxies::proxy(&reader, position as u32)
     }
 
     /// What the kube-proxy of a node makes its rules from; `None` if there is no such node.

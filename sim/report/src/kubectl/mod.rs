@@ -9,7 +9,6 @@
 
 mod age;
 mod autoscalers;
-mod columns;
 mod deployments;
 mod document;
 mod endpoints;
@@ -21,8 +20,8 @@ mod services;
 
 pub use document::document;
 
+use crate::columns::{Spacing, Table};
 use cloud::snapshot::ClusterSnapshot;
-use columns::Table;
 use engine::Time;
 use std::collections::BTreeSet;
 
@@ -147,7 +146,7 @@ pub fn kubectl(
     if width == Width::Wide {
         headings.extend(wide);
     }
-    let mut table = Table::new(&headings);
+    let mut table = Table::new(SPACING, &headings);
     for row in rows {
         let namespace = row.namespace.filter(|_| names_them);
         let mut cells: Vec<String> = namespace.into_iter().collect();
@@ -159,6 +158,12 @@ pub fn kubectl(
     }
     Some(table.print())
 }
+
+/// How kubectl sets columns.
+const SPACING: Spacing = Spacing {
+    padding: 3,
+    width_min: 6,
+};
 
 /// What kubectl prints for a field that is not set.
 const NONE: &str = "<none>";

@@ -253,6 +253,11 @@ impl Compiler {
         place::assignment(world, cluster, rule, endpoints, proxy)
     }
 
+    /// The DestinationRules that a merged rule is made of, by their places in the configuration.
+    pub fn objects_of_rule(&self, rule: u32) -> &[usize] {
+        &self.rules.get(rule).from
+    }
+
     fn viewer(&mut self, proxy: &Proxy) -> u32 {
         let labels = keys::only(&proxy.labels, &self.viewer_labels);
         let key = (proxy.locality.clone(), proxy.cluster, proxy.network, labels);

@@ -62,6 +62,18 @@ impl InboundTable {
         found.ok().map(|index| &self.ports[index])
     }
 
+    /// Ports that nobody names but a policy, and which connections are taken there.
+    pub fn exceptions(&self) -> impl Iterator<Item = (u16, ServerMode)> {
+        let named = |port: u16| self.find(port).is_some();
+        let exceptions = self.exceptions.iter().copied();
+        exceptions.filter(move |(port, _)| !named(*port))
+    }
+
+    /// Which connections are taken at ports that nobody names at all.
+    pub fn others(&self) -> ServerMode {
+        self.others
+    }
+
     /// Which connections are taken at a port.
     pub fn mode(&self, port: u16) -> ServerMode {
         if let Some(inbound) = self.find(port) {

@@ -120,6 +120,22 @@ impl Conditions {
         }
     }
 
+    /// What the path must be.
+    pub fn path(&self) -> Path<'_> {
+        match &self.path {
+            None | Some(Text::Present) => Path::Begins("/"),
+            Some(Text::Exact(path)) => Path::Is(path),
+            Some(Text::Prefix(start)) => Path::Begins(start),
+            Some(Text::Below(path)) if path.is_empty() => Path::Begins("/"),
+            Some(Text::Below(path)) => Path::Below(path),
+            Some(Text::Regex(regex)) => {
+                let whole = regex.as_ref().map_or("", Regex::as_str);
+                let bare = whole.strip_prefix("^(?:");
+                Path::Matches(bare.and_then(|it| it.strip_suffix(")$")).unwrap_or(whole))
+            }
+        }
+    }
+
     /// Whether everything matches.
     pub fn is_catch_all(&self) -> bool {
         let all_paths = match &self.path {
@@ -170,6 +186,19 @@ impl Conditions {
                 .any(|(name, test)| header(name, test))
             && self.query.iter().all(|(name, test)| parameter(name, test))
     }
+}
+
+/// What a path must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path<'a> {
+    /// This.
+    Is(&'a str),
+    /// It begins so.
+    Begins(&'a str),
+    /// This, or below it by path element.
+    Below(&'a str),
+    /// An expression.
+    Matches(&'a str),
 }
 
 /// What becomes of requests that take a route.

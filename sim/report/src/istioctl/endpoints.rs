@@ -1,0 +1,33 @@
+//! `istioctl proxy-config endpoints`.
+
+use super::Row;
+use cloud::snapshot::HostSnapshot;
+
+pub(super) const HEADINGS: &[&str] = &["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"];
+
+pub(super) fn rows(endpoints: &[HostSnapshot]) -> Vec<Row> {
+    let mut sorted: Vec<&HostSnapshot> = endpoints.iter().collect();
+    // Addresses stand in the order of their texts.
+    sorted.sort_by_cached_key(|it| (it.address.to_string(), it.port, it.cluster.clone()));
+    sorted.into_iter().map(row).collect()
+}
+
+fn row(endpoint: &HostSnapshot) -> Row {
+    let status = match endpoint.is_healthy {
+        true => "HEALTHY",
+        false => "UNHEALTHY",
+    };
+    let check = match endpoint.is_left_out {
+        true => "FAILED",
+        false => "OK",
+    };
+    Row {
+        cells: vec![
+            format!("{}:{}", endpoint.address, endpoint.port),
+            status.to_owned(),
+            check.to_owned(),
+            endpoint.cluster.clone(),
+        ],
+        settings: String::new(),
+    }
+}
