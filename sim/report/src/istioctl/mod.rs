@@ -104,3 +104,6 @@ pub fn document(tables: &ProxyTables, part: Part) -> Value {
     let all = json!(tables);
     all[part.name()].clone()
 }
+
+#[cfg(test)]
+mod tests;
