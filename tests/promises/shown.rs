@@ -1,9 +1,14 @@
 //! Every fault and operation that the loader knows is shown by a scenario that ships, where
-//! `scenarios/kubernetes/README.md` says, and every scenario beside that table stands in it.
+//! `scenarios/kubernetes/README.md` says, and every scenario beside that table stands in it, as
+//! do those of meshes in theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-const TABLE: &str = include_str!("../../scenarios/kubernetes/README.md");
+const KUBERNETES: (&str, &str) = (
+    "kubernetes",
+    include_str!("../../scenarios/kubernetes/README.md"),
+);
+const MESH: (&str, &str) = ("mesh", include_str!("../../scenarios/mesh/README.md"));
 
 /// What the schema of the Scenario kind offers under a type.
 fn keys(of: &str) -> BTreeSet<String> {
@@ -29,15 +34,15 @@ fn code(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// The rows of the tables: what is shown, and by which scenarios, as they are called here.
-fn rows() -> Vec<(&'static str, Vec<String>)> {
-    let rows = TABLE.lines().filter(|line| line.starts_with("| "));
+/// The rows of a folder's tables: what is shown, and by which scenarios, as they are called here.
+fn rows((folder, table): (&str, &'static str)) -> Vec<(&'static str, Vec<String>)> {
+    let rows = table.lines().filter(|line| line.starts_with("| "));
     let rows = rows.map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let by = code(cells[cells.len() - 1]);
         let by = by.map(|name| match name.strip_prefix("../") {
             Some(above) => format!("scenarios/{above}.yaml"),
-            None => format!("scenarios/kubernetes/{name}.yaml"),
+            None => format!("scenarios/{folder}/{name}.yaml"),
         });
         (cells[0], by.collect())
     });
@@ -64,7 +69,7 @@ fn happens(text: &str, what: &str) -> bool {
 fn every_fault_and_operation_is_shown_where_the_table_says() {
     let (known, shipped) = (known(), shipped());
     let mut shown = BTreeSet::new();
-    for (what, by) in rows() {
+    for (what, by) in rows(KUBERNETES) {
         let Some(what) = code(what).next().filter(|what| known.contains(*what)) else {
             continue;
         };
@@ -79,14 +84,21 @@ fn every_fault_and_operation_is_shown_where_the_table_says() {
 }
 
 #[test]
-fn every_scenario_of_kubernetes_stands_in_the_table() {
+fn every_scenario_of_kubernetes_and_of_a_mesh_stands_in_its_table() {
+    for table in [KUBERNETES, MESH] {
+        every_scenario_stands_in(table);
+    }
+}
+
+fn every_scenario_stands_in(table: (&str, &'static str)) {
     let shipped = shipped();
     let here = shipped.keys();
+    let folder = format!("scenarios/{}/", table.0);
     let here: BTreeSet<&str> = here
         .map(String::as_str)
-        .filter(|name| name.starts_with("scenarios/kubernetes/"))
+        .filter(|name| name.starts_with(&folder))
         .collect();
-    let rows = rows();
+    let rows = rows(table);
     let named: BTreeSet<&str> = rows
         .iter()
         .flat_map(|(_, by)| by)
