@@ -7,8 +7,12 @@ const SCENARIO: &str = "tests/data/inspect/scenario.yaml";
 
 /// Standard output of `inspect` with these arguments.
 fn inspect(arguments: &[&str]) -> String {
+    inspect_of(SCENARIO, arguments)
+}
+
+fn inspect_of(scenario: &str, arguments: &[&str]) -> String {
     let (part, rest) = arguments.split_first().expect("a part is named");
-    let output = hybridsim(&[&["inspect", part, SCENARIO], rest].concat());
+    let output = hybridsim(&[&["inspect", part, scenario], rest].concat());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     String::from_utf8(output.stdout).expect("text")
@@ -211,4 +215,25 @@ fn what_is_not_there_is_said_beside_the_document() {
         let output = hybridsim(&[&["inspect", "pods", SCENARIO][..], &bad[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{bad:?}");
     }
+}
+
+#[test]
+fn pods_of_a_mesh_have_two_containers_and_tell_why_there_are_no_more() {
+    let printed = |resource: &str| inspect_of("mesh/istiod-dark", &[resource, "--at", "7m"]);
+    let pods = printed("pods");
+    let pods: Vec<&str> = pods
+        .lines()
+        .filter(|line| line.starts_with("web-"))
+        .collect();
+    assert_eq!(pods.len(), 3, "{pods:?}");
+    assert!(pods.iter().all(|line| line.contains(" 2/2 ")), "{pods:?}");
+    let events = printed("events");
+    let refused = "Warning   FailedCreate";
+    let line = events.lines().find(|line| line.contains(refused));
+    let line = line.expect("the ReplicaSet is told of");
+    assert!(line.contains("ReplicaSet/web-"), "{line}");
+    assert!(
+        line.contains("no endpoints available for service \"istiod\""),
+        "{line}"
+    );
 }

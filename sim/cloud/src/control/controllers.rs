@@ -332,6 +332,7 @@ impl Domain<'_> {
             refusals.next = now + pause;
             context.after(pause, Event::ControllerLooks(workload));
         }
+        self.tell(now, Happening::Refused { workload, revision });
         true
     }
 

@@ -18,7 +18,7 @@ use super::read::Reader;
 use crate::facts;
 use crate::kubernetes::autoscaling::Reason;
 use crate::kubernetes::kubelet::Probed;
-use crate::scenario::{Autoscaler, Metric, WorkloadKind};
+use crate::scenario::{Autoscaler, Metric, Workload, WorkloadId, WorkloadKind};
 use engine::{Duration, Stream, Time};
 use std::collections::BTreeMap;
 
@@ -118,6 +118,7 @@ fn entries(reader: &Reader<'_>, happening: &Happening) -> Vec<Entry> {
                 source: "deployment-controller",
             }]
         }
+        Happening::Refused { workload, revision } => vec![refused(reader, workload, revision)],
         Happening::Created { pod } => vec![of_owner(reader, pod, true)],
         Happening::Deleted { pod } => vec![of_owner(reader, pod, false)],
         Happening::Rescaled {
@@ -333,20 +334,7 @@ fn of_node(reader: &Reader<'_>, node: u32, status: &'static str, source: &'stati
 fn of_owner(reader: &Reader<'_>, pod: u32, is_new: bool) -> Entry {
     let workload = reader.workload_of(pod);
     let name = &reader.pods[pod as usize].pod;
-    let (object, source) = match workload.kind {
-        WorkloadKind::DaemonSet => (
-            format!("DaemonSet/{}", workload.name),
-            "daemonset-controller",
-        ),
-        WorkloadKind::StatefulSet => (
-            format!("StatefulSet/{}", workload.name),
-            "statefulset-controller",
-        ),
-        _ => {
-            let set = reader.owner_name(pod);
-            (format!("ReplicaSet/{set}"), "replicaset-controller")
-        }
-    };
+    let (object, source) = owner(workload, || reader.owner_name(pod));
     let message = match (workload.kind, is_new) {
         (WorkloadKind::StatefulSet, _) => {
             let verb = if is_new { "create" } else { "delete" };
@@ -369,6 +357,41 @@ fn of_owner(reader: &Reader<'_>, pod: u32, is_new: bool) -> Entry {
         source,
     }
 }
+
+/// What makes the pods of a workload, and which controller speaks for it.
+fn owner(workload: &Workload, set: impl FnOnce() -> String) -> (String, &'static str) {
+    match workload.kind {
+        WorkloadKind::DaemonSet => (
+            format!("DaemonSet/{}", workload.name),
+            "daemonset-controller",
+        ),
+        WorkloadKind::StatefulSet => (
+            format!("StatefulSet/{}", workload.name),
+            "statefulset-controller",
+        ),
+        _ => (format!("ReplicaSet/{}", set()), "replicaset-controller"),
+    }
+}
+
+/// A pod that its controller could not create.
+fn refused(reader: &Reader<'_>, id: WorkloadId, revision: u32) -> Entry {
+    let workload = reader.workload(id);
+    let (object, source) = owner(workload, || reader.set_name(id, revision));
+    Entry {
+        namespace: workload.namespace.clone(),
+        warning: true,
+        reason: "FailedCreate",
+        object,
+        message: REFUSED.to_owned(),
+        source,
+    }
+}
+
+/// What the API server says while its webhook is not answered.
+const REFUSED: &str = "Error creating: Internal error occurred: failed calling webhook \
+    \"namespace.sidecar-injector.istio.io\": failed to call webhook: Post \
+    \"https://istiod.istio-system.svc:443/inject?timeout=10s\": no endpoints available for \
+    service \"istiod\"";
 
 fn scaled(minor: u32, set: &str, from: u32, to: u32) -> String {
     let direction = if to > from { "up" } else { "down" };

@@ -20,6 +20,8 @@ pub(crate) enum Happening {
     Scheduled { pod: u32 },
     /// No node takes a pod.
     FailedScheduling { pod: u32, why: Unschedulable },
+    /// A controller's pod was refused, because nobody could be asked about its sidecar.
+    Refused { workload: WorkloadId, revision: u32 },
     /// A pod's container is to be made, from its image.
     ImageWanted { pod: u32 },
     /// The image is there.

@@ -156,6 +156,8 @@ pub struct PodSnapshot {
     pub status: &'static str,
     /// Whether its container is ready.
     pub ready: bool,
+    /// Whether the proxy beside it runs, if there is one.
+    pub sidecar_ready: Option<bool>,
     /// How often its container was started again.
     pub restarts: u32,
     /// When its container ended before it was started again.

@@ -39,6 +39,7 @@ fn pod(reader: &Reader<'_>, position: u32, now: Time) -> PodSnapshot {
             false => status(&notes.told, now),
         },
         ready: notes.told.state == Some(ContainerState::Running) && notes.told.ready,
+        sidecar_ready: state.sidecar.as_ref().map(|sidecar| sidecar.runs),
         restarts,
         restarted: notes.told.exited.filter(|_| restarts > 0),
         created: state.created,

@@ -15,11 +15,13 @@ pub(super) fn rows(cluster: &ClusterSnapshot, now: Time) -> Vec<Row> {
 fn row(pod: &PodSnapshot, now: Time) -> Row {
     let none = || NONE.to_owned();
     let address = pod.address.map(|address| address.to_string());
+    let containers = [Some(pod.ready), pod.sidecar_ready];
+    let ready = containers.iter().filter(|ready| **ready == Some(true));
     Row {
         namespace: Some(pod.namespace.clone()),
         usual: vec![
             pod.name.clone(),
-            format!("{}/1", u32::from(pod.ready)),
+            format!("{}/{}", ready.count(), containers.iter().flatten().count()),
             pod.status.to_owned(),
             restarts(pod, now),
             age::since(now, pod.created),

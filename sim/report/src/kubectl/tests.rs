@@ -206,6 +206,7 @@ fn pods_say_when_they_were_restarted_last() {
         name: name.to_owned(),
         status,
         ready,
+        sidecar_ready: None,
         restarts,
         restarted,
         created: at(30.0),
@@ -213,7 +214,12 @@ fn pods_say_when_they_were_restarted_last() {
         address: ready.then_some(Ipv4Addr::new(10, 244, 1, 3)),
     };
     let mut cluster = cluster();
+    let meshed = PodSnapshot {
+        sidecar_ready: Some(true),
+        ..pod("web-3", "CrashLoopBackOff", false, 1, None)
+    };
     cluster.pods = vec![
+        meshed,
         pod("web-2", "CrashLoopBackOff", false, 3, Some(at(310.4))),
         pod("web-1", "Running", true, 0, None),
     ];
@@ -223,6 +229,7 @@ fn pods_say_when_they_were_restarted_last() {
 NAME    READY   STATUS             RESTARTS      AGE   IP           NODE     NOMINATED NODE   READINESS GATES
 web-1   1/1     Running            0             5m    10.244.1.3   n1       <none>           <none>
 web-2   0/1     CrashLoopBackOff   3 (20s ago)   5m    <none>       <none>   <none>           <none>
+web-3   1/2     CrashLoopBackOff   1             5m    <none>       <none>   <none>           <none>
 ";
     assert_eq!(text.as_deref(), Some(expected));
 }
