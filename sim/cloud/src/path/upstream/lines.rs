@@ -1,0 +1,229 @@
+//! Connections of sidecars: their pools' wishes become handshakes, requests and ends.
+//!
+//! Models: a pool for each thread and pod decides when a connection is opened, which request goes
+//! on which, and what ends with what; here that meets packets. A pod that closes its connections
+//! takes those of sidecars with it.
+//! Sources: envoyproxy/envoy source/common/conn_pool; [`crate::envoy::pool`].
+//! Validated by: latencies and connections worked out by hand in the crate's tests.
+
+use super::super::call::Stage;
+use super::super::link::Goal;
+use super::super::{Call, Endpoint, Identity, Owner};
+use super::{Connection, HostThread, Line, Slot, Upstream};
+use crate::domain::{Clock, Domain, Event};
+use crate::envoy::breaker::Breakers;
+use crate::envoy::pool::{Action, End, Pool};
+use crate::istio::authentication::Sent as Spoken;
+use crate::record::Reason;
+use crate::slab::Key;
+
+impl Domain<'_> {
+    /// Something happens to a pool, and what follows from it is done.
+    pub(super) fn with_pool(
+        &mut self,
+        slot: Slot,
+        context: &mut Clock<'_, Self>,
+        happens: impl FnOnce(&mut Pool, &mut Breakers, &mut dyn FnMut(Action)),
+    ) {
+        let mut actions = std::mem::take(&mut self.pool_actions);
+        if let Some((thread, breakers)) = self.host_thread(slot) {
+            happens(&mut thread.pool, breakers, &mut |action| {
+                actions.push(action)
+            });
+        }
+        for action in actions.drain(..) {
+            self.act_for_pool(slot, action, context);
+        }
+        self.pool_actions = actions;
+    }
+
+    /// How a host is spoken to on a connection.
+    pub(in crate::path) fn spoken(&mut self, line: Line) -> Option<Spoken> {
+        let upstream = self.upstream(line.slot.pod, line.slot.upstream)?;
+        Some(upstream.hosts[line.slot.host as usize].sent)
+    }
+
+    pub(super) fn host_thread(&mut self, slot: Slot) -> Option<(&mut HostThread, &mut Breakers)> {
+        let sidecar = self.pods[slot.pod as usize].sidecar.as_mut()?;
+        let Upstream {
+            hosts, breakers, ..
+        } = sidecar.upstream(slot.upstream)?;
+        let host = &mut hosts[slot.host as usize];
+        Some((&mut host.threads[usize::from(slot.thread)], breakers))
+    }
+
+    /// What is at a line; nothing once its sidecar has ended.
+    fn connection(&mut self, line: Line) -> Option<&mut Option<Connection>> {
+        let (thread, _) = self.host_thread(line.slot)?;
+        let number = line.number as usize;
+        if thread.connections.len() <= number {
+            thread.connections.resize(number + 1, None);
+        }
+        Some(&mut thread.connections[number])
+    }
+
+    fn set_connection(&mut self, line: Line, now: Option<Connection>) {
+        if let Some(connection) = self.connection(line) {
+            *connection = now;
+        }
+    }
+
+    fn act_for_pool(&mut self, slot: Slot, action: Action, context: &mut Clock<'_, Self>) {
+        let line = |number| Line { slot, number };
+        match action {
+            Action::Open(number) => self.open_line(line(number), context),
+            Action::Send {
+                request,
+                connection,
+            } => {
+                let line = line(connection);
+                let Some(&mut Some(Connection::Open(endpoint))) = self.connection(line) else {
+                    panic!("a pool sends on what is open");
+                };
+                let key = self.calls.key_of(request).expect("a request that waits");
+                if let Owner::Passage(passage) = self.calls[key].owner {
+                    self.passages[passage].line = Some(line);
+                }
+                self.send_request(key, endpoint, context);
+            }
+            Action::Refuse(request) => self.end_unsent(request, Reason::Overflow, context),
+            Action::Fail(request) => self.end_unsent(request, Reason::Refused, context),
+            Action::Close(number) => self.set_connection(line(number), None),
+        }
+    }
+
+    fn end_unsent(&mut self, request: u32, reason: Reason, context: &mut Clock<'_, Self>) {
+        let key = self.calls.key_of(request).expect("a request that waits");
+        self.attempt_ended(key, Err(reason), context);
+    }
+
+    /// A sidecar opens a connection.
+    fn open_line(&mut self, line: Line, context: &mut Clock<'_, Self>) {
+        let Slot { pod, upstream, .. } = line.slot;
+        let state = &mut self.pods[pod as usize];
+        let (workload, uid) = (state.workload, state.uid);
+        let sidecar = state.sidecar.as_mut().expect("a sidecar that sends");
+        let number = sidecar.count_opened();
+        let upstream = sidecar.upstream(upstream).expect("a pool of it");
+        let goal = upstream.hosts[line.slot.host as usize].pod;
+        let (service, patience) = (upstream.service, upstream.told.connect_timeout);
+        let port = upstream.told.port;
+        self.set_connection(line, Some(Connection::Opening));
+        let endpoint = Endpoint {
+            port,
+            ..self.endpoint(goal, service, None)
+        };
+        let plan = self.outbound_plan(workload, service, None);
+        let identity = Identity {
+            request: uid,
+            branch: number,
+        };
+        let dial = self.calls.insert(Call {
+            attempts: 1,
+            attempt: 1,
+            ..Call::new(Owner::Line(line), plan, (pod, identity), context.now())
+        });
+        let class = context.timer_class(patience);
+        let event = Event::TimedOut {
+            attempt: 1,
+            call: dial,
+        };
+        context.arm(class, event);
+        self.dial(dial, Goal::Endpoint(endpoint), context);
+    }
+
+    /// A connection that a sidecar was opening is open, with this endpoint, or it is not.
+    pub(in crate::path) fn line_opened(
+        &mut self,
+        key: Key,
+        line: Line,
+        endpoint: Option<Endpoint>,
+        context: &mut Clock<'_, Self>,
+    ) {
+        self.calls.remove(key);
+        self.set_connection(line, endpoint.map(Connection::Open));
+        let number = line.number;
+        self.with_pool(line.slot, context, |pool, breakers, act| {
+            match endpoint {
+                Some(_) => pool.connected(number, breakers, act),
+                None => pool.failed(number, breakers, act),
+            };
+        });
+    }
+
+    /// The stream of a passage's attempt has ended, and with it the connection if it `closes`.
+    pub(in crate::path) fn stream_ended(
+        &mut self,
+        passage: Key,
+        end: End,
+        closes: bool,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let Some(line) = self.passages[passage].line.take() else {
+            return;
+        };
+        let known = self.connection(line).and_then(|connection| match closes {
+            true => connection.take(),
+            false => *connection,
+        });
+        if known.is_none() {
+            return; // It was closed before.
+        }
+        let number = line.number;
+        self.with_pool(line.slot, context, |pool, breakers, act| match closes {
+            true => pool.close(number, breakers, act),
+            false => pool.ended(number, end, breakers, act),
+        });
+    }
+
+    /// A sidecar no longer waits for an attempt.
+    pub(in crate::path) fn leave_attempt(
+        &mut self,
+        key: Key,
+        passage: Key,
+        context: &mut Clock<'_, Self>,
+    ) {
+        match (self.calls[key].stage, self.passages[passage].slot) {
+            (Stage::Queued, Some(slot)) => {
+                self.with_pool(slot, context, |pool, breakers, _| {
+                    pool.cancel(key.slot(), breakers);
+                });
+            }
+            _ => self.stream_ended(passage, End::Cut, false, context),
+        }
+    }
+
+    /// A pod has closed its connections: sidecars lose theirs to it.
+    pub(crate) fn forget_lines(&mut self, pod: u32, restarts: u32, context: &mut Clock<'_, Self>) {
+        let leads_there = |connection: &Option<Connection>| {
+            matches!(connection, Some(Connection::Open(endpoint))
+                if endpoint.pod == pod && endpoint.restarts == restarts)
+        };
+        let mut gone = Vec::new();
+        for (owner, state) in (0..).zip(&self.pods) {
+            let upstreams = state.sidecar.iter().flat_map(|sidecar| &sidecar.upstreams);
+            for (upstream, known) in (0..).zip(upstreams) {
+                let hosts = (0..).zip(&known.hosts);
+                for (host, known) in hosts.filter(|(_, host)| host.pod == pod) {
+                    for (thread, of_thread) in (0..).zip(&known.threads) {
+                        let slot = Slot {
+                            pod: owner,
+                            upstream,
+                            host,
+                            thread,
+                        };
+                        let lines = (0..).zip(&of_thread.connections);
+                        let lines = lines.filter(|(_, connection)| leads_there(connection));
+                        gone.extend(lines.map(|(number, _)| Line { slot, number }));
+                    }
+                }
+            }
+        }
+        for line in gone {
+            self.set_connection(line, None);
+            self.with_pool(line.slot, context, |pool, breakers, act| {
+                pool.close(line.number, breakers, act);
+            });
+        }
+    }
+}
