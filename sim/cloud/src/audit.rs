@@ -47,7 +47,7 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
                 record.workloads.push(closed);
                 let passages = domain.passages.iter();
                 // Copies have come from nobody.
-                let passages = passages.filter(|(_, passage)| passage.reply.is_some());
+                let passages = passages.filter(|(_, passage)| !passage.is_copy());
                 let passages = passages.map(|(_, passage)| (passage.pod, passage.arrived));
                 let passages = passages.filter(|(pod, _)| of_it(*pod));
                 let passages = passages.map(|(_, arrived)| arrived);

@@ -418,24 +418,7 @@ impl Domain<'_> {
                 endpoint,
             } => self.take_hello(from, identity, endpoint, context),
             Packet::Welcome { to, endpoint } => self.welcomed(to, endpoint, context),
-            Packet::Request {
-                from,
-                identity,
-                endpoint,
-                traffic,
-                origin,
-                bytes,
-            } => {
-                let request = RequestArrival {
-                    from,
-                    identity,
-                    endpoint,
-                    traffic,
-                    origin,
-                    bytes,
-                };
-                self.take_request(request, context);
-            }
+            Packet::Request(request) => self.take_request(request, context),
             Packet::Response {
                 to,
                 outcome,
@@ -598,12 +581,12 @@ impl engine::Partition for Domain<'_> {
 
     fn receive(&mut self, from: PartitionId, packet: Packet, context: &mut Clock<'_, Self>) {
         match packet {
-            Packet::Request {
+            Packet::Request(RequestArrival {
                 identity,
                 endpoint,
                 bytes,
                 ..
-            } => {
+            }) => {
                 let leg = crate::path::link::Leg::Request;
                 let way = self.way_in(endpoint, bytes, identity, leg, context.now());
                 if let Some(delay) = way {

@@ -62,11 +62,14 @@ impl Domain<'_> {
     /// Sidecars that there are from the start have certificates.
     pub(crate) fn start_certificates(&mut self, context: &mut Clock<'_, Self>) {
         for pod in 0..self.pods.len() as u32 {
+            if !self.pods[pod as usize].has_sidecar() {
+                continue;
+            }
             let mut draw = self.certificate_draw(pod, Time::ZERO);
             if let Some(sidecar) = self.pods[pod as usize].sidecar.as_mut() {
                 sidecar.credentials = Credentials::of_any_age(&mut draw);
-                self.await_renewal(pod, context);
             }
+            self.await_renewal(pod, context);
         }
     }
 
@@ -107,13 +110,13 @@ impl Domain<'_> {
     pub(crate) fn certificates_resumed(&mut self, context: &mut Clock<'_, Self>) {
         let now = context.now();
         for pod in 0..self.pods.len() as u32 {
-            let pause = facts::ENVOY_RECONNECT_MAX.value;
-            let pause = pause.mul_f64(self.certificate_draw(pod, now).uniform());
             let Some(sidecar) = &self.pods[pod as usize].sidecar else {
                 continue;
             };
             if sidecar.runs && sidecar.credentials.renewal <= now {
                 let starts = sidecar.starts;
+                let pause = facts::ENVOY_RECONNECT_MAX.value;
+                let pause = pause.mul_f64(self.certificate_draw(pod, now).uniform());
                 context.after(pause, Event::CertificateDue { pod, starts });
             }
         }

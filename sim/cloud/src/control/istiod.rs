@@ -1,12 +1,12 @@
-//! istiod: what sidecars know of endpoints.
+//! istiod: what sidecars know of endpoints, and which generation of configuration they act on.
 //!
 //! Models: a watch of the API server; changes that wait for calm; a push to every sidecar, which
 //! istiod's processors generate one after the other; sidecars that act on what the last push
 //! told them, for as long as no other comes. A sidecar that starts is told all that istiod knows.
 //!
 //! Approximated: each processor works on one push at a time; a push takes the time of a watch to
-//! arrive and to be applied; every sidecar knows every service. Leaves out: pushes of anything but
-//! endpoints, and streams that break and come back at the rate that istiod takes them.
+//! arrive and to be applied; every sidecar is told of every change, and of new configuration at
+//! the cost of all services' resources without their endpoints. Leaves out: streams that break and come back at the rate that istiod takes them.
 //! Sources: istio/istio pilot/pkg/xds; [`crate::istio`]; [`crate::facts`].
 //! Validated by: instants of pushes worked out by hand, and requests of sidecars that act on an
 //! old view, in the crate's tests.

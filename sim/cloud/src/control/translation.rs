@@ -327,6 +327,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) node: Option<u32>,
     /// Its zone.
     pub(crate) zone: u32,
+    /// Its namespace.
+    pub(crate) namespace: &'a str,
     /// Its own labels.
     pub(crate) labels: &'a Labels,
 }
@@ -353,10 +355,10 @@ impl Standing<'_> {
     }
 
     /// The pod's proxy as it asks.
-    pub(crate) fn proxy(&self, namespace: &str) -> Proxy {
+    pub(crate) fn proxy(&self) -> Proxy {
         let locality = self.locality();
         Proxy {
-            namespace: namespace.to_owned(),
+            namespace: self.namespace.to_owned(),
             labels: self.labels(&locality),
             locality,
             cluster: 0,
@@ -369,7 +371,6 @@ impl Standing<'_> {
         &self,
         (pod, address): (u32, Ipv4Addr),
         service: &scenario::Service,
-        namespace: &str,
         has_sidecar: bool,
     ) -> Endpoint {
         let locality = self.locality();
@@ -382,7 +383,7 @@ impl Standing<'_> {
             locality,
             cluster: 0,
             network: None,
-            namespace: namespace.to_owned(),
+            namespace: self.namespace.to_owned(),
             weight: 1,
             health: Health::Ready,
             has_sidecar,

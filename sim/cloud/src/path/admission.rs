@@ -12,9 +12,9 @@
 //! Sources: [`crate::istio::authentication`], [`crate::istio::authorization`].
 //! Validated by: who gets in and who does not, in the crate's tests.
 
-use super::route::Asked;
+use super::route::{Ask, Asked};
 use super::service::RequestArrival;
-use super::{Endpoint, Listener, Origin, Owner};
+use super::{Endpoint, Listener, Owner};
 use crate::control::translation::pod_address;
 use crate::domain::Domain;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
@@ -27,9 +27,6 @@ use crate::slab::Key;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-
-/// What is asked: by which plan, with whose attributes, because of whom.
-pub(super) type Ask = (u32, Option<TrafficId>, Option<Origin>);
 
 /// Requests that meet the same answer at the same port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +55,7 @@ impl Domain<'_> {
             return known;
         }
         let named = self.named_ports(pod);
-        let proxy = self.standing(pod).proxy(self.namespace(pod));
+        let proxy = self.standing(pod).proxy();
         let translation = self.translation.as_mut().expect("a mesh translates");
         translation.inbound(key, &proxy, &named)
     }
@@ -179,22 +176,12 @@ impl Domain<'_> {
         let translation = self.translation.as_ref().expect("a mesh translates");
         let scenario = &self.topology.scenario;
         let origin = request.origin.map(|origin| origin.traffic);
-        let asked = match ask {
-            Some((plan, traffic, _)) => Asked::new(
-                translation,
-                scenario,
-                Some(&self.plans[plan as usize]),
-                endpoint.service,
-                (traffic, origin),
-            ),
-            None => Asked::new(
-                translation,
-                scenario,
-                None,
-                endpoint.service,
-                (request.traffic, origin),
-            ),
+        let (plan, traffic) = match ask {
+            Some((plan, traffic, _)) => (Some(&self.plans[plan as usize]), traffic),
+            None => (None, request.traffic),
         };
+        let behind = (traffic, origin);
+        let asked = Asked::new(translation, scenario, plan, endpoint.service, behind);
         let is_http = protocol.is_http() || protocol == Protocol::Sniffed;
         let principal = client.map(|client| self.principal(client));
         let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -235,18 +235,7 @@ impl Domain<'_> {
         let (identity, client, bytes) = (call.work(), call.client, call.request_bytes);
         let (traffic, origin) = (call.traffic, call.origin);
         let from = self.reference(key);
-        if let Listener::Outbound(_) = endpoint.listener {
-            let request = RequestArrival {
-                from,
-                identity,
-                endpoint,
-                traffic,
-                origin,
-                bytes,
-            };
-            return self.enter_sidecar(request, context);
-        }
-        let packet = Packet::Request {
+        let request = RequestArrival {
             from,
             identity,
             endpoint,
@@ -254,6 +243,10 @@ impl Domain<'_> {
             origin,
             bytes,
         };
+        if let Listener::Outbound(_) = endpoint.listener {
+            return self.enter_sidecar(request, context);
+        }
+        let packet = Packet::Request(request);
         self.send_to(endpoint, client, packet, identity, context);
     }
 

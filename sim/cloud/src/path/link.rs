@@ -15,7 +15,8 @@
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::flow::Datagram;
-use super::{CallRef, Endpoint, Identity, Origin, Outcome};
+use super::service::RequestArrival;
+use super::{CallRef, Endpoint, Identity, Outcome};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::scenario::{ClusterId, GlobalNameId, Packets, ServiceId, TrafficId};
@@ -66,14 +67,7 @@ pub(crate) enum Packet {
     /// Agrees, and shows a certificate.
     Welcome { to: CallRef, endpoint: Endpoint },
     /// A request on a connection.
-    Request {
-        from: CallRef,
-        identity: Identity,
-        endpoint: Endpoint,
-        traffic: Option<TrafficId>,
-        origin: Option<Origin>,
-        bytes: u64,
-    },
+    Request(RequestArrival),
     /// Its answer.
     Response {
         to: CallRef,
@@ -364,7 +358,7 @@ impl Domain<'_> {
             packet,
             Packet::Hello { .. }
                 | Packet::Welcome { .. }
-                | Packet::Request { .. }
+                | Packet::Request(_)
                 | Packet::Response { .. }
         );
         if !data || tries == facts::TCP_RETRIES.value {
@@ -386,7 +380,7 @@ impl Domain<'_> {
         let Some((to, identity)) = parcel.onward else {
             return;
         };
-        if matches!(parcel.packet, Packet::Request { from, .. } if !self.awaits(from)) {
+        if matches!(parcel.packet, Packet::Request(request) if !self.awaits(request.from)) {
             return;
         }
         match self.levers.barrier(to) {
@@ -402,7 +396,9 @@ impl Domain<'_> {
             Packet::Syn { from, .. } | Packet::Datagram(Datagram { from, .. }) => {
                 Packet::Refused { to: from }
             }
-            Packet::Hello { from, .. } | Packet::Request { from, .. } => Packet::Reset { to: from },
+            Packet::Hello { from, .. } | Packet::Request(RequestArrival { from, .. }) => {
+                Packet::Reset { to: from }
+            }
             Packet::Check {
                 name,
                 answer,
@@ -427,7 +423,7 @@ impl Packet {
             Packet::Connected { .. } | Packet::Refused { .. } => (0, Leg::SynAnswer),
             Packet::Hello { .. } => (facts::TLS_CLIENT_HELLO_BYTES.value, Leg::Hello),
             Packet::Welcome { .. } => (facts::TLS_SERVER_FLIGHT_BYTES.value, Leg::Welcome),
-            Packet::Request { bytes, .. } => (*bytes, Leg::Request),
+            Packet::Request(request) => (request.bytes, Leg::Request),
             Packet::Response { bytes, .. } => (*bytes, Leg::Response),
             Packet::Datagram(datagram) => (datagram.bytes, Leg::Datagram),
             Packet::AnswerDatagram { bytes, .. } => (*bytes, Leg::AnswerDatagram),

@@ -64,8 +64,6 @@ pub(crate) struct Way {
     pub(super) retries: Option<RetryPolicy>,
     /// Who gets copies, and of how many.
     pub(super) mirrors: Vec<(Lead, Millionths)>,
-    /// What holds for copies.
-    pub(super) copies: Option<u32>,
 }
 
 impl Way {
@@ -78,10 +76,12 @@ impl Way {
             timeout: None,
             retries: None,
             mirrors: Vec::new(),
-            copies: None,
         }
     }
 }
+
+/// What is asked: by which plan, with whose attributes, because of whom.
+pub(super) type Ask = (u32, Option<TrafficId>, Option<Origin>);
 
 /// Where a way ends.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ impl Domain<'_> {
         {
             return (generation, view);
         }
-        let proxy = self.standing(pod).proxy(self.namespace(pod));
+        let proxy = self.standing(pod).proxy();
         let translation = self.translation.as_mut().expect("a mesh translates");
         let view = translation.view(generation, &proxy);
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
@@ -173,19 +173,14 @@ impl Domain<'_> {
     pub(crate) fn standing(&self, pod: u32) -> Standing<'_> {
         let state = &self.pods[pod as usize];
         let cluster = self.cluster.expect("pods stand in clusters");
+        let cluster = self.topology.cluster(cluster);
         Standing {
-            cluster: self.topology.cluster(cluster),
+            cluster,
             node: state.node,
             zone: state.zone,
+            namespace: &cluster.workloads[state.workload.index()].namespace,
             labels: &self.template(pod).placement.labels,
         }
-    }
-
-    /// The namespace of a pod.
-    pub(crate) fn namespace(&self, pod: u32) -> &str {
-        let workload = self.pods[pod as usize].workload;
-        let cluster = self.cluster.expect("pods stand in clusters");
-        &self.topology.cluster(cluster).workloads[workload.index()].namespace
     }
 
     /// The way of a request that an application hands to the sidecar of its pod, by its number
@@ -194,7 +189,7 @@ impl Domain<'_> {
         &mut self,
         pod: u32,
         service: ServiceId,
-        (plan, traffic, origin): (u32, Option<TrafficId>, Option<Origin>),
+        (plan, traffic, origin): Ask,
     ) -> u32 {
         let (generation, view) = self.told(pod);
         let kind = Kind {
@@ -223,15 +218,7 @@ impl Domain<'_> {
 }
 
 impl Ways {
-    fn add(&mut self, mut way: Way) -> u32 {
-        if !way.mirrors.is_empty() {
-            // Nobody waits for copies, so they are not tried again; each goes to its own cluster.
-            let copies = Way {
-                timeout: way.timeout,
-                ..Way::plain(way.generation, Destination::Past)
-            };
-            way.copies = Some(self.add(copies));
-        }
+    fn add(&mut self, way: Way) -> u32 {
         self.all.push(way);
         self.all.len() as u32 - 1
     }

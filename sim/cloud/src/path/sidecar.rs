@@ -12,11 +12,10 @@
 //! Sources: istio/istio tools/istio-iptables; Envoy's threading model; [`crate::facts`].
 //! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
 
-use super::admission::Ask;
 use super::call::Stage;
 use super::link::Goal;
 use super::proxy::translated;
-use super::route::{ClusterNumber, Destination, Lead};
+use super::route::{Ask, ClusterNumber, Destination, Lead};
 use super::service::RequestArrival;
 use super::upstream::{Line, Slot, Upstream};
 use super::{
@@ -137,6 +136,11 @@ impl Passage {
         (self.plan, self.traffic, self.origin)
     }
 
+    /// Whether it is a copy, whose answer nobody waits for.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.reply.is_none()
+    }
+
     /// The cluster that it goes to, if it goes to one.
     pub(super) fn cluster(&self) -> Option<ClusterNumber> {
         match self.lead? {
@@ -247,7 +251,7 @@ impl Domain<'_> {
         self.meters
             .observe(now, Observation::Capacity(station, -capacity));
         let lost = self.passages.take_out(|passage| passage.pod == pod);
-        let from_others = lost.iter().filter(|passage| passage.reply.is_some());
+        let from_others = lost.iter().filter(|passage| !passage.is_copy());
         self.note_lost(station, from_others.map(|passage| passage.arrived), now);
         self.calls
             .take_out(|call| call.client == pod && call.owner.is_sidecar());
@@ -487,10 +491,9 @@ impl Domain<'_> {
             // All weights are zero.
             (Destination::Clusters { .. }, None) => Lead::Nowhere(Reason::NoCluster),
         };
-        let per_try = way
-            .retries
-            .as_ref()
-            .and_then(|policy| policy.per_try_timeout);
+        // Copies are not tried again.
+        let retries = way.retries.as_ref().filter(|_| !passage.is_copy());
+        let per_try = retries.and_then(|policy| policy.per_try_timeout);
         let (pod, identity, timeout) = (passage.pod, passage.identity, way.timeout);
         let workload = self.pods[pod as usize].workload;
         let plan = match lead {
@@ -514,9 +517,9 @@ impl Domain<'_> {
     /// Copies of a request go out, for whose answers nobody waits.
     fn mirror(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];
-        let Some(copies) = self.ways.at(passage.way).copies else {
+        if passage.is_copy() {
             return;
-        };
+        }
         let workload = self.pods[passage.pod as usize].workload;
         let (way, identity) = (passage.way, passage.identity);
         for number in 0..self.ways.at(way).mirrors.len() {
@@ -530,7 +533,6 @@ impl Domain<'_> {
             let copy = Passage {
                 reply: None,
                 identity,
-                way: copies,
                 lead: Some(lead),
                 arrived: context.now(),
                 retries: Retries::default(),

@@ -410,11 +410,10 @@ impl Domain<'_> {
         let described = &self.topology.cluster(cluster).services[service.index()];
         let pods = self.endpoint_log.version(service, version).pods.iter();
         let endpoint = |&pod: &u32| {
-            let namespace = self.namespace(pod);
             let has_sidecar = self.pods[pod as usize].has_sidecar();
             let at = (pod, pod_address(pod));
             let standing = self.standing(pod);
-            standing.endpoint(at, described, namespace, has_sidecar)
+            standing.endpoint(at, described, has_sidecar)
         };
         pods.map(endpoint).collect()
     }

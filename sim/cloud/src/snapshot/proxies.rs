@@ -199,7 +199,7 @@ fn tables(
     version: impl Fn(ServiceId) -> u32,
 ) -> ProxyTables {
     let domain = reader.domain;
-    let proxy = domain.standing(pod).proxy(domain.namespace(pod));
+    let proxy = domain.standing(pod).proxy();
     let view = translation.view(generation, &proxy);
     let state = &domain.pods[pod as usize];
     let key = (generation, state.workload, state.revision);

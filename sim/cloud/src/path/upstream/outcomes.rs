@@ -156,7 +156,7 @@ impl Domain<'_> {
         let slot = self.passages[passage].slot?;
         self.tell_detector(slot, seen, context);
         let state = &self.passages[passage];
-        if outcome.is_ok() && state.retries.made() == 0 {
+        if state.is_copy() || outcome.is_ok() && state.retries.made() == 0 {
             return None;
         }
         let pod = &self.pods[state.pod as usize];
