@@ -15,6 +15,7 @@ mod kube_proxy_restore;
 mod models;
 mod network;
 mod nftables;
+mod policies;
 mod proxy_config;
 mod proxy_cost;
 mod readme;

@@ -12,7 +12,7 @@
 //! Sources: [`crate::istio::authentication`], [`crate::istio::authorization`].
 //! Validated by: who gets in and who does not, in the crate's tests.
 
-use super::route::{Ask, Asked};
+use super::attributes::{Asked, Attributes};
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
 use crate::control::translation::pod_address;
@@ -22,7 +22,7 @@ use crate::istio::authorization::{self, Answer};
 use crate::istio::config::InterceptionMode;
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::{InboundTable, Named};
-use crate::scenario::{ServiceId, TrafficId, WorkloadId};
+use crate::scenario::{ServiceId, WorkloadId};
 use crate::slab::Key;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,7 +38,7 @@ pub(crate) struct Admitted {
     port: u32,
     /// The workload that asks, if it shows who it is.
     client: Option<WorkloadId>,
-    ask: Option<(u32, Option<TrafficId>, Option<TrafficId>)>,
+    asked: Asked,
 }
 
 /// Who may enter, as far as it was asked.
@@ -144,7 +144,7 @@ impl Domain<'_> {
         let client = call.map(|call| self.calls[call].client);
         let client = client.filter(|_| endpoint.secured);
         let client = client.map(|pod| self.pods[pod as usize].workload);
-        let ask = call.map(|call| self.ask_behind(call));
+        let asked = self.asked_by(call, request);
         let pod = &self.pods[endpoint.pod as usize];
         let sidecar = pod.sidecar.as_ref().expect("a sidecar that takes in");
         let key = Admitted {
@@ -153,12 +153,12 @@ impl Domain<'_> {
             service: endpoint.service,
             port: endpoint.port,
             client,
-            ask: ask.map(|(plan, traffic, origin)| (plan, traffic, origin.map(|it| it.traffic))),
+            asked,
         };
         if let Some(known) = self.admissions.get(&key) {
             return *known;
         }
-        let admitted = self.decide(&table, endpoint, client, ask, request);
+        let admitted = self.decide(&table, endpoint, client, asked);
         self.admissions.insert(key, admitted);
         admitted
     }
@@ -168,20 +168,11 @@ impl Domain<'_> {
         table: &InboundTable,
         endpoint: Endpoint,
         client: Option<WorkloadId>,
-        ask: Option<Ask>,
-        request: &RequestArrival,
+        asked: Asked,
     ) -> bool {
         let port = self.target_port(endpoint);
         let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        let scenario = &self.topology.scenario;
-        let origin = request.origin.map(|origin| origin.traffic);
-        let (plan, traffic) = match ask {
-            Some((plan, traffic, _)) => (Some(&self.plans[plan as usize]), traffic),
-            None => (None, request.traffic),
-        };
-        let behind = (traffic, origin);
-        let asked = Asked::new(translation, scenario, plan, endpoint.service, behind);
+        let attributes = self.ways.attributed.get(asked);
         let is_http = protocol.is_http() || protocol == Protocol::Sniffed;
         let principal = client.map(|client| self.principal(client));
         let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -192,7 +183,7 @@ impl Domain<'_> {
             destination: IpAddr::V4(pod_address(endpoint.pod)),
             port,
             server_name: None,
-            http: is_http.then_some(asked.http()),
+            http: attributes.filter(|_| is_http).map(Attributes::http),
         };
         let verdict = table.guard.decide(&asked, |_| Answer::Allow);
         verdict.lets_through()
@@ -211,12 +202,18 @@ impl Domain<'_> {
         )
     }
 
-    /// What an application asks by a call, or by the call that its sidecar sends on.
-    fn ask_behind(&self, call: Key) -> Ask {
-        let call = &self.calls[call];
-        match call.owner {
-            Owner::Passage(passage) => self.passages[passage].ask(),
-            _ => (call.plan, call.traffic, call.origin),
+    /// What a request asks, whose call is known if its caller is of this partition.
+    fn asked_by(&mut self, call: Option<Key>, request: &RequestArrival) -> Asked {
+        let service = request.endpoint.service;
+        let Some(call) = call.map(|call| &self.calls[call]) else {
+            return self.unpassed(None, service, (request.traffic, request.origin));
+        };
+        match (call.owner, call.origin) {
+            (Owner::Passage(_), Some(origin)) => origin.asked,
+            _ => {
+                let (plan, of) = (call.plan, (call.traffic, call.origin));
+                self.unpassed(Some(plan), service, of)
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Leaves out: hedging, deadlines that travel with a request.
 //! Validated by: latencies computed by hand, hop by hop, in the crate's tests.
 
+use super::attributes::Asked;
 use super::link::Goal;
 use super::name_service::Lookup;
 use super::service::RequestArrival;
@@ -79,6 +80,7 @@ impl Domain<'_> {
             Owner::User(asker) => Some(Origin {
                 traffic: asker.traffic,
                 client,
+                asked: Asked::BY_USER,
             }),
             Owner::Task(task) => self.tasks[task].origin,
             Owner::Passage(passage) => self.passages[passage].origin,

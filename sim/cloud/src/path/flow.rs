@@ -391,7 +391,7 @@ impl Domain<'_> {
                     identity,
                     endpoint,
                     traffic,
-                    origin,
+                    origin: origin.map(|it| it.seen_from(from.partition, self.id)),
                     bytes,
                 };
                 let call = from;

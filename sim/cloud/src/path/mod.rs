@@ -7,6 +7,7 @@
 //! Leaves out: TLS handshakes, HTTP/2 flow control, message fragmentation.
 
 pub(crate) mod admission;
+pub(crate) mod attributes;
 pub(crate) mod call;
 pub(crate) mod choice;
 pub(crate) mod connection;
@@ -129,6 +130,26 @@ pub(crate) struct Origin {
     pub(crate) traffic: TrafficId,
     /// Which of the source's clients.
     pub(crate) client: u32,
+    /// What was asked last, as the sidecars of this partition changed it.
+    pub(crate) asked: attributes::Asked,
+}
+
+impl Origin {
+    /// What decides which headers are taken over from it.
+    pub(crate) fn behind(self) -> (TrafficId, attributes::Asked) {
+        (self.traffic, self.asked)
+    }
+
+    /// As a partition sees what another one sent, whose numbers are not its own.
+    pub(crate) fn seen_from(self, sender: u16, receiver: u16) -> Origin {
+        match sender == receiver {
+            true => self,
+            false => Origin {
+                asked: attributes::Asked::BY_USER,
+                ..self
+            },
+        }
+    }
 }
 
 /// Who waits for a call.

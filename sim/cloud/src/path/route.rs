@@ -4,25 +4,26 @@
 //! route that the configuration gives which the sidecar was told: clusters by weight, an answer
 //! of the proxy's own, or past everything to the address that was asked for; faults that are
 //! injected on purpose, the time that the whole request may take, and its retries. Requests of
-//! one kind take one way, so it is looked for once.
+//! one kind take one way, so it is looked for once, and so is what is asked behind it, with
+//! the headers, path and authority that the route changed.
 //!
 //! Approximated: requests at ports that carry no HTTP are sent on one by one, where Envoy
 //! chooses once for each connection; a request that goes past everything has a connection of
-//! its own. Redirects are answers. Leaves out: rewritten paths, of which nothing depends here, and
-//! headers that a route sets.
+//! its own. Redirects are answers.
 //! Sources: envoyproxy/envoy source/common/router; [`crate::istio::translate`].
 //! Validated by: requests counted by route, timed by hand, in the crate's tests.
 
+use super::attributes::{Asked, Attributed, Attributes};
 use super::{Origin, Outcome, Plan};
 use crate::control::translation::{Standing, Translation};
 use crate::domain::Domain;
 use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
 use crate::envoy::retry::RetryPolicy;
-use crate::istio::authorization;
 use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode};
 use crate::istio::translate::cluster::Discovery;
-use crate::istio::translate::route::{Action, Choice, Request, Route, To};
+use crate::istio::translate::rewrite::{Changes, Changing, Destinations};
+use crate::istio::translate::route::{Action, Choice, Route, To};
 use crate::istio::translate::tables::{Outbound, Scope};
 use crate::istio::translate::{View, tables};
 use crate::record::Reason;
@@ -40,15 +41,22 @@ struct Kind {
     plan: u32,
     /// Whose attributes they have.
     traffic: Option<TrafficId>,
-    /// Whose headers they have taken over.
-    origin: Option<TrafficId>,
+    /// What was asked before, whose headers they may have taken over.
+    behind: Option<Behind>,
 }
+
+/// What was asked before a call: of which user, and as it arrived.
+type Behind = (TrafficId, Asked);
 
 /// All ways that were found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ways {
     known: BTreeMap<Kind, u32>,
     all: Vec<Way>,
+    /// What is asked of whom.
+    pub(super) attributed: Attributed,
+    /// What is asked without a sidecar, by plan, traffic, what was asked before and service.
+    unpassed: BTreeMap<(Option<u32>, Option<TrafficId>, Option<Behind>, ServiceId), Asked>,
 }
 
 /// The way of some requests.
@@ -64,13 +72,16 @@ pub(crate) struct Way {
     pub(super) retries: Option<RetryPolicy>,
     /// Who gets copies, and of how many.
     pub(super) mirrors: Vec<(Lead, Millionths)>,
+    /// What is asked, unless an end changes it.
+    pub(super) asked: Asked,
 }
 
 impl Way {
     /// One without anything on it.
-    fn plain(generation: u32, to: Destination) -> Self {
+    fn plain(generation: u32, asked: Asked, to: Destination) -> Self {
         Way {
             generation,
+            asked,
             to,
             faults: Faults::default(),
             timeout: None,
@@ -87,10 +98,7 @@ pub(super) type Ask = (u32, Option<TrafficId>, Option<Origin>);
 #[derive(Clone, Debug)]
 pub(super) enum Destination {
     /// At clusters, by weight.
-    Clusters {
-        weights: Vec<u32>,
-        leads: Vec<(Lead, HashSource)>,
-    },
+    Clusters { weights: Vec<u32>, ends: Vec<End> },
     /// At the proxy, which answers with so many bytes.
     Answer(Outcome, u64),
     /// At the address that was asked for.
@@ -98,6 +106,15 @@ pub(super) enum Destination {
 }
 
 /// One of several ends of a way.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) lead: Lead,
+    pub(super) hash: HashSource,
+    /// What is asked there.
+    pub(super) asked: Asked,
+}
+
+/// Where an end of a way is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lead {
     /// A cluster.
@@ -197,23 +214,55 @@ impl Domain<'_> {
             scope: view.scope,
             plan,
             traffic,
-            origin: origin.map(|origin| origin.traffic),
+            behind: origin.map(Origin::behind),
         };
         if let Some(way) = self.ways.known.get(&kind) {
             return *way;
         }
         let translation = self.translation.as_mut().expect("a mesh translates");
-        let asked = Asked::new(
-            translation,
+        let asking = Asking::new(
+            (translation, &self.ways.attributed),
             &self.topology.scenario,
             Some(&self.plans[plan as usize]),
             service,
-            (traffic, kind.origin),
+            (traffic, kind.behind),
         );
-        let way = asked.way(translation, generation, view.scope);
+        let way = asking.way(
+            (translation, &mut self.ways.attributed),
+            generation,
+            view.scope,
+        );
         let number = self.ways.add(way);
         self.ways.known.insert(kind, number);
         number
+    }
+}
+
+impl Domain<'_> {
+    /// What an application without a sidecar asks, or somebody in another partition.
+    pub(super) fn unpassed(
+        &mut self,
+        plan: Option<u32>,
+        service: ServiceId,
+        (traffic, origin): (Option<TrafficId>, Option<Origin>),
+    ) -> Asked {
+        let behind = origin.map(Origin::behind);
+        let key = (plan, traffic, behind, service);
+        if let Some(known) = self.ways.unpassed.get(&key) {
+            return *known;
+        }
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let plan = plan.map(|plan| &self.plans[plan as usize]);
+        let asking = Asking::new(
+            (translation, &self.ways.attributed),
+            &self.topology.scenario,
+            plan,
+            service,
+            (traffic, behind),
+        );
+        let asked = self.ways.attributed.number(asking.attributes);
+        self.ways.unpassed.insert(key, asked);
+        asked
     }
 }
 
@@ -230,61 +279,54 @@ impl Ways {
 }
 
 /// What an application asks, as its sidecar sees it.
-pub(super) struct Asked {
+struct Asking {
     service: u32,
     port: u16,
-    authority: String,
-    path: String,
-    method: String,
-    headers: BTreeMap<String, String>,
+    attributes: Attributes,
 }
 
-impl Asked {
-    pub(super) fn new(
-        translation: &Translation,
+impl Asking {
+    fn new(
+        (translation, attributed): (&Translation, &Attributed),
         scenario: &Scenario,
         plan: Option<&Plan>,
         service: ServiceId,
-        (traffic, origin): (Option<TrafficId>, Option<TrafficId>),
+        (traffic, behind): (Option<TrafficId>, Option<Behind>),
     ) -> Self {
         let known = translation.service(service.0);
         let port = known.ports.get(plan.map_or(0, |plan| plan.port) as usize);
-        let mut asked = Asked {
-            service: service.0,
-            port: port.map_or(0, |port| port.number),
-            authority: known.host.clone(),
-            path: "/".to_owned(),
+        let mut attributes = Attributes {
             method: "GET".to_owned(),
-            headers: BTreeMap::new(),
+            said: Changing {
+                authority: known.host.clone(),
+                path: "/".to_owned(),
+                headers: BTreeMap::new(),
+            },
         };
-        let attributes = |traffic: TrafficId| &scenario.traffic[traffic.index()].attributes;
+        let arrived = behind.and_then(|(_, asked)| attributed.get(asked));
         if let Some(own) = plan.and_then(|plan| plan.attributes.as_ref()) {
-            asked.path.clone_from(&own.path);
-            asked.method.clone_from(&own.method);
-            let taken_over = origin.map(|origin| &attributes(origin).headers);
-            let taken_over = taken_over.into_iter().flatten();
-            let taken_over = taken_over.filter(|(name, _)| own.forwarded.contains(name));
-            asked.headers.extend(taken_over.cloned());
-            asked.headers.extend(own.headers.iter().cloned());
+            let before = match (arrived, behind) {
+                (Some(arrived), _) => Some(arrived.clone()),
+                (None, Some((user, _))) => Some(by_user(scenario, user)),
+                (None, None) => None,
+            };
+            let headers = before.into_iter().flat_map(|before| before.said.headers);
+            let taken_over = headers.filter(|(name, _)| own.forwarded.contains(name));
+            let said = &mut attributes.said;
+            said.path.clone_from(&own.path);
+            said.headers.extend(taken_over);
+            said.headers.extend(own.headers.iter().cloned());
+            attributes.method.clone_from(&own.method);
         }
         if let Some(traffic) = traffic {
-            let user = attributes(traffic);
-            asked.authority.clone_from(&user.host);
-            asked.path.clone_from(&user.path);
-            asked.method.clone_from(&user.method);
-            asked.headers.extend(user.headers.iter().cloned());
+            // Proxies pass on what they were asked.
+            let whole = arrived.cloned();
+            attributes = whole.unwrap_or_else(|| by_user(scenario, traffic));
         }
-        asked
-    }
-
-    /// As AuthorizationPolicies see it.
-    pub(super) fn http(&self) -> authorization::Http<'_> {
-        authorization::Http {
-            method: &self.method,
-            host: &self.authority,
-            path: &self.path,
-            headers: &self.headers,
-            token: None,
+        Asking {
+            service: service.0,
+            port: port.map_or(0, |port| port.number),
+            attributes,
         }
     }
 
@@ -298,10 +340,11 @@ impl Asked {
         match key {
             None | Some(HashKey::Nothing) => HashSource::Nothing,
             Some(HashKey::Header(name)) => {
-                of(self.headers.get(&name.to_lowercase()).map(String::as_str))
+                of(self.headers().get(&name.to_lowercase()).map(String::as_str))
             }
             Some(HashKey::QueryParameter(name)) => {
-                let query = self.path.split_once('?').map_or("", |(_, query)| query);
+                let path = &self.attributes.said.path;
+                let query = path.split_once('?').map_or("", |(_, query)| query);
                 let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
                 of(pairs.filter(|(key, _)| key == name).map(|it| it.1).next())
             }
@@ -314,20 +357,30 @@ impl Asked {
         }
     }
 
+    fn headers(&self) -> &BTreeMap<String, String> {
+        &self.attributes.said.headers
+    }
+
     fn cookie(&self, name: &str) -> Option<&str> {
-        let cookies = self.headers.get("cookie")?.split(';');
+        let cookies = self.headers().get("cookie")?.split(';');
         let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// The way through a configuration.
-    fn way(&self, translation: &mut Translation, generation: u32, scope: u32) -> Way {
+    fn way(
+        &self,
+        (translation, attributed): (&mut Translation, &mut Attributed),
+        generation: u32,
+        scope: u32,
+    ) -> Way {
+        let asked = attributed.number(self.attributes.clone());
         let tables = translation.tables(generation);
         let scope = &tables.scopes[scope as usize];
         let addresses = &translation.service(self.service).addresses;
         let address = addresses.first().copied();
         let unspecified = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let way = |to| Way::plain(generation, to);
+        let way = |to| Way::plain(generation, asked, to);
         let listener = match scope.outbound(address.unwrap_or(unspecified), self.port) {
             Outbound::Passthrough => return way(Destination::Past),
             Outbound::BlackHole => return way(Destination::Answer(Err(Reason::Reset), 0)),
@@ -340,22 +393,25 @@ impl Asked {
             };
             let choices = chain.choices.clone();
             let by_name = scope.by_name.clone();
+            let choices = choices
+                .iter()
+                .map(|choice| (choice, asked))
+                .collect::<Vec<_>>();
             return way(self.forward(translation, generation, &by_name, &choices));
         }
-        let Some(host) = scope.host(&tables.directory, listener, &self.authority) else {
+        let Some(host) = scope.host(&tables.directory, listener, &self.attributes.said.authority)
+        else {
             return way(unknown(scope, Reason::Unavailable));
         };
-        let request = Request {
-            method: &self.method,
-            scheme: "http",
-            authority: &self.authority,
-            path: &self.path,
-            headers: &self.headers,
-        };
+        let request = self.attributes.request();
         let routes = tables.hosts[host as usize].routes.clone();
         let by_name = scope.by_name.clone();
         match routes.iter().find(|it| it.conditions.matches(&request)) {
-            Some(route) => self.routed(translation, generation, &by_name, route),
+            Some(route) => {
+                let changed = self.changed(route, attributed);
+                let way = self.routed(translation, generation, &by_name, (route, &changed));
+                Way { asked, ..way }
+            }
             None => way(Destination::Answer(Err(Reason::NoRoute), 0)),
         }
     }
@@ -365,11 +421,13 @@ impl Asked {
         translation: &mut Translation,
         generation: u32,
         by_name: &tables::Index,
-        route: &Route,
+        (route, changed): (&Route, &[Asked]),
     ) -> Way {
         let to = match &route.action {
             Action::Forward { choices, .. } => {
-                self.forward(translation, generation, by_name, choices)
+                let choices = choices.iter().zip(changed.iter().copied());
+                let choices = choices.collect::<Vec<_>>();
+                self.forward(translation, generation, by_name, &choices)
             }
             Action::Redirect(redirect) => Destination::Answer(answered(redirect.status), 0),
             Action::Respond { status, body_bytes } => {
@@ -385,8 +443,31 @@ impl Asked {
             faults: injected(&route.fault),
             timeout: route.timeout,
             retries: route.retries.as_ref().map(|policy| policy.for_envoy()),
-            ..Way::plain(generation, to)
+            ..Way::plain(generation, Asked::BY_USER, to)
         }
+    }
+
+    /// What is asked of each destination of a route.
+    fn changed(&self, route: &Route, attributed: &mut Attributed) -> Vec<Asked> {
+        let Action::Forward { choices, .. } = &route.action else {
+            return Vec::new();
+        };
+        let destinations = match choices.len() {
+            1 => Destinations::One,
+            _ => Destinations::Several,
+        };
+        let changed = choices.iter().map(|choice| {
+            let mut attributes = self.attributes.clone();
+            attributes.said.apply(Changes {
+                route: &route.headers.request,
+                destination: &choice.headers.request,
+                destinations,
+                rewrite: route.rewrite.as_ref(),
+                matched: route.conditions.path(),
+            });
+            attributed.number(attributes)
+        });
+        changed.collect()
     }
 
     fn forward(
@@ -394,22 +475,35 @@ impl Asked {
         translation: &mut Translation,
         generation: u32,
         by_name: &tables::Index,
-        choices: &[Choice],
+        choices: &[(&Choice, Asked)],
     ) -> Destination {
-        let leads = choices.iter().map(|choice| {
+        let ends = choices.iter().map(|&(choice, asked)| {
             let lead = lead(translation, generation, by_name, choice.to);
-            let source = match lead {
+            let hash = match lead {
                 Lead::Nowhere(_) | Lead::Past => HashSource::Nothing,
                 Lead::Cluster(ClusterNumber { number, .. }) => {
                     self.hash_source(translation.cluster(generation, number).hash.as_ref())
                 }
             };
-            (lead, source)
+            End { lead, hash, asked }
         });
         Destination::Clusters {
-            leads: leads.collect(),
-            weights: choices.iter().map(|choice| choice.weight).collect(),
+            ends: ends.collect(),
+            weights: choices.iter().map(|(choice, _)| choice.weight).collect(),
         }
+    }
+}
+
+/// What a user asks.
+fn by_user(scenario: &Scenario, user: TrafficId) -> Attributes {
+    let user = &scenario.traffic[user.index()].attributes;
+    Attributes {
+        method: user.method.clone(),
+        said: Changing {
+            authority: user.host.clone(),
+            path: user.path.clone(),
+            headers: user.headers.iter().cloned().collect(),
+        },
     }
 }
 

@@ -279,6 +279,11 @@ impl Domain<'_> {
 
     /// A request arrives at its pod.
     pub(crate) fn take_request(&mut self, request: RequestArrival, context: &mut Clock<'_, Self>) {
+        let sender = request.from.partition;
+        let request = RequestArrival {
+            origin: request.origin.map(|it| it.seen_from(sender, self.id)),
+            ..request
+        };
         let RequestArrival {
             from,
             identity,

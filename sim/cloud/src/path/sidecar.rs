@@ -451,13 +451,16 @@ impl Domain<'_> {
         let way = self.ways.at(number);
         let passage = &mut self.passages[key];
         passage.way = number;
-        if let Destination::Clusters { weights, leads } = &way.to
+        let mut asked = way.asked;
+        if let Destination::Clusters { weights, ends } = &way.to
             && let Some(chosen) = injection::route(weights, &mut draw)
         {
-            let (lead, source) = &leads[chosen];
-            passage.lead = Some(*lead);
-            passage.hash = source.hash(pod, origin);
+            let end = &ends[chosen];
+            passage.lead = Some(end.lead);
+            passage.hash = end.hash.hash(pod, origin);
+            asked = end.asked;
         }
+        passage.origin = origin.map(|origin| Origin { asked, ..origin });
         let injection = way.faults.inject(&mut draw);
         passage.abort = injection.abort;
         match injection.delay {
@@ -530,8 +533,13 @@ impl Domain<'_> {
             if !share.include(&mut draw) {
                 continue;
             }
+            let origin = self.passages[key].origin.map(|origin| Origin {
+                asked: self.ways.attributed.shadow(origin.asked),
+                ..origin
+            });
             let copy = Passage {
                 reply: None,
+                origin,
                 identity,
                 lead: Some(lead),
                 arrived: context.now(),

@@ -77,7 +77,7 @@ pub struct CallAttributes {
     pub method: String,
     /// Headers of its own; names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Headers that it takes over from the request of the user behind it; names in lower case.
+    /// Headers that it takes over from the request that it works on; names in lower case.
     pub forwarded: Vec<String>,
 }
 

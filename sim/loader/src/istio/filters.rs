@@ -10,22 +10,31 @@ use cloud::istio::config::{
 };
 
 const BROWSERS: &str = "users are no browsers";
+const ANSWERS: &str = "answers carry no headers that anything depends on";
 const EXTENSIONS: &str = "what extensions do is not simulated";
 
 static HEADER: Shape = Shape::new(
     "HTTPHeader",
     &[
         Field::modelled("name", Kind::Text).required(),
-        held("value", Kind::Text).required(),
+        Field::modelled("value", Kind::Text).required(),
     ],
 );
 const HEADER_LIST: Kind = Kind::List(&Kind::Map(&HEADER));
 static HEADER_FILTER: Shape = Shape::new(
     "HTTPHeaderFilter",
     &[
-        held("set", HEADER_LIST),
-        held("add", HEADER_LIST),
-        held("remove", TEXT_LIST),
+        Field::modelled("set", HEADER_LIST),
+        Field::modelled("add", HEADER_LIST),
+        Field::modelled("remove", TEXT_LIST),
+    ],
+);
+static ANSWER_HEADER_FILTER: Shape = Shape::new(
+    "HTTPAnswerHeaderFilter",
+    &[
+        Field::ignored("set", HEADER_LIST, ANSWERS),
+        Field::ignored("add", HEADER_LIST, ANSWERS),
+        Field::ignored("remove", TEXT_LIST, ANSWERS),
     ],
 );
 static REFERENCE: Shape = Shape::new(
@@ -61,8 +70,8 @@ static PATH_MODIFIER: Shape = Shape::new(
             Kind::OneOf(&["ReplaceFullPath", "ReplacePrefixMatch"]),
         )
         .required(),
-        held("replaceFullPath", Kind::Text),
-        held("replacePrefixMatch", Kind::Text),
+        Field::modelled("replaceFullPath", Kind::Text),
+        Field::modelled("replacePrefixMatch", Kind::Text),
     ],
 );
 static REDIRECT: Shape = Shape::new(
@@ -78,8 +87,8 @@ static REDIRECT: Shape = Shape::new(
 static REWRITE: Shape = Shape::new(
     "HTTPURLRewriteFilter",
     &[
-        held("hostname", Kind::Text),
-        held("path", Kind::Map(&PATH_MODIFIER)),
+        Field::modelled("hostname", Kind::Text),
+        Field::modelled("path", Kind::Map(&PATH_MODIFIER)),
     ],
 );
 static CORS: Shape = Shape::new(
@@ -110,11 +119,15 @@ static FILTER: Shape = Shape::new(
             ]),
         )
         .required(),
-        held("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
-        held("responseHeaderModifier", Kind::Map(&HEADER_FILTER)),
+        Field::modelled("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
+        Field::ignored(
+            "responseHeaderModifier",
+            Kind::Map(&ANSWER_HEADER_FILTER),
+            ANSWERS,
+        ),
         Field::modelled("requestMirror", Kind::Map(&MIRROR)),
         Field::modelled("requestRedirect", Kind::Map(&REDIRECT)),
-        held("urlRewrite", Kind::Map(&REWRITE)),
+        Field::modelled("urlRewrite", Kind::Map(&REWRITE)),
         held("cors", Kind::Map(&CORS)),
         Field::ignored("externalAuth", Kind::Opaque, EXTENSIONS),
         Field::ignored("extensionRef", Kind::Opaque, EXTENSIONS),

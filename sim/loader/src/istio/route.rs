@@ -18,21 +18,21 @@ use cloud::istio::config::{
 };
 use std::collections::BTreeMap;
 
-const HEADERS: &str = "requests carry no bodies and few headers that could change";
+const HEADERS: &str = "answers carry no headers that anything depends on";
 const BROWSERS: &str = "users are no browsers";
 
 static HEADER_OPERATIONS: Shape = Shape::new(
     "HeaderOperations",
     &[
-        held("set", TEXT_MAP),
-        held("add", TEXT_MAP),
-        held("remove", TEXT_LIST),
+        Field::modelled("set", TEXT_MAP),
+        Field::modelled("add", TEXT_MAP),
+        Field::modelled("remove", TEXT_LIST),
     ],
 );
 static HEADER_CHANGES: Shape = Shape::new(
     "IstioHeaders",
     &[
-        held("request", Kind::Map(&HEADER_OPERATIONS)),
+        Field::modelled("request", Kind::Map(&HEADER_OPERATIONS)),
         Field::ignored("response", Kind::Map(&RESPONSE_OPERATIONS), HEADERS),
     ],
 );
@@ -49,7 +49,7 @@ static HTTP_DESTINATION: Shape = Shape::new(
     &[
         Field::modelled("destination", Kind::Map(&DESTINATION)).required(),
         Field::modelled("weight", ANY_INTEGER),
-        held("headers", Kind::Map(&HEADER_CHANGES)),
+        Field::modelled("headers", Kind::Map(&HEADER_CHANGES)),
     ],
 );
 static REDIRECT: Shape = Shape::new(
@@ -90,14 +90,17 @@ static DELEGATE: Shape = Shape::new(
 );
 static REGEX_REWRITE: Shape = Shape::new(
     "RegexRewrite",
-    &[held("match", Kind::Text), held("rewrite", Kind::Text)],
+    &[
+        Field::modelled("match", Kind::Text),
+        Field::modelled("rewrite", Kind::Text),
+    ],
 );
 static REWRITE: Shape = Shape::new(
     "HTTPRewrite",
     &[
-        held("uri", Kind::Text),
-        held("authority", Kind::Text),
-        held("uriRegexRewrite", Kind::Map(&REGEX_REWRITE)),
+        Field::modelled("uri", Kind::Text),
+        Field::modelled("authority", Kind::Text),
+        Field::modelled("uriRegexRewrite", Kind::Map(&REGEX_REWRITE)),
     ],
 );
 pub(super) static RETRY: Shape = Shape::new(
@@ -173,7 +176,7 @@ pub(super) static HTTP_ROUTE: Shape = Shape::new(
         Field::modelled("redirect", Kind::Map(&REDIRECT)),
         Field::modelled("directResponse", Kind::Map(&DIRECT_RESPONSE)),
         Field::modelled("delegate", Kind::Map(&DELEGATE)),
-        held("rewrite", Kind::Map(&REWRITE)),
+        Field::modelled("rewrite", Kind::Map(&REWRITE)),
         Field::modelled("timeout", DURATION_KIND),
         Field::modelled("retries", Kind::Map(&RETRY)),
         Field::modelled("fault", Kind::Map(&FAULT)),
@@ -182,7 +185,7 @@ pub(super) static HTTP_ROUTE: Shape = Shape::new(
         Field::modelled("mirrorPercent", COUNT),
         Field::modelled("mirrorPercentage", Kind::Map(&PERCENT)),
         held("corsPolicy", Kind::Map(&CORS)),
-        held("headers", Kind::Map(&HEADER_CHANGES)),
+        Field::modelled("headers", Kind::Map(&HEADER_CHANGES)),
     ],
 );
 

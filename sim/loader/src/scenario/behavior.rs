@@ -143,7 +143,7 @@ static CALL: Shape = Shape::new(
         clients::METHOD,
         clients::HEADERS,
         Field::modelled("forwardHeaders", Kind::List(&Kind::Text)).doc(
-            "Headers that it takes over from the request of the user behind it, as applications do that know of traces or of users.",
+            "Headers that it takes over from the request that it works on, as applications do that know of traces or of users.",
         ),
         Field::modelled("onFailure", Kind::OneOf(&["fail", "ignore"]))
             .doc("Whether the caller's own request fails when the call has failed for good.")

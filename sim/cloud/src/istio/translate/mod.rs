@@ -22,6 +22,7 @@ mod keys;
 mod listen;
 pub mod place;
 pub mod registry;
+pub mod rewrite;
 pub mod route;
 mod rules;
 mod scope;

@@ -1,0 +1,101 @@
+//! What is asked, as proxies see it: by numbers, so that requests carry no texts.
+//!
+//! Models: method, authority, path, headers of requests as they leave a sidecar, after what its
+//! route changed. Requests of one kind that take one way share them, so they are made once.
+//!
+//! Approximated: an application without a sidecar hands on the headers of the request that
+//! reached the last one with a sidecar, and so does what asks in another cluster with those of
+//! the user.
+//! Validated by: requests that meet routes and policies behind changes, in the crate's tests.
+
+use crate::istio::authorization;
+use crate::istio::translate::rewrite::Changing;
+use crate::istio::translate::route::Request;
+use std::collections::BTreeMap;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Attributes {
+    pub(super) method: String,
+    /// What routes may change.
+    pub(super) said: Changing,
+}
+
+impl Attributes {
+    /// As routes look at it.
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            method: &self.method,
+            scheme: "http",
+            authority: &self.said.authority,
+            path: &self.said.path,
+            headers: &self.said.headers,
+        }
+    }
+
+    /// As AuthorizationPolicies see it.
+    pub(super) fn http(&self) -> authorization::Http<'_> {
+        authorization::Http {
+            method: &self.method,
+            host: &self.said.authority,
+            path: &self.said.path,
+            headers: &self.said.headers,
+            token: None,
+        }
+    }
+
+    /// As a copy is sent: Envoy marks its authority.
+    fn shadow(&self) -> Attributes {
+        let mut shadow = self.clone();
+        let authority = &self.said.authority;
+        shadow.said.authority = match authority.split_once(':') {
+            Some((host, port)) => format!("{host}{SHADOW}:{port}"),
+            None => format!("{authority}{SHADOW}"),
+        };
+        shadow
+    }
+}
+
+const SHADOW: &str = "-shadow";
+
+/// The number of what was asked, among those of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked(u32);
+
+impl Asked {
+    /// What the user asked, whom no sidecar has stood behind yet.
+    pub(crate) const BY_USER: Asked = Asked(u32::MAX);
+}
+
+/// Everything that was asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attributed {
+    all: Vec<Attributes>,
+    known: BTreeMap<Attributes, u32>,
+}
+
+impl Attributed {
+    /// What a number stands for; nothing for what the user asked.
+    pub(super) fn get(&self, asked: Asked) -> Option<&Attributes> {
+        self.all.get(asked.0 as usize)
+    }
+
+    /// The number of this.
+    pub(super) fn number(&mut self, attributes: Attributes) -> Asked {
+        if let Some(known) = self.known.get(&attributes) {
+            return Asked(*known);
+        }
+        let number = self.all.len() as u32;
+        self.all.push(attributes.clone());
+        self.known.insert(attributes, number);
+        Asked(number)
+    }
+
+    /// The number of a copy of this.
+    pub(super) fn shadow(&mut self, asked: Asked) -> Asked {
+        match self.get(asked).map(Attributes::shadow) {
+            Some(shadow) => self.number(shadow),
+            None => asked,
+        }
+    }
+}
