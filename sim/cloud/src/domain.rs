@@ -579,6 +579,16 @@ impl engine::Partition for Domain<'_> {
         }
     }
 
+    fn is_pointless(&self, event: &Event) -> bool {
+        match *event {
+            Event::TimedOut { attempt, call } | Event::SynTimedOut { attempt, call, .. } => {
+                self.is_over(call, attempt)
+            }
+            Event::RouteTimedOut(passage) => self.is_through(passage),
+            _ => false,
+        }
+    }
+
     fn receive(&mut self, from: PartitionId, packet: Packet, context: &mut Clock<'_, Self>) {
         match packet {
             Packet::Request(RequestArrival {

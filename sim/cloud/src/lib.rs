@@ -10,6 +10,7 @@ mod guard;
 pub mod istio;
 pub mod kubernetes;
 mod load;
+mod memo;
 mod meter;
 mod path;
 pub mod record;

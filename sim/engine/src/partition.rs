@@ -34,6 +34,11 @@ pub trait Partition: Sized + Send {
     fn start(&mut self, context: &mut Context<'_, Self>);
     /// Called at the time for which `event` was scheduled or armed.
     fn handle(&mut self, event: Self::Event, context: &mut Context<'_, Self>);
+    /// Whether an armed event has become pointless, for good: what it was to end has ended. Such a
+    /// timer need not happen, and most of them do not: they leave their ring behind one that did.
+    fn is_pointless(&self, _event: &Self::Event) -> bool {
+        false
+    }
     /// Called at the time at which `message` arrives from partition `from`.
     fn receive(
         &mut self,
@@ -179,9 +184,10 @@ impl<P: Partition> Core<P> {
         self.queue.peek().min(self.beside)
     }
 
-    /// Takes out the least of what is pending before `limit`, and moves the clock to it.
+    /// Takes out the least of what is pending before `limit`, and moves the clock to it. Timers
+    /// that are pointless for the partition leave with the one before them.
     #[inline]
-    pub(crate) fn next_before(&mut self, limit: Key) -> Option<Step<P>> {
+    pub(crate) fn next_before(&mut self, limit: Key, partition: &P) -> Option<Step<P>> {
         if let Some(Entry { key, event }) = self.queue.pop_before(limit.min(self.beside)) {
             self.advance(key);
             return Some(Step::Event(event));
@@ -191,7 +197,8 @@ impl<P: Partition> Core<P> {
         }
         let message = self.inbox.order.peek();
         if self.timers.next_key() < message {
-            let Entry { key, event } = self.timers.pop()?;
+            let is_pointless = |event: &P::Event| partition.is_pointless(event);
+            let Entry { key, event } = self.timers.pop(is_pointless)?;
             self.beside = self.timers.next_key().min(message);
             self.advance(key);
             return Some(Step::Event(event));

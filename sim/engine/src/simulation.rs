@@ -77,7 +77,7 @@ pub(crate) struct Cell<P: Partition> {
 impl<P: Partition> Cell<P> {
     #[inline]
     fn step_before(&mut self, limit: Key) -> bool {
-        match self.core.next_before(limit) {
+        match self.core.next_before(limit, &self.partition) {
             None => return false,
             Some(Step::Event(event)) => self
                 .partition

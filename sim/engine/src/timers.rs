@@ -3,7 +3,8 @@
 //! Within one delay, timers fire in the order in which they were armed. So each class is a ring,
 //! arming is a push at its end, and only the heads of the rings compete with the pending events:
 //! ten thousand request timeouts of which none fires cost the pending set nothing. What is
-//! disarmed is marked, and leaves its ring once nothing that is armed is before it.
+//! disarmed is marked, and leaves its ring once nothing that is armed is before it; so does what
+//! has become pointless, once a timer before it has fired.
 //!
 //! The least head is at the root of a tournament: each node holds the lesser of its two children,
 //! so that a new head meets one opponent per level, without moving anything.
@@ -44,13 +45,13 @@ impl<E: Copy> Ring<E> {
         self.waiting.pop_front()
     }
 
-    /// Lets an armed timer be the first again.
+    /// Lets an armed timer be the first again, and none that is pointless.
     #[inline]
-    fn drop_disarmed(&mut self) {
+    fn drop_disarmed(&mut self, is_pointless: impl Fn(&E) -> bool) {
         while self
             .waiting
             .front()
-            .is_some_and(|entry| entry.key.order == DISARMED)
+            .is_some_and(|entry| entry.key.order == DISARMED || is_pointless(&entry.event))
         {
             self.take_first();
         }
@@ -110,13 +111,13 @@ impl<E: Copy> Timers<E> {
         Timer { class, number }
     }
 
-    /// Takes out the least timer.
+    /// Takes out the least timer, and what is pointless behind it.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Entry<E>> {
+    pub(crate) fn pop(&mut self, is_pointless: impl Fn(&E) -> bool) -> Option<Entry<E>> {
         let class = usize::from(self.tournament[1].event);
         let ring = self.classes.get_mut(class)?;
         let entry = ring.take_first();
-        ring.drop_disarmed();
+        ring.drop_disarmed(is_pointless);
         self.play(class);
         entry
     }
@@ -133,7 +134,7 @@ impl<E: Copy> Timers<E> {
         let armed = entry.key.order != DISARMED;
         entry.key.order = DISARMED;
         if index == 0 {
-            ring.drop_disarmed();
+            ring.drop_disarmed(|_| false);
             self.play(class);
         }
         armed

@@ -45,7 +45,7 @@ pub(crate) struct Translation {
 }
 
 /// Who is told what to take in: generation, workload and revision.
-type Guarded = (u32, WorkloadId, u32);
+pub(crate) type Guarded = (u32, WorkloadId, u32);
 
 /// Objects between two changes, and what was made of them.
 #[derive(Clone)]
@@ -166,9 +166,9 @@ impl Translation {
         &self.generations[generation as usize].compiler.tables
     }
 
-    /// What sidecars were told to take in, if one of these has been asked before.
-    pub(crate) fn known_inbound(&self, guarded: Guarded) -> Option<Arc<InboundTable>> {
-        self.inbound.get(&guarded).cloned()
+    /// What sidecars are told to take in, if one of these has been asked before.
+    pub(crate) fn known_inbound(&self, guarded: &Guarded) -> Option<Arc<InboundTable>> {
+        self.inbound.get(guarded).cloned()
     }
 
     /// What sidecars are told to take in at the ports that services name.

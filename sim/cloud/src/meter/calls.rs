@@ -2,66 +2,43 @@
 //! answering workload and zones.
 
 use super::MeasurePlan;
+use crate::memo::Memo;
 use crate::record::{CallKey, CallRecord, Caller, FailureCounts, Reason, Sketch};
 use engine::Time;
-use std::collections::BTreeMap;
 
-/// Attempts of few kinds come again and again: their records are looked for here first.
-const REMEMBERED: usize = 64;
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct CallMeter {
     records: Vec<CallRecord>,
     /// Position of each kind's record.
-    positions: BTreeMap<CallKey, u32>,
-    /// The kind that was seen last at each place of a small table.
-    remembered: [Option<(CallKey, u32)>; REMEMBERED],
+    positions: Memo<CallKey>,
 }
 
-impl Default for CallMeter {
-    fn default() -> Self {
-        CallMeter {
-            records: Vec::new(),
-            positions: BTreeMap::new(),
-            remembered: [None; REMEMBERED],
-        }
-    }
-}
-
-/// Where a kind is remembered: any spread will do.
-fn place(key: &CallKey) -> usize {
+fn spread(key: &CallKey) -> u32 {
     let caller = match key.caller {
         Caller::Traffic(traffic) => traffic.0,
         Caller::Workload(cluster, workload) => 17 + 7 * workload.0 + cluster.0,
     };
     let service = key.service.map_or(0, |(_, service)| service);
     let zones = key.caller_zone.unwrap_or(3) + 4 * key.answered.map_or(3, |(_, zone)| zone);
-    (caller.wrapping_mul(5) ^ service.wrapping_mul(11) ^ zones.wrapping_mul(3)) as usize
-        % REMEMBERED
+    caller.wrapping_mul(5) ^ service.wrapping_mul(11) ^ zones.wrapping_mul(3)
 }
 
 impl CallMeter {
     fn record(&mut self, key: CallKey) -> &mut CallRecord {
-        let place = place(&key);
-        let position = match self.remembered[place] {
-            Some((remembered, position)) if remembered == key => position,
-            _ => {
-                let records = &mut self.records;
-                let position = *self.positions.entry(key).or_insert_with(|| {
-                    records.push(CallRecord {
-                        key,
-                        attempts: 0,
-                        succeeded: 0,
-                        failures: FailureCounts::default(),
-                        latency_sum_ns: 0,
-                        latency: Sketch::default(),
-                    });
-                    records.len() as u32 - 1
-                });
-                self.remembered[place] = Some((key, position));
-                position
-            }
-        };
+        let known = self.positions.get(spread(&key), &key);
+        let position = known.unwrap_or_else(|| {
+            let position = self.records.len() as u32;
+            self.positions.insert(key, position);
+            self.records.push(CallRecord {
+                key,
+                attempts: 0,
+                succeeded: 0,
+                failures: FailureCounts::default(),
+                latency_sum_ns: 0,
+                latency: Sketch::default(),
+            });
+            position
+        });
         &mut self.records[position as usize]
     }
 

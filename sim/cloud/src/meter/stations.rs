@@ -10,26 +10,84 @@ use crate::scenario::{ClusterId, WorkloadId};
 use engine::{Duration, Time};
 use hdrhistogram::Histogram;
 
-/// A level that changes at instants and is integrated over time.
+/// A level that changes at instants and is integrated over the measured time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
     value: i64,
+    /// When it changed last.
+    since: Time,
     measured: u128,
+}
+
+impl Level {
+    fn advance(&mut self, now: Time, from: Time) {
+        let measured_from = self.since.max(from);
+        if now > measured_from {
+            self.measured += area(self.value, now.since(measured_from));
+        }
+        self.since = now;
+    }
+}
+
+/// What a level adds up to over a time.
+fn area(value: i64, width: Duration) -> u128 {
+    u128::from(value as u64) * u128::from(width.as_nanos())
+}
+
+/// A level that is also integrated over each step of the run.
+#[derive(Clone, Debug)]
+struct SteppedLevel {
+    level: Level,
+    /// Areas of the steps that are over.
+    steps: Vec<u128>,
+    /// Area in the present one, and when that ends.
+    step: u128,
+    step_end: Time,
+}
+
+impl SteppedLevel {
+    fn new(plan: &MeasurePlan) -> Self {
+        SteppedLevel {
+            level: Level::default(),
+            steps: Vec::new(),
+            step: 0,
+            step_end: Time::ZERO + plan.step,
+        }
+    }
+
+    fn advance(&mut self, now: Time, plan: &MeasurePlan) {
+        let value = self.level.value;
+        let mut since = self.level.since;
+        while self.step_end < now {
+            let rest = area(value, self.step_end.since(since));
+            self.steps.push(std::mem::take(&mut self.step) + rest);
+            since = self.step_end;
+            self.step_end += plan.step;
+        }
+        self.step += area(value, now.since(since));
+        self.level.advance(now, plan.from);
+    }
+
+    fn change(&mut self, change: i64, now: Time, plan: &MeasurePlan) {
+        self.advance(now, plan);
+        self.level.value += change;
+        debug_assert!(self.level.value >= 0, "a capacity below zero");
+    }
+
+    /// Areas of all steps, the present one included.
+    fn close(&mut self, until: Time, plan: &MeasurePlan) -> Vec<u128> {
+        self.advance(until, plan);
+        self.steps.push(self.step);
+        std::mem::take(&mut self.steps)
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct StationMeter {
     plan: MeasurePlan,
-    advanced: Time,
     in_system: Level,
-    busy_milli: Level,
-    capacity_milli: Level,
-    busy_steps: Vec<u128>,
-    capacity_steps: Vec<u128>,
-    /// Areas in the present step, and when it ends.
-    busy_step: u128,
-    capacity_step: u128,
-    step_end: Time,
+    busy_milli: SteppedLevel,
+    capacity_milli: SteppedLevel,
     wait_steps: Vec<WaitStep>,
     /// Time spent inside the measured time by requests that have left.
     inside_ns: u128,
@@ -57,15 +115,9 @@ impl StationMeter {
     pub(super) fn new(plan: MeasurePlan) -> Self {
         StationMeter {
             plan,
-            advanced: Time::ZERO,
             in_system: Level::default(),
-            busy_milli: Level::default(),
-            capacity_milli: Level::default(),
-            busy_steps: Vec::new(),
-            capacity_steps: Vec::new(),
-            busy_step: 0,
-            capacity_step: 0,
-            step_end: Time::ZERO + plan.step,
+            busy_milli: SteppedLevel::new(&plan),
+            capacity_milli: SteppedLevel::new(&plan),
             wait_steps: Vec::new(),
             inside_ns: 0,
             arrived: 0,
@@ -84,49 +136,11 @@ impl StationMeter {
 
     /// The step of an instant, without a division where it is the present one.
     fn step_at(&self, at: Time) -> usize {
-        let to_end = self.step_end.saturating_since(at);
+        let to_end = self.busy_milli.step_end.saturating_since(at);
         if !to_end.is_zero() && to_end <= self.plan.step {
-            return self.busy_steps.len();
+            return self.busy_milli.steps.len();
         }
         step_of(&self.plan, at)
-    }
-
-    /// Adds the levels' areas since the last call, split at step boundaries.
-    fn advance(&mut self, now: Time) {
-        if now == self.advanced {
-            return;
-        }
-        let measured_from = self.advanced.max(self.plan.from);
-        if now > measured_from {
-            let width = u128::from(now.since(measured_from).as_nanos());
-            for level in [
-                &mut self.in_system,
-                &mut self.busy_milli,
-                &mut self.capacity_milli,
-            ] {
-                level.measured += level.value as u128 * width;
-            }
-        }
-        while self.step_end < now {
-            self.advance_steps(self.step_end);
-            self.end_step();
-        }
-        self.advance_steps(now);
-    }
-
-    /// Adds the areas since `advanced` to the present step.
-    fn advance_steps(&mut self, now: Time) {
-        let width = u128::from(now.since(self.advanced).as_nanos());
-        self.busy_step += self.busy_milli.value as u128 * width;
-        self.capacity_step += self.capacity_milli.value as u128 * width;
-        self.advanced = now;
-    }
-
-    fn end_step(&mut self) {
-        self.busy_steps.push(std::mem::take(&mut self.busy_step));
-        self.capacity_steps
-            .push(std::mem::take(&mut self.capacity_step));
-        self.step_end += self.plan.step;
     }
 
     fn counts(&self, at: Time) -> bool {
@@ -134,7 +148,7 @@ impl StationMeter {
     }
 
     pub(super) fn arrived(&mut self, now: Time) {
-        self.advance(now);
+        self.in_system.advance(now, self.plan.from);
         self.in_system.value += 1;
         self.arrived += u64::from(self.counts(now));
     }
@@ -162,7 +176,7 @@ impl StationMeter {
     }
 
     pub(super) fn finished(&mut self, now: Time, arrived: Time, lost: bool) {
-        self.advance(now);
+        self.in_system.advance(now, self.plan.from);
         self.in_system.value -= 1;
         let inside_from = arrived.max(self.plan.from);
         if now > inside_from {
@@ -184,15 +198,11 @@ impl StationMeter {
     }
 
     pub(super) fn busy(&mut self, now: Time, change: i64) {
-        self.advance(now);
-        self.busy_milli.value += change;
-        debug_assert!(self.busy_milli.value >= 0, "busy capacity below zero");
+        self.busy_milli.change(change, now, &self.plan);
     }
 
     pub(super) fn capacity(&mut self, now: Time, change: i64) {
-        self.advance(now);
-        self.capacity_milli.value += change;
-        debug_assert!(self.capacity_milli.value >= 0, "capacity below zero");
+        self.capacity_milli.change(change, now, &self.plan);
     }
 
     pub(super) fn close(
@@ -202,8 +212,20 @@ impl StationMeter {
         residual: impl Iterator<Item = Time>,
     ) -> WorkloadRecord {
         let until = self.plan.until;
-        self.advance(until);
-        self.end_step();
+        self.in_system.advance(until, self.plan.from);
+        let steps = step_of(&self.plan, until).max(1);
+        let close = |level: &mut SteppedLevel| {
+            let mut areas = level.close(until, &self.plan);
+            areas.truncate(steps);
+            let thousandth = |area| area / 1_000;
+            (
+                level.level.measured,
+                areas.into_iter().map(thousandth).collect(),
+            )
+        };
+        let (busy, busy_steps_ns) = close(&mut self.busy_milli);
+        let (capacity, capacity_steps_ns) = close(&mut self.capacity_milli);
+        self.wait_steps.truncate(steps);
         let mut present = 0;
         for arrived in residual {
             present += 1;
@@ -219,16 +241,11 @@ impl StationMeter {
             self.in_system.measured, self.inside_ns,
             "Little's law does not hold for {workload:?} of {cluster:?} ({replication:?})"
         );
-        let unlimited = self.capacity_milli.measured == 0;
+        let unlimited = capacity == 0;
         assert!(
-            unlimited || self.busy_milli.measured <= self.capacity_milli.measured,
+            unlimited || busy <= capacity,
             "{workload:?} of {cluster:?} was busier than it has workers ({replication:?})"
         );
-        let thousandth = |values: &[u128]| values.iter().map(|value| value / 1_000).collect();
-        let steps = step_of(&self.plan, until).max(1);
-        self.busy_steps.truncate(steps);
-        self.capacity_steps.truncate(steps);
-        self.wait_steps.truncate(steps);
         WorkloadRecord {
             cluster,
             workload,
@@ -244,10 +261,10 @@ impl StationMeter {
             sojourn_sum_ns: self.sojourn_sum_ns,
             sojourn_square_sum_ns2: self.sojourn_square_sum_ns2,
             in_system_ns: self.in_system.measured,
-            busy_ns: self.busy_milli.measured / 1_000,
-            capacity_ns: self.capacity_milli.measured / 1_000,
-            busy_steps_ns: thousandth(&self.busy_steps),
-            capacity_steps_ns: thousandth(&self.capacity_steps),
+            busy_ns: busy / 1_000,
+            capacity_ns: capacity / 1_000,
+            busy_steps_ns,
+            capacity_steps_ns,
             wait_steps: std::mem::take(&mut self.wait_steps),
         }
     }

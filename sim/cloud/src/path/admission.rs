@@ -50,14 +50,22 @@ impl Domain<'_> {
         let state = &self.pods[pod as usize];
         let sidecar = state.sidecar.as_ref().expect("a sidecar that takes in");
         let key = (sidecar.generation, state.workload, state.revision);
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        if let Some(known) = translation.known_inbound(key) {
-            return known;
+        if let Some((known, table)) = &sidecar.taken_in
+            && *known == key
+        {
+            return table.clone();
         }
-        let named = self.named_ports(pod);
-        let proxy = self.standing(pod).proxy();
-        let translation = self.translation.as_mut().expect("a mesh translates");
-        translation.inbound(key, &proxy, &named)
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let table = translation.known_inbound(&key);
+        let table = table.unwrap_or_else(|| {
+            let named = self.named_ports(pod);
+            let proxy = self.standing(pod).proxy();
+            let translation = self.translation.as_mut().expect("a mesh translates");
+            translation.inbound(key, &proxy, &named)
+        });
+        let sidecar = self.pods[pod as usize].sidecar.as_mut();
+        sidecar.expect("a sidecar that takes in").taken_in = Some((key, table.clone()));
+        table
     }
 
     /// Ports of a pod that services name.

@@ -181,13 +181,16 @@ impl Domain<'_> {
 
     /// A caller's patience is at an end.
     pub(crate) fn timed_out(&mut self, key: Key, attempt: u16, context: &mut Clock<'_, Self>) {
-        let Some(call) = self.calls.get(key) else {
-            return;
-        };
-        if call.attempt == attempt && call.stage != Stage::Paused {
+        if !self.is_over(key, attempt) {
             self.abandon(key, context);
             self.attempt_ended(key, Err(Reason::Timeout), context);
         }
+    }
+
+    /// Whether an attempt of a call has come to an end, or the call has.
+    pub(crate) fn is_over(&self, key: Key, attempt: u16) -> bool {
+        let call = self.calls.get(key);
+        call.is_none_or(|call| call.attempt != attempt || call.stage == Stage::Paused)
     }
 
     /// The ideal network: an answer is with its caller at once, if it still waits for it.

@@ -26,6 +26,7 @@ use crate::istio::translate::rewrite::{Changes, Changing, Destinations};
 use crate::istio::translate::route::{Action, Choice, Route, To};
 use crate::istio::translate::tables::{Outbound, Scope};
 use crate::istio::translate::{View, tables};
+use crate::memo::Memo;
 use crate::record::Reason;
 use crate::scenario::{Scenario, ServiceId, TrafficId};
 use std::collections::BTreeMap;
@@ -45,13 +46,22 @@ struct Kind {
     behind: Option<Behind>,
 }
 
+impl Kind {
+    fn spread(&self) -> u32 {
+        let number = |traffic: Option<TrafficId>| traffic.map_or(0, |id| 1 + id.0);
+        let behind = number(self.behind.map(|(traffic, _)| traffic));
+        let asked = number(self.traffic).wrapping_mul(11) ^ behind.wrapping_mul(7);
+        self.plan.wrapping_mul(5) ^ self.scope.wrapping_mul(3) ^ asked
+    }
+}
+
 /// What was asked before a call: of which user, and as it arrived.
 type Behind = (TrafficId, Asked);
 
 /// All ways that were found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ways {
-    known: BTreeMap<Kind, u32>,
+    known: Memo<Kind>,
     all: Vec<Way>,
     /// What is asked of whom.
     pub(super) attributed: Attributed,
@@ -216,8 +226,8 @@ impl Domain<'_> {
             traffic,
             behind: origin.map(Origin::behind),
         };
-        if let Some(way) = self.ways.known.get(&kind) {
-            return *way;
+        if let Some(way) = self.ways.known.get(kind.spread(), &kind) {
+            return way;
         }
         let translation = self.translation.as_mut().expect("a mesh translates");
         let asking = Asking::new(

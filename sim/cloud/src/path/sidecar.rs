@@ -22,10 +22,12 @@ use super::{
     Call, CallRef, Endpoint, Identity, Listener, Origin, Outcome, Owner, Plan, Reply, Target,
 };
 use crate::control::certificates::Credentials;
+use crate::control::translation::Guarded;
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::envoy::injection;
 use crate::envoy::retry::Retries;
 use crate::facts;
+use crate::istio::translate::inbound::InboundTable;
 use crate::istio::translate::tables;
 use crate::meter::{Observation, StationId};
 use crate::record::{Caller, Reason};
@@ -34,6 +36,7 @@ use crate::slab::Key;
 use crate::view::View;
 use engine::{Duration, Stream, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// The sidecar of a pod.
 #[derive(Clone, Debug)]
@@ -53,6 +56,8 @@ pub(crate) struct SidecarState {
     pub(crate) generation: u32,
     /// What that holds for it, once it was asked.
     pub(super) told: Option<(u32, tables::View)>,
+    /// What it takes in by that, once it was asked.
+    pub(super) taken_in: Option<(Guarded, Arc<InboundTable>)>,
     /// What it can show of itself.
     pub(crate) credentials: Credentials,
     /// From when on it has had the present generation.
@@ -162,6 +167,7 @@ impl SidecarState {
             opened: 0,
             generation: 0,
             told: None,
+            taken_in: None,
             credentials: Credentials::NONE,
             configured: Time::ZERO,
             upstreams: Vec::new(),

@@ -379,6 +379,50 @@ fn what_is_disarmed_does_not_happen() {
     assert_eq!(disarmer.answers, answers);
 }
 
+/// Arms a timer each nanosecond for 10 ns on; some of the numbers become pointless on the way.
+#[derive(Default)]
+struct Forgetful {
+    class: Option<TimerClass>,
+    fired: Vec<(u64, u32)>,
+}
+
+impl Partition for Forgetful {
+    type Event = u32;
+    type Message = ();
+
+    fn start(&mut self, context: &mut Context<'_, Self>) {
+        self.class = Some(context.timer_class(Duration::from_nanos(10)));
+        (0..8).for_each(|at| context.schedule(Time::from_nanos(at), 100 + at as u32));
+    }
+
+    fn handle(&mut self, event: u32, context: &mut Context<'_, Self>) {
+        match event.checked_sub(100) {
+            Some(number) => {
+                context.arm(self.class.expect("it has started"), number);
+            }
+            None => self.fired.push((context.now().as_nanos(), event)),
+        }
+    }
+
+    fn receive(&mut self, _: PartitionId, (): (), _: &mut Context<'_, Self>) {}
+
+    fn is_pointless(&self, event: &u32) -> bool {
+        !matches!(event, 0 | 4)
+    }
+}
+
+#[test]
+fn pointless_timers_leave_with_the_one_before_them() {
+    for execution in executions() {
+        let lookahead = Lookahead::uniform(Duration::MAX);
+        let player = vec![Forgetful::default()];
+        let mut simulation = Simulation::new(player, lookahead, QueueKind::Auto);
+        simulation.run(Time::MAX, execution);
+        assert_eq!(simulation.events(), 8 + 2, "{execution:?}");
+        assert_eq!(simulation.into_partitions()[0].fired, [(10, 0), (14, 4)]);
+    }
+}
+
 /// Sends one message, too early for its lookahead.
 struct Hasty;
 

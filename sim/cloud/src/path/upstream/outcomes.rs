@@ -206,14 +206,22 @@ impl Domain<'_> {
         );
     }
 
+    /// The call that sends a request on, until there is an answer.
+    fn open_call(&self, key: Key) -> Option<Key> {
+        let call = self.passages.get(key)?.call?;
+        self.calls.get(call).map(|_| call)
+    }
+
+    /// Whether a request has gone through a sidecar, or its answer is on its way back.
+    pub(crate) fn is_through(&self, key: Key) -> bool {
+        self.open_call(key).is_none()
+    }
+
     /// The time for a request with all its attempts is over.
     pub(crate) fn route_timed_out(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let Some(call) = self.passages.get(key).and_then(|passage| passage.call) else {
+        let Some(call) = self.open_call(key) else {
             return;
         };
-        if self.calls.get(call).is_none() {
-            return; // It has been answered, and the answer is on its way.
-        }
         let slot = self.passages[key].slot;
         if self.calls[call].stage != Stage::Paused {
             self.abandon(call, context);

@@ -1,0 +1,63 @@
+//! Numbers of things by what they are, where few kinds come again and again.
+
+use std::collections::BTreeMap;
+
+/// Places for what was seen last.
+const PLACES: usize = 64;
+
+/// Numbers by keys, with those that were asked for last at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Memo<K> {
+    known: BTreeMap<K, u32>,
+    recent: [Option<(K, u32)>; PLACES],
+}
+
+impl<K: Copy> Default for Memo<K> {
+    fn default() -> Self {
+        Memo {
+            known: BTreeMap::new(),
+            recent: [None; PLACES],
+        }
+    }
+}
+
+impl<K: Copy + Ord> Memo<K> {
+    /// The number of a key, where it has one. `spread` says where it is looked for first: any
+    /// function of the key will do.
+    pub(crate) fn get(&mut self, spread: u32, key: &K) -> Option<u32> {
+        let recent = &mut self.recent[spread as usize % PLACES];
+        match recent {
+            Some((seen, number)) if seen == key => Some(*number),
+            _ => {
+                let number = *self.known.get(key)?;
+                *recent = Some((*key, number));
+                Some(number)
+            }
+        }
+    }
+
+    /// Gives a key its number.
+    pub(crate) fn insert(&mut self, key: K, number: u32) {
+        self.known.insert(key, number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_share_a_place_keep_their_numbers() {
+        let mut memo = Memo::default();
+        for key in 0..300u32 {
+            assert_eq!(memo.get(key, &key), None);
+            memo.insert(key, 2 * key);
+        }
+        for _ in 0..2 {
+            for key in 0..300 {
+                assert_eq!(memo.get(key, &key), Some(2 * key));
+            }
+        }
+        assert_eq!(memo.get(1, &300), None);
+    }
+}
