@@ -30,9 +30,9 @@ use crate::guard::RetryBudget;
 use crate::meter::Meters;
 use crate::path::admission::Admissions;
 use crate::path::choice::{Affinities, Schedules, Selections};
-use crate::path::connection::{Pool, PoolTarget};
+use crate::path::connection::Pools;
 use crate::path::flow::Flows;
-use crate::path::link::{Address, Packet, Parcel, Wire};
+use crate::path::link::{Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
@@ -319,7 +319,7 @@ pub(crate) struct Domain<'t> {
     pub(crate) calls: Slab<Call>,
     /// What clients with a budget may still retry, by plan and client.
     pub(crate) retry_budgets: BTreeMap<(u32, u32), RetryBudget>,
-    pub(crate) pools: BTreeMap<(Address, PoolTarget), Pool>,
+    pub(crate) pools: Pools,
     /// Packets under way in this partition, or waiting to leave it.
     pub(crate) parcels: Slab<Parcel>,
     /// The way out to each partition.

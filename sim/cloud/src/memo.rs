@@ -40,6 +40,18 @@ impl<K: Copy + Ord> Memo<K> {
     pub(crate) fn insert(&mut self, key: K, number: u32) {
         self.known.insert(key, number);
     }
+
+    /// Forgets all keys but those that `stays` is true for; tells which numbers go.
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&K) -> bool, mut goes: impl FnMut(u32)) {
+        self.known.retain(|key, number| {
+            let stays = stays(key);
+            if !stays {
+                goes(*number);
+            }
+            stays
+        });
+        self.recent = [None; PLACES];
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +71,16 @@ mod tests {
             }
         }
         assert_eq!(memo.get(1, &300), None);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_remembered() {
+        let mut memo = Memo::default();
+        (0..10u32).for_each(|key| memo.insert(key, 2 * key));
+        assert_eq!(memo.get(7, &7), Some(14));
+        let mut gone = Vec::new();
+        memo.retain(|key| key % 2 == 0, |number| gone.push(number));
+        assert_eq!(gone, [2, 6, 10, 14, 18]);
+        assert_eq!((memo.get(7, &7), memo.get(6, &6)), (None, Some(12)));
     }
 }

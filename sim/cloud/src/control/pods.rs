@@ -340,7 +340,7 @@ impl Domain<'_> {
             }
         }
         let own = Address::Pod(self.id, pod);
-        self.pools.retain(|(address, _), _| *address != own);
+        self.pools.forget(own);
         self.lookups.retain(|(client, _), _| *client != pod);
         self.close_sockets(pod);
     }

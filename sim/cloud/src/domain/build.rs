@@ -23,6 +23,7 @@ use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
 use crate::path::admission::Admissions;
 use crate::path::choice::{Affinities, Schedules, Selections};
+use crate::path::connection::Pools;
 use crate::path::flow::Flows;
 use crate::path::link::Wire;
 use crate::path::name_service::NameService;
@@ -84,7 +85,7 @@ impl<'t> Domain<'t> {
             plans: Vec::new(),
             calls: Slab::new(),
             retry_budgets: BTreeMap::new(),
-            pools: BTreeMap::new(),
+            pools: Pools::default(),
             parcels: Slab::new(),
             wires: vec![Wire::default(); topology.partitions.len()],
             jitter: stream("jitter"),

@@ -62,6 +62,9 @@ impl Faults {
 
 /// Which of the routes with these weights a request takes; `None` if all weigh nothing.
 pub fn route(weights: &[u32], draw: &mut Draw) -> Option<usize> {
+    if let [weight] = weights {
+        return (*weight > 0).then_some(0); // Nothing is left to chance.
+    }
     let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
     let mut sought = draw.word().checked_rem(total)?;
     weights.iter().position(|&weight| {

@@ -114,6 +114,8 @@ impl Meters {
         }
     }
 
+    /// Counts what was observed. Inlined, since whoever observes knows what it is.
+    #[inline(always)]
     pub(crate) fn observe(&mut self, now: Time, observation: Observation) {
         let plan = self.plan;
         match observation {
@@ -152,6 +154,7 @@ impl Meters {
         }
     }
 
+    #[inline]
     fn station(&mut self, id: StationId) -> &mut stations::StationMeter {
         let plan = self.plan;
         match id {

@@ -24,6 +24,7 @@ use crate::domain::{Clock, Domain};
 use crate::envoy::pool::End;
 use crate::facts;
 use crate::istio::authentication::Outcome as Meeting;
+use crate::memo::Memo;
 use crate::record::{Caller, Reason};
 use crate::scenario::{ClusterId, GlobalNameId, Protocol, ServiceId, Socket};
 use crate::slab::Key;
@@ -46,6 +47,64 @@ pub(crate) struct Pool {
     shared: Shared,
     /// Where the UDP socket leads to that is kept.
     pub(super) socket: Option<Peer>,
+}
+
+/// Whose connections to what.
+type PoolKey = (Address, PoolTarget);
+
+/// All clients' connections.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    numbers: Memo<PoolKey>,
+    all: Vec<Pool>,
+    /// Numbers of pools that nobody has.
+    free: Vec<u32>,
+}
+
+impl Pools {
+    /// A client's connections to a target, if it ever had any.
+    pub(super) fn get(&mut self, key: &PoolKey) -> Option<&mut Pool> {
+        let number = self.numbers.get(spread(key), key)?;
+        Some(&mut self.all[number as usize])
+    }
+
+    /// A client's connections to a target.
+    pub(super) fn of(&mut self, key: PoolKey) -> &mut Pool {
+        let known = self.numbers.get(spread(&key), &key);
+        let number = known.or_else(|| self.free.pop()).unwrap_or_else(|| {
+            self.all.push(Pool::default());
+            self.all.len() as u32 - 1
+        });
+        if known.is_none() {
+            self.numbers.insert(key, number);
+        }
+        &mut self.all[number as usize]
+    }
+
+    /// A client is gone, with all its connections.
+    pub(crate) fn forget(&mut self, client: Address) {
+        let Pools { numbers, all, free } = self;
+        numbers.retain(
+            |(address, _)| *address != client,
+            |number| {
+                all[number as usize] = Pool::default();
+                free.push(number);
+            },
+        );
+    }
+}
+
+fn spread((address, target): &PoolKey) -> u32 {
+    let client = match address {
+        Address::Client(traffic, client) => client.wrapping_add(traffic.0 << 4),
+        Address::Pod(_, pod) => *pod,
+    };
+    let target = match target {
+        PoolTarget::Service(cluster, service) => service.0 + (cluster.0 << 3),
+        PoolTarget::Global(name) => name.0,
+        PoolTarget::Pod(pod) => *pod,
+    };
+    client ^ target.wrapping_mul(21)
 }
 
 /// An HTTP/2 connection.
@@ -105,7 +164,7 @@ impl Domain<'_> {
         }
     }
 
-    pub(super) fn pool_key(&self, key: Key, endpoint: Option<Endpoint>) -> (Address, PoolTarget) {
+    pub(super) fn pool_key(&self, key: Key, endpoint: Option<Endpoint>) -> PoolKey {
         let target = match self.plans[self.calls[key].plan as usize].target {
             Target::Service(cluster, service) => PoolTarget::Service(cluster, service),
             Target::Global(name) => PoolTarget::Global(name),
@@ -144,7 +203,7 @@ impl Domain<'_> {
                 }
             }
             Protocol::Http1 { idle_timeout } => {
-                let pool = self.pools.entry(pool_key).or_default();
+                let pool = self.pools.of(pool_key);
                 if let Some((endpoint, since)) = pool.idle.pop() {
                     if since.saturating_add(idle_timeout) > context.now() {
                         return self.send_request(key, endpoint, context);
@@ -154,7 +213,7 @@ impl Domain<'_> {
                 }
             }
             Protocol::Http2 => {
-                let pool = self.pools.entry(pool_key).or_default();
+                let pool = self.pools.of(pool_key);
                 match &mut pool.shared {
                     Shared::Open(endpoint, unanswered) => {
                         unanswered.get_or_insert(context.now());
@@ -209,7 +268,7 @@ impl Domain<'_> {
         if self.plans[plan as usize].protocol == Protocol::Http2 {
             let pool_key = self.pool_key(to.call, Some(endpoint));
             let open = Shared::Open(endpoint, Some(context.now()));
-            let pool = self.pools.entry(pool_key).or_default();
+            let pool = self.pools.of(pool_key);
             let waiting = std::mem::replace(&mut pool.shared, open);
             self.send_request(to.call, endpoint, context);
             if let Shared::Opening(waiting) = waiting {
@@ -317,11 +376,11 @@ impl Domain<'_> {
         let pool_key = self.pool_key(to.call, Some(endpoint));
         match protocol {
             Protocol::Http1 { .. } if !closing => {
-                let pool = self.pools.entry(pool_key).or_default();
+                let pool = self.pools.of(pool_key);
                 pool.idle.push((endpoint, context.now()));
             }
             Protocol::Http2 => {
-                let pool = self.pools.entry(pool_key).or_default();
+                let pool = self.pools.of(pool_key);
                 if let Shared::Open(_, unanswered) = &mut pool.shared {
                     *unanswered = None;
                 }
@@ -348,7 +407,7 @@ impl Domain<'_> {
             Stage::Waiting(endpoint) => {
                 let pool_key = self.pool_key(key, Some(endpoint));
                 let now = context.now();
-                if let Some(pool) = self.pools.get_mut(&pool_key) {
+                if let Some(pool) = self.pools.get(&pool_key) {
                     let dead = matches!(pool.shared, Shared::Open(_, Some(since))
                         if now.saturating_since(since) >= tcp_patience());
                     if dead {
@@ -367,7 +426,7 @@ impl Domain<'_> {
     fn hand_over_dialling(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let chosen = self.calls[key].stage.endpoint();
         let pool_key = self.pool_key(key, chosen);
-        let Some(pool) = self.pools.get_mut(&pool_key) else {
+        let Some(pool) = self.pools.get(&pool_key) else {
             return;
         };
         let Shared::Opening(mut waiting) = std::mem::take(&mut pool.shared) else {
@@ -376,7 +435,7 @@ impl Domain<'_> {
         while !waiting.is_empty() {
             let (call, attempt) = waiting.remove(0);
             if self.is_queued(call, attempt) {
-                if let Some(pool) = self.pools.get_mut(&pool_key) {
+                if let Some(pool) = self.pools.get(&pool_key) {
                     pool.shared = Shared::Opening(waiting);
                 }
                 match chosen {
@@ -400,7 +459,7 @@ impl Domain<'_> {
         if self.plans[call.plan as usize].protocol == Protocol::Http2 {
             let chosen = call.stage.endpoint();
             let pool_key = self.pool_key(key, chosen);
-            let pool = self.pools.entry(pool_key).or_default();
+            let pool = self.pools.of(pool_key);
             if let Shared::Opening(waiting) = std::mem::take(&mut pool.shared) {
                 for (call, attempt) in waiting {
                     if self.is_queued(call, attempt) {
@@ -415,7 +474,7 @@ impl Domain<'_> {
     /// The HTTP/2 connection to an endpoint is gone, if there is one.
     fn drop_shared(&mut self, key: Key, endpoint: Endpoint) {
         let pool_key = self.pool_key(key, Some(endpoint));
-        let pool = self.pools.get_mut(&pool_key);
+        let pool = self.pools.get(&pool_key);
         let leads_there =
             |pool: &&mut Pool| matches!(pool.shared, Shared::Open(open, _) if open == endpoint);
         if let Some(pool) = pool.filter(leads_there) {
@@ -428,7 +487,7 @@ impl Domain<'_> {
         let leads_there = |endpoint: &Endpoint| {
             (endpoint.cluster, endpoint.pod, endpoint.restarts) == (cluster, pod, restarts)
         };
-        for pool in self.pools.values_mut() {
+        for pool in &mut self.pools.all {
             pool.idle.retain(|(endpoint, _)| !leads_there(endpoint));
             if matches!(&pool.shared, Shared::Open(endpoint, _) if leads_there(endpoint)) {
                 pool.shared = Shared::None;

@@ -195,7 +195,7 @@ impl Domain<'_> {
         let peer = match socket {
             Socket::Kept => {
                 let pool_key = self.pool_key(key, None);
-                let pool = self.pools.entry(pool_key).or_default();
+                let pool = self.pools.of(pool_key);
                 *pool.socket.get_or_insert(peer)
             }
             Socket::PerAttempt => peer,
