@@ -65,9 +65,11 @@ pub(crate) struct Ways {
     all: Vec<Way>,
     /// What is asked of whom.
     pub(super) attributed: Attributed,
-    /// What is asked without a sidecar, by plan, traffic, what was asked before and service.
-    unpassed: BTreeMap<(Option<u32>, Option<TrafficId>, Option<Behind>, ServiceId), Asked>,
+    unpassed: BTreeMap<Unpassed, Asked>,
 }
+
+/// What is asked without a sidecar: by plan, traffic, what was asked before, and service.
+type Unpassed = (Option<u32>, Option<TrafficId>, Option<Behind>, ServiceId);
 
 /// The way of some requests.
 #[derive(Clone, Debug)]
