@@ -6,7 +6,8 @@
 //! [`Duration::MAX`].
 //!
 //! Sources: exponential and normal variates by the ziggurat method; gamma, Weibull and Pareto laws
-//! and the lognormal by `rand_distr`, all over `libm`; the bounded Pareto law by inversion; the
+//! by `rand_distr`, all over `libm`; the lognormal law as a power of two, whose table is faster than
+//! a natural exponential; the bounded Pareto law by inversion; the
 //! hyperexponential law of two moments with balanced means by W. Whitt, "Approximating a Point
 //! Process by a Renewal Process, I", Operations Research 30 (1982).
 //!
@@ -57,7 +58,11 @@ enum Law {
     Exponential {
         mean: f64,
     },
-    Lognormal(rand_distr::LogNormal<LibmFloat>),
+    Lognormal {
+        /// Logarithms to base 2, of the median in nanoseconds and of a standard deviation's factor.
+        log_median: f64,
+        log_deviation: f64,
+    },
     Gamma(rand_distr::Gamma<LibmFloat>),
     Weibull(rand_distr::Weibull<LibmFloat>),
     Pareto(rand_distr::Pareto<LibmFloat>),
@@ -237,10 +242,11 @@ impl Distribution {
     }
 
     fn lognormal(median: f64, sigma: f64) -> Self {
-        let mu = libm::log(median * NANOS_PER_SECOND);
-        let law = rand_distr::LogNormal::new(LibmFloat(mu), LibmFloat(sigma));
         Distribution {
-            law: Law::Lognormal(law.expect("the ratio of two floats has a finite logarithm")),
+            law: Law::Lognormal {
+                log_median: libm::log2(median * NANOS_PER_SECOND),
+                log_deviation: sigma * core::f64::consts::LOG2_E,
+            },
             mean: median * libm::exp(0.5 * sigma * sigma),
             second_moment: median * median * libm::exp(2.0 * sigma * sigma),
         }
@@ -468,7 +474,10 @@ impl Distribution {
         let nanos = match &self.law {
             Law::Constant(value) => return *value,
             Law::Exponential { mean } => ziggurat::exponential(draw) * mean,
-            Law::Lognormal(law) => law.sample(draw).0,
+            Law::Lognormal {
+                log_median,
+                log_deviation,
+            } => libm::exp2(log_median + log_deviation * ziggurat::normal(draw)),
             Law::Gamma(law) => law.sample(draw).0,
             Law::Weibull(law) => law.sample(draw).0,
             Law::Pareto(law) => law.sample(draw).0,

@@ -170,7 +170,10 @@ impl StationMeter {
             return;
         }
         self.started += 1;
-        self.waited += u64::from(!wait.is_zero());
+        if wait.is_zero() {
+            return; // Most do not wait: they are counted as a whole in the end.
+        }
+        self.waited += 1;
         self.wait_sum_ns += u128::from(wait.as_nanos());
         record(self.wait.get_or_insert_with(histogram), wait);
     }
@@ -223,6 +226,11 @@ impl StationMeter {
                 areas.into_iter().map(thousandth).collect(),
             )
         };
+        if self.started > 0 {
+            let wait = self.wait.get_or_insert_with(histogram);
+            let at_once = wait.record_n(0, self.started - self.waited);
+            at_once.expect("a histogram holds zero");
+        }
         let (busy, busy_steps_ns) = close(&mut self.busy_milli);
         let (capacity, capacity_steps_ns) = close(&mut self.capacity_milli);
         self.wait_steps.truncate(steps);
