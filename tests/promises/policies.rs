@@ -173,3 +173,47 @@ spec:
         );
     }
 }
+
+#[test]
+fn expectations_ask_for_response_flags() {
+    let route = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+    - fault: {abort: {httpStatus: 503, percentage: {value: 100}}}
+      route: [{destination: {host: web}}]
+";
+    let expect = "  expect:
+    - {measure: flagged, flag: FI, workload: browser, service: web, atLeast: 100%}
+    - {measure: flagged, flag: FI, service: api, atLeast: 1%}
+    - {measure: flagged, flag: UO, atMost: 0%}
+";
+    let loaded = load(("", ""), "", expect, route);
+    let scenario = loaded.scenario.expect("a text without problems");
+    let topology = compile(&scenario);
+    let record = simulate(&topology, Seed::default(), &Options::default());
+    let summary = cloud::summarize(&topology, &[record], &cloud::WarmUp::NONE);
+    let found = summary.verdicts.iter().map(|verdict| {
+        let found = verdict.found.as_ref().map(|found| found.value);
+        (verdict.statement.as_str(), found)
+    });
+    let expected = [
+        (
+            "requests from cluster/default/browser to cluster/default/web with FI at least 100 %",
+            Some(1.0),
+        ),
+        // Nobody got so far as to ask it.
+        ("requests to cluster/default/api with FI at least 1 %", None),
+        ("requests with UO at most 0 %", Some(0.0)),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let rows: Vec<_> = summary
+        .flags
+        .iter()
+        .map(|row| (row.status, row.flags.as_str(), row.count))
+        .collect();
+    assert_eq!(rows, [(503, "FI", 200)]);
+}

@@ -56,6 +56,7 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
             }
             let indicators = domain.meters.indicator_records(cluster);
             record.indicators.extend(indicators);
+            record.flags.extend(domain.flag_records(cluster));
         }
         record.calls.extend(domain.meters.call_records());
         let partition = u32::from(domain.id);

@@ -1,8 +1,10 @@
 //! What one replication left behind: integer counts and histograms, so that adding them up
 //! in any grouping gives the same numbers. Times are nanoseconds.
 
+mod flags;
 mod indicators;
 
+pub use flags::*;
 pub use indicators::*;
 
 use crate::scenario::{ClusterId, TrafficId, WorkloadId};
@@ -63,6 +65,25 @@ impl Reason {
         Reason::Injected,
         Reason::Forbidden,
     ];
+
+    /// The status that a proxy answers with for it, or passes on.
+    pub fn status(self) -> u16 {
+        match self {
+            Reason::NoRoute => 404,
+            Reason::Forbidden => 403,
+            Reason::ServerError | Reason::DependencyFailed => 500,
+            Reason::Timeout | Reason::GatewayTimeout => 504,
+            Reason::Refused
+            | Reason::ConnectTimeout
+            | Reason::NoEndpoints
+            | Reason::Reset
+            | Reason::Overflow
+            | Reason::Unavailable
+            | Reason::NameUnresolved
+            | Reason::NoCluster
+            | Reason::Injected => 503,
+        }
+    }
 
     /// Short code; Envoy's response flag where one has the same meaning.
     pub fn code(self) -> &'static str {
@@ -131,6 +152,8 @@ pub struct Record {
     pub sidecars: Vec<WorkloadRecord>,
     /// Per kind of hop, in ascending order of keys.
     pub calls: Vec<CallRecord>,
+    /// What sidecars logged, per source, service and version.
+    pub flags: Vec<FlagRecord>,
     /// Per kind of view and place.
     pub views: Vec<ViewRecord>,
     /// Per cluster and service-level indicator of Kubernetes.

@@ -36,6 +36,7 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
         workloads: Vec::new(),
         sidecars: Vec::new(),
         calls: Vec::new(),
+        flags: Vec::new(),
         views: Vec::new(),
         indicators: Vec::new(),
     };

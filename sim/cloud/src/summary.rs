@@ -44,6 +44,9 @@ pub struct Summary {
     pub sidecars: Vec<WorkloadSummary>,
     /// Calls, per source, destination, version and zone pair.
     pub calls: Vec<CallSummary>,
+    /// What sidecars logged of requests, per side, source, service, version, status and flags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<FlagSummary>,
     /// Views of the control plane's state.
     pub views: Vec<ViewSummary>,
     /// How long each fault was felt by each traffic source.
@@ -211,6 +214,29 @@ pub struct CallSummary {
     pub latency_mean: f64,
     /// 99 % quantile, pooled.
     pub latency_p99: f64,
+}
+
+/// What sidecars logged of requests from one workload to one version of a service.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlagSummary {
+    /// Whose sidecars: of the `source` or of the `destination`.
+    pub reporter: &'static str,
+    /// `cluster/namespace/workload` of the caller; `unknown` if no sidecar called.
+    pub source: String,
+    /// `cluster/namespace/service`.
+    pub destination: String,
+    /// The label `version` of the pod that it was sent to.
+    pub version: Option<String>,
+    /// HTTP status; 0 if the caller went away.
+    pub status: u16,
+    /// Envoy's response flags, `-` if none is set.
+    pub flags: String,
+    /// What they mean.
+    pub meaning: String,
+    /// Requests, all replications.
+    pub count: u64,
+    /// Share of all requests of this reporter, source, destination and version.
+    pub share: f64,
 }
 
 /// How stale one kind of view was.

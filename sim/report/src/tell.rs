@@ -1,7 +1,7 @@
 //! What every format tells in the same words: the title, warnings, and who is a group of users.
 
 use crate::number::{clock, count, counted};
-use cloud::summary::{Outcome, Summary, TrafficSummary, Verdict, WorkloadSummary};
+use cloud::summary::{FlagSummary, Outcome, Summary, TrafficSummary, Verdict, WorkloadSummary};
 
 /// A workload busier than this is told to be so in steady state.
 const BUSY: f64 = 0.98;
@@ -176,4 +176,12 @@ pub(crate) fn foundations(summary: &Summary) -> String {
         counted(summary.facts.len() as u64, "fact"),
         counted(summary.assumptions.len() as u64, "assumption")
     )
+}
+
+/// What sidecars logged of requests that did not go well, the most frequent first.
+pub(crate) fn flagged(summary: &Summary) -> Vec<&FlagSummary> {
+    let went_well = |row: &FlagSummary| row.flags == "-" && (200..400).contains(&row.status);
+    let mut rows: Vec<_> = summary.flags.iter().filter(|row| !went_well(row)).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.count));
+    rows
 }

@@ -58,6 +58,65 @@ pub enum Flag {
 }
 
 impl Flag {
+    /// Every flag.
+    pub const ALL: [Flag; 22] = [
+        Flag::NoHealthyUpstream,
+        Flag::ConnectFailure,
+        Flag::Overflow,
+        Flag::ConnectionTermination,
+        Flag::RemoteReset,
+        Flag::LocalReset,
+        Flag::RequestTimeout,
+        Flag::NoRoute,
+        Flag::NoCluster,
+        Flag::RetryLimitExceeded,
+        Flag::DownstreamTermination,
+        Flag::DelayInjected,
+        Flag::FaultInjected,
+        Flag::RateLimited,
+        Flag::Unauthorized,
+        Flag::StreamIdle,
+        Flag::DurationTimeout,
+        Flag::MaxDuration,
+        Flag::DownstreamProtocol,
+        Flag::UpstreamProtocol,
+        Flag::OverloadManager,
+        Flag::DropOverload,
+    ];
+
+    /// The flag with these letters.
+    pub fn of(letters: &str) -> Option<Flag> {
+        Flag::ALL.into_iter().find(|flag| flag.letters() == letters)
+    }
+
+    /// What it means, in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Flag::NoHealthyUpstream => "no healthy upstream",
+            Flag::ConnectFailure => "connection failed",
+            Flag::Overflow => "a limit overflowed",
+            Flag::ConnectionTermination => "upstream closed the connection",
+            Flag::RemoteReset => "upstream reset the stream",
+            Flag::LocalReset => "proxy reset the stream",
+            Flag::RequestTimeout => "time was up",
+            Flag::NoRoute => "no route",
+            Flag::NoCluster => "no such cluster",
+            Flag::RetryLimitExceeded => "retries used up",
+            Flag::DownstreamTermination => "caller went away",
+            Flag::DelayInjected => "delayed on purpose",
+            Flag::FaultInjected => "failed on purpose",
+            Flag::RateLimited => "rate limited",
+            Flag::Unauthorized => "refused by the authorization service",
+            Flag::StreamIdle => "stream idle for too long",
+            Flag::DurationTimeout => "took too long altogether",
+            Flag::MaxDuration => "upstream's longest duration reached",
+            Flag::DownstreamProtocol => "caller broke the protocol",
+            Flag::UpstreamProtocol => "upstream broke the protocol",
+            Flag::OverloadManager => "proxy overloaded",
+            Flag::DropOverload => "load dropped for the upstream",
+        }
+    }
+
     /// Envoy's letters.
     pub fn letters(self) -> &'static str {
         match self {
@@ -113,6 +172,11 @@ impl Flags {
             }
         }
         panic!("a request goes wrong in at most {FLAGS_MAX} ways");
+    }
+
+    /// Those that are set, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Flag> {
+        self.set.into_iter().flatten()
     }
 
     /// Whether a flag is set.

@@ -5,17 +5,22 @@
 //! audit at the end of a run can demand equality.
 
 mod calls;
+mod flags;
 mod indicators;
 mod stations;
 mod traffic;
 mod views;
 
+pub(crate) use flags::FlagKey;
+
+use crate::record::Logged;
 use crate::record::{
     CallKey, CallRecord, IndicatorRecord, Reason, TrafficRecord, ViewKind, ViewRecord,
     WorkloadRecord,
 };
 use crate::scenario::{ClusterId, Indicator, TrafficId, WorkloadId};
 use engine::{Duration, Seed, Time};
+use std::collections::BTreeMap;
 
 /// When to measure and how finely.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +80,12 @@ pub(crate) enum Observation {
     Busy(StationId, i64),
     /// The capacity of a workload's stations changed by this many thousandths.
     Capacity(StationId, i64),
+    /// A request left a sidecar.
+    Passed {
+        key: FlagKey,
+        arrived: Time,
+        logged: Logged,
+    },
     /// A view was brought up to date with a change made at `changed`.
     ViewApplied { kind: ViewKind, changed: Time },
     /// Something that a service-level indicator of Kubernetes counts took so long.
@@ -94,6 +105,7 @@ pub(crate) struct Meters {
     /// Of workloads whose pods have one.
     sidecars: Vec<Option<Box<stations::StationMeter>>>,
     calls: calls::CallMeter,
+    flags: flags::FlagMeter,
     views: views::ViewMeter,
     indicators: indicators::IndicatorMeter,
 }
@@ -109,6 +121,7 @@ impl Meters {
                 .collect(),
             sidecars: (0..workloads).map(|_| None).collect(),
             calls: calls::CallMeter::default(),
+            flags: flags::FlagMeter::default(),
             views: views::ViewMeter::default(),
             indicators: indicators::IndicatorMeter::default(),
         }
@@ -131,6 +144,11 @@ impl Meters {
                 started,
                 outcome,
             } => self.calls.ended(&plan, now, key, started, outcome),
+            Observation::Passed {
+                key,
+                arrived,
+                logged,
+            } => self.flags.passed(&plan, key, arrived, logged),
             Observation::Arrived(id) => self.station(id).arrived(now),
             Observation::Rejected(id) => self.station(id).rejected(now),
             Observation::Started { station, arrived } => {
@@ -194,6 +212,11 @@ impl Meters {
     /// Hops, in ascending order of keys.
     pub(crate) fn call_records(&mut self) -> Vec<CallRecord> {
         self.calls.records()
+    }
+
+    /// What sidecars logged, ascending by key.
+    pub(crate) fn flag_counts(&mut self) -> Vec<(FlagKey, BTreeMap<Logged, u64>)> {
+        self.flags.take()
     }
 
     /// Views held in this partition.

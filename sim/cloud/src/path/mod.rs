@@ -15,6 +15,7 @@ mod encryption;
 pub(crate) mod flow;
 mod handshake;
 pub(crate) mod link;
+mod logging;
 pub(crate) mod name_service;
 pub(crate) mod proxy;
 pub(crate) mod request;

@@ -17,6 +17,7 @@ use super::attributes::{Asked, Attributed, Attributes};
 use super::{Origin, Outcome, Plan};
 use crate::control::translation::{Standing, Translation};
 use crate::domain::Domain;
+use crate::envoy::flags::Flag;
 use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
 use crate::envoy::retry::RetryPolicy;
@@ -58,6 +59,9 @@ impl Kind {
 /// What was asked before a call: of which user, and as it arrived.
 type Behind = (TrafficId, Asked);
 
+/// What is asked without a sidecar: plan, traffic, what was asked before, and the service.
+type Unpassed = (Option<u32>, Option<TrafficId>, Option<Behind>, ServiceId);
+
 /// All ways that were found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ways {
@@ -65,11 +69,9 @@ pub(crate) struct Ways {
     all: Vec<Way>,
     /// What is asked of whom.
     pub(super) attributed: Attributed,
+    /// What is asked past sidecars.
     unpassed: BTreeMap<Unpassed, Asked>,
 }
-
-/// What is asked without a sidecar: by plan, traffic, what was asked before, and service.
-type Unpassed = (Option<u32>, Option<TrafficId>, Option<Behind>, ServiceId);
 
 /// The way of some requests.
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub(crate) struct Way {
     pub(super) mirrors: Vec<(Lead, Millionths)>,
     /// What is asked, unless an end changes it.
     pub(super) asked: Asked,
+    /// What is written into the log about it, before anything else goes wrong.
+    pub(super) flag: Option<Flag>,
 }
 
 impl Way {
@@ -99,6 +103,7 @@ impl Way {
             timeout: None,
             retries: None,
             mirrors: Vec::new(),
+            flag: None,
         }
     }
 }
@@ -424,7 +429,10 @@ impl Asking {
                 let way = self.routed(translation, generation, &by_name, (route, &changed));
                 Way { asked, ..way }
             }
-            None => way(Destination::Answer(Err(Reason::NoRoute), 0)),
+            None => Way {
+                flag: Some(Flag::NoRoute),
+                ..way(Destination::Answer(Err(Reason::NoRoute), 0))
+            },
         }
     }
 

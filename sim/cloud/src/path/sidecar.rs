@@ -24,6 +24,7 @@ use super::{
 use crate::control::certificates::Credentials;
 use crate::control::translation::Guarded;
 use crate::domain::{Clock, Domain, Event, Phase};
+use crate::envoy::flags::{Flag, Flags};
 use crate::envoy::injection;
 use crate::envoy::retry::Retries;
 use crate::facts;
@@ -133,12 +134,23 @@ pub(crate) struct Passage {
     pub(super) line: Option<Line>,
     outcome: Outcome,
     answer_bytes: u64,
+    /// What went wrong.
+    pub(super) flags: Flags,
 }
 
 impl Passage {
     /// What the application beside asks by it.
     pub(super) fn ask(&self) -> Ask {
         (self.plan, self.traffic, self.origin)
+    }
+
+    /// The status that it is answered with.
+    pub(super) fn status(&self) -> u16 {
+        match (self.outcome, self.abort) {
+            (Ok(()), _) => 200,
+            (Err(Reason::Injected), Some(status)) => status,
+            (Err(reason), _) => reason.status(),
+        }
     }
 
     /// Whether it is a copy, whose answer nobody waits for.
@@ -183,6 +195,11 @@ impl SidecarState {
     /// A cluster by its number.
     pub(super) fn upstream(&mut self, number: u32) -> Option<&mut Upstream> {
         self.upstreams.get_mut(number as usize)
+    }
+
+    /// The pod that a connection is for.
+    pub(super) fn pod_of(&self, slot: Slot) -> Option<u32> {
+        self.upstreams.get(slot.upstream as usize)?.pod_of(slot)
     }
 
     /// Whether it leaves a pod of a cluster out because that failed.
@@ -324,6 +341,7 @@ impl Domain<'_> {
             line: None,
             outcome: Ok(()),
             answer_bytes: 0,
+            flags: Flags::default(),
         });
         let thread = endpoint.listener.thread();
         self.give(endpoint.pod, thread, Job::Request(key), context);
@@ -469,8 +487,14 @@ impl Domain<'_> {
         passage.origin = origin.map(|origin| Origin { asked, ..origin });
         let injection = way.faults.inject(&mut draw);
         passage.abort = injection.abort;
+        if let Some(flag) = way.flag {
+            passage.flags.set(flag);
+        }
         match injection.delay {
-            Some(delay) => context.after(delay, Event::Delayed(key)),
+            Some(delay) => {
+                passage.flags.set(Flag::DelayInjected);
+                context.after(delay, Event::Delayed(key));
+            }
             None => self.send_on(key, context),
         }
     }
@@ -483,6 +507,7 @@ impl Domain<'_> {
         let way = self.ways.at(passage.way);
         let asked = passage.service;
         if let Some(status) = passage.abort {
+            self.passages[key].flags.set(Flag::FaultInjected);
             let outcome = if status < 400 {
                 Ok(())
             } else {
@@ -507,6 +532,9 @@ impl Domain<'_> {
         let workload = self.pods[pod as usize].workload;
         let plan = match lead {
             Lead::Nowhere(reason) => {
+                if reason == Reason::NoCluster {
+                    self.passages[key].flags.set(Flag::NoCluster);
+                }
                 return self.passage_answered(key, Err(reason), 0, context);
             }
             Lead::Cluster(cluster) => self.outbound_plan(workload, cluster.service, per_try),
@@ -664,6 +692,7 @@ impl Domain<'_> {
         let Some(to) = passage.reply else {
             return;
         };
+        self.log_passage(&passage, context.now());
         let pod = &self.pods[passage.pod as usize];
         let finished = Observation::Finished {
             station: StationId::Sidecar(pod.workload),

@@ -199,6 +199,11 @@ impl Upstream {
         self.tell_threads(0..priorities, draw, now);
     }
 
+    /// The pod that a connection is for.
+    pub(super) fn pod_of(&self, slot: Slot) -> Option<u32> {
+        self.hosts.get(slot.host as usize).map(|host| host.pod)
+    }
+
     /// Whether a pod is left out because it failed.
     pub(super) fn leaves_out(&self, pod: u32) -> bool {
         let host = self.hosts.iter().find(|host| host.pod == pod);

@@ -1,6 +1,7 @@
 //! What was promised, what the author says comes out, and the measures of both.
 
-use super::{ClusterId, Indicator, Statistic, TrafficId, WorkloadId};
+use super::{ClusterId, Indicator, ServiceId, Statistic, TrafficId, WorkloadId};
+use crate::envoy::flags::Flag;
 use engine::Time;
 
 /// What users were promised.
@@ -54,6 +55,19 @@ pub enum Quantity {
     Attempts(Option<TrafficId>),
     /// A service-level indicator of Kubernetes, of one cluster or of all.
     Indicator(Option<ClusterId>, Indicator, Statistic),
+    /// Share of requests that sidecars log with a flag, 0 to 1.
+    Flagged(FlagFilter),
+}
+
+/// Which requests are looked at for a response flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagFilter {
+    /// The flag.
+    pub flag: Flag,
+    /// Who asked; all if nothing is said.
+    pub source: Option<(ClusterId, WorkloadId)>,
+    /// Who is asked; all if nothing is said.
+    pub service: Option<(ClusterId, ServiceId)>,
 }
 
 /// How a measure must compare.

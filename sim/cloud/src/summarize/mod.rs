@@ -10,6 +10,7 @@
 //! are told as in flight and left out of shares.
 
 mod calls;
+mod flags;
 mod indicators;
 mod leanings;
 mod recovery;
@@ -104,6 +105,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         workloads: workloads::summaries(&study),
         sidecars: workloads::sidecars(&study),
         calls: calls::summaries(&study),
+        flags: flags::summaries(&study),
         views: calls::views(&study),
         recovery,
         verdicts,

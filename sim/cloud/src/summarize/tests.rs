@@ -109,6 +109,7 @@ fn record(replication: u32, alice: TrafficRecord, bob: TrafficRecord) -> Record 
         workloads: vec![station(20 * (u64::from(replication) + 1))],
         sidecars: Vec::new(),
         calls: vec![],
+        flags: vec![],
         views: vec![],
         indicators: vec![],
     }

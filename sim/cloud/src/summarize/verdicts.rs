@@ -5,11 +5,12 @@
 //!
 //! A measure in a window is taken from the steps of the time series that lie inside it as a
 //! whole, so its ends are as coarse as `seriesStep`, and its latency quantiles are at most 1.6 %
-//! off. A window that reaches beyond the run is cut off at its end. Recovery knows no window.
+//! off. A window that reaches beyond the run is cut off at its end. Recovery and flags know no
+//! window.
 
 use super::tally::{Tallies, quantile_of_steps, steps_inside};
 use super::workloads::Across;
-use super::{Study, indicators, recovery, words};
+use super::{Study, flags, indicators, recovery, words};
 use crate::scenario::{Comparison, Measure, Quantity, TrafficId};
 use crate::summary::{Outcome, RecoverySummary, Verdict};
 use stats::{Estimate, quantile_interval};
@@ -117,6 +118,7 @@ fn measured(
         Quantity::Indicator(cluster, indicator, statistic) => {
             indicators::estimate(study, cluster, indicator, statistic, measure.window)
         }
+        Quantity::Flagged(filter) => flags::share(study, &filter),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::Study;
 use crate::scenario::{
-    ClusterId, Comparison, Indicator, Measure, Quantity, Scenario, Service, Statistic, Workload,
-    WorkloadId,
+    ClusterId, Comparison, FlagFilter, Indicator, Measure, Quantity, Scenario, Service, Statistic,
+    Workload, WorkloadId,
 };
 use crate::summary::Unit;
 use engine::{Duration, Time};
@@ -114,7 +114,22 @@ fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
             self::indicator(study.scenario, cluster, indicator, statistic),
             Unit::Time,
         ),
+        Quantity::Flagged(filter) => (flagged(study.scenario, filter), Unit::Share),
     }
+}
+
+/// `requests from east/shop/web to east/shop/api with RL`.
+fn flagged(scenario: &Scenario, filter: FlagFilter) -> String {
+    let source = filter
+        .source
+        .map(|(cluster, workload)| format!(" from {}", workload_path(scenario, cluster, workload)));
+    let service = filter.service.map(|(cluster, service)| {
+        let described = &scenario.clusters[cluster.index()];
+        let service = service_path(&described.services[service.index()]);
+        format!(" to {}/{service}", described.name)
+    });
+    let (source, service) = (source.unwrap_or_default(), service.unwrap_or_default());
+    format!("requests{source}{service} with {}", filter.flag.letters())
 }
 
 /// `p99 of network programming latency of east/default/web`.

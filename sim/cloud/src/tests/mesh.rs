@@ -9,14 +9,14 @@ use crate::istio::config::*;
 use crate::record::{Reason, Record};
 use crate::scenario::{Action, Component};
 
-const SHOP: &str = "web.default.svc.cluster.local";
+pub(super) const SHOP: &str = "web.default.svc.cluster.local";
 
 fn labels(version: &str) -> Labels {
     let label = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     [("app", "web"), ("version", version)].map(label).into()
 }
 
-fn identity(name: &str) -> Identity {
+pub(super) fn identity(name: &str) -> Identity {
     Identity {
         namespace: "default".into(),
         name: name.into(),
@@ -24,7 +24,7 @@ fn identity(name: &str) -> Identity {
     }
 }
 
-fn destination(subset: Option<&str>) -> crate::istio::config::Destination {
+pub(super) fn destination(subset: Option<&str>) -> crate::istio::config::Destination {
     crate::istio::config::Destination {
         host: SHOP.into(),
         subset: subset.map(str::to_owned),
@@ -33,7 +33,7 @@ fn destination(subset: Option<&str>) -> crate::istio::config::Destination {
 }
 
 /// By weight to versions of `web`.
-fn weights(parts: &[(&str, u32)]) -> HttpAction {
+pub(super) fn weights(parts: &[(&str, u32)]) -> HttpAction {
     let parts = parts.iter().map(|&(subset, weight)| HttpDestination {
         target: Target::Host(destination(Some(subset))),
         weight,
@@ -42,7 +42,7 @@ fn weights(parts: &[(&str, u32)]) -> HttpAction {
     HttpAction::Forward(parts.collect())
 }
 
-fn routes(http: Vec<HttpRoute>) -> Object {
+pub(super) fn routes(http: Vec<HttpRoute>) -> Object {
     Object::from(VirtualService {
         identity: identity("web"),
         hosts: vec![SHOP.into()],
@@ -55,12 +55,12 @@ fn routes(http: Vec<HttpRoute>) -> Object {
     })
 }
 
-fn route(action: HttpAction) -> HttpRoute {
+pub(super) fn route(action: HttpAction) -> HttpRoute {
     HttpRoute::plain(Vec::new(), action)
 }
 
 /// A rule for `web` with both versions as subsets.
-fn rule(common: PortPolicy) -> Object {
+pub(super) fn rule(common: PortPolicy) -> Object {
     let subset = |name: &str| Subset {
         name: name.into(),
         labels: labels(name),
@@ -81,7 +81,7 @@ fn rule(common: PortPolicy) -> Object {
 
 /// One client, and two versions of `web` of one pod each that answer after 10 and after 20 ms;
 /// one request every 10 ms from the first second on.
-fn versions(objects: Vec<Object>, requests: u64) -> Scenario {
+pub(super) fn versions(objects: Vec<Object>, requests: u64) -> Scenario {
     let mut scenario = pair();
     let arrivals: Vec<u64> = (0..requests).map(|at| 1_000 + 10 * at).collect();
     scenario.traffic[0].arrivals = at_milliseconds(&arrivals);
@@ -404,7 +404,7 @@ fn what_nobody_knows_is_passed_on_or_blocked() {
     assert_eq!(failed(&blocked, Reason::Unavailable), 10);
 }
 
-fn peer_authentication(mode: ServerMode) -> Object {
+pub(super) fn peer_authentication(mode: ServerMode) -> Object {
     Object::from(PeerAuthentication {
         identity: identity("strict"),
         selector: Labels::new(),

@@ -6,6 +6,7 @@ mod containers;
 mod control;
 mod datagrams;
 mod execution;
+mod flags;
 mod ideal;
 mod indicators;
 mod mesh;

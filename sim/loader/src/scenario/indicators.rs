@@ -16,7 +16,7 @@ pub(super) const STATISTIC: Field = Field::modelled("statistic", Kind::OneOf(STA
     .doc("Of Kubernetes' indicators (`networkProgrammingLatency`, `podStartupLatency`, `apiCallLatency`): what of them.")
     .default(|| json!("p99"));
 pub(super) const SERVICE: Field = Field::modelled("service", Kind::Text)
-    .doc("Of which service: `networkProgrammingLatency`; of all by default.");
+    .doc("Of which service: `networkProgrammingLatency`, `flagged`; of all by default.");
 pub(super) const CALLS: Field = Field::modelled("calls", Kind::OneOf(&["mutating", "reading"]))
     .doc("Of which calls to the API server: `apiCallLatency`.")
     .default(|| json!("mutating"));
@@ -64,7 +64,7 @@ fn statistic(node: &Node) -> Option<Statistic> {
 }
 
 /// The service under the key `service`; anything but exactly one is reported.
-fn the_service(
+pub(super) fn the_service(
     node: &Node,
     cluster: Option<ClusterId>,
     names: &Names<'_>,

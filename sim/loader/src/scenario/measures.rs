@@ -1,5 +1,6 @@
 //! `objectives` and `expect`: what was promised to users, and what the author says comes out.
 
+use super::flags::{self, FLAG};
 use super::forms::{self, AMOUNT, Amount};
 use super::indicators::{self, CALLS, SERVICE, STATISTIC};
 use super::names::{Names, named};
@@ -34,6 +35,7 @@ const MEASURES: &[&str] = &[
     "networkProgrammingLatency",
     "podStartupLatency",
     "apiCallLatency",
+    "flagged",
 ];
 
 const AN_AMOUNT: Kind = Kind::Format(&AMOUNT);
@@ -47,7 +49,7 @@ const NAME: Field = Field::modelled("measure", Kind::OneOf(MEASURES))
     .required()
     .doc("What is measured.");
 const WORKLOAD: Field = Field::modelled("workload", Kind::Text)
-    .doc("Of which workload: `utilization`, `wait`, `podStartupLatency`.");
+    .doc("Of which workload: `utilization`, `wait`, `podStartupLatency`; who asks: `flagged`.");
 const CLUSTER: Field = Field::modelled("cluster", Kind::Text)
     .doc("In which cluster; in all by default, or where the name is the only one.");
 const FAULT: Field = Field::modelled("fault", Kind::Word)
@@ -85,6 +87,7 @@ pub(super) static EXPECTATION: Shape = Shape::new(
         STATISTIC,
         SERVICE,
         CALLS,
+        FLAG,
         FROM,
         UNTIL,
         Field::modelled("atMost", AN_AMOUNT).doc("The greatest value that is right."),
@@ -100,7 +103,7 @@ pub(super) static EXPECTATION: Shape = Shape::new(
 pub(super) static MEASURE: Shape = Shape::new(
     "Measure",
     &[
-        NAME, TRAFFIC, WORKLOAD, CLUSTER, FAULT, STATISTIC, SERVICE, CALLS, FROM, UNTIL,
+        NAME, TRAFFIC, WORKLOAD, CLUSTER, FAULT, STATISTIC, SERVICE, CALLS, FLAG, FROM, UNTIL,
     ],
 )
 .doc("A measure that is to be told, without a bound.");
@@ -124,7 +127,7 @@ enum Unit {
 
 fn unit(measure: &str) -> Unit {
     match measure {
-        "availability" | "utilization" => Unit::Share,
+        "availability" | "utilization" | "flagged" => Unit::Share,
         "throughput" => Unit::PerSecond,
         "attempts" => Unit::Number,
         _ => Unit::Seconds,
@@ -309,6 +312,9 @@ fn quantity(
     }
     if indicators::is_indicator(measure) {
         return indicators::quantity(measure, node, scope.names, reader);
+    }
+    if measure == "flagged" {
+        return flags::quantity(node, scope.names, reader);
     }
     let traffic = traffic(node, scope, reader)?;
     Some(match measure {

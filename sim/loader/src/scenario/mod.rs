@@ -15,6 +15,7 @@ mod distribution;
 mod dns;
 pub(crate) mod entries;
 mod faults;
+mod flags;
 pub(crate) mod forms;
 mod indicators;
 mod limits;

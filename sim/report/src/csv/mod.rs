@@ -2,6 +2,7 @@
 //! fields where nothing is known.
 
 mod calls;
+mod flags;
 mod series;
 mod summary;
 mod workloads;
@@ -18,10 +19,11 @@ struct Table {
 }
 
 /// The tables. Another one is another file and one line here.
-const TABLES: [&Table; 5] = [
+const TABLES: [&Table; 6] = [
     &summary::TABLE,
     &series::TABLE,
     &calls::TABLE,
+    &flags::TABLE,
     &workloads::TABLE,
     &workloads::SIDECARS,
 ];

@@ -6,8 +6,8 @@ use crate::number::{
 };
 use crate::tell;
 use cloud::summary::{
-    CallSummary, Failure, MeasureSummary, RecoverySummary, Summary, TrafficSummary, Verdict,
-    ViewSummary, WorkloadSummary,
+    CallSummary, Failure, FlagSummary, MeasureSummary, RecoverySummary, Summary, TrafficSummary,
+    Verdict, ViewSummary, WorkloadSummary,
 };
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -34,6 +34,7 @@ pub(super) fn values(summary: &Summary) -> Value {
         recovery => list(&summary.recovery, |each| recovery(summary, each)),
         hops => counted(summary.calls.len() as u64, "row"),
         calls => list(&summary.calls, call),
+        flags => list(tell::flagged(summary), flag),
         views => list(&summary.views, view),
         facts => Value::from(Serde(&summary.facts)),
         foundations => tell::foundations(summary),
@@ -182,6 +183,20 @@ fn call(call: &CallSummary) -> Value {
         failures => failures(&call.failures, call.attempts),
         mean => if answered { duration(call.latency_mean) } else { String::new() },
         p99 => if answered { duration(call.latency_p99) } else { String::new() },
+    }
+}
+
+fn flag(row: &FlagSummary) -> Value {
+    context! {
+        reporter => row.reporter,
+        source => row.source.clone(),
+        destination => row.destination.clone(),
+        version => row.version.clone(),
+        status => row.status,
+        flags => row.flags.clone(),
+        meaning => row.meaning.clone(),
+        requests => count(row.count),
+        share => share(row.share),
     }
 }
 

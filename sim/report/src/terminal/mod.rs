@@ -1,5 +1,6 @@
 //! A report for terminals: the answer first, then tables, then what to know about them.
 
+mod flags;
 mod measures;
 mod provenance;
 mod recovery;
@@ -33,13 +34,14 @@ const INDENT: &str = "  ";
 type Section = fn(&Summary, Style) -> Option<String>;
 
 /// The parts, in reading order. Another table is another file and one line here.
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     verdicts::section,
     users::section,
     measures::section,
     recovery::section,
     workloads::section,
     workloads::sidecars,
+    flags::section,
     views::section,
     provenance::section,
 ];

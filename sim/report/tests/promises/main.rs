@@ -1,6 +1,7 @@
 //! What a report promises, on a made-up summary.
 
 mod csv;
+mod flags;
 mod json;
 mod markup;
 mod support;

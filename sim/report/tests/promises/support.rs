@@ -475,6 +475,7 @@ pub fn shop() -> Summary {
             .collect(),
         sidecars: Vec::new(),
         calls: calls(),
+        flags: Vec::new(),
         views: [
             ("kube-proxy", "america", 1240, 1.32, 4.9),
             ("kube-proxy", "europe", 980, 1.29, 4.2),

@@ -11,6 +11,7 @@ use super::super::Outcome;
 use super::super::call::Stage;
 use super::Slot;
 use crate::domain::{Clock, Domain, Event};
+use crate::envoy::flags::Flag;
 use crate::envoy::merge::{Change, Delivery};
 use crate::envoy::outlier::{self, Happening, OutlierDetector};
 use crate::envoy::retry::{self, Cut, Sent, Verdict};
@@ -150,6 +151,23 @@ impl Domain<'_> {
         outcome: Outcome,
         context: &mut Clock<'_, Self>,
     ) -> Option<Duration> {
+        let stage = self.calls[key].stage;
+        let verdict = self.judge_attempt(key, passage, outcome, context);
+        if let Some(Verdict::After(pause)) = verdict {
+            return Some(pause);
+        }
+        self.flag_attempt(passage, outcome, stage, verdict);
+        None
+    }
+
+    /// What comes of an attempt, if retries are asked about it.
+    fn judge_attempt(
+        &mut self,
+        key: Key,
+        passage: Key,
+        outcome: Outcome,
+        context: &mut Clock<'_, Self>,
+    ) -> Option<Verdict> {
         let call = &self.calls[key];
         let seen = seen(outcome, call.stage)?;
         let identity = call.work().part(PAUSE);
@@ -167,10 +185,7 @@ impl Domain<'_> {
         let (_, breakers) = self.host_thread(slot)?;
         let verdict = retries.decide(&policy, seen, breakers, &mut draw);
         self.passages[passage].retries = retries;
-        match verdict {
-            Verdict::After(pause) => Some(pause),
-            Verdict::Final | Verdict::LimitExceeded | Verdict::Overflow => None,
-        }
+        Some(verdict)
     }
 
     /// The detector of a cluster hears what came of an attempt.
@@ -238,6 +253,7 @@ impl Domain<'_> {
             }
             self.passages[key].retries = retries;
         }
+        self.passages[key].flags.set(Flag::RequestTimeout);
         self.passage_answered(key, Err(Reason::GatewayTimeout), 0, context);
     }
 }
