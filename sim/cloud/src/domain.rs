@@ -15,6 +15,7 @@ use crate::control::balancer::Balancer;
 use crate::control::budgets::BudgetState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
+use crate::control::enrolment::{Enrolments, Step};
 use crate::control::istiod::{Istiod, Told};
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
@@ -22,6 +23,7 @@ use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::control::registry::Registry;
 use crate::control::service_controller::ServiceController;
 use crate::control::translation::Translation;
 use crate::envoy::pool::Action;
@@ -213,6 +215,10 @@ pub(crate) enum Event {
     FaultBegins(u32),
     /// It ends.
     FaultEnds(u32),
+    /// Something happens to a machine with Istio's proxy.
+    Enrolled { machine: u32, step: Step },
+    /// istiod looks through the entries of machines.
+    EntriesSwept,
 }
 
 /// What a workload's pods share.
@@ -372,6 +378,10 @@ pub(crate) struct Domain<'t> {
     /// How much older the metrics are than they say.
     pub(crate) metrics_age: Duration,
     pub(crate) istiod: Option<Istiod>,
+    /// Endpoints that istiod alone knows.
+    pub(crate) registry: Registry,
+    /// Machines with Istio's proxy.
+    pub(crate) enrolments: Enrolments,
     /// What istiod makes of its objects.
     pub(crate) translation: Option<Translation>,
     pub(crate) proxies: Vec<ProxyState<'t>>,
@@ -468,6 +478,7 @@ impl engine::Partition for Domain<'_> {
         self.start_autoscalers(context);
         self.start_provisioner(context);
         self.start_certificates(context);
+        self.start_enrolments(context);
         self.start_sources(context);
     }
 
@@ -576,6 +587,8 @@ impl engine::Partition for Domain<'_> {
             Event::RoutesArrive { entry, change } => self.routes_arrive(entry, change),
             Event::FaultBegins(entry) => self.fault_begins(entry, context),
             Event::FaultEnds(entry) => self.fault_ends(entry, context),
+            Event::Enrolled { machine, step } => self.enrolled(machine, step, context),
+            Event::EntriesSwept => self.entries_swept(context),
         }
     }
 

@@ -9,6 +9,7 @@ mod cluster;
 mod dns;
 mod indicator;
 mod judgement;
+mod machine;
 mod mesh;
 mod operations;
 mod place;
@@ -30,6 +31,7 @@ pub use cluster::*;
 pub use dns::*;
 pub use indicator::*;
 pub use judgement::*;
+pub use machine::*;
 pub use mesh::*;
 pub use operations::*;
 pub use place::*;
@@ -82,6 +84,8 @@ ids! {
     ProxyId;
     /// A zone: index into the `zones` of its [`Cluster`].
     ZoneId;
+    /// A site: index into the `sites` of its [`Cluster`].
+    SiteId;
 }
 
 /// Everything a run depends on, apart from the seed and the replication number.

@@ -35,6 +35,8 @@ fn read(texts: &[String]) {
         kube_proxy: Overrides::default(),
         nodes: Vec::new(),
         mesh: None,
+        sites: Vec::new(),
+        machines: Vec::new(),
     };
     let defaults = Defaults {
         station: Station::fifo(1),

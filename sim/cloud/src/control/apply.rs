@@ -53,7 +53,16 @@ impl Domain<'_> {
                         translation.write(objects, context.now());
                         context.after(facts::WATCH_DELAY.value, Event::IstiodInformed);
                     }
+                    self.registry_changed(context);
+                    self.groups_changed(objects, context);
                 }
+                Change::Services(services) => {
+                    if let Some(translation) = &mut self.translation {
+                        translation.exist(services, context.now());
+                        context.after(facts::WATCH_DELAY.value, Event::IstiodInformed);
+                    }
+                }
+                Change::Join(workload) => self.join_machines(*workload, context),
                 Change::Routes(..) => {
                     let change = position as u32;
                     let event = Event::RoutesArrive { entry, change };

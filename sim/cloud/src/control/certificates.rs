@@ -13,7 +13,6 @@
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::certificate::Certificate;
-use crate::scenario::Component;
 use engine::{Draw, Time};
 
 /// What a sidecar shows, and when it asks for the next.
@@ -94,7 +93,7 @@ impl Domain<'_> {
     /// A sidecar asks for a certificate, as it starts or because its own is half over.
     pub(crate) fn certificate_due(&mut self, pod: u32, starts: u16, context: &mut Clock<'_, Self>) {
         let now = context.now();
-        let istiod_answers = !self.levers.control.stands(Component::Istiod);
+        let istiod_answers = self.reaches_istiod(pod);
         let mut draw = self.certificate_draw(pod, now);
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         let Some(sidecar) = sidecar.filter(|it| it.starts == starts) else {

@@ -16,7 +16,7 @@ use crate::facts;
 use crate::kubernetes::slices;
 use crate::meter::Observation;
 use crate::record::ViewKind;
-use crate::scenario::{ProxyId, ServiceId, WorkloadId};
+use crate::scenario::{ProxyId, ServiceId, ServiceKind, WorkloadId};
 use crate::view::EndpointSet;
 use engine::Time;
 
@@ -31,10 +31,18 @@ impl Domain<'_> {
             let service = self.workloads[workload.index()].services[position];
             self.endpoints_changed(service, context);
         }
+        if self.has_registry() {
+            self.registry_changed(context);
+        }
     }
 
     /// A service needs other endpoints than it has.
     pub(crate) fn endpoints_changed(&mut self, service: ServiceId, context: &mut Clock<'_, Self>) {
+        let cluster = self.cluster.expect("services stand in clusters");
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        if let ServiceKind::Host { .. } = described.kind {
+            return; // Nobody writes EndpointSlices for what is no Service.
+        }
         if self.is_ideal() {
             let now = context.now();
             self.services[service.index()].ready = self.endpoints_wanted(service, now).pods;
@@ -85,6 +93,7 @@ impl Domain<'_> {
         let mut set = EndpointSet {
             pods: Vec::new(),
             leaving: Vec::new(),
+            entries: self.endpoint_log.newest(service).entries.clone(),
             changed,
         };
         for &pod in pods {
@@ -151,6 +160,9 @@ impl Domain<'_> {
         let meters = &mut self.meters;
         let view = &mut self.proxies[proxy.index()].view;
         view.catch_up(&self.endpoint_log, knows, |publication| {
+            if publication.is_for_istiod {
+                return;
+            }
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
         });

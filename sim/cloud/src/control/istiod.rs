@@ -126,9 +126,10 @@ impl Domain<'_> {
 
     /// Every sidecar is to be told.
     fn push(&mut self, push: &Push, context: &mut Clock<'_, Self>) {
-        let istiod = self.istiod.as_mut().expect("it pushes");
-        for (pod, state) in (0..).zip(&self.pods) {
-            if state.sidecar.as_ref().is_some_and(|sidecar| sidecar.runs) {
+        for pod in 0..self.pods.len() as u32 {
+            let sidecar = self.pods[pod as usize].sidecar.as_ref();
+            if sidecar.is_some_and(|sidecar| sidecar.runs) && self.hears_istiod(pod) {
+                let istiod = self.istiod.as_mut().expect("it pushes");
                 istiod.queue.put(pod, push.clone());
             }
         }
@@ -188,6 +189,15 @@ impl Domain<'_> {
             let changed = translation.written(told.generation);
             meters.observe(now, Observation::ViewApplied { kind, changed });
         }
+    }
+
+    /// What a sidecar is told whose stream begins.
+    pub(super) fn all_that_istiod_tells(&self) -> Option<Told> {
+        let istiod = self.istiod.as_ref()?;
+        Some(Told {
+            position: istiod.view.position() as u32,
+            generation: istiod.generation,
+        })
     }
 
     /// What a sidecar that starts is told.

@@ -147,6 +147,9 @@ impl Domain<'_> {
         let before = (!is_new).then_some(*view);
         let written = view.position();
         view.catch_up(&self.endpoint_log, knows, |publication| {
+            if publication.is_for_istiod {
+                return;
+            }
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
             let took = Observation::Took {

@@ -261,7 +261,8 @@ impl Domain<'_> {
         let state = &self.pods[pod as usize];
         let node = state.node;
         let life = state.incarnation();
-        let is_cut_off = node.is_some_and(|node| self.levers.node(node).is_some());
+        let is_cut_off = node.is_some_and(|node| self.levers.node(node).is_some())
+            || self.machine_off(pod).is_some();
         // A sidecar outlives the containers of its application, but not its pod.
         let stays = state.has_sidecar() && !state.deleted && !is_cut_off;
         if stays {

@@ -40,6 +40,10 @@ impl Domain<'_> {
         let look = &state.controller.revisions[revision as usize];
         let (station, behavior) = (&look.template.station, look.behavior);
         let sidecar = look.template.sidecar.as_ref();
+        let cluster = self.cluster.expect("pods run in clusters");
+        let machines = self.topology.cluster(cluster).machines_of(workload);
+        let proxy = machines.and_then(|machines| machines.proxy.as_ref());
+        let joined = proxy.is_none_or(|proxy| proxy.runs_at_start);
         state.pods.push(pod);
         self.pods.push(Pod {
             workload,
@@ -48,8 +52,11 @@ impl Domain<'_> {
             behavior,
             node: None,
             zone: 0,
+            site: machines.map(|machines| machines.site),
             station: Station::new(station),
-            sidecar: sidecar.map(|described| Box::new(SidecarState::new(described.threads))),
+            sidecar: sidecar
+                .filter(|_| joined)
+                .map(|described| Box::new(SidecarState::new(described.threads))),
             restarts: 0,
             phase: Phase::Starting,
             life: None,
@@ -100,10 +107,14 @@ impl Domain<'_> {
         self.workloads[workload.index()].pending.push(pod);
     }
 
-    /// Gives the pod of a StatefulSet the number after those there are.
+    /// Gives the pod of a StatefulSet, or a machine, the number after those there are.
     fn number(&mut self, pod: u32) {
         let workload = self.pods[pod as usize].workload;
-        if self.kind(workload) == WorkloadKind::StatefulSet {
+        let is_numbered = matches!(
+            self.kind(workload),
+            WorkloadKind::StatefulSet | WorkloadKind::External
+        );
+        if is_numbered {
             let count = self.workloads[workload.index()].pods.len() as u32;
             self.pods[pod as usize].ordinal = Some(count - 1);
         }

@@ -4,14 +4,18 @@
 //! them. Each is translated by [`crate::istio::translate`] as far as proxies ask for it; what
 //! equal proxies are told is translated once. A proxy acts on the generation that it was told.
 //!
-//! Approximated: services are those of the start. Leaves out: services of other clusters, hosts
-//! of ServiceEntries, gateways between networks.
+//! A service exists from when it is written; a host outside of the cluster is a service while a
+//! ServiceEntry names it.
+//!
+//! Approximated: the ports of a host are those that its ServiceEntries have at first. Leaves out:
+//! services of other clusters, gateways between networks.
 //! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
 
+use super::registry;
 use crate::facts;
 use crate::istio::config::{
-    Configuration, Created, DestinationRule, Istio, Labels, Location, Object, Resolution,
-    ServiceSettings,
+    Audience, Configuration, Created, DestinationRule, ExportTo, Istio, Labels, Location, Object,
+    Resolution, ServiceSettings,
 };
 use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
@@ -24,7 +28,7 @@ use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
 use crate::istio::translate::{Compiler, Tables, View};
 use crate::istio::version::Version;
-use crate::scenario::{self, ServiceKind, TrafficDistribution, Transport, WorkloadId};
+use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport, WorkloadId};
 use engine::Time;
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
@@ -36,7 +40,12 @@ use std::sync::Arc;
 pub(crate) struct Translation {
     istio: Istio,
     gateways: Gateways,
+    /// As if all of them existed.
     services: Vec<Service>,
+    /// As the scenario describes them.
+    described: Arc<[scenario::Service]>,
+    /// Those that do not exist yet.
+    later: Vec<ServiceId>,
     generations: Vec<Generation>,
     /// Numbers of clusters that hold for all generations.
     clusters: BTreeMap<ClusterName, u32>,
@@ -51,6 +60,8 @@ pub(crate) type Guarded = (u32, WorkloadId, u32);
 #[derive(Clone)]
 struct Generation {
     objects: Configuration,
+    /// Services as proxies may know them; those that do not exist keep their places.
+    services: Vec<Service>,
     compiler: Compiler,
     /// When they were written.
     written: Time,
@@ -83,6 +94,8 @@ impl Translation {
         let mut translation = Translation {
             gateways: Gateways::default(),
             services,
+            described: cluster.services.clone().into(),
+            later: cluster.later_services.clone(),
             generations: Vec::new(),
             clusters: BTreeMap::new(),
             assignments: BTreeMap::new(),
@@ -107,11 +120,33 @@ impl Translation {
         self.begin(all, now);
     }
 
+    /// Services exist from now on. Begins a generation.
+    pub(crate) fn exist(&mut self, services: &[ServiceId], now: Time) {
+        self.later.retain(|service| !services.contains(service));
+        for service in services {
+            self.services[service.index()].created = Created::At(now);
+        }
+        let newest = self.newest() as usize;
+        let objects = self.generations[newest].objects.clone();
+        self.begin(objects, now);
+    }
+
     fn begin(&mut self, objects: Configuration, written: Time) {
-        let world = world(&self.istio, &self.gateways, &self.services, &objects);
+        let all = (0..).map(ServiceId).zip(&self.services);
+        let listed = all.map(|(number, service)| {
+            let described = &self.described[number.index()];
+            match described.kind {
+                ServiceKind::Host { .. } => host_of_entries(described, service, &objects),
+                _ if self.later.contains(&number) => absent(service),
+                _ => service.clone(),
+            }
+        });
+        let services: Vec<Service> = listed.collect();
+        let world = world(&self.istio, &self.gateways, &services, &objects);
         let compiler = Compiler::new(&world);
         self.generations.push(Generation {
             objects,
+            services,
             compiler,
             written,
         });
@@ -135,7 +170,7 @@ impl Translation {
         let world = world(
             &self.istio,
             &self.gateways,
-            &self.services,
+            &generation.services,
             &generation.objects,
         );
         let compiler = &mut generation.compiler;
@@ -178,11 +213,22 @@ impl Translation {
         proxy: &Proxy,
         named: &[Named],
     ) -> Arc<InboundTable> {
-        let objects = &self.generations[guarded.0 as usize].objects;
-        let world = world(&self.istio, &self.gateways, &self.services, objects);
+        let of = &self.generations[guarded.0 as usize];
+        let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
         let table = Arc::new(inbound::inbound(&world, proxy, named));
         self.inbound.insert(guarded, table.clone());
         table
+    }
+
+    /// What sidecars take in may be otherwise from now on, without new objects.
+    pub(crate) fn forget_inbound(&mut self) {
+        self.inbound.clear();
+    }
+
+    /// Labels by which a service of Kubernetes selects its endpoints, if it does.
+    pub(crate) fn selector(&self, service: &scenario::Service) -> Option<&Labels> {
+        let name = (service.namespace.clone(), service.name.clone());
+        self.istio.services.get(&name).map(|said| &said.selector)
     }
 
     /// The trust domain of all certificates.
@@ -195,9 +241,14 @@ impl Translation {
         self.istio.version
     }
 
-    /// A service as istiod knows it.
+    /// A service, whether or not it exists.
     pub(crate) fn service(&self, service: u32) -> &Service {
         &self.services[service as usize]
+    }
+
+    /// A service as a generation has it.
+    pub(crate) fn service_in(&self, generation: u32, service: u32) -> &Service {
+        &self.generations[generation as usize].services[service as usize]
     }
 
     /// A cluster of a generation.
@@ -237,9 +288,9 @@ impl Translation {
             return known.clone();
         }
         let number = self.cluster(generation, cluster).service;
-        let endpoints = endpoints(&self.services[number as usize]);
         let of = &self.generations[generation as usize];
-        let world = world(&self.istio, &self.gateways, &self.services, &of.objects);
+        let endpoints = endpoints(&of.services[number as usize]);
+        let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
         let assignment = of.compiler.assignment(&world, cluster, viewer, &endpoints);
         let assignment = Arc::new(assignment);
         self.assignments.insert(key, assignment.clone());
@@ -268,7 +319,7 @@ fn world<'a>(
 fn described(service: &scenario::Service, number: u32, said: ServiceSettings) -> Service {
     let given = service.given.cluster_ip;
     let address = given.unwrap_or_else(|| nth_of(facts::SERVICE_RANGE.value, number));
-    let has_address = service.kind != ServiceKind::Headless;
+    let has_address = !service.kind.is_headless();
     let ports = service.ports.iter().map(|port| ServicePort {
         number: port.port,
         name: port.name.clone().unwrap_or_default(),
@@ -278,11 +329,14 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
         },
     });
     Service {
-        host: host::service(
-            &service.name,
-            &service.namespace,
-            facts::CLUSTER_DOMAIN.value,
-        ),
+        host: match service.kind {
+            ServiceKind::Host { .. } => service.name.to_lowercase(),
+            _ => host::service(
+                &service.name,
+                &service.namespace,
+                facts::CLUSTER_DOMAIN.value,
+            ),
+        },
         namespace: service.namespace.clone(),
         created: Created::At(Time::ZERO),
         addresses: has_address
@@ -291,7 +345,7 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
             .collect(),
         ports: ports.collect(),
         resolution: match service.kind {
-            ServiceKind::Headless => Resolution::None,
+            ServiceKind::Headless | ServiceKind::Host { .. } => Resolution::None,
             _ => Resolution::Static,
         },
         location: Location::Internal,
@@ -302,6 +356,50 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
             Some(TrafficDistribution::SameNode) => Distribution::PreferSameNode,
         },
         publishes_unready: service.publish_not_ready,
+    }
+}
+
+/// A service that does not exist: it keeps its number, and nobody is told of it.
+fn absent(service: &Service) -> Service {
+    Service {
+        addresses: Vec::new(),
+        ports: Vec::new(),
+        export_to: ExportTo::Only(vec![Audience::Nobody]),
+        ..service.clone()
+    }
+}
+
+/// A host as the oldest ServiceEntry that names it describes it.
+fn host_of_entries(
+    described: &scenario::Service,
+    service: &Service,
+    objects: &Configuration,
+) -> Service {
+    let entries = objects.service_entries.iter();
+    let entries = entries.filter(|entry| registry::names(entry, described));
+    let Some(entry) = entries.min_by_key(|entry| entry.identity.created) else {
+        return absent(service);
+    };
+    let ports = service.ports.iter().map(|port| {
+        let said = entry.ports.iter().find(|said| said.number == port.number);
+        said.map_or_else(
+            || port.clone(),
+            |said| ServicePort {
+                number: said.number,
+                name: said.name.clone(),
+                protocol: said.protocol,
+            },
+        )
+    });
+    let addresses = entry.addresses.iter();
+    Service {
+        created: entry.identity.created,
+        addresses: addresses.filter_map(|it| it.parse().ok()).collect(),
+        ports: ports.collect(),
+        resolution: entry.resolution,
+        location: entry.location,
+        export_to: entry.export_to.clone(),
+        ..service.clone()
     }
 }
 
@@ -331,10 +429,19 @@ pub(crate) struct Standing<'a> {
     pub(crate) namespace: &'a str,
     /// Its own labels.
     pub(crate) labels: &'a Labels,
+    /// Its site, if it is a machine of one.
+    pub(crate) site: Option<&'a scenario::Site>,
 }
 
 impl Standing<'_> {
     fn locality(&self) -> Locality {
+        if let Some(site) = self.site {
+            let parts = site.region.split_once('/');
+            return Locality {
+                region: parts.map_or(site.region.as_str(), |it| it.1).to_owned(),
+                ..Locality::parse("")
+            };
+        }
         let node = self.node.map(|node| &self.cluster.nodes[node as usize]);
         let said = |label: &str| node.and_then(|node| node.labels.get(label)).cloned();
         let region = said("topology.kubernetes.io/region");

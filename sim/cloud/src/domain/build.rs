@@ -7,6 +7,7 @@ use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
+use crate::control::enrolment::Enrolments;
 use crate::control::istiod::Istiod;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
@@ -14,6 +15,7 @@ use crate::control::machines::Machine;
 use crate::control::nodes::{Heartbeat, NodeLifecycle};
 use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
+use crate::control::registry::Registry;
 use crate::control::service_controller::ServiceController;
 use crate::control::translation::Translation;
 use crate::facts;
@@ -102,7 +104,7 @@ impl<'t> Domain<'t> {
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {
                 let services = cluster.services.iter();
-                let ruled = services.filter(|service| service.kind != ServiceKind::Headless);
+                let ruled = services.filter(|service| !service.kind.is_headless());
                 let described: u32 = ruled.map(|service| service.ports.len() as u32).sum();
                 described + cluster.service_rules.other_services
             }),
@@ -133,6 +135,8 @@ impl<'t> Domain<'t> {
             istiod: described
                 .and_then(|cluster| cluster.mesh.as_ref())
                 .map(|mesh| Istiod::new(mesh.istio_minor)),
+            registry: Registry::default(),
+            enrolments: Enrolments::new(stream("enrolments")),
             translation: described
                 .filter(|cluster| cluster.mesh.is_some())
                 .map(Translation::new),
@@ -209,6 +213,7 @@ impl<'t> Domain<'t> {
         for (workload, _) in &plan.pending {
             self.add_pending_pod(*workload);
         }
+        self.enrol_at_start();
         let autoscalers = described.autoscalers.iter();
         self.autoscalers = autoscalers.map(|_| AutoscalerState::new()).collect();
         self.add_budgets();
@@ -255,6 +260,7 @@ impl<'t> Domain<'t> {
         }
         let initial = self.services.iter().map(|service| service.ready.clone());
         self.endpoint_log = EndpointLog::new(initial.collect());
+        self.start_registry();
     }
 
     fn add_nodes(&mut self, id: ClusterId) {

@@ -5,7 +5,7 @@ use crate::kubernetes::kubelet::Life;
 use crate::path::sidecar::SidecarState;
 use crate::path::station::Station;
 use crate::path::usage::Counters;
-use crate::scenario::WorkloadId;
+use crate::scenario::{SiteId, WorkloadId};
 use engine::{Duration, Time};
 
 /// A pod, from being created on; never forgotten, so that a stale view can point at it.
@@ -21,6 +21,8 @@ pub(crate) struct Pod {
     /// `None` for machines outside the cluster's nodes, and until it is bound.
     pub(crate) node: Option<u32>,
     pub(crate) zone: u32,
+    /// Where it stands, if it is a machine of a site.
+    pub(crate) site: Option<SiteId>,
     pub(crate) station: Station,
     /// The proxy beside its application.
     pub(crate) sidecar: Option<Box<SidecarState>>,

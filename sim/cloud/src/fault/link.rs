@@ -1,7 +1,7 @@
 //! A link between partitions is cut, slower, or loses packets, in both directions.
 
 use super::{Levers, Owner, means};
-use crate::scenario::{LinkChange, Packets, Place};
+use crate::scenario::{LinkChange, Place};
 
 pub(super) fn pull(
     levers: &mut Levers,
@@ -16,11 +16,6 @@ pub(super) fn pull(
         if !(here(from) && there(to) || here(to) && there(from)) {
             continue;
         }
-        let lever = &mut levers.links[usize::from(other)];
-        match change {
-            LinkChange::Cut => lever.block(Packets::Dropped),
-            LinkChange::Delay(delay) => lever.delay += delay,
-            LinkChange::Loss(loss) => lever.loss = 1.0 - (1.0 - lever.loss) * (1.0 - loss),
-        }
+        levers.links[usize::from(other)].change(change);
     }
 }

@@ -12,6 +12,7 @@ mod control_plane;
 mod dns_throttled;
 mod failing;
 mod link;
+mod machine;
 mod node;
 mod pod_kill;
 mod region_down;
@@ -20,11 +21,14 @@ mod slow;
 pub(crate) mod tests;
 
 pub(crate) use control_plane::ControlLevers;
+pub(crate) use machine::MachineLevers;
 pub(crate) use node::NodeLevers;
 
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::scenario::{Action, ClusterId, Component, Fault, Packets, Place, WorkloadId};
+use crate::scenario::{
+    Action, ClusterId, Component, Fault, LinkChange, Packets, Place, WorkloadId,
+};
 use crate::topology::links::End;
 use crate::topology::{PartitionKind, Topology};
 use engine::{Duration, Time};
@@ -41,6 +45,8 @@ pub(crate) struct Levers {
     links: Vec<LinkLevers>,
     /// Share of the cluster's DNS's capacity that is left.
     pub(crate) dns_capacity: f64,
+    /// Of machines of its sites.
+    pub(crate) machines: MachineLevers,
 }
 
 /// What a fault can do to a workload's pods.
@@ -96,6 +102,10 @@ impl Levers {
             control: ControlLevers::at_rest(),
             links: vec![link; topology.partitions.len()],
             dns_capacity: 1.0,
+            machines: MachineLevers::at_rest(
+                described.map_or(0, |cluster| cluster.sites.len()),
+                link,
+            ),
         }
     }
 
@@ -130,9 +140,20 @@ impl Levers {
                 } => node::turn_off_zone(&mut levers, owner, *cluster, *zone, *packets),
                 Fault::RegionDown { region, packets } => {
                     region_down::pull(&mut levers, owner, region, *packets);
+                    machine::lose_region(&mut levers, owner, region, *packets);
                 }
                 Fault::Link { from, to, change } => {
                     link::pull(&mut levers, owner, from, to, *change);
+                    machine::pull_links(&mut levers, owner, (from, to), *change);
+                }
+                Fault::MachineDown {
+                    cluster,
+                    workload,
+                    number,
+                    packets,
+                } => {
+                    let machine = (*workload, *number);
+                    machine::turn_off(&mut levers, owner, *cluster, machine, *packets);
                 }
                 Fault::Slow {
                     cluster,
@@ -241,6 +262,19 @@ impl Levers {
 }
 
 impl LinkLevers {
+    /// What becomes of what is sent, if nothing passes.
+    pub(crate) fn barrier(&self) -> Option<Packets> {
+        self.barrier
+    }
+
+    fn change(&mut self, change: LinkChange) {
+        match change {
+            LinkChange::Cut => self.block(Packets::Dropped),
+            LinkChange::Delay(delay) => self.delay += delay,
+            LinkChange::Loss(loss) => self.loss = 1.0 - (1.0 - self.loss) * (1.0 - loss),
+        }
+    }
+
     fn block(&mut self, packets: Packets) {
         self.barrier = Some(stronger(self.barrier, packets));
     }
@@ -345,5 +379,6 @@ impl Domain<'_> {
             self.control_plane_moved(&before, context);
         }
         self.memory_moved(&before, context);
+        self.machines_moved(&before, context);
     }
 }

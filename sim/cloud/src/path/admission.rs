@@ -73,7 +73,10 @@ impl Domain<'_> {
         let cluster = self.cluster.expect("pods stand in clusters");
         let services = (0..).zip(&self.topology.cluster(cluster).services);
         let workload = self.pods[pod as usize].workload;
-        let behind = &self.workloads[workload.index()].services;
+        let mut behind = self.workloads[workload.index()].services.clone();
+        if self.has_registry() {
+            behind.extend(self.services_of_entries(pod));
+        }
         let services = services.filter(|(number, _)| behind.contains(&ServiceId(*number)));
         let named = services.flat_map(|(service, described)| {
             let ports = (0..).zip(&described.ports);

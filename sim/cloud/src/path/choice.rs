@@ -446,6 +446,7 @@ mod tests {
             let set = EndpointSet {
                 pods: pods.iter().copied().collect(),
                 leaving: leaving.iter().copied().collect(),
+                entries: Vec::new(),
                 changed: Time::ZERO,
             };
             let all: Vec<u32> = pods.into_iter().chain(leaving).collect();

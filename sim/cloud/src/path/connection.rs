@@ -17,7 +17,7 @@
 
 use super::call::Stage;
 use super::flow::Peer;
-use super::link::{Address, Goal, Packet};
+use super::link::{Address, Goal, Packet, Spot};
 use super::service::RequestArrival;
 use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Target};
 use crate::domain::{Clock, Domain};
@@ -318,16 +318,19 @@ impl Domain<'_> {
         identity: Identity,
         context: &mut Clock<'_, Self>,
     ) {
-        if Some(endpoint.cluster) == self.cluster && endpoint.entry.is_none() {
-            let (from, to) = (self.spot(client), self.spot(endpoint.pod));
-            let (bytes, leg) = packet.size_and_leg();
-            let delay = self.trip_inside(context.now(), from, to, bytes, identity, leg);
-            if let Some(delay) = delay {
-                self.post(delay, packet, context);
-            }
-        } else {
+        if Some(endpoint.cluster) != self.cluster {
             let to = endpoint.cluster.0 as u16;
-            self.send_out(to, Duration::ZERO, packet, identity, context);
+            return self.send_out(to, Duration::ZERO, packet, identity, context);
+        }
+        let from = self.spot(client);
+        if endpoint.entry.is_none() {
+            let between = (from, self.spot(endpoint.pod));
+            return self.carry(Duration::ZERO, between, packet, identity, context);
+        }
+        // From a machine of a site, by the way of all who come from outside.
+        let (bytes, leg) = packet.size_and_leg();
+        if let Some(inside) = self.way_in(endpoint, bytes, identity, leg, context.now()) {
+            self.carry(inside, (from, Spot::BORDER), packet, identity, context);
         }
     }
 

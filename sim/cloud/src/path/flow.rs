@@ -173,12 +173,14 @@ impl Domain<'_> {
     ) {
         let described = &self.topology.cluster(cluster).services[service.index()];
         let peer = match described.kind {
-            ServiceKind::Headless => match self.choose_address(service, self.calls[key].work()) {
-                Choice::Pod(pod) => Peer::Pod(service, pod),
-                Choice::Refuse | Choice::Drop => {
-                    return self.attempt_ended(key, Err(Reason::NoEndpoints), context);
+            ServiceKind::Headless | ServiceKind::Host { .. } => {
+                match self.choose_address(service, self.calls[key].work()) {
+                    Choice::Pod(pod) => Peer::Pod(service, pod),
+                    Choice::Refuse | Choice::Drop => {
+                        return self.attempt_ended(key, Err(Reason::NoEndpoints), context);
+                    }
                 }
-            },
+            }
             _ => Peer::Service(service),
         };
         self.open_socket(key, socket, peer, context);

@@ -5,20 +5,21 @@
 //! SYN pays for the rules that it passes. Lost SYNs are sent again on Linux's schedule, until the
 //! caller or the kernel gives up.
 //!
-//! Approximated: names of another cluster's services cost no lookup. Leaves out: TLS.
+//! Approximated: names of another cluster's services cost no lookup, nor do any at machines of
+//! sites. Leaves out: TLS.
 //! Sources: Linux's TCP; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
 use super::choice::Choice;
 use super::flow::Peer;
-use super::link::{Goal, Leg, Packet};
+use super::link::{Goal, Packet, Spot};
 use super::{CallRef, Endpoint, Target};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::record::Reason;
 use crate::rules::Door;
-use crate::scenario::{ClusterId, ServiceKind};
+use crate::scenario::{ClusterId, ServiceId, ServiceKind};
 use crate::slab::Key;
 use engine::Duration;
 
@@ -39,6 +40,9 @@ impl Domain<'_> {
         let client = call.client;
         match self.plans[call.plan as usize].target {
             Target::Service(cluster, service) if Some(cluster) == self.cluster => {
+                if self.pods[client as usize].site.is_some() {
+                    return self.resolve_on_site(key, service, context);
+                }
                 let known_until = self.lookups.get(&(client, service));
                 if known_until.is_some_and(|&until| until > context.now()) {
                     return self.connect(key, context);
@@ -48,6 +52,27 @@ impl Domain<'_> {
             Target::Service(_, service) => self.dial(key, Goal::Entry(service), context),
             Target::Global(name) => self.resolve_globally(key, name, context),
             Target::Backend(_) => unreachable!("backends are addresses"),
+        }
+    }
+
+    /// A machine of a site asks its own name servers, which answer at once and know what is known
+    /// outside of clusters: names of hosts, and addresses of load balancers and nodes. Where a
+    /// sidecar answers, it knows all that the mesh knows.
+    fn resolve_on_site(&mut self, key: Key, service: ServiceId, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        let (client, port) = (call.client, self.plans[call.plan as usize].port);
+        let has_sidecar = self.pods[client as usize].has_sidecar();
+        if has_sidecar && self.captures_outbound(client, service, port) {
+            return self.connect(key, context);
+        }
+        let cluster = self.cluster.expect("machines belong to clusters");
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        match described.kind {
+            ServiceKind::LoadBalancer | ServiceKind::NodePort => {
+                self.dial(key, Goal::Entry(service), context);
+            }
+            ServiceKind::Host { is_known: true } => self.connect(key, context),
+            _ => self.connection_failed(key, Reason::NameUnresolved, context),
         }
     }
 
@@ -83,7 +108,7 @@ impl Domain<'_> {
         }
         let described = &self.topology.cluster(cluster).services[service.index()];
         let node = self.pods[client as usize].node;
-        let choice = if described.kind == ServiceKind::Headless {
+        let choice = if described.kind.is_headless() {
             self.choose_address(service, identity)
         } else {
             let address = self.address(key);
@@ -139,14 +164,17 @@ impl Domain<'_> {
         let trip = identity.part(u64::from(sent));
         match goal {
             Goal::Endpoint(endpoint) => {
-                let (from, to) = (self.spot(client), self.spot(endpoint.pod));
-                if let Some(delay) = self.trip_inside(context.now(), from, to, 0, trip, Leg::Syn) {
-                    self.post(rules + delay, packet, context);
-                }
+                let between = (self.spot(client), self.spot(endpoint.pod));
+                self.carry(rules, between, packet, trip, context);
             }
             Goal::Entry(_) => {
                 let to = self.destination(key);
-                self.send_out(to, Duration::ZERO, packet, trip, context);
+                if to == self.id {
+                    let between = (self.spot(client), Spot::BORDER);
+                    self.carry(Duration::ZERO, between, packet, trip, context);
+                } else {
+                    self.send_out(to, Duration::ZERO, packet, trip, context);
+                }
             }
         }
         self.await_syn_answer(key, sent, context);

@@ -19,7 +19,7 @@ use super::service::RequestArrival;
 use super::{CallRef, Endpoint, Identity, Outcome};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::scenario::{ClusterId, GlobalNameId, Packets, ServiceId, TrafficId};
+use crate::scenario::{ClusterId, GlobalNameId, Packets, ServiceId, SiteId, TrafficId};
 use crate::slab::Key;
 use crate::topology::links::{Level, Link};
 use engine::{Duration, PartitionId, Time};
@@ -166,15 +166,24 @@ impl Leg {
     }
 }
 
-/// A place within a cluster.
+/// A place within a cluster, or on one of its sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
     /// `None` for machines outside the cluster's nodes.
     pub(crate) node: Option<u32>,
     pub(crate) zone: u32,
+    /// `None` inside of the cluster.
+    pub(crate) site: Option<SiteId>,
 }
 
 impl Spot {
+    /// Where packets from outside come in.
+    pub(crate) const BORDER: Spot = Spot {
+        node: None,
+        zone: 0,
+        site: None,
+    };
+
     fn level(self, other: Spot) -> Level {
         if self.node.is_some() && self.node == other.node {
             Level::SameNode
@@ -217,9 +226,18 @@ fn retransmission_wait(round_trip: Duration, tries: u32) -> Duration {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parcel {
     packet: Packet,
-    /// For a partition other than this one: which, and what the trip takes inside this one.
-    onward: Option<(u16, Identity)>,
+    /// Where it goes on to, unless it has arrived.
+    onward: Option<(Onward, Identity)>,
     tries: u32,
+}
+
+/// Where a packet that waits goes on to.
+#[derive(Clone, Copy, Debug)]
+enum Onward {
+    /// To another partition.
+    Partition(u16),
+    /// From one place of this partition to another, of which one is a site.
+    Spot(Spot, Spot),
 }
 
 impl Domain<'_> {
@@ -229,6 +247,7 @@ impl Domain<'_> {
         Spot {
             node: pod.node,
             zone: pod.zone,
+            site: pod.site,
         }
     }
 
@@ -237,6 +256,7 @@ impl Domain<'_> {
         Spot {
             node: Some(node),
             zone: self.nodes[node as usize].zone,
+            site: None,
         }
     }
 
@@ -251,6 +271,9 @@ impl Domain<'_> {
         identity: Identity,
         leg: Leg,
     ) -> Option<Duration> {
+        if from.site != to.site {
+            return self.trip_to_site(now, from, to, bytes, identity, leg);
+        }
         let level = from.level(to);
         let link = self.topology.links.within(level);
         let sending = match (level, from.node) {
@@ -261,6 +284,83 @@ impl Domain<'_> {
         };
         let travelling = self.travel(&link, link.loss, identity, leg)?;
         Some(sending + travelling)
+    }
+
+    /// The trip between the cluster and a site, or between two sites; sites have wires of their
+    /// own, which nobody waits for.
+    fn trip_to_site(
+        &mut self,
+        now: Time,
+        from: Spot,
+        to: Spot,
+        bytes: u64,
+        identity: Identity,
+        leg: Leg,
+    ) -> Option<Duration> {
+        let cluster = self.cluster.expect("sites belong to clusters");
+        let link = self.topology.links.of_site(cluster, from.site, to.site);
+        let levers = self.levers.machines.link(from.site, to.site);
+        let (delay, loss) = levers.map_or((Duration::ZERO, 0.0), |it| (it.delay, it.loss));
+        let loss = 1.0 - (1.0 - link.loss) * (1.0 - loss);
+        let sending = match from.node {
+            None => transmission(bytes, link.bandwidth_bits),
+            Some(node) => self.nodes[node as usize]
+                .wire
+                .send(now, bytes, link.bandwidth_bits),
+        };
+        Some(sending + delay + self.travel(&link, loss, identity, leg)?)
+    }
+
+    /// What becomes of packets between two places of this partition, if nothing passes.
+    fn barrier_between(&self, from: Spot, to: Spot) -> Option<Packets> {
+        let levers = self.levers.machines.link(from.site, to.site);
+        levers
+            .filter(|_| from.site != to.site)
+            .and_then(|it| it.barrier())
+    }
+
+    /// Carries a packet from one place of this partition to another, beside what it takes on the
+    /// way to the first or from the second; over a link that is cut data are sent again until it
+    /// is back.
+    pub(super) fn carry(
+        &mut self,
+        beside: Duration,
+        between: (Spot, Spot),
+        packet: Packet,
+        identity: Identity,
+        context: &mut Clock<'_, Self>,
+    ) {
+        self.carry_after((0, beside), between, packet, identity, context);
+    }
+
+    fn carry_after(
+        &mut self,
+        (tries, beside): (u32, Duration),
+        (from, to): (Spot, Spot),
+        packet: Packet,
+        identity: Identity,
+        context: &mut Clock<'_, Self>,
+    ) {
+        if self.barrier_between(from, to).is_none() {
+            let (bytes, leg) = packet.size_and_leg();
+            let delay = self.trip_inside(context.now(), from, to, bytes, identity, leg);
+            if let Some(delay) = delay {
+                self.post(beside + delay, packet, context);
+            }
+            return;
+        }
+        if !packet.is_data() || tries == facts::TCP_RETRIES.value {
+            return;
+        }
+        let parcel = self.parcels.insert(Parcel {
+            packet,
+            onward: Some((Onward::Spot(from, to), identity)),
+            tries,
+        });
+        let cluster = self.cluster.expect("sites belong to clusters");
+        let link = self.topology.links.of_site(cluster, from.site, to.site);
+        let wait = retransmission_wait(link.one_way * 2, tries);
+        context.after(wait, Event::Resend(parcel));
     }
 
     /// Propagation, jitter and what loss costs.
@@ -354,19 +454,12 @@ impl Domain<'_> {
         tries: u32,
         context: &mut Clock<'_, Self>,
     ) {
-        let data = matches!(
-            packet,
-            Packet::Hello { .. }
-                | Packet::Welcome { .. }
-                | Packet::Request(_)
-                | Packet::Response { .. }
-        );
-        if !data || tries == facts::TCP_RETRIES.value {
+        if !packet.is_data() || tries == facts::TCP_RETRIES.value {
             return;
         }
         let parcel = self.parcels.insert(Parcel {
             packet,
-            onward: Some((to, identity)),
+            onward: Some((Onward::Partition(to), identity)),
             tries,
         });
         let round_trip = self.topology.one_way(self.id, to) * 2;
@@ -383,9 +476,17 @@ impl Domain<'_> {
         if matches!(parcel.packet, Packet::Request(request) if !self.awaits(request.from)) {
             return;
         }
+        let (packet, tries) = (parcel.packet, parcel.tries + 1);
+        let to = match to {
+            Onward::Partition(to) => to,
+            Onward::Spot(from, to) => {
+                let after = (tries, Duration::ZERO);
+                return self.carry_after(after, (from, to), packet, identity, context);
+            }
+        };
         match self.levers.barrier(to) {
-            None => self.send_over(to, Duration::ZERO, parcel.packet, identity, context),
-            Some(_) => self.park(to, parcel.packet, identity, parcel.tries + 1, context),
+            None => self.send_over(to, Duration::ZERO, packet, identity, context),
+            Some(_) => self.park(to, packet, identity, tries, context),
         }
     }
 
@@ -416,6 +517,17 @@ impl Domain<'_> {
 }
 
 impl Packet {
+    /// Whether TCP sends it again until it arrives.
+    fn is_data(&self) -> bool {
+        matches!(
+            self,
+            Packet::Hello { .. }
+                | Packet::Welcome { .. }
+                | Packet::Request(_)
+                | Packet::Response { .. }
+        )
+    }
+
     /// Bytes on the wire, and which leg of an attempt it is.
     pub(super) fn size_and_leg(&self) -> (u64, Leg) {
         match self {

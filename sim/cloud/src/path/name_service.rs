@@ -19,7 +19,8 @@
 //! instance waits for its lists before it listens it says SERVFAIL already; it stays in everybody's
 //! rules, since nobody can write that it is not ready; where DNS was down as a whole all start again.
 //! Leaves out: instances as pods on nodes, with the distance to them and the other work there;
-//! NodeLocal DNSCache; names outside of clusters.
+//! NodeLocal DNSCache; the way of questions for names outside of clusters, which are answered
+//! as those inside are.
 //! Sources: coredns/deployment `kubernetes/Scaling_CoreDNS.md`; coredns/coredns plugin/kubernetes
 //! kubernetes.go, handler.go, ready.go; [`crate::facts`].
 //! Validated by: queues worked out by hand, below, and lookups in the crate's tests.
@@ -30,7 +31,7 @@ use crate::facts;
 use crate::kubernetes::reflector::{self, Break};
 use crate::kubernetes::resolver::{self, PodDns, ResolverConfig, Server};
 use crate::record::Reason;
-use crate::scenario::{ClusterDns, ServiceId};
+use crate::scenario::{ClusterDns, ServiceId, ServiceKind};
 use crate::slab::Key;
 use engine::{Draw, Duration, Stream, Time};
 
@@ -273,18 +274,31 @@ impl Domain<'_> {
         let cluster = self.cluster.expect("pods run in clusters");
         let described = self.topology.cluster(cluster);
         let client = self.calls[key].client;
+        let kind = &described.services[service.index()].kind;
+        if matches!(kind, ServiceKind::Host { .. }) && self.sidecar_answers_names(client) {
+            return self.name_found(key, context);
+        }
+        let is_known = *kind != ServiceKind::Host { is_known: false };
         let workload = self.pods[client as usize].workload;
         let own = described.workloads[workload.index()].namespace
             == described.services[service.index()].namespace;
         let asked = self.revision(client).resolver.asked[usize::from(!own)];
         let lookup = Lookup {
             names: asked.names as u8,
-            is_found: asked.is_found,
+            is_found: asked.is_found && is_known,
             vain: 0,
             asked: context.now(),
             answer: Answer::Silence,
         };
         self.ask_name(key, lookup, context);
+    }
+
+    /// Whether the sidecar of a pod answers questions for names (`ISTIO_META_DNS_CAPTURE`).
+    fn sidecar_answers_names(&self, pod: u32) -> bool {
+        let sidecar = self.template(pod).sidecar.as_ref();
+        let environment = sidecar.map(|it| &it.settings.proxy.environment);
+        let said = environment.and_then(|it| it.get("ISTIO_META_DNS_CAPTURE"));
+        self.pods[pod as usize].has_sidecar() && said.is_some_and(|said| said == "true")
     }
 
     /// One full name is asked for.

@@ -214,6 +214,7 @@ impl Domain<'_> {
             zone: state.zone,
             namespace: &cluster.workloads[state.workload.index()].namespace,
             labels: &self.template(pod).placement.labels,
+            site: state.site.map(|site| &cluster.sites[site.index()]),
         }
     }
 
@@ -394,7 +395,7 @@ impl Asking {
         let asked = attributed.number(self.attributes.clone());
         let tables = translation.tables(generation);
         let scope = &tables.scopes[scope as usize];
-        let addresses = &translation.service(self.service).addresses;
+        let addresses = &translation.service_in(generation, self.service).addresses;
         let address = addresses.first().copied();
         let unspecified = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let way = |to| Way::plain(generation, asked, to);

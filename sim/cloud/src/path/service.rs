@@ -156,7 +156,17 @@ impl Domain<'_> {
             Choice::Refuse => {
                 let denied = Packet::Refused { to: from };
                 let trip = identity.part(u64::from(sent));
-                self.send_out(from.partition, Duration::ZERO, denied, trip, context);
+                match self
+                    .calls
+                    .get(from.call)
+                    .filter(|_| from.partition == self.id)
+                {
+                    None => self.send_out(from.partition, Duration::ZERO, denied, trip, context),
+                    Some(call) => {
+                        let between = (Spot::BORDER, self.spot(call.client));
+                        self.carry(Duration::ZERO, between, denied, trip, context);
+                    }
+                }
             }
             Choice::Pod(pod) => {
                 let endpoint = self.endpoint(pod, service, node);
@@ -201,6 +211,7 @@ impl Domain<'_> {
         let border = Spot {
             node: None,
             zone: entry.zone,
+            site: None,
         };
         let first = self.trip_inside(now, border, entry, bytes, identity.part(1), leg)?;
         if entry.node == pod.node {
@@ -213,11 +224,11 @@ impl Domain<'_> {
     /// What machines make of a packet to an endpoint that they do not let pass.
     pub(super) fn stopped(&self, endpoint: Endpoint) -> Option<Fate> {
         let pod = &self.pods[endpoint.pod as usize];
-        let mut nodes = [endpoint.entry, pod.node].into_iter().flatten();
-        match nodes.find_map(|node| self.levers.node(node))? {
-            Packets::Dropped => Some(Fate::Dropped),
-            Packets::Refused => Some(Fate::Refused),
+        if let Some(packets) = self.machine_off(endpoint.pod) {
+            return Some(Fate::of(packets));
         }
+        let mut nodes = [endpoint.entry, pod.node].into_iter().flatten();
+        nodes.find_map(|node| self.levers.node(node)).map(Fate::of)
     }
 
     /// What becomes of a packet of a connection that arrives for an endpoint.
@@ -244,25 +255,21 @@ impl Domain<'_> {
     ) {
         let now = context.now();
         let (bytes, leg) = packet.size_and_leg();
-        if to.partition == self.id {
-            let Some(call) = self.calls.get(to.call) else {
-                return;
-            };
-            let (from, client) = (self.spot(endpoint.pod), self.spot(call.client));
-            let trip = self.trip_inside(now, from, client, bytes, identity, leg);
-            if let Some(delay) = trip {
-                self.post(delay, packet, context);
-            }
-            return;
-        }
-        let pod = self.spot(endpoint.pod);
+        let client = match to.partition == self.id {
+            false => None,
+            true => match self.calls.get(to.call) {
+                None => return,
+                Some(call) => Some(self.spot(call.client)),
+            },
+        };
+        let mut at = self.spot(endpoint.pod);
         let mut inside = Duration::ZERO;
         if let Some(entry) = endpoint.entry.map(|node| self.node_spot(node)) {
             let border = Spot {
                 node: None,
                 zone: entry.zone,
+                site: None,
             };
-            let mut at = pod;
             for (next, part) in [(entry, 2), (border, 1)] {
                 if at.node.is_none() || at.node != next.node {
                     let trip = self.trip_inside(now, at, next, bytes, identity.part(part), leg);
@@ -274,7 +281,10 @@ impl Domain<'_> {
                 at = next;
             }
         }
-        self.send_out(to.partition, inside, packet, identity, context);
+        match client {
+            Some(client) => self.carry(inside, (at, client), packet, identity, context),
+            None => self.send_out(to.partition, inside, packet, identity, context),
+        }
     }
 
     /// A request arrives at its pod.
@@ -355,6 +365,15 @@ pub(crate) enum Fate {
     Refused,
     /// Nothing says anything.
     Dropped,
+}
+
+impl Fate {
+    fn of(packets: Packets) -> Fate {
+        match packets {
+            Packets::Dropped => Fate::Dropped,
+            Packets::Refused => Fate::Refused,
+        }
+    }
 }
 
 /// A request at the door of a pod.

@@ -187,6 +187,11 @@ impl SidecarState {
         }
     }
 
+    /// Counts on from what others are connected with so far.
+    pub(crate) fn follow(&mut self, incarnation: u32) {
+        self.starts = incarnation as u16;
+    }
+
     /// How many threads it has.
     pub(super) fn threads(&self) -> usize {
         self.threads.len()

@@ -30,7 +30,6 @@ use crate::facts;
 use crate::istio::authentication::Sent as Spoken;
 use crate::istio::translate::cluster::Cluster;
 use crate::istio::translate::place::{Assignment, Behind};
-use crate::istio::translate::registry;
 use crate::istio::version::Version;
 use crate::record::Reason;
 use crate::scenario::ServiceId;
@@ -386,7 +385,7 @@ impl Domain<'_> {
         let told = (generation, number, view.viewer, version);
         let assignment = translation.assignment(told, |_| self.endpoints_of(service, version));
         let described = translation.cluster(generation, number);
-        let pods = &self.endpoint_log.version(service, version).pods;
+        let pods = self.pods_behind(service, version);
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         let sidecar = sidecar.expect("a sidecar that sends");
         let kept = known.filter(|&known| {
@@ -401,26 +400,12 @@ impl Domain<'_> {
         });
         let upstream = &mut sidecar.upstreams[number as usize];
         upstream.from = Some((generation, version));
-        upstream.update(&assignment, pods, &mut draw, now);
+        upstream.update(&assignment, &pods, &mut draw, now);
         self.translation = Some(translation);
         if kept.is_none() {
             self.await_sweep(pod, number, context);
         }
         Some(number)
-    }
-
-    /// Pods of a version of a service's endpoints, as istiod knows them.
-    pub(crate) fn endpoints_of(&self, service: ServiceId, version: u32) -> Vec<registry::Endpoint> {
-        let cluster = self.cluster.expect("services stand in clusters");
-        let described = &self.topology.cluster(cluster).services[service.index()];
-        let pods = self.endpoint_log.version(service, version).pods.iter();
-        let endpoint = |&pod: &u32| {
-            let has_sidecar = self.pods[pod as usize].has_sidecar();
-            let at = (pod, pod_address(pod));
-            let standing = self.standing(pod);
-            standing.endpoint(at, described, has_sidecar)
-        };
-        pods.map(endpoint).collect()
     }
 
     fn upstream(&mut self, pod: u32, number: u32) -> Option<&mut Upstream> {

@@ -1,8 +1,8 @@
 //! Clusters and their machines.
 
 use super::{
-    Autoscaler, ClusterDns, DisruptionBudget, Mesh, Provisioner, Proxy, Service, ServiceRules,
-    Workload, ZoneId,
+    Autoscaler, ClusterDns, DisruptionBudget, Machines, Mesh, Provisioner, Proxy, Service,
+    ServiceId, ServiceRules, Site, Workload, WorkloadId, ZoneId,
 };
 use crate::istio::config::Istio;
 use engine::Duration;
@@ -41,6 +41,12 @@ pub struct Cluster {
     pub mesh: Option<Mesh>,
     /// Istio, if anything is said to it.
     pub istio: Option<Istio>,
+    /// Places where machines stand that belong to it in some way.
+    pub sites: Vec<Site>,
+    /// These machines, by workload.
+    pub machines: Vec<Machines>,
+    /// Services that do not exist before a [`Change::Services`](super::Change::Services).
+    pub later_services: Vec<ServiceId>,
 }
 
 impl Cluster {
@@ -62,6 +68,9 @@ impl Cluster {
             service_rules: ServiceRules::default(),
             mesh: None,
             istio: None,
+            sites: Vec::new(),
+            machines: Vec::new(),
+            later_services: Vec::new(),
         }
     }
 
@@ -69,6 +78,12 @@ impl Cluster {
     pub(crate) fn region_label(&self) -> &str {
         let parts = self.region.split_once('/');
         parts.map_or(self.region.as_str(), |(_provider, region)| region)
+    }
+
+    /// What is special about a workload that consists of machines of a site.
+    pub fn machines_of(&self, workload: WorkloadId) -> Option<&Machines> {
+        let mut machines = self.machines.iter();
+        machines.find(|machines| machines.workload == workload)
     }
 
     /// Whether a machine exists at the start: others may be ordered by the provisioner.

@@ -87,10 +87,12 @@ pub struct LinkOverride {
 /// One end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A region by name: every cluster and user network in it.
+    /// A region by name: every cluster, user network and site in it.
     Region(String),
     /// A cluster.
     Cluster(ClusterId),
     /// A user network.
     Users(UserNetworkId),
+    /// A site of machines, by name.
+    Site(String),
 }

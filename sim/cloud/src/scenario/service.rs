@@ -65,6 +65,19 @@ pub enum ServiceKind {
     NodePort,
     /// NodePort, and a load balancer in front of the nodes.
     LoadBalancer,
+    /// No Service of Kubernetes: a host outside of the cluster, whose name the client resolves to
+    /// the addresses of machines, and which ServiceEntries may describe. Its name is the host.
+    Host {
+        /// Whether name servers outside of the cluster know the name.
+        is_known: bool,
+    },
+}
+
+impl ServiceKind {
+    /// Whether its name answers with addresses of single endpoints.
+    pub fn is_headless(&self) -> bool {
+        matches!(self, ServiceKind::Headless | ServiceKind::Host { .. })
+    }
 }
 
 /// A port of a Service.

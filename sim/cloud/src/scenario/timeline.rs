@@ -67,6 +67,10 @@ pub enum Change {
     Routes(ProxyId, Vec<Route>),
     /// Objects of Istio: new ones, and others in the place of those with their names.
     Istio(Vec<Object>),
+    /// Services exist from now on.
+    Services(Vec<ServiceId>),
+    /// The machines of a workload are given Istio's proxy.
+    Join(WorkloadId),
 }
 
 /// A fault: it only moves levers.
@@ -235,6 +239,17 @@ pub enum Fault {
         cluster: ClusterId,
         /// Share of its capacity that is left; zero is down.
         capacity: f64,
+    },
+    /// A machine of a site has no power.
+    MachineDown {
+        /// The cluster that it belongs to.
+        cluster: ClusterId,
+        /// The workload.
+        workload: WorkloadId,
+        /// Which of the workload's machines, from 0.
+        number: u32,
+        /// What happens to packets sent to it.
+        packets: Packets,
     },
 }
 

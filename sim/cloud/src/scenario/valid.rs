@@ -6,6 +6,7 @@
 use super::{
     Action, Arrivals, Behavior, Change, Cluster, ClusterId, Component, Discipline, Drain, Fault,
     NetworkModel, Place, Scenario, ServiceId, Template, TrafficSource, TrafficTarget, WorkloadId,
+    WorkloadKind,
 };
 
 impl Scenario {
@@ -114,6 +115,17 @@ impl Scenario {
                     self.assert_workload(cluster, workload, name);
                 }
             }
+            Change::Services(services) => {
+                for &service in services {
+                    self.assert_service(cluster, service, name);
+                }
+            }
+            Change::Join(workload) => {
+                self.assert_workload(cluster, *workload, name);
+                let machines = self.clusters[cluster.index()].machines_of(*workload);
+                let proxy = machines.and_then(|machines| machines.proxy.as_ref());
+                assert!(proxy.is_some(), "{name}: nothing that could join");
+            }
             Change::Istio(_) => assert!(
                 self.clusters[cluster.index()].istio.is_some(),
                 "{name}: the cluster has no Istio"
@@ -183,6 +195,20 @@ impl Scenario {
                 self.assert_workload(*cluster, *workload, name);
                 assert!(*factor > 0.0, "{name}: a factor is positive");
             }
+            Fault::MachineDown {
+                cluster,
+                workload,
+                number,
+                ..
+            } => {
+                self.assert_workload(*cluster, *workload, name);
+                let of = &self.clusters[cluster.index()];
+                assert!(
+                    of.machines_of(*workload).is_some()
+                        && *number < of.workloads[workload.index()].replicas,
+                    "{name}: no such machine"
+                );
+            }
             Fault::DnsThrottled { cluster, capacity } => assert!(
                 cluster.index() < self.clusters.len() && (0.0..=1.0).contains(capacity),
                 "{name}: no such DNS"
@@ -208,6 +234,10 @@ impl Scenario {
     fn assert_place(&self, place: &Place) {
         match place {
             Place::Region(_) => {}
+            Place::Site(name) => {
+                let mut sites = self.clusters.iter().flat_map(|cluster| &cluster.sites);
+                assert!(sites.any(|site| site.name == *name), "a link of no site");
+            }
             Place::Cluster(cluster) => {
                 assert!(
                     cluster.index() < self.clusters.len(),
@@ -277,6 +307,14 @@ fn assert_cluster(cluster: &Cluster) {
                 service.name
             );
         }
+    }
+    for machines in &cluster.machines {
+        let workload = cluster.workloads.get(machines.workload.index());
+        assert!(
+            workload.is_some_and(|it| it.kind == WorkloadKind::External)
+                && machines.site.index() < cluster.sites.len(),
+            "{name} has machines that stand nowhere"
+        );
     }
     for budget in &cluster.budgets {
         for workload in &budget.workloads {

@@ -125,7 +125,7 @@ pub(super) fn allocate(cluster: &Cluster, seed: Seed) -> Vec<Allocated> {
         .map(|service| {
             let name = format!("{}/{}/{}", cluster.name, service.namespace, service.name);
             let draws = Stream::new(seed, &format!("addresses of {name}"));
-            let has_address = service.kind != ServiceKind::Headless;
+            let has_address = !service.kind.is_headless();
             Allocated {
                 cluster_ip: has_address.then(|| {
                     let given = service.given.cluster_ip;
@@ -157,7 +157,7 @@ fn node_ports(service: &Service, draws: Stream, used: &mut BTreeSet<u16>) -> Vec
     let exposed = match service.kind {
         ServiceKind::NodePort => true,
         ServiceKind::LoadBalancer => !service.given.without_node_ports,
-        ServiceKind::ClusterIp | ServiceKind::Headless => false,
+        ServiceKind::ClusterIp | ServiceKind::Headless | ServiceKind::Host { .. } => false,
     };
     let ports = (0..).zip(&service.ports);
     ports

@@ -168,6 +168,7 @@ impl Reader<'_> {
             None => EndpointSet {
                 pods: self.domain.services[id.index()].ready.clone(),
                 leaving: Vec::new(),
+                entries: Vec::new(),
                 changed: Time::ZERO,
             },
         };

@@ -356,7 +356,7 @@ fn endpoints(
         let lasting = translation.lasting_number(generation, name);
         let asked = (generation, number, view.viewer, version);
         let assignment = translation.assignment(asked, |_| domain.endpoints_of(service, version));
-        let pods = &domain.endpoint_log.version(service, version).pods;
+        let pods = domain.pods_behind(service, version);
         let cluster = translation.tables(generation).names[name as usize].to_string();
         for host in assignment.groups.iter().flat_map(|group| &group.hosts) {
             let Behind::Endpoint(endpoint, port) = host.behind else {

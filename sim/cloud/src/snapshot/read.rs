@@ -62,6 +62,7 @@ impl<'d> Reader<'d> {
             is_answering: self.domain.is_answering(),
             nodes: nodes.map(|(at, node)| self.node(at, node)).collect(),
             services: services
+                .filter(|(_, (service, _))| !matches!(service.kind, ServiceKind::Host { .. }))
                 .map(|(at, (service, allocated))| self.service(at.into(), service, allocated))
                 .collect(),
             pods: workloads::pods(self, now),
@@ -174,7 +175,9 @@ impl<'d> Reader<'d> {
             namespace: service.namespace.clone(),
             name: service.name.clone(),
             kind: match service.kind {
-                ServiceKind::ClusterIp | ServiceKind::Headless => "ClusterIP",
+                ServiceKind::ClusterIp | ServiceKind::Headless | ServiceKind::Host { .. } => {
+                    "ClusterIP"
+                }
                 ServiceKind::NodePort => "NodePort",
                 ServiceKind::LoadBalancer => "LoadBalancer",
             },
@@ -254,7 +257,10 @@ fn called(
         let node = pod.node.map(|node| &described.nodes[node as usize]);
         EndpointSnapshot {
             address: match pod.node {
-                None if is_machine => addresses::machine(came),
+                None if is_machine => {
+                    let given = domain.machine_address(position);
+                    given.unwrap_or_else(|| addresses::machine(came))
+                }
                 node => addresses.pod(node.unwrap_or(0), came),
             },
             pod: names::pod(workload, pod.revision, number, suffixes[index]),

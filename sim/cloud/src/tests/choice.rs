@@ -130,6 +130,7 @@ fn endpoints_on_their_way_out_are_a_last_resort() {
     let mut publish = |pods: &[u32], leaving: &[u32]| {
         let set = EndpointSet {
             pods: pods.to_vec(),
+            entries: Vec::new(),
             leaving: leaving.to_vec(),
             changed: Time::ZERO,
         };

@@ -12,7 +12,9 @@
 //! Validated by tests of each rule.
 
 use crate::facts;
-use crate::scenario::{ClusterId, LinkOverride, NetworkModel, Place, Scenario, UserNetworkId};
+use crate::scenario::{
+    ClusterId, LinkOverride, NetworkModel, Place, Scenario, SiteId, UserNetworkId,
+};
 use engine::Duration;
 
 /// One direction of a path between two places.
@@ -54,6 +56,8 @@ pub(crate) enum End {
     Cluster(ClusterId),
     /// A user network.
     Users(UserNetworkId),
+    /// A site of machines of a cluster.
+    Site(ClusterId, SiteId),
 }
 
 /// How far apart two nodes of a cluster are.
@@ -75,6 +79,8 @@ pub(crate) struct LinkTable {
     between: Vec<Vec<Link>>,
     /// By [`Level`], in its order.
     within: [Link; 3],
+    /// By cluster: from and to its nodes first, then its sites.
+    sites: Vec<Vec<Vec<Link>>>,
 }
 
 impl LinkTable {
@@ -91,7 +97,18 @@ impl LinkTable {
                 .map(|&other| link(scenario, one, other))
                 .collect()
         };
+        let near = |(number, cluster): (usize, &crate::scenario::Cluster)| {
+            let of = ClusterId::from(number);
+            let sites = (0..cluster.sites.len()).map(|site| End::Site(of, SiteId::from(site)));
+            let ends: Vec<End> = [End::Cluster(of)].into_iter().chain(sites).collect();
+            let row = |&one: &End| {
+                let others = ends.iter();
+                others.map(|&other| link(scenario, one, other)).collect()
+            };
+            ends.iter().map(row).collect()
+        };
         LinkTable {
+            sites: scenario.clusters.iter().enumerate().map(near).collect(),
             clusters: scenario.clusters.len(),
             between: ends.iter().map(row).collect(),
             within: match scenario.network {
@@ -106,6 +123,17 @@ impl LinkTable {
         self.between[self.position(one)][self.position(other)]
     }
 
+    /// The link between two places of a cluster's partition, of which one at least is a site.
+    pub(crate) fn of_site(
+        &self,
+        cluster: ClusterId,
+        one: Option<SiteId>,
+        other: Option<SiteId>,
+    ) -> Link {
+        let position = |site: Option<SiteId>| site.map_or(0, |site| 1 + site.index());
+        self.sites[cluster.index()][position(one)][position(other)]
+    }
+
     /// The link between two pods of one cluster.
     pub(crate) fn within(&self, level: Level) -> Link {
         self.within[level as usize]
@@ -114,7 +142,9 @@ impl LinkTable {
     /// The same distances without jitter, for latencies that are computed by hand.
     #[cfg(test)]
     pub(crate) fn without_jitter(mut self) -> Self {
+        let sites = self.sites.iter_mut().flatten().flatten();
         let links = self.between.iter_mut().flatten().chain(&mut self.within);
+        let links = links.chain(sites);
         links.for_each(|link| link.jitter_mean = Duration::ZERO);
         self
     }
@@ -123,6 +153,7 @@ impl LinkTable {
         match end {
             End::Cluster(cluster) => cluster.index(),
             End::Users(users) => self.clusters + users.index(),
+            End::Site(..) => unreachable!("sites are no partitions"),
         }
     }
 }
@@ -202,6 +233,7 @@ fn region(scenario: &Scenario, end: End) -> &str {
     match end {
         End::Cluster(cluster) => &scenario.clusters[cluster.index()].region,
         End::Users(users) => &scenario.user_networks[users.index()].region,
+        End::Site(cluster, site) => &scenario.clusters[cluster.index()].sites[site.index()].region,
     }
 }
 
@@ -216,6 +248,10 @@ fn names(scenario: &Scenario, place: &Place, end: End) -> Option<u32> {
     match (place, end) {
         (Place::Cluster(place), End::Cluster(cluster)) => (*place == cluster).then_some(1),
         (Place::Users(place), End::Users(users)) => (*place == users).then_some(1),
+        (Place::Site(place), End::Site(cluster, site)) => {
+            let site = &scenario.clusters[cluster.index()].sites[site.index()];
+            (*place == site.name).then_some(1)
+        }
         (Place::Region(place), end) => {
             facts::same_region(place, region(scenario, end)).then_some(0)
         }

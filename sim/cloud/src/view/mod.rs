@@ -14,6 +14,8 @@ pub(crate) struct EndpointSet {
     pub(crate) pods: Vec<u32>,
     /// Pods that serve on their way out, ascending.
     pub(crate) leaving: Vec<u32>,
+    /// Numbers of endpoints that stand in no EndpointSlice, which istiod alone knows, ascending.
+    pub(crate) entries: Vec<u32>,
     /// When the world changed so that this set was needed.
     pub(crate) changed: Time,
 }
@@ -30,6 +32,8 @@ pub(crate) struct Publication {
     pub(crate) service: ServiceId,
     pub(crate) published: Time,
     pub(crate) changed: Time,
+    /// Whether it is about what istiod alone knows.
+    pub(crate) is_for_istiod: bool,
 }
 
 /// Everything a cluster's API server has published about endpoints.
@@ -60,6 +64,7 @@ impl EndpointLog {
                     let set = EndpointSet {
                         pods,
                         leaving: Vec::new(),
+                        entries: Vec::new(),
                         changed: Time::ZERO,
                     };
                     vec![Version { set, known_from: 0 }]
@@ -67,6 +72,11 @@ impl EndpointLog {
                 .collect(),
             publications: Vec::new(),
         }
+    }
+
+    /// What istiod knows of a service from the start, beside its pods.
+    pub(crate) fn begin(&mut self, service: ServiceId, entries: Vec<u32>) {
+        self.versions[service.index()][0].set.entries = entries;
     }
 
     /// The newest set of a service.
@@ -77,7 +87,8 @@ impl EndpointLog {
     /// Publishes a set, unless it equals the newest one. Says whether it did.
     pub(crate) fn publish(&mut self, service: ServiceId, set: EndpointSet, now: Time) -> bool {
         let newest = self.newest(service);
-        if (&newest.pods, &newest.leaving) == (&set.pods, &set.leaving) {
+        let is_for_istiod = (&newest.pods, &newest.leaving) == (&set.pods, &set.leaving);
+        if is_for_istiod && newest.entries == set.entries {
             return false;
         }
         self.endpoints -= newest.len();
@@ -86,6 +97,7 @@ impl EndpointLog {
             service,
             published: now,
             changed: set.changed,
+            is_for_istiod,
         });
         self.versions[service.index()].push(Version {
             set,
@@ -194,6 +206,7 @@ mod tests {
         let set = |pods: &[u32], leaving: &[u32], changed| EndpointSet {
             pods: pods.to_vec(),
             leaving: leaving.to_vec(),
+            entries: Vec::new(),
             changed: at(changed),
         };
         assert!(log.publish(service, set(&[1], &[0], 5), at(10)));

@@ -55,6 +55,15 @@ fn services(stages: &[Objects]) -> BTreeMap<(String, String), ServiceSettings> {
     for (key, said) in stages.iter().flat_map(|stage| &stage.istio.services) {
         all.entry(key.clone()).or_insert_with(|| said.clone());
     }
+    // istiod selects WorkloadEntries as well.
+    for service in stages.iter().flat_map(|stage| &stage.services) {
+        if let Some(selector) = &service.selector {
+            let metadata = &service.metadata;
+            let key = (metadata.namespace.clone(), metadata.name.clone());
+            let said: &mut ServiceSettings = all.entry(key).or_default();
+            said.selector.clone_from(selector);
+        }
+    }
     all
 }
 

@@ -11,11 +11,13 @@
 
 mod autoscalers;
 mod budgets;
+mod entries;
 mod external;
 mod gateways;
 mod ingresses;
 mod istio;
 mod labels;
+mod machines;
 mod names;
 mod node_pools;
 mod ports;
@@ -26,6 +28,7 @@ mod sidecars;
 mod tests;
 mod workloads;
 
+pub use machines::MachineFrame;
 pub use names::{Destination, Unresolved};
 
 use crate::diagnostic::{Code, Diagnostics};
@@ -34,7 +37,7 @@ use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
     Balance, Behavior, Change, Cluster, ClusterDns, Mesh, Node, Provisioner, Proxy, ProxyId,
-    Resources, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Station,
+    Resources, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Site, Station,
     Template, Workload, WorkloadId, WorkloadKind, ZoneId,
 };
 use engine::Duration;
@@ -65,6 +68,10 @@ pub struct Frame {
     pub kube_proxy: Overrides,
     /// Its service mesh.
     pub mesh: Option<MeshFrame>,
+    /// Places outside of clusters.
+    pub sites: Vec<Site>,
+    /// Machines there that it has to do with.
+    pub machines: Vec<MachineFrame>,
 }
 
 /// Istio in a cluster.
@@ -155,17 +162,20 @@ impl View {
     fn new(
         objects: &Objects,
         inline: &[Inline],
-        mesh: Option<&MeshFrame>,
+        (frame, hosts): (&Frame, &machines::Hosts),
         notes: &mut Notes,
         diagnostics: &mut Diagnostics,
     ) -> View {
         let mut view = View::default();
         workloads::add(&mut view, objects, inline);
-        if let Some(mesh) = mesh {
+        machines::add(&mut view, frame);
+        if let Some(mesh) = &frame.mesh {
             sidecars::inject(&mut view, objects, mesh, notes, diagnostics);
+            sidecars::give_machines(&mut view, objects, (frame, mesh), notes);
         }
         let index = LabelIndex::new(&view);
         services::add(&mut view, objects, inline, &index, notes, diagnostics);
+        view.services.extend(hosts.clone());
         proxies::add(&mut view, objects, &index, notes, diagnostics);
         view
     }
@@ -196,17 +206,10 @@ pub fn assemble(
     diagnostics: &mut Diagnostics,
 ) -> Assembly {
     let mut notes = Notes::default();
+    let hosts = machines::hosts(frame, stages);
     let views: Vec<View> = stages
         .iter()
-        .map(|objects| {
-            View::new(
-                objects,
-                inline,
-                frame.mesh.as_ref(),
-                &mut notes,
-                diagnostics,
-            )
-        })
+        .map(|objects| View::new(objects, inline, (frame, &hosts), &mut notes, diagnostics))
         .collect();
     for objects in stages {
         check_namespaces(objects, diagnostics);
@@ -215,6 +218,7 @@ pub fn assemble(
         crate::istio::references::check(objects, diagnostics);
         crate::istio::conflicts::check(&objects.istio.written, diagnostics);
         istio::check_mesh(frame.mesh.as_ref(), objects, diagnostics);
+        entries::check(frame, objects, diagnostics);
     }
     for view in &views {
         check_replicas(view, diagnostics);
@@ -250,6 +254,12 @@ pub fn assemble(
             istio_minor: mesh.istio_minor,
         }),
         istio: istio::of_start(stages),
+        sites: frame.sites.clone(),
+        machines: machines::described(frame, &positions),
+        later_services: match frame.mesh {
+            Some(_) => machines::later_services(&views, &positions),
+            None => Vec::new(),
+        },
     };
     node_pools::apply(&mut cluster, &stages[0], diagnostics);
     let mut origins = Vec::new();
@@ -303,6 +313,10 @@ pub fn assemble(
         .zip(stages.windows(2))
         .map(|(views, objects)| {
             let mut changes = positions.changes(&views[0], &views[1], &cluster);
+            let new = machines::new_services(&views[0], &views[1], &positions);
+            if frame.mesh.is_some() && !new.is_empty() {
+                changes.push(Change::Services(new));
+            }
             changes.extend(istio::changes(&objects[0], &objects[1]));
             changes
         })

@@ -35,6 +35,8 @@ pub struct Unresolved {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     services: BTreeMap<ServiceKey, ServiceId>,
+    /// Hosts outside of the cluster, of any namespace.
+    hosts: BTreeMap<String, ServiceId>,
     aliases: BTreeMap<ServiceKey, String>,
     /// Names of single pods below those of services.
     pods: BTreeMap<ServiceKey, Vec<HostNames>>,
@@ -52,6 +54,12 @@ impl Names {
             ..Names::default()
         };
         for view in views {
+            let outside = view.services.iter();
+            let outside = outside.filter(|(_, it)| matches!(it.kind, ServiceKind::Host { .. }));
+            for (key, _) in outside {
+                let id = positions.services[key];
+                names.hosts.entry(key.1.clone()).or_insert(id);
+            }
             names.aliases.extend(view.aliases.clone());
             for ((namespace, ..), workload) in &view.workloads {
                 if let Some(hosts) = &workload.host_names {
@@ -113,6 +121,12 @@ impl Names {
                 }
                 _ => {}
             }
+        }
+        let outside = host.trim_end_matches('.');
+        let own = (namespace.to_owned(), outside.to_owned());
+        let own = self.services.get(&own).filter(|_| outside.contains('.'));
+        if let Some(&id) = own.or_else(|| self.hosts.get(outside)) {
+            return Ok((id, false));
         }
         Err(self.not_found(namespace, host))
     }
@@ -189,7 +203,7 @@ fn find_port(service: &Service, port: Option<&str>) -> Result<u32, Unresolved> {
         },
         Some(text) => ports.iter().position(|port| {
             let number = text.parse::<u16>().ok();
-            let direct = service.kind == ServiceKind::Headless && number == Some(port.target_port);
+            let direct = service.kind.is_headless() && number == Some(port.target_port);
             number == Some(port.port) || port.name.as_deref() == Some(text) || direct
         }),
     };

@@ -1,7 +1,7 @@
 //! Which pods get a sidecar, and what it is like.
 
-use super::workloads::{Role, WorkloadView};
-use super::{MeshFrame, Notes, View, istio};
+use super::workloads::{Role, WorkloadView, key};
+use super::{Frame, MeshFrame, Notes, View, istio};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::istio::annotations::PodNotes;
 use crate::kubernetes::Objects;
@@ -48,6 +48,23 @@ pub(super) fn inject(
                     .help("the injection webhook refuses pods with this annotation");
             }
             let settings = settings(&said.settings, (namespace, workload), objects);
+            add(workload, settings, (mesh, objects), notes);
+        }
+    }
+}
+
+/// Gives machines that join the mesh their proxy, which takes every connection.
+pub(super) fn give_machines(
+    view: &mut View,
+    objects: &Objects,
+    (frame, mesh): (&Frame, &MeshFrame),
+    notes: &mut Notes,
+) {
+    let silent = PodSettings::default();
+    for machines in frame.machines.iter().filter(|it| it.proxy.is_some()) {
+        let key = key(&machines.namespace, &machines.name, WorkloadKind::External);
+        if let Some(workload) = view.workloads.get_mut(&key) {
+            let settings = settings(&silent, (&machines.namespace, workload), objects);
             add(workload, settings, (mesh, objects), notes);
         }
     }

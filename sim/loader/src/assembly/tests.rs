@@ -65,6 +65,8 @@ fn assembled_in(mesh: Option<MeshFrame>, texts: &[&str]) -> Assembled {
         kube_proxy: Overrides::default(),
         nodes: Vec::new(),
         mesh,
+        sites: Vec::new(),
+        machines: Vec::new(),
     };
     let assembly = assemble(&frame, &stages, &[], &defaults, &mut diagnostics);
     let told = diagnostics

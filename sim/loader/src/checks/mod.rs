@@ -8,6 +8,7 @@ mod contradictions;
 mod cycles;
 mod endpoints;
 mod flow;
+mod hosts;
 mod names;
 mod operations;
 mod overload;
@@ -41,6 +42,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     names::check(&whole, diagnostics);
     precision::check(&whole, diagnostics);
     plaintext::check(&whole, diagnostics);
+    hosts::check(&whole, diagnostics);
     recovery::check(&whole, diagnostics);
     timeouts::check(&whole, diagnostics);
     // What requests do can be followed only where calls form no circle.

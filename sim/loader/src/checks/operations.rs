@@ -135,7 +135,11 @@ impl<'a> State<'a> {
             Change::DeletePods(workload, choice) => {
                 self.deleted((cluster, *workload), *choice, span, diagnostics);
             }
-            Change::Backends(..) | Change::Routes(..) | Change::Istio(_) => {}
+            Change::Backends(..)
+            | Change::Routes(..)
+            | Change::Istio(_)
+            | Change::Services(_)
+            | Change::Join(_) => {}
         }
     }
 

@@ -42,8 +42,12 @@ fn check_calls(
                 if takes_mutual_tls_only(cluster, istio, call.service, call.port) {
                     let span = whole.places.calls.get(&(id, caller, number, place));
                     let who = short(&workload.namespace, &workload.name);
-                    let who = format!("`{who}` has no sidecar");
-                    report(cluster, call.service, &who, span.copied(), diagnostics);
+                    let (code, who) = match cluster.machines_of(caller) {
+                        Some(_) => (Code::MachineWithoutProxy, format!("`{who}` has no proxy")),
+                        None => (Code::PlaintextToStrict, format!("`{who}` has no sidecar")),
+                    };
+                    let who = (code, who.as_str());
+                    report(cluster, call.service, who, span.copied(), diagnostics);
                 }
             }
         }
@@ -76,6 +80,7 @@ fn check_traffic(
         if of == id && !has_sidecar && takes_mutual_tls_only(cluster, istio, service, port) {
             let span = whole.places.traffic.get(position).copied();
             let who = "who asks here is outside of the mesh";
+            let who = (Code::PlaintextToStrict, who);
             report(cluster, service, who, span, diagnostics);
         }
     }
@@ -107,7 +112,7 @@ fn takes_mutual_tls_only(cluster: &Cluster, istio: &Istio, service: ServiceId, p
 fn report(
     cluster: &Cluster,
     service: ServiceId,
-    who: &str,
+    (code, who): (Code, &str),
     span: Option<Span>,
     diagnostics: &mut Diagnostics,
 ) {
@@ -115,6 +120,6 @@ fn report(
     let name = short(&service.namespace, &service.name);
     let message = format!("{who}, and `{name}` takes mutual TLS only: every request fails");
     diagnostics
-        .report(Code::PlaintextToStrict, span, message)
+        .report(code, span, message)
         .help("inject a sidecar, or let a PeerAuthentication say PERMISSIVE for the port");
 }

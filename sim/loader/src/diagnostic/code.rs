@@ -145,6 +145,16 @@ codes! {
         "Sidecars take the routes of one VirtualService for a host: the oldest of those that they see. Without `metadata.creationTimestamp` all are as old as the run, and the name decides. `istioctl analyze` reports it as IST0109. Put the routes into one object.";
     PlaintextToStrict = "HS0149", Warning, "A client without a sidecar asks a server that takes only mutual TLS",
         "A PeerAuthentication with the mode STRICT lets the server's sidecar close every connection that is not mutual TLS, and a client without a sidecar cannot make one: all of its requests fail. Inject the client, or set PERMISSIVE for the port.";
+    EntryUnselected = "HS0160", Warning, "Nobody selects a WorkloadEntry",
+        "A WorkloadEntry describes a machine, and tells nobody of it: a ServiceEntry with a `workloadSelector`, or a Service with a `selector`, of the same namespace has to select its labels. Until then nobody asks the machine.";
+    EntryHostTwice = "HS0161", Warning, "Two ServiceEntries of a namespace name one host",
+        "istiod takes both: the older one says what the ports carry and how endpoints are found, and clients get the endpoints of both. Make it one ServiceEntry.";
+    HostUnknown = "HS0162", Warning, "An application asks for a host that no name server knows",
+        "A ServiceEntry makes a host known to sidecars, not to name servers: an application looks the name up before its sidecar sees a connection, and fails. Name servers know the `host` of machines; with `ISTIO_META_DNS_CAPTURE` the sidecar answers by itself.";
+    MachineNotFound = "HS0163", Warning, "An endpoint leads to no machine, or into no network",
+        "WorkloadEntries and ServiceEntries name machines by addresses and names, which `machines` of the Scenario give them. An endpoint that no machine has is left out here; in a mesh its connections would time out. Networks are described by `meshNetworks`; one that is not counts for nothing.";
+    MachineWithoutProxy = "HS0164", Warning, "Mutual TLS is expected of a machine without a proxy",
+        "A machine without Istio's proxy speaks plaintext. Where its entry has a service account or the label `security.istio.io/tlsMode: istio`, sidecars send it mutual TLS and fail; where a PeerAuthentication is STRICT, its own calls are closed.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

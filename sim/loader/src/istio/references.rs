@@ -279,7 +279,32 @@ impl<'a> Known<'a> {
             .selector
             .as_ref()
             .filter(|selector| !selector.is_empty())?;
-        Some(self.pods(selector, Some(&service.metadata.namespace)))
+        let namespace = service.metadata.namespace.as_str();
+        let mut selected = self.pods(selector, Some(namespace));
+        selected.extend(self.entries(selector, namespace));
+        Some(selected)
+    }
+
+    /// WorkloadEntries with these labels, which a service selects as well.
+    fn entries(&self, selector: &Labels, namespace: &str) -> Vec<(&str, &Labels)> {
+        let written = self.objects.istio.written.iter();
+        let found = written.filter_map(|written| match &written.object {
+            Object::WorkloadEntry(entry)
+                if entry.identity.namespace == namespace
+                    && authentication::selects(selector, &entry.endpoint.labels) =>
+            {
+                Some((entry.identity.namespace.as_str(), &entry.endpoint.labels))
+            }
+            // What its machines register has the labels of both.
+            Object::WorkloadGroup(group)
+                if group.identity.namespace == namespace
+                    && authentication::selects(selector, &group.labels) =>
+            {
+                Some((group.identity.namespace.as_str(), &group.labels))
+            }
+            _ => None,
+        });
+        found.collect()
     }
 
     /// Pods with these labels, of a namespace or of all: their namespaces and labels.

@@ -1,8 +1,8 @@
 //! ServiceEntry, WorkloadEntry and WorkloadGroup.
 
 use super::forms::{
-    COUNT, EXPORT_TO, LABELS, Scope, held, identity, is_label, istio_kind, labels, positive,
-    protocol, string, strings, wildcard_host,
+    COUNT, LABELS, Scope, held, identity, is_label, istio_kind, labels, positive, protocol, string,
+    strings, wildcard_host,
 };
 use crate::document::Document;
 use crate::shape::{Field, Kind, NATURAL, Shape, TEXT_LIST, TEXT_MAP};
@@ -19,42 +19,44 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 const PROBE_DETAILS: &str = "a probe asks the machine's application alone";
+const ASKS_WHETHER_IT_SERVES: &str = "it succeeds while the application serves";
 
 static PORT: Shape = Shape::new(
     "ServiceEntryPort",
     &[
-        held("number", crate::shape::INTEGER).required(),
-        held("protocol", Kind::Text),
-        held("name", Kind::Text).required(),
-        held("targetPort", crate::shape::INTEGER),
+        Field::modelled("number", crate::shape::INTEGER).required(),
+        Field::modelled("protocol", Kind::Text),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("targetPort", crate::shape::INTEGER),
     ],
 );
 static ENDPOINT: Shape = Shape::new(
     "WorkloadEntrySpec",
     &[
-        held("address", Kind::Text),
-        held("ports", Kind::Keyed(&crate::shape::INTEGER)),
-        held("labels", TEXT_MAP),
+        Field::modelled("address", Kind::Text),
+        Field::modelled("ports", Kind::Keyed(&crate::shape::INTEGER)),
+        Field::modelled("labels", TEXT_MAP),
         held("network", Kind::Text),
-        held("locality", Kind::Text),
-        held("weight", COUNT),
-        held("serviceAccount", Kind::Text),
+        Field::modelled("locality", Kind::Text),
+        Field::modelled("weight", COUNT),
+        Field::modelled("serviceAccount", Kind::Text),
     ],
 );
 static SPEC: Shape = Shape::new(
     "ServiceEntrySpec",
     &[
-        held("hosts", TEXT_LIST).required(),
-        held("addresses", TEXT_LIST),
-        held("ports", Kind::List(&Kind::Map(&PORT))),
-        held("location", Kind::OneOf(&["MESH_EXTERNAL", "MESH_INTERNAL"])),
-        held(
+        Field::modelled("hosts", TEXT_LIST).required(),
+        Field::modelled("addresses", TEXT_LIST),
+        Field::modelled("ports", Kind::List(&Kind::Map(&PORT))),
+        Field::modelled("location", Kind::OneOf(&["MESH_EXTERNAL", "MESH_INTERNAL"])),
+        Field::approximated(
             "resolution",
             Kind::OneOf(&["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
+            "names keep their addresses, and DNS_ROUND_ROBIN takes all of them",
         ),
-        held("endpoints", Kind::List(&Kind::Map(&ENDPOINT))),
-        held("workloadSelector", Kind::Map(&LABELS)),
-        EXPORT_TO,
+        Field::modelled("endpoints", Kind::List(&Kind::Map(&ENDPOINT))),
+        Field::modelled("workloadSelector", Kind::Map(&LABELS)),
+        Field::modelled("exportTo", TEXT_LIST),
         held("subjectAltNames", TEXT_LIST),
     ],
 );
@@ -64,7 +66,7 @@ istio_kind!(WORKLOAD_ENTRY, "WorkloadEntry", ENDPOINT);
 static GROUP_METADATA: Shape = Shape::new(
     "WorkloadGroupMetadata",
     &[
-        held("labels", TEXT_MAP),
+        Field::modelled("labels", TEXT_MAP),
         Field::ignored("annotations", TEXT_MAP, "read by people and other programs"),
     ],
 );
@@ -121,12 +123,27 @@ pub(super) static PROBE: Shape = Shape::new(
         held("grpc", Kind::Map(&GRPC)),
     ],
 );
+/// The probe of a machine's application, by the agent beside it.
+static MACHINE_PROBE: Shape = Shape::new(
+    "MachineProbe",
+    &[
+        Field::modelled("initialDelaySeconds", NATURAL),
+        Field::modelled("timeoutSeconds", NATURAL),
+        Field::modelled("periodSeconds", NATURAL),
+        Field::modelled("successThreshold", NATURAL),
+        Field::modelled("failureThreshold", NATURAL),
+        Field::approximated("httpGet", Kind::Map(&HTTP_GET), ASKS_WHETHER_IT_SERVES),
+        Field::approximated("tcpSocket", Kind::Map(&TCP_SOCKET), ASKS_WHETHER_IT_SERVES),
+        Field::approximated("exec", Kind::Map(&EXEC), ASKS_WHETHER_IT_SERVES),
+        Field::approximated("grpc", Kind::Map(&GRPC), ASKS_WHETHER_IT_SERVES),
+    ],
+);
 static GROUP_SPEC: Shape = Shape::new(
     "WorkloadGroupSpec",
     &[
-        held("metadata", Kind::Map(&GROUP_METADATA)),
-        held("template", Kind::Map(&ENDPOINT)).required(),
-        held("probe", Kind::Map(&PROBE)),
+        Field::modelled("metadata", Kind::Map(&GROUP_METADATA)),
+        Field::modelled("template", Kind::Map(&ENDPOINT)).required(),
+        Field::modelled("probe", Kind::Map(&MACHINE_PROBE)),
     ],
 );
 istio_kind!(WORKLOAD_GROUP, "WorkloadGroup", GROUP_SPEC);

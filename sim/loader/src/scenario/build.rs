@@ -6,8 +6,8 @@ use super::names::Names;
 use super::timeline::Applied;
 use super::traffic::Surroundings;
 use super::{
-    Reader, applies, clusters, described, entries, forms, limits, measures, places, provisioner,
-    run, timeline, titles, traffic, variants, workloads,
+    Reader, applies, clusters, described, entries, forms, limits, machines, measures, places,
+    provisioner, run, timeline, titles, traffic, variants, workloads,
 };
 use crate::assembly::{Assembly, assemble};
 use crate::checks;
@@ -214,7 +214,8 @@ impl Builder<'_, '_> {
         let mut reader = Reader::new(diagnostics);
         let reader = &mut reader;
         let ideal = forms::text(spec, "network") == Some("ideal");
-        let plans = clusters::read(spec, ideal, reader);
+        let mut plans = clusters::read(spec, ideal, reader);
+        machines::add(spec, &mut plans, reader);
         workloads::check_clusters(spec, &plans, reader);
         if ideal {
             limits::check_ideal(spec, &plans, reader);

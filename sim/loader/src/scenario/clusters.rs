@@ -133,6 +133,8 @@ pub(crate) fn the_default(ideal: bool, span: Span, reader: &mut Reader<'_>) -> C
         dns: ClusterDns::default(),
         kube_proxy: Overrides::default(),
         mesh: None,
+        sites: Vec::new(),
+        machines: Vec::new(),
     };
     ClusterPlan {
         frame,
@@ -212,6 +214,8 @@ fn cluster(
         dns,
         kube_proxy,
         mesh,
+        sites: Vec::new(),
+        machines: Vec::new(),
     };
     ClusterPlan {
         frame,

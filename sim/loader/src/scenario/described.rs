@@ -4,7 +4,7 @@ use super::build::Places;
 use super::names::{Names, short};
 use super::reader::Reader;
 use super::timeline::Applied;
-use super::{behavior, forms, workloads};
+use super::{behavior, forms, machines, workloads};
 use crate::assembly::{Assembly, Defaults};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::source::Span;
@@ -97,6 +97,20 @@ fn described<'n>(
             workload.kind == WorkloadKind::Inline && workload.name == name
         });
         for (cluster, workload, _) in inline {
+            let description = Description {
+                node,
+                span,
+                of_one_cluster: false,
+            };
+            described.insert((cluster, workload), description);
+        }
+    }
+    for (name, node, span) in machines::entries(spec) {
+        let of_name = names.workloads().filter(|(cluster, id, workload)| {
+            let cluster = names.clusters[cluster.index()];
+            workload.name == name && cluster.machines_of(*id).is_some()
+        });
+        for (cluster, workload, _) in of_name {
             let description = Description {
                 node,
                 span,

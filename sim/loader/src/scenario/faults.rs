@@ -20,7 +20,7 @@ const FOR: Field = Field::modelled("for", Kind::Format(&DURATION))
     .doc("How long it lasts; to the end by default.");
 const FROM: Field = Field::modelled("from", Kind::Text)
     .required()
-    .doc("One end: a cluster, a place of users, or a region.");
+    .doc("One end: a cluster, a place of users, a site, or a region.");
 const TO: Field = Field::modelled("to", Kind::Text)
     .required()
     .doc("The other end.");
@@ -39,7 +39,8 @@ pub(super) static FAULT: Shape = Shape::choice(
             .doc("Containers of a workload run out of memory, again and again."),
         Field::modelled("hang", Kind::Map(&HANG))
             .doc("Applications of pods stop to answer, until their containers are started again."),
-        Field::modelled("node-down", Kind::Map(&NODE_DOWN)).doc("A machine stops."),
+        Field::modelled("node-down", Kind::Map(&NODE_DOWN))
+            .doc("A machine stops: a node of a cluster, or a machine of a site by its workload's name and its number from 1, as `orders-vm-1`."),
         Field::modelled("node-partition", Kind::Map(&OF_NODE))
             .doc("A machine reaches nothing and nothing reaches it; its containers run on."),
         Field::modelled("node-slow", Kind::Map(&NODE_SLOW)).doc("A machine's CPU or disk is slow."),
@@ -252,7 +253,10 @@ pub(super) fn read(
         kind if OF_PODS.contains(&kind) => pod_fault(kind, body, names, reader)?,
         "link-cut" | "link-delay" | "link-loss" => link_fault(kind, body, names, users, reader)?,
         "node-down" | "node-partition" | "node-slow" | "kubelet-down" => {
-            node_fault(kind, body, names, reader)?
+            match machine(kind, body, names, reader) {
+                Some(fault) => fault?,
+                None => node_fault(kind, body, names, reader)?,
+            }
         }
         _ => cluster_fault(kind, entry, names, reader)?,
     };
@@ -378,6 +382,31 @@ fn node_fault(
             packets: packets(body),
         },
     })
+}
+
+/// The fault of a machine of a site, if `node` names one; of these only the power can be lost.
+fn machine(
+    kind: &str,
+    body: &Node,
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Option<Fault>> {
+    let (name, span) = named(body, "node")?;
+    let (cluster, workload, number) = names.machine(name)?;
+    if kind != "node-down" {
+        let message = format!("`{name}` is a machine of a site, which knows no `{kind}`");
+        reader
+            .diagnostics
+            .report(Code::Conflict, span, message)
+            .help("use `node-down`, `link-cut` to its site, or `hang` and `slow` for its workload");
+        return Some(None);
+    }
+    Some(Some(Fault::MachineDown {
+        cluster,
+        workload,
+        number,
+        packets: packets(body),
+    }))
 }
 
 /// A fault of a zone or of a cluster's control plane.

@@ -19,6 +19,7 @@ mod flags;
 pub(crate) mod forms;
 mod indicators;
 mod limits;
+mod machines;
 mod measures;
 mod merge;
 mod mesh;
@@ -69,6 +70,10 @@ static SPEC: Shape = Shape::new(
             .doc("Files and folders of manifests for every cluster."),
         Field::modelled("workloads", Kind::Keyed(&Kind::Map(&workloads::WORKLOAD)))
             .doc("Services without manifests, by name."),
+        Field::modelled("sites", Kind::List(&Kind::Map(&machines::SITE)))
+            .doc("Places outside of the clusters where machines stand."),
+        Field::modelled("machines", Kind::Keyed(&Kind::Map(&machines::MACHINES)))
+            .doc("Machines on sites, by name: what they do, and whether they belong to a mesh."),
         Field::modelled("behavior", Kind::Keyed(&Kind::Map(&behavior::BEHAVIOR))).doc(
             "What workloads of the manifests do, by `name`, `namespace/name` or `kind/namespace/name`, with `cluster/` in front for one cluster alone.",
         ),

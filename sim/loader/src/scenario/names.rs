@@ -184,6 +184,20 @@ impl<'a> Names<'a> {
             .help(format!("add `cluster:`, one of {}", names.join(", ")));
     }
 
+    /// A machine of a site by its workload's name and its number from 1, or by the name alone if
+    /// there is only one.
+    pub(super) fn machine(&self, name: &str) -> Option<(ClusterId, WorkloadId, u32)> {
+        self.workloads().find_map(|(cluster, id, workload)| {
+            self.clusters[cluster.index()].machines_of(id)?;
+            if name == workload.name && workload.replicas == 1 {
+                return Some((cluster, id, 0));
+            }
+            let number = name.strip_prefix(&workload.name)?.strip_prefix('-')?;
+            let number = number.parse::<u32>().ok()?.checked_sub(1)?;
+            (number < workload.replicas).then_some((cluster, id, number))
+        })
+    }
+
     /// All workloads that a reference can mean.
     pub(super) fn matching(
         &self,

@@ -34,6 +34,7 @@ pub(super) static ROLLBACK: Shape = Shape::new(
         CLUSTER,
     ],
 );
+pub(super) static JOIN: Shape = Shape::new("Join", &[WORKLOAD, CLUSTER]);
 pub(super) static OF_NODE: Shape = Shape::new("OperationOnNode", &[NODE, CLUSTER]);
 pub(super) static DRAIN: Shape = Shape::new(
     "Drain",
@@ -81,6 +82,10 @@ pub(super) fn read(
                 Change::Rollback(workload, forms::count(body, "toRevision")),
             )
         }
+        "join" => {
+            let at = names.the_workload(body, reader)?;
+            (at.0, join(body, at, names, reader)?)
+        }
         "delete-pod" => {
             let at = names.the_workload(body, reader)?;
             (
@@ -92,6 +97,38 @@ pub(super) fn read(
     };
     let changes = vec![change];
     Some((label(kind, body), Action::Apply { cluster, changes }))
+}
+
+/// Machines get their proxy; who has none to get, or has it already, is reported.
+fn join(
+    body: &Node,
+    (cluster, workload): (ClusterId, WorkloadId),
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Change> {
+    let of = names.clusters[cluster.index()];
+    let proxy = of.machines_of(workload).map(|machines| &machines.proxy);
+    let (message, help) = match proxy {
+        Some(Some(proxy)) if !proxy.runs_at_start => return Some(Change::Join(workload)),
+        Some(Some(_)) => (
+            "has its proxy from the start",
+            "write `joined: false` at its `proxy`",
+        ),
+        Some(None) => (
+            "has no proxy that could join",
+            "give it `proxy: {joined: false}`",
+        ),
+        None => (
+            "is no machine of a site",
+            "pods join a mesh by the labels of their namespace",
+        ),
+    };
+    let (name, span) = named(body, "workload")?;
+    reader
+        .diagnostics
+        .report(Code::Conflict, span, format!("`{name}` {message}"))
+        .help(help);
+    None
 }
 
 /// What is done to a machine.

@@ -104,7 +104,7 @@ pub(super) static LINK: Shape = Shape::new(
     &[
         Field::modelled("from", Kind::Text)
             .required()
-            .doc("One end: a cluster, a place of users, or a region."),
+            .doc("One end: a cluster, a place of users, a site, or a region."),
         Field::modelled("to", Kind::Text)
             .required()
             .doc("The other end."),
@@ -424,6 +424,10 @@ pub(super) fn end(
     if let Some((cluster, _)) = names.clusters().find(|(_, cluster)| cluster.name == name) {
         return Some(Place::Cluster(cluster));
     }
+    let sites = names.clusters.iter().flat_map(|cluster| &cluster.sites);
+    if sites.clone().any(|site| site.name == name) {
+        return Some(Place::Site(name.to_owned()));
+    }
     if let Some(position) = users.iter().position(|place| place.name == name) {
         return Some(Place::Users(UserNetworkId::from(position)));
     }
@@ -439,13 +443,16 @@ pub(super) fn region(
     reader: &mut Reader<'_>,
 ) -> Option<String> {
     let regions = names.clusters.iter().map(|cluster| cluster.region.as_str());
-    let mut regions = regions.chain(users.iter().map(|place| place.region.as_str()));
+    let sites = names.clusters.iter().flat_map(|cluster| &cluster.sites);
+    let regions = regions.chain(users.iter().map(|place| place.region.as_str()));
+    let mut regions = regions.chain(sites.clone().map(|site| site.region.as_str()));
     if regions.clone().any(|region| region == name) {
         return Some(name.to_owned());
     }
     let message = format!("there is no place `{name}`");
     let ends = names.clusters.iter().map(|cluster| cluster.name.as_str());
     let ends = ends.chain(users.iter().map(|place| place.name.as_str()));
+    let ends = ends.chain(sites.map(|site| site.name.as_str()));
     let known: Vec<_> = regions.by_ref().chain(ends).collect();
     reader.unknown(Code::UnknownPlace, span, message, known.into_iter());
     None

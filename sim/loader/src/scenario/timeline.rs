@@ -15,7 +15,7 @@ use engine::Time;
 use std::collections::BTreeMap;
 
 /// What can happen, each by the key that says so.
-const ACTIONS: [&str; 10] = [
+const ACTIONS: [&str; 11] = [
     "fault",
     "apply",
     "scale",
@@ -26,6 +26,7 @@ const ACTIONS: [&str; 10] = [
     "in-service",
     "drain",
     "delete-pod",
+    "join",
 ];
 
 pub(super) static ENTRY: Shape = Shape::new(
@@ -51,6 +52,8 @@ pub(super) static ENTRY: Shape = Shape::new(
             .doc("A machine takes no new pods, and all but those of DaemonSets are evicted, as budgets allow."),
         Field::modelled("delete-pod", Kind::Map(&operations::DELETE_POD))
             .doc("Pods are deleted, whatever budgets say; their controller replaces them."),
+        Field::modelled("join", Kind::Map(&operations::JOIN))
+            .doc("Machines of a site get Istio's proxy, and belong to the mesh from then on."),
         Field::modelled("cluster", Kind::Text).doc("Whose API server `apply` goes to."),
     ],
 )

@@ -14,7 +14,8 @@ use crate::tree::Node;
 use cloud::facts;
 use cloud::scenario::{
     Arrivals, ClusterId, GlobalName, GlobalNameId, Protocol, RequestAttributes, ServiceId,
-    ServicePort, Traffic, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId, WorkloadId,
+    ServiceKind, ServicePort, Traffic, TrafficSource, TrafficTarget, UserNetwork, UserNetworkId,
+    WorkloadId,
 };
 use serde_json::json;
 
@@ -362,7 +363,35 @@ impl Asked<'_> {
             }
             return target;
         }
+        if let Some(found) = self.outside_host(&host, names, reader) {
+            return found;
+        }
         self.through_proxy(&host, outside, names, around, reader)
+    }
+
+    /// A host outside of clusters that a workload asks for: `None` if there is none of its name.
+    fn outside_host(
+        &self,
+        host: &str,
+        names: &Names<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Option<Option<Target>> {
+        let Some(Source::Workload(cluster, workload)) = self.from else {
+            return None;
+        };
+        let of = names.clusters[cluster.index()];
+        let is_host = |service: &&cloud::scenario::Service| {
+            matches!(service.kind, ServiceKind::Host { .. }) && service.name == host
+        };
+        of.services.iter().find(is_host)?;
+        let port = self
+            .url
+            .port
+            .map_or(String::new(), |port| format!(":{port}"));
+        let namespace = &of.workloads[workload.index()].namespace;
+        let whole = format!("{host}{port}");
+        let found = names.resolve(*cluster, namespace, &whole, self.span, reader);
+        Some(found.map(|(service, port)| Target::Service(*cluster, service, port)))
     }
 
     /// The same target with the ports that a protocol goes to.

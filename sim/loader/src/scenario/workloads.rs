@@ -130,7 +130,7 @@ pub(super) fn check_clusters(spec: &Node, plans: &[ClusterPlan], reader: &mut Re
     }
 }
 
-fn check_name(name: &str, span: crate::source::Span, reader: &mut Reader<'_>) {
+pub(super) fn check_name(name: &str, span: crate::source::Span, reader: &mut Reader<'_>) {
     let plain = name
         .bytes()
         .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-');

@@ -41,6 +41,8 @@ pub struct ServiceSettings {
     pub protocols: BTreeMap<u16, Protocol>,
     /// `networking.istio.io/exportTo`: who may see it.
     pub export_to: ExportTo,
+    /// Labels by which it selects pods, and WorkloadEntries as well.
+    pub selector: Labels,
 }
 
 impl Default for ServiceSettings {
@@ -48,6 +50,7 @@ impl Default for ServiceSettings {
         ServiceSettings {
             protocols: BTreeMap::new(),
             export_to: ExportTo::Default,
+            selector: Labels::new(),
         }
     }
 }

@@ -115,10 +115,11 @@ pub fn inbound(world: &World<'_>, proxy: &Proxy, named: &[Named]) -> InboundTabl
         _ => {
             let mut named = named.to_vec();
             named.sort_by_key(|it| (it.target, world.services[it.service as usize].created));
+            // A service that does not exist yet has no ports.
             let of = |it: &Named| {
                 let service = &world.services[it.service as usize];
-                let protocol = service.ports[it.port as usize].protocol;
-                Inbound {
+                let protocol = service.ports.get(it.port as usize)?.protocol;
+                Some(Inbound {
                     port: it.target,
                     application: None,
                     protocol,
@@ -126,9 +127,9 @@ pub fn inbound(world: &World<'_>, proxy: &Proxy, named: &[Named]) -> InboundTabl
                     mode: mode(it.target),
                     pool: pool.clone(),
                     retries: retries(protocol),
-                }
+                })
             };
-            let carried = named.iter().map(of);
+            let carried = named.iter().filter_map(of);
             carried.filter(|it| it.protocol != Protocol::Udp).collect()
         }
     };
