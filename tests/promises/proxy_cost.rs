@@ -61,7 +61,7 @@ fn latencies(scenario: &Scenario) -> [f64; 3] {
 
 fn with_sidecars(mut scenario: Scenario, per_request_us: u64) -> Latencies {
     let alone = latencies(&scenario);
-    scenario.clusters[0].mesh = Some(Mesh { istio_minor: 30 });
+    scenario.clusters[0].mesh = Some(Mesh::new(30));
     for workload in &mut scenario.clusters[0].workloads {
         workload.template.sidecar = Some(Sidecar {
             threads: 2,

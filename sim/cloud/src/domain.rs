@@ -103,8 +103,12 @@ pub(crate) enum Event {
     PushGenerated { pod: u32, told: Told },
     /// It has arrived.
     SidecarTold { pod: u32, told: Told },
+    /// A push has nothing for a sidecar.
+    SidecarSpared { pod: u32, told: Told },
     /// A sidecar asks for its next certificate.
     CertificateDue { pod: u32, starts: u16 },
+    /// istiod looks whether its root has to be renewed.
+    RootChecked,
     /// A request that is delayed on purpose goes on.
     Delayed(Key),
     /// The time that a route gives a request is over.
@@ -479,6 +483,7 @@ impl engine::Partition for Domain<'_> {
         self.start_provisioner(context);
         self.start_certificates(context);
         self.start_enrolments(context);
+        self.start_root(context);
         self.start_sources(context);
     }
 
@@ -512,7 +517,9 @@ impl engine::Partition for Domain<'_> {
             Event::IstiodLooks => self.istiod_looks(context),
             Event::PushGenerated { pod, told } => self.push_generated(pod, told, context),
             Event::SidecarTold { pod, told } => self.sidecar_told(pod, told, context.now()),
+            Event::SidecarSpared { pod, told } => self.sidecar_spared(pod, told, context.now()),
             Event::CertificateDue { pod, starts } => self.certificate_due(pod, starts, context),
+            Event::RootChecked => self.root_checked(context),
             Event::Delayed(passage) => self.send_on(passage, context),
             Event::RouteTimedOut(passage) => self.route_timed_out(passage, context),
             Event::Swept {

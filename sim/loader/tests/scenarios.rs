@@ -72,7 +72,10 @@ fn shipped() -> Vec<String> {
 }
 
 /// Scenarios whose mistake is their story: what `check` says of it.
-const MISTAKES: [(&str, Code); 1] = [("scenarios/mesh/bad-route.yaml", Code::SubsetNotFound)];
+const MISTAKES: [(&str, Code); 2] = [
+    ("scenarios/mesh/bad-route.yaml", Code::SubsetNotFound),
+    ("scenarios/mesh/root-expiry.yaml", Code::RootEnds),
+];
 
 #[test]
 fn every_shipped_scenario_loads_without_errors_and_warnings() {

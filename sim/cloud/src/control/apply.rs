@@ -48,18 +48,11 @@ impl Domain<'_> {
                     self.services[service.index()].backends = backends;
                     self.endpoints_changed(*service, context);
                 }
-                Change::Istio(objects) => {
-                    if let Some(translation) = &mut self.translation {
-                        translation.write(objects, context.now());
-                        context.after(facts::WATCH_DELAY.value, Event::IstiodInformed);
-                    }
-                    self.registry_changed(context);
-                    self.groups_changed(objects, context);
-                }
+                Change::Istio(objects) => self.write_istio(objects, context),
                 Change::Services(services) => {
                     if let Some(translation) = &mut self.translation {
                         translation.exist(services, context.now());
-                        context.after(facts::WATCH_DELAY.value, Event::IstiodInformed);
+                        self.istiod_hears(context);
                     }
                 }
                 Change::Join(workload) => self.join_machines(*workload, context),

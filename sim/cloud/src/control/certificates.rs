@@ -3,10 +3,11 @@
 //! Models: a certificate of a day with each start of a sidecar, which asks istiod for the next
 //! one at half its life, give or take a hundredth; while no istiod answers, the one it has runs
 //! on to its end. Once istiod is back, each that is overdue has asked again within its pause of
-//! up to half a minute. Connections that stand are not asked again.
+//! up to half a minute. A certificate counts as long as its root does. Connections that stand
+//! are not asked again.
 //!
 //! Approximated: at the start certificates are of any age up to half a life, and an agent that
-//! waits for istiod has reached its longest pause. Leaves out: the root's end, which is years away.
+//! waits for istiod has reached its longest pause.
 //! Sources: [`crate::istio::certificate`], [`crate::istio::stream`].
 //! Validated by: a fleet without istiod against the closed form, in the crate's tests.
 
@@ -20,6 +21,8 @@ use engine::{Draw, Time};
 pub(crate) struct Credentials {
     certificate: Option<Certificate>,
     renewal: Time,
+    /// Until when the root counts that it knows.
+    root_until: Time,
 }
 
 impl Credentials {
@@ -27,20 +30,22 @@ impl Credentials {
     pub(crate) const NONE: Credentials = Credentials {
         certificate: None,
         renewal: Time::ZERO,
+        root_until: Time::ZERO,
     };
 
-    fn issued(now: Time, draw: &mut Draw) -> Self {
+    fn issued(now: Time, root_until: Time, draw: &mut Draw) -> Self {
         let lifetime = facts::ISTIO_CERTIFICATE_LIFETIME.value;
         let certificate = Certificate::issue(now, lifetime);
         Credentials {
             renewal: certificate.renewal(draw),
             certificate: Some(certificate),
+            root_until,
         }
     }
 
     /// As those of a sidecar that has run for long.
-    fn of_any_age(draw: &mut Draw) -> Self {
-        let issued = Self::issued(Time::ZERO, draw);
+    fn of_any_age(root_until: Time, draw: &mut Draw) -> Self {
+        let issued = Self::issued(Time::ZERO, root_until, draw);
         let age = issued.renewal.since(Time::ZERO).mul_f64(draw.uniform());
         let earlier = |time: Time| Time::ZERO + time.since(Time::ZERO).saturating_sub(age);
         Credentials {
@@ -49,11 +54,17 @@ impl Credentials {
                 ..certificate
             }),
             renewal: earlier(issued.renewal),
+            root_until,
         }
     }
 
+    /// It hears of a root.
+    pub(crate) fn believe(&mut self, root_until: Time) {
+        self.root_until = root_until;
+    }
+
     fn is_valid(&self, now: Time) -> bool {
-        self.certificate.is_some_and(|it| it.is_valid(now))
+        now <= self.root_until && self.certificate.is_some_and(|it| it.is_valid(now))
     }
 }
 
@@ -65,8 +76,9 @@ impl Domain<'_> {
                 continue;
             }
             let mut draw = self.certificate_draw(pod, Time::ZERO);
+            let root_until = self.root_until();
             if let Some(sidecar) = self.pods[pod as usize].sidecar.as_mut() {
-                sidecar.credentials = Credentials::of_any_age(&mut draw);
+                sidecar.credentials = Credentials::of_any_age(root_until, &mut draw);
             }
             self.await_renewal(pod, context);
         }
@@ -93,14 +105,15 @@ impl Domain<'_> {
     /// A sidecar asks for a certificate, as it starts or because its own is half over.
     pub(crate) fn certificate_due(&mut self, pod: u32, starts: u16, context: &mut Clock<'_, Self>) {
         let now = context.now();
-        let istiod_answers = self.reaches_istiod(pod);
+        let istiod_answers = self.reaches_istiod(pod) && self.istiod_answers(now);
+        let root_until = self.root_until();
         let mut draw = self.certificate_draw(pod, now);
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         let Some(sidecar) = sidecar.filter(|it| it.starts == starts) else {
             return;
         };
         if istiod_answers {
-            sidecar.credentials = Credentials::issued(now, &mut draw);
+            sidecar.credentials = Credentials::issued(now, root_until, &mut draw);
             self.await_renewal(pod, context);
         }
     }

@@ -22,7 +22,7 @@ use crate::kubernetes::slow_start;
 use crate::kubernetes::stateful::{self, Action, Member, PodManagement, Wanted};
 use crate::kubernetes::victims::{self, Candidate};
 use crate::path::name_service::Resolver;
-use crate::scenario::{Component, Rollout, Strategy, Template, WorkloadId, WorkloadKind};
+use crate::scenario::{Rollout, Strategy, Template, WorkloadId, WorkloadKind};
 use crate::snapshot::journal::Happening;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
@@ -314,8 +314,8 @@ impl Domain<'_> {
         revision: u32,
         context: &mut Clock<'_, Self>,
     ) -> bool {
-        let istiod_answers = !self.levers.control.stands(Component::Istiod);
         let now = context.now();
+        let istiod_answers = self.istiod_answers(now);
         let controller = &mut self.workloads[workload.index()].controller;
         let template = controller.revisions[revision as usize].template;
         let refusals = &mut controller.refusals;

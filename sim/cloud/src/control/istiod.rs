@@ -1,12 +1,12 @@
 //! istiod: what sidecars know of endpoints, and which generation of configuration they act on.
 //!
 //! Models: a watch of the API server; changes that wait for calm; a push to every sidecar, which
-//! istiod's processors generate one after the other; sidecars that act on what the last push
-//! told them, for as long as no other comes. A sidecar that starts is told all that istiod knows.
+//! istiod's processors generate one after the other, each at the cost of what is sent; sidecars
+//! that act on what the last push told them, for as long as no other comes. A sidecar that
+//! starts is told all that istiod knows.
 //!
 //! Approximated: each processor works on one push at a time; a push takes the time of a watch to
-//! arrive and to be applied; every sidecar is told of every change, and of new configuration at
-//! the cost of all services' resources without their endpoints. Leaves out: streams that break and come back at the rate that istiod takes them.
+//! arrive and to be applied.
 //! Sources: istio/istio pilot/pkg/xds; [`crate::istio`]; [`crate::facts`].
 //! Validated by: instants of pushes worked out by hand, and requests of sidecars that act on an
 //! old view, in the crate's tests.
@@ -15,11 +15,11 @@ use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::debounce::{Debounce, Patience};
-use crate::istio::push::{self, Changed, Kind, Push, Volume};
+use crate::istio::push::{self, Changed, Kind, Push};
 use crate::istio::queue::{Limits, Queue};
 use crate::meter::Observation;
 use crate::record::ViewKind;
-use crate::scenario::ServiceId;
+use crate::scenario::Mesh;
 use crate::view::View;
 use engine::Time;
 
@@ -27,13 +27,15 @@ use engine::Time;
 #[derive(Clone, Debug)]
 pub(crate) struct Istiod {
     /// What it knows.
-    view: View,
+    pub(super) view: View,
     debounce: Debounce,
     /// For when its timer is in the calendar.
     wakes_at: Time,
     queue: Queue,
     /// The generation of configuration that it knows.
-    generation: u32,
+    pub(super) generation: u32,
+    /// Until when the root of its certificates counts.
+    pub(super) root_until: Time,
 }
 
 /// What a push tells: endpoints up to a position of what was published, and a generation of
@@ -46,15 +48,16 @@ pub(crate) struct Told {
 
 impl Istiod {
     /// An istiod that has been at rest for long.
-    pub(crate) fn new(minor: u32) -> Self {
+    pub(crate) fn new(mesh: &Mesh) -> Self {
         let processors = facts::ISTIOD_PROCESSORS.value;
-        let limits = Limits::of(minor, processors);
+        let limits = Limits::of(mesh.istio_minor, processors);
         Istiod {
             view: View::default(),
             debounce: Debounce::new(Patience::default()),
             wakes_at: Time::MAX,
             queue: Queue::new(limits.pushes.min(processors)),
             generation: 0,
+            root_until: mesh.root.map_or(Time::MAX, |root| root.until),
         }
     }
 }
@@ -85,10 +88,12 @@ impl Domain<'_> {
             };
             pushes.extend(debounce.change(Push::of(changed, now), now));
         });
-        let newest = self.translation.as_ref().map(|all| all.newest_at(knows));
-        if let Some(newest) = newest.filter(|newest| newest > generation) {
+        if let Some(translation) = &self.translation {
+            let newest = translation.newest_at(knows).max(*generation);
+            for changed in translation.changed(*generation, newest) {
+                pushes.extend(debounce.change(Push::of(changed, now), now));
+            }
             *generation = newest;
-            pushes.extend(debounce.change(Push::forced(now), now));
         }
         for push in pushes {
             self.push(&push, context);
@@ -124,13 +129,21 @@ impl Domain<'_> {
         self.await_calm(context);
     }
 
-    /// Every sidecar is to be told.
-    fn push(&mut self, push: &Push, context: &mut Clock<'_, Self>) {
+    /// Every sidecar that it concerns is to be told; the others act as before.
+    pub(super) fn push(&mut self, push: &Push, context: &mut Clock<'_, Self>) {
         for pod in 0..self.pods.len() as u32 {
             let sidecar = self.pods[pod as usize].sidecar.as_ref();
-            if sidecar.is_some_and(|sidecar| sidecar.runs) && self.hears_istiod(pod) {
-                let istiod = self.istiod.as_mut().expect("it pushes");
-                istiod.queue.put(pod, push.clone());
+            if !sidecar.is_some_and(|sidecar| sidecar.runs) || !self.hears_istiod(pod) {
+                continue;
+            }
+            let is_concerned = self.concerns(pod, push);
+            let told = self.told_now();
+            let queue = &mut self.istiod.as_mut().expect("it pushes").queue;
+            if is_concerned {
+                queue.put(pod, push.clone());
+            } else if !queue.has(pod) {
+                let event = Event::SidecarSpared { pod, told };
+                context.after(facts::WATCH_DELAY.value, event);
             }
         }
         self.generate(context);
@@ -141,24 +154,24 @@ impl Domain<'_> {
         if !self.acts(Client::Istiod) {
             return;
         }
-        let istiod = self.istiod.as_mut().expect("it pushes");
-        while let Some((pod, push)) = istiod.queue.serve() {
-            let services = push.changed().map(|changed| ServiceId(changed.object));
-            let endpoints = services.map(|service| {
-                let known = istiod.view.endpoints(&self.endpoint_log, service);
-                known.len() as u32
-            });
-            let services = self.services.len() as u32;
-            let volume = Volume {
-                // For each service a cluster, a listener and its routes.
-                resources: 3 * services * u32::from(!push.is_endpoints_only()),
-                endpoints: endpoints.sum(),
-            };
-            let told = Told {
-                position: istiod.view.position() as u32,
-                generation: istiod.generation,
-            };
-            context.after(push::work(volume), Event::PushGenerated { pod, told });
+        let slow = self.levers.control.istiod_slow_factor;
+        while let Some((pod, push)) = self.istiod.as_mut().expect("it pushes").queue.serve() {
+            let volume = self.volume(pod, &push);
+            let mut work = push::work(volume);
+            if slow != 1.0 {
+                work = work.mul_f64(slow);
+            }
+            let told = self.told_now();
+            context.after(work, Event::PushGenerated { pod, told });
+        }
+    }
+
+    /// What istiod can tell now.
+    fn told_now(&self) -> Told {
+        let istiod = self.istiod.as_ref().expect("it tells");
+        Told {
+            position: istiod.view.position() as u32,
+            generation: istiod.generation,
         }
     }
 
@@ -182,6 +195,9 @@ impl Domain<'_> {
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
         });
+        if let Some(istiod) = &self.istiod {
+            sidecar.credentials.believe(istiod.root_until);
+        }
         if told.generation > sidecar.generation {
             sidecar.generation = told.generation;
             sidecar.configured = now;
@@ -198,6 +214,19 @@ impl Domain<'_> {
             position: istiod.view.position() as u32,
             generation: istiod.generation,
         })
+    }
+
+    /// Nothing of what istiod knows by now is new for a sidecar.
+    pub(crate) fn sidecar_spared(&mut self, pod: u32, told: Told, now: Time) {
+        let Some(sidecar) = &mut self.pods[pod as usize].sidecar else {
+            return;
+        };
+        let position = told.position as usize;
+        sidecar.view.advance(&self.endpoint_log, position, |_| {});
+        if told.generation > sidecar.generation {
+            sidecar.generation = told.generation;
+            sidecar.configured = now;
+        }
     }
 
     /// What a sidecar that starts is told.

@@ -30,5 +30,8 @@ pub(crate) mod progress;
 pub(crate) mod provisioner;
 pub(crate) mod pulls;
 pub(crate) mod registry;
+pub(crate) mod root;
+mod sending;
 pub(crate) mod service_controller;
 pub(crate) mod translation;
+mod validation;

@@ -21,7 +21,7 @@ use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
 use crate::istio::network::Gateways;
 use crate::istio::protocol::Protocol;
-use crate::istio::push::Role;
+use crate::istio::push::{Changed, Kind, Role};
 use crate::istio::translate::cluster::{Cluster, ClusterName};
 use crate::istio::translate::inbound::{self, InboundTable, Named};
 use crate::istio::translate::place::Assignment;
@@ -31,7 +31,7 @@ use crate::istio::version::Version;
 use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport, WorkloadId};
 use engine::Time;
 use ipnet::Ipv4Net;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -51,6 +51,61 @@ pub(crate) struct Translation {
     clusters: BTreeMap<ClusterName, u32>,
     assignments: BTreeMap<Assigned, Arc<Assignment>>,
     inbound: BTreeMap<Guarded, Arc<InboundTable>>,
+    /// What was written during the run, one after the other.
+    news: Vec<News>,
+    /// Namespaces, ascending.
+    namespaces: Vec<String>,
+}
+
+/// Something that was written during the run.
+#[derive(Clone)]
+pub(crate) struct News {
+    kind: Kind,
+    namespace: String,
+    name: String,
+    /// The host that it speaks of, where it speaks of one.
+    host: String,
+    /// With which generation.
+    generation: u32,
+}
+
+impl News {
+    fn of(object: &Object, generation: u32) -> News {
+        let identity = object.identity();
+        News {
+            kind: kind_of(object),
+            namespace: identity.namespace.clone(),
+            name: identity.name.clone(),
+            host: match object {
+                Object::DestinationRule(rule) => rule.host.clone(),
+                Object::ServiceEntry(entry) => entry.hosts.first().cloned().unwrap_or_default(),
+                _ => String::new(),
+            },
+            generation,
+        }
+    }
+
+    /// The host that it speaks of, where it speaks of one.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+fn kind_of(object: &Object) -> Kind {
+    match object {
+        Object::VirtualService(_) => Kind::VirtualService,
+        Object::DestinationRule(_) => Kind::DestinationRule,
+        Object::Gateway(_) => Kind::Gateway,
+        Object::ServiceEntry(_) => Kind::Service,
+        Object::WorkloadEntry(_) => Kind::WorkloadEntry,
+        Object::WorkloadGroup(_) => Kind::WorkloadGroup,
+        Object::Sidecar(_) => Kind::Sidecar,
+        Object::PeerAuthentication(_) => Kind::PeerAuthentication,
+        Object::RequestAuthentication(_) => Kind::RequestAuthentication,
+        Object::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
+        Object::ProxyConfig(_) => Kind::ProxyConfig,
+        Object::Telemetry(_) => Kind::Telemetry,
+    }
 }
 
 /// Who is told what to take in: generation, workload and revision.
@@ -91,6 +146,10 @@ impl Translation {
             described(service, number, said)
         });
         let services = services.collect();
+        let workloads = cluster.workloads.iter().map(|workload| &workload.namespace);
+        let named = cluster.services.iter().map(|service| &service.namespace);
+        let root = std::iter::once(&istio.mesh.root_namespace);
+        let namespaces: BTreeSet<String> = workloads.chain(named).chain(root).cloned().collect();
         let mut translation = Translation {
             gateways: Gateways::default(),
             services,
@@ -100,6 +159,8 @@ impl Translation {
             clusters: BTreeMap::new(),
             assignments: BTreeMap::new(),
             inbound: BTreeMap::new(),
+            news: Vec::new(),
+            namespaces: namespaces.into_iter().collect(),
             istio,
         };
         let objects = translation.istio.objects.clone();
@@ -116,6 +177,8 @@ impl Translation {
         let mut all = newest.objects.clone();
         for object in objects {
             all.write(object.clone(), now);
+            let generation = self.generations.len() as u32;
+            self.news.push(News::of(object, generation));
         }
         self.begin(all, now);
     }
@@ -124,7 +187,15 @@ impl Translation {
     pub(crate) fn exist(&mut self, services: &[ServiceId], now: Time) {
         self.later.retain(|service| !services.contains(service));
         for service in services {
-            self.services[service.index()].created = Created::At(now);
+            let known = &mut self.services[service.index()];
+            known.created = Created::At(now);
+            self.news.push(News {
+                kind: Kind::Service,
+                namespace: known.namespace.clone(),
+                name: String::new(),
+                host: known.host.clone(),
+                generation: self.generations.len() as u32,
+            });
         }
         let newest = self.newest() as usize;
         let objects = self.generations[newest].objects.clone();
@@ -157,6 +228,43 @@ impl Translation {
         let known = self.generations.iter();
         let known = known.filter(|generation| generation.written <= time);
         known.count().saturating_sub(1) as u32
+    }
+
+    /// Something that was written during the run.
+    pub(crate) fn news(&self, number: u32) -> &News {
+        &self.news[number as usize]
+    }
+
+    /// What has changed with the generations after one, up to another.
+    pub(crate) fn changed(&self, after: u32, until: u32) -> impl Iterator<Item = Changed> {
+        let news = (0..).zip(&self.news);
+        news.filter(move |(_, news)| after < news.generation && news.generation <= until)
+            .map(|(object, news)| Changed {
+                kind: news.kind,
+                namespace: self.namespace(&news.namespace),
+                object,
+            })
+    }
+
+    /// Where a VirtualService that was written stands in a generation.
+    pub(crate) fn place(&self, generation: u32, news: u32) -> Option<usize> {
+        let wanted = self.news(news);
+        let services = &self.objects(generation).virtual_services;
+        services.iter().position(|it| {
+            let identity = &it.identity;
+            (&identity.name, &identity.namespace) == (&wanted.name, &wanted.namespace)
+        })
+    }
+
+    /// A number for a namespace; those without workloads and services share one.
+    pub(crate) fn namespace(&self, name: &str) -> u32 {
+        let known = self.namespaces.binary_search_by(|it| it.as_str().cmp(name));
+        known.map_or(u32::MAX, |place| place as u32)
+    }
+
+    /// The number of the namespace whose policies count everywhere.
+    pub(crate) fn root_namespace(&self) -> u32 {
+        self.namespace(&self.istio.mesh.root_namespace)
     }
 
     /// When a generation was written.

@@ -134,7 +134,7 @@ impl<'t> Domain<'t> {
             metrics_age: Duration::ZERO,
             istiod: described
                 .and_then(|cluster| cluster.mesh.as_ref())
-                .map(|mesh| Istiod::new(mesh.istio_minor)),
+                .map(Istiod::new),
             registry: Registry::default(),
             enrolments: Enrolments::new(stream("enrolments")),
             translation: described

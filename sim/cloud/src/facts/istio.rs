@@ -59,6 +59,14 @@ facts! {
         "istio.generation.endpoint", "istiod", "1.19",
         Measurement, "Azure AKS istio-scale: 15 processors kept up with 15,000 proxies of one service under churn, pushed every 10 s: 10 ms of a processor for 15,000 endpoints";
 
+    /// The first minor version whose proxies are told only what has changed (delta xDS).
+    ISTIO_DELTA_FROM_MINOR: u32 = 22, "", "istio.istiod.delta-from-minor", "istiod", "all",
+        Documentation, "istio.io 1.22 change notes, ISTIO_DELTA_XDS";
+    /// How long istiod lets a new stream wait for its turn before it turns it away.
+    ISTIOD_STREAM_WAIT_MAX: Duration = Duration::from_secs(1), "s", "istio.stream.wait-max",
+        "istiod", "1.10 and later", Source,
+        "istio/istio pilot/pkg/xds/discovery.go, WaitForRequestLimit";
+
     // streams
     /// After this age istiod asks a proxy to connect anew.
     ISTIOD_STREAM_AGE: Duration = Duration::from_secs(1800), "s", "istio.stream.age-max",

@@ -13,6 +13,8 @@ pub(crate) struct ControlLevers {
     pub(crate) api_servers_down: u32,
     /// Factor on the latency of those that are up.
     pub(crate) api_slow_factor: f64,
+    /// Factor on the work of istiod.
+    pub(crate) istiod_slow_factor: f64,
     /// Members of etcd that are down.
     pub(crate) etcd_down: u32,
     /// Nobody gets an image from the registry.
@@ -28,6 +30,7 @@ impl ControlLevers {
         ControlLevers {
             api_servers_down: 0,
             api_slow_factor: 1.0,
+            istiod_slow_factor: 1.0,
             etcd_down: 0,
             registry_down: false,
             down: BTreeSet::new(),

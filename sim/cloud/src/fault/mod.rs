@@ -171,6 +171,7 @@ impl Levers {
                 | Fault::RegistryDown { cluster }
                 | Fault::ApiServerDown { cluster, .. }
                 | Fault::ApiServerSlow { cluster, .. }
+                | Fault::IstiodSlow { cluster, .. }
                 | Fault::EtcdDown { cluster, .. }
                 | Fault::ComponentDown { cluster, .. }
                 | Fault::Frozen { cluster, .. } => {
@@ -209,6 +210,7 @@ impl Levers {
                 *down = down.saturating_add(count);
             }
             Fault::ApiServerSlow { factor, .. } => self.control.api_slow_factor *= factor,
+            Fault::IstiodSlow { factor, .. } => self.control.istiod_slow_factor *= factor,
             Fault::EtcdDown { count, .. } => {
                 self.control.etcd_down = self.control.etcd_down.saturating_add(count);
             }

@@ -86,12 +86,11 @@ impl Root {
         }
     }
 
-    /// istiod looks, as it does once an hour. Returns whether it has renewed the root; one that
-    /// has run out already is renewed as well.
+    /// istiod looks at a root of this lifetime, as it does once an hour. Returns whether it has
+    /// renewed the root; one that has run out already is renewed as well.
     pub fn check(&mut self, now: Time, lifetime: Duration) -> bool {
-        let Certificate { from, until } = self.certificate;
-        let grace = until.since(from).mul_f64(facts::ISTIO_ROOT_GRACE.value);
-        let is_due = now.saturating_add(grace) > until;
+        let grace = lifetime.mul_f64(facts::ISTIO_ROOT_GRACE.value);
+        let is_due = now.saturating_add(grace) > self.certificate.until;
         if is_due {
             *self = Root::new(now, lifetime);
         }

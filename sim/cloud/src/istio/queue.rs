@@ -94,6 +94,11 @@ impl Queue {
         }
     }
 
+    /// Whether a proxy waits or is being served.
+    pub fn has(&self, proxy: u32) -> bool {
+        self.waiting.contains_key(&proxy) || self.served.contains_key(&proxy)
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.line.len()
@@ -147,7 +152,9 @@ mod tests {
         queue.put(2, push(10));
         queue.put(1, push(11));
         assert_eq!(queue.waiting(), 2);
+        assert_eq!([1, 2, 3].map(|proxy| queue.has(proxy)), [true, true, false]);
         assert_eq!(serve(&mut queue), Some((1, vec![10, 11])));
+        assert!(queue.has(1), "it is being served");
         assert_eq!(serve(&mut queue), Some((2, vec![10])));
         assert_eq!(serve(&mut queue), None);
     }

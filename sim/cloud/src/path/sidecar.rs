@@ -56,7 +56,7 @@ pub(crate) struct SidecarState {
     /// The generation of configuration that it was told.
     pub(crate) generation: u32,
     /// What that holds for it, once it was asked.
-    pub(super) told: Option<(u32, tables::View)>,
+    pub(crate) told: Option<(u32, tables::View)>,
     /// What it takes in by that, once it was asked.
     pub(super) taken_in: Option<(Guarded, Arc<InboundTable>)>,
     /// What it can show of itself.

@@ -212,6 +212,13 @@ pub enum Fault {
         /// Factor on its latencies, at least 1.
         factor: f64,
     },
+    /// A cluster's istiod takes longer to generate what it tells proxies.
+    IstiodSlow {
+        /// The cluster.
+        cluster: ClusterId,
+        /// Factor on its work, at least 1.
+        factor: f64,
+    },
     /// So many members of a cluster's etcd are down.
     EtcdDown {
         /// The cluster.

@@ -182,6 +182,10 @@ impl Scenario {
                     }
                 }
             }
+            Fault::IstiodSlow { cluster, .. } => {
+                let cluster = &self.clusters[cluster.index()];
+                assert!(cluster.mesh.is_some(), "{name}: no mesh");
+            }
             Fault::RegionDown { .. } => {}
             Fault::Link { from, to, .. } => {
                 self.assert_place(from);

@@ -67,7 +67,7 @@ fn a_datagram_and_its_answer_cost_one_round_trip() {
 #[test]
 fn datagrams_pass_sidecars_by() {
     let mut scenario = over_udp(Socket::Kept);
-    scenario.clusters[0].mesh = Some(Mesh { istio_minor: 30 });
+    scenario.clusters[0].mesh = Some(Mesh::new(30));
     for workload in &mut scenario.clusters[0].workloads {
         workload.template.sidecar = Some(Sidecar {
             threads: 2,

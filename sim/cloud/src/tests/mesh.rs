@@ -88,7 +88,7 @@ pub(super) fn versions(objects: Vec<Object>, requests: u64) -> Scenario {
     scenario.traffic[0].attributes.host = SHOP.into();
     scenario.run.duration = Duration::from_millis(2_000 + 10 * requests);
     let cluster = &mut scenario.clusters[0];
-    cluster.mesh = Some(Mesh { istio_minor: 30 });
+    cluster.mesh = Some(Mesh::new(30));
     let mut second = cluster.workloads[1].clone();
     second.name = "web-v2".into();
     second.template.behavior.service_time = milliseconds(20);
@@ -108,11 +108,11 @@ pub(super) fn versions(objects: Vec<Object>, requests: u64) -> Scenario {
 }
 
 /// Requests that each version has answered.
-fn shares(record: &Record) -> [u64; 2] {
+pub(super) fn shares(record: &Record) -> [u64; 2] {
     [1, 2].map(|workload: usize| record.workloads[workload].finished)
 }
 
-fn failed(record: &Record, reason: Reason) -> u64 {
+pub(super) fn failed(record: &Record, reason: Reason) -> u64 {
     record.traffic[0].failures[reason as usize]
 }
 
@@ -195,7 +195,7 @@ fn headers_that_were_taken_over_decide() {
 }
 
 /// Everything to the second version, under a route.
-fn to_second(change: impl FnOnce(&mut HttpRoute)) -> Vec<Object> {
+pub(super) fn to_second(change: impl FnOnce(&mut HttpRoute)) -> Vec<Object> {
     let mut http = route(weights(&[("v2", 100)]));
     change(&mut http);
     vec![rule(PortPolicy::default()), routes(vec![http])]

@@ -10,6 +10,7 @@ mod flags;
 mod ideal;
 mod indicators;
 mod mesh;
+mod mesh_control;
 mod names;
 mod network;
 mod nodes;

@@ -26,7 +26,7 @@ pub(super) fn sidecar() -> Option<Sidecar> {
 /// As the pair of the network's tests, with sidecars at one of them or at both.
 fn meshed(client: bool, web: bool) -> Scenario {
     let mut scenario = pair();
-    scenario.clusters[0].mesh = Some(Mesh { istio_minor: 30 });
+    scenario.clusters[0].mesh = Some(Mesh::new(30));
     let workloads = &mut scenario.clusters[0].workloads;
     workloads[0].template.sidecar = sidecar().filter(|_| client);
     workloads[1].template.sidecar = sidecar().filter(|_| web);

@@ -7,6 +7,7 @@ use crate::kubernetes::Objects;
 use cloud::istio::config::{
     Configuration, Istio, Namespace, Object, ProxyResources, ServiceSettings, VirtualService,
 };
+use cloud::istio::drain::NativeSidecars;
 use cloud::istio::version::Version;
 use cloud::scenario::Change;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,15 @@ pub(super) fn proxy_resources(said: &IstioObjects) -> ProxyResources {
         cpu_limit_milli: said.cpu_limit_milli.or(usual.cpu_limit_milli),
         memory_request_bytes: said.memory_request_bytes.or(usual.memory_request_bytes),
         memory_limit_bytes: said.memory_limit_bytes.or(usual.memory_limit_bytes),
+    }
+}
+
+/// What istiod is told of native sidecars: of the values that it knows, `auto` says nothing.
+pub(super) fn native_sidecars(said: &IstioObjects) -> NativeSidecars {
+    match said.istiod_environment.get("ENABLE_NATIVE_SIDECARS") {
+        Some(text) if text == "true" => NativeSidecars::Enabled,
+        Some(text) if text == "false" => NativeSidecars::Disabled,
+        _ => NativeSidecars::Unsaid,
     }
 }
 

@@ -37,8 +37,8 @@ use crate::kubernetes::{ContainerPort, Metadata, Objects};
 use crate::source::Span;
 use cloud::scenario::{
     Balance, Behavior, Change, Cluster, ClusterDns, Mesh, Node, Provisioner, Proxy, ProxyId,
-    Resources, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules, Site, Station,
-    Template, Workload, WorkloadId, WorkloadKind, ZoneId,
+    Resources, RootCertificate, Route, RouteBackend, Service, ServiceId, ServiceKind, ServiceRules,
+    Site, Station, Template, Workload, WorkloadId, WorkloadKind, ZoneId,
 };
 use engine::Duration;
 use labels::LabelIndex;
@@ -83,6 +83,8 @@ pub struct MeshFrame {
     pub injected_namespaces: Vec<String>,
     /// CPU time of a sidecar for a request and its answer.
     pub proxy_cost: Duration,
+    /// The root of its certificates, if it may end within the run.
+    pub root: Option<RootCertificate>,
 }
 
 /// A workload that is declared in the scenario, with a service of its name on port 80 in the
@@ -251,7 +253,9 @@ pub fn assemble(
             other_services: frame.kube_proxy.other_services,
         },
         mesh: frame.mesh.as_ref().map(|mesh| Mesh {
-            istio_minor: mesh.istio_minor,
+            root: mesh.root,
+            native_sidecars: istio::native_sidecars(&stages[0].istio),
+            ..Mesh::new(mesh.istio_minor)
         }),
         istio: istio::of_start(stages),
         sites: frame.sites.clone(),

@@ -791,6 +791,7 @@ metadata: {name: shop, labels: {istio-injection: enabled}}
         istio_minor: 30,
         injected_namespaces: vec!["labelled".to_owned()],
         proxy_cost: Duration::from_micros(200),
+        root: None,
     };
     let looks = |mesh| {
         let found = assembled_in(mesh, &[&text]);

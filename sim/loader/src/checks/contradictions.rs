@@ -64,6 +64,13 @@ fn leaves_nothing(first: &Fault, second: &Fault, scenario: &Scenario) -> bool {
             cluster == other && *count >= facts::CONTROL_PLANE_MEMBERS.value
         }
         (
+            Fault::ComponentDown {
+                cluster,
+                component: Component::Istiod,
+            },
+            Fault::IstiodSlow { cluster: other, .. },
+        ) => cluster == other,
+        (
             Fault::DnsThrottled { cluster, capacity },
             Fault::DnsThrottled {
                 cluster: other,

@@ -4,6 +4,7 @@
 //! the scenario can be simulated. A check that finds an error says why it cannot be.
 
 mod after_the_end;
+mod certificates;
 mod contradictions;
 mod cycles;
 mod endpoints;
@@ -35,6 +36,7 @@ pub(crate) struct Whole<'a> {
 pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagnostics) {
     let whole = Whole { scenario, places };
     after_the_end::check(&whole, diagnostics);
+    certificates::check(&whole, diagnostics);
     contradictions::check(&whole, diagnostics);
     scaled_twice::check(&whole, diagnostics);
     operations::check(&whole, diagnostics);

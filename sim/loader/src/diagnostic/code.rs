@@ -156,6 +156,11 @@ codes! {
     MachineWithoutProxy = "HS0164", Warning, "Mutual TLS is expected of a machine without a proxy",
         "A machine without Istio's proxy speaks plaintext. Where its entry has a service account or the label `security.istio.io/tlsMode: istio`, sidecars send it mutual TLS and fail; where a PeerAuthentication is STRICT, its own calls are closed.";
 
+    RootEnds = "HS0170", Warning, "The root of all certificates ends within the run",
+        "Nobody renews a root that was plugged in. Once it has ended no new connection between sidecars comes about, istiod gives out no certificates that count, its webhooks are not believed, and proxies that lose their stream get no other; connections that stand go on. Plug in the next root in time, beside the old one.";
+    RootNeverEnds = "HS0171", Warning, "A root has an issuer and no end",
+        "istiod's own root lasts ten years, so without `rootExpires` it outlasts every run, whoever issued it.";
+
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";
     FileNotRead = "HS0202", Error, "A file that the Scenario names cannot be read",

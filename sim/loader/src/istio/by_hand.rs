@@ -6,11 +6,12 @@ use super::mesh::{MESH_CONFIG, minor};
 use super::security::TARGET_REFERENCE;
 use crate::diagnostic::Code;
 use crate::document::Document;
-use crate::shape::{Field, Kind, Shape};
+use crate::kubernetes::metadata::text_map;
+use crate::shape::{Field, Kind, Shape, TEXT_MAP};
 use crate::tree::Node;
 use crate::value::{QUANTITY, parse_quantity};
 use cloud::istio::config::ProxyResources;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const BY_HAND: &str =
     "Envoy's configuration is simulated as istiod writes it, not as it is changed by hand";
@@ -113,9 +114,31 @@ static GLOBAL_VALUES: Shape = Shape::new(
     &[held("proxy", Kind::Map(&PROXY_VALUES))],
 )
 .or_else(&OTHER);
+static ISTIOD_VALUES: Shape = Shape::new("IstiodValues", &[held("env", TEXT_MAP)]).or_else(&OTHER);
+static VARIABLE: Shape = Shape::new(
+    "IstiodVariable",
+    &[
+        held("name", Kind::Text),
+        held("value", Kind::Word),
+        Field::ignored("valueFrom", Kind::Opaque, INSTALLED),
+    ],
+);
+static ISTIOD_CONTAINER: Shape = Shape::new(
+    "IstiodContainer",
+    &[held("env", Kind::List(&Kind::Map(&VARIABLE)))],
+)
+.or_else(&OTHER);
+static ISTIOD: Shape = Shape::new(
+    "IstiodComponent",
+    &[held("k8s", Kind::Map(&ISTIOD_CONTAINER))],
+)
+.or_else(&OTHER);
+static COMPONENTS: Shape =
+    Shape::new("IstioComponents", &[held("pilot", Kind::Map(&ISTIOD))]).or_else(&OTHER);
 static VALUES: Shape = Shape::new(
     "IstioValues",
     &[
+        held("pilot", Kind::Map(&ISTIOD_VALUES)),
         held("global", Kind::Map(&GLOBAL_VALUES)),
         held("meshConfig", Kind::Map(&MESH_CONFIG)),
     ],
@@ -133,7 +156,7 @@ static OPERATOR_SPEC: Shape = Shape::new(
         Field::ignored("defaultRevision", Kind::Bool, INSTALLED),
         Field::ignored("compatibilityVersion", Kind::Word, INSTALLED),
         held("meshConfig", Kind::Map(&MESH_CONFIG)),
-        Field::ignored("components", Kind::Opaque, INSTALLED),
+        held("components", Kind::Map(&COMPONENTS)),
         Field::ignored("addonComponents", Kind::Opaque, INSTALLED),
         held("values", Kind::Map(&VALUES)),
         Field::ignored("unvalidatedValues", Kind::Opaque, INSTALLED),
@@ -173,6 +196,20 @@ pub(super) fn release(document: &Document) -> Option<u32> {
 /// The revision that it installs, if it is not the default one.
 pub(super) fn revision(document: &Document) -> Option<String> {
     string(document.spec(), "revision").filter(|name| name != "default")
+}
+
+/// Environment variables that it gives to istiod.
+pub(super) fn environment(document: &Document) -> BTreeMap<String, String> {
+    let spec = document.spec();
+    let mut all = text_map(spec.at(&["values", "pilot", "env"]));
+    let pilot = spec.at(&["components", "pilot", "k8s"]);
+    for variable in pilot.map_or(&[][..], |node| node.list("env")) {
+        let text = |key: &str| variable.get(key)?.text().map(str::to_owned);
+        if let (Some(name), Some(value)) = (text("name"), text("value")) {
+            all.insert(name, value);
+        }
+    }
+    all
 }
 
 /// CPU and memory of proxies, where it says.

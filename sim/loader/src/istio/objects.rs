@@ -38,6 +38,8 @@ pub struct IstioObjects {
     pub networks: MeshNetworks,
     /// CPU and memory of proxies, if something says so.
     pub proxy_resources: Option<ProxyResources>,
+    /// Environment variables of istiod.
+    pub istiod_environment: BTreeMap<String, String>,
     /// The release 1.x, if something says so.
     pub minor: Option<u32>,
     /// What pods say, by namespace, name and kind of their workload.
@@ -125,6 +127,8 @@ impl IstioObjects {
             .or(self.mesh.take());
         self.minor = by_hand::release(document).or(self.minor);
         self.revisions.extend(by_hand::revision(document));
+        self.istiod_environment
+            .extend(by_hand::environment(document));
         self.proxy_resources = by_hand::resources(document).or(self.proxy_resources);
     }
 

@@ -60,6 +60,8 @@ pub(super) static FAULT: Shape = Shape::choice(
         Field::modelled("scheduler-down", Kind::Map(&OF_CLUSTER)).doc("Nobody places pods."),
         Field::modelled("istiod-down", Kind::Map(&OF_CLUSTER))
             .doc("istiod of a cluster is down: proxies keep what they were told, and pods that want a sidecar are refused."),
+        Field::modelled("istiod-slow", Kind::Map(&ISTIOD_SLOW))
+            .doc("istiod of a cluster takes longer to tell proxies."),
         Field::modelled("frozen", Kind::Map(&FROZEN))
             .doc("The clock of a part stands still: it does nothing, and knows nothing of it."),
         Field::modelled("region-down", Kind::Map(&REGION_DOWN))
@@ -149,6 +151,16 @@ static API_SERVER_SLOW: Shape = Shape::new(
         Field::modelled("factor", FACTOR)
             .required()
             .doc("Requests take so many times as long."),
+        CLUSTER,
+        FOR,
+    ],
+);
+static ISTIOD_SLOW: Shape = Shape::new(
+    "IstiodSlow",
+    &[
+        Field::modelled("factor", FACTOR)
+            .required()
+            .doc("What it generates for a proxy takes so many times as long."),
         CLUSTER,
         FOR,
     ],
@@ -452,7 +464,7 @@ fn cluster_fault(
         },
         "controller-manager-down" => down(Component::ControllerManager),
         "scheduler-down" => down(Component::Scheduler),
-        "istiod-down" => {
+        "istiod-down" | "istiod-slow" => {
             let of = names.clusters[cluster.index()];
             if of.mesh.is_none() {
                 let message = format!("there is no istiod{}", names.within(of));
@@ -462,7 +474,13 @@ fn cluster_fault(
                     .help("give the cluster `istio: {version: …}`");
                 return None;
             }
-            down(Component::Istiod)
+            match kind {
+                "istiod-slow" => Fault::IstiodSlow {
+                    cluster,
+                    factor: body.get("factor")?.number()?,
+                },
+                _ => down(Component::Istiod),
+            }
         }
         _ => return None,
     })
