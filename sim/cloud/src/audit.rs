@@ -6,7 +6,7 @@
 
 use crate::domain::Domain;
 use crate::path::Owner;
-use crate::record::{CallRecord, FailureCounts, Record};
+use crate::record::{CallRecord, CanaryRecord, FailureCounts, Record};
 use crate::scenario::{TrafficId, WorkloadId};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -57,12 +57,14 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
             let indicators = domain.meters.indicator_records(cluster);
             record.indicators.extend(indicators);
             record.flags.extend(domain.flag_records(cluster));
+            record.canaries.extend(domain.canary_records());
         }
         record.calls.extend(domain.meters.call_records());
         let partition = u32::from(domain.id);
         record.views.extend(domain.meters.view_records(partition));
     }
     record.calls.sort_by_key(|call| call.key);
+    record.canaries.sort_by_key(|canary| canary.entry);
 }
 
 /// Requests of a source that count and have not ended.
@@ -162,7 +164,22 @@ pub(crate) fn digest(record: &Record) -> u64 {
         fold.wide(view.staleness_sum_ns);
         fold.word(view.staleness_max.as_nanos());
     }
+    for canary in &record.canaries {
+        fold_canary(&mut fold, canary);
+    }
     fold.0.finish()
+}
+
+fn fold_canary(fold: &mut Fold, canary: &CanaryRecord) {
+    fold.word(canary.outcome as u64);
+    for at in [canary.began, canary.judged, canary.ended] {
+        fold.word(at.map_or(u64::MAX, |at| at.as_nanos()));
+    }
+    for version in [&canary.stable, &canary.canary] {
+        fold.word(version.succeeded);
+        fold.word(version.failed);
+        version.latency.digest(|word| fold.word(word));
+    }
 }
 
 fn fold_call(fold: &mut Fold, call: &CallRecord) {

@@ -13,6 +13,7 @@ use crate::control::api::{Api, Client};
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
 use crate::control::budgets::BudgetState;
+use crate::control::canaries::CanaryState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
 use crate::control::enrolment::{Enrolments, Step};
@@ -213,6 +214,10 @@ pub(crate) enum Event {
     AutoscalerSyncs(u32),
     /// It has written the replicas of a workload.
     Scaled { workload: WorkloadId, replicas: u32 },
+    /// The controller of canary releases turns to one.
+    CanaryWakes { canary: u32, number: u32 },
+    /// What it wrote into a route is written.
+    CanaryWritten { canary: u32, number: u32 },
     /// Changed routes reach their proxy.
     RoutesArrive { entry: u32, change: u32 },
     /// A fault of the timeline begins.
@@ -388,6 +393,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) enrolments: Enrolments,
     /// What istiod makes of its objects.
     pub(crate) translation: Option<Translation>,
+    /// Canary releases of the timeline.
+    pub(crate) canaries: Vec<CanaryState<'t>>,
     pub(crate) proxies: Vec<ProxyState<'t>>,
     /// Requests in flight from a proxy's pod to an endpoint.
     pub(crate) outstanding: BTreeMap<(u32, u32), u32>,
@@ -591,6 +598,10 @@ impl engine::Partition for Domain<'_> {
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),
             Event::Scaled { workload, replicas } => self.scaled(workload, replicas, context),
+            Event::CanaryWakes { canary, number } => self.canary_wakes(canary, number, context),
+            Event::CanaryWritten { canary, number } => {
+                self.canary_written(canary, number, context);
+            }
             Event::RoutesArrive { entry, change } => self.routes_arrive(entry, change),
             Event::FaultBegins(entry) => self.fault_begins(entry, context),
             Event::FaultEnds(entry) => self.fault_ends(entry, context),

@@ -1,9 +1,11 @@
 //! What one replication left behind: integer counts and histograms, so that adding them up
 //! in any grouping gives the same numbers. Times are nanoseconds.
 
+mod canary;
 mod flags;
 mod indicators;
 
+pub use canary::*;
 pub use flags::*;
 pub use indicators::*;
 
@@ -158,6 +160,8 @@ pub struct Record {
     pub views: Vec<ViewRecord>,
     /// Per cluster and service-level indicator of Kubernetes.
     pub indicators: Vec<IndicatorRecord>,
+    /// Per canary release, in the order of the timeline.
+    pub canaries: Vec<CanaryRecord>,
 }
 
 /// What one traffic source saw. Only requests whose intended start lies in the measured
@@ -421,6 +425,22 @@ impl Sketch {
             }
         }
         None
+    }
+
+    /// Durations as they are read back, in nanoseconds, each with how often it was recorded,
+    /// ascending.
+    pub fn values(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let counts = (self.first..).zip(&self.counts);
+        counts
+            .filter(|(_, count)| **count > 0)
+            .map(|(bucket, count)| (Self::middle(bucket), u64::from(*count)))
+    }
+
+    /// How many of the recorded durations are read back as more than this.
+    pub fn count_above(&self, limit: Duration) -> u64 {
+        let values = self.values();
+        let above = values.filter(|(value, _)| *value > limit.as_nanos());
+        above.map(|(_, count)| count).sum()
     }
 
     /// Feeds the content to `digest`, bucket by bucket.

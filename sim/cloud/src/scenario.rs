@@ -5,6 +5,7 @@
 //! [`Scenario::assert_valid`] states what the types cannot say; whoever builds a
 //! scenario (the loader, a test) is responsible for it.
 
+mod canary;
 mod cluster;
 mod dns;
 mod indicator;
@@ -27,6 +28,7 @@ mod valid;
 mod workload;
 
 pub use crate::kubernetes::probe::Probes;
+pub use canary::*;
 pub use cluster::*;
 pub use dns::*;
 pub use indicator::*;

@@ -39,6 +39,7 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
         flags: Vec::new(),
         views: Vec::new(),
         indicators: Vec::new(),
+        canaries: Vec::new(),
     };
     let mut domains = simulation.into_partitions();
     audit::close(&mut domains, &mut record);

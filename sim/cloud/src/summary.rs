@@ -3,6 +3,10 @@
 //! Built from records by [`crate::summarize`]; the report room only reads it. Durations are
 //! in seconds, shares between 0 and 1, rates per second.
 
+mod canary;
+
+pub use canary::CanarySummary;
+
 use serde::Serialize;
 use stats::Estimate;
 
@@ -51,6 +55,9 @@ pub struct Summary {
     pub views: Vec<ViewSummary>,
     /// How long each fault was felt by each traffic source.
     pub recovery: Vec<RecoverySummary>,
+    /// How canary releases ended, and what they cost, where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<CanarySummary>,
     /// Objectives and expectations, judged.
     pub verdicts: Vec<Verdict>,
     /// What the scenario asks for besides.

@@ -272,3 +272,192 @@ fn budgets_cover_the_pods_that_they_select() {
     });
     assert_eq!(scenario.clusters[0].budgets, expected);
 }
+
+/// Two versions of `web` in a mesh, and a route in front of them.
+const VERSIONS: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {app: web}
+  ports: [{name: http, port: 80}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web-v1}
+spec:
+  selector: {version: v1}
+  ports: [{name: http, port: 80}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web-v2}
+spec:
+  selector: {version: v2}
+  ports: [{name: http, port: 80}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-v1}
+spec:
+  selector: {matchLabels: {version: v1}}
+  template:
+    metadata: {labels: {app: web, version: v1}}
+    spec: {containers: [{name: web, image: web:1, ports: [{containerPort: 80}], resources: {requests: {cpu: 100m, memory: 64Mi}}}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-v2}
+spec:
+  selector: {matchLabels: {version: v2}}
+  template:
+    metadata: {labels: {app: web, version: v2}}
+    spec: {containers: [{name: web, image: web:2, ports: [{containerPort: 80}], resources: {requests: {cpu: 100m, memory: 64Mi}}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  subsets: [{name: old, labels: {version: v1}}, {name: new, labels: {version: v2}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: by-subset}
+spec:
+  hosts: [web]
+  http: [{route: [{destination: {host: web, subset: old}, weight: 100}, {destination: {host: web, subset: new}, weight: 0}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: by-service}
+spec:
+  parentRefs: [{group: '', kind: Service, name: web, port: 80}]
+  rules: [{backendRefs: [{name: web-v1, port: 80, weight: 1}, {name: web-v2, port: 80, weight: 0}]}]
+";
+
+/// The release on a timeline, and the facts that went into the scenario.
+fn release(canary: &str) -> (cloud::scenario::Canary, Vec<&'static str>) {
+    let scenario = format!(
+        "apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {{name: release}}
+spec:
+  clusters: [{{name: cluster, istio: {{injectedNamespaces: [default]}}}}]
+  workloads: {{client: {{replicas: 1}}}}
+  traffic: [{{name: calls, from: client, to: 'web:80', arrivals: {{poisson: 100/s}}}}]
+  run: {{duration: 10m}}
+  timeline: [{{at: 1m, canary: {canary}}}]
+{VERSIONS}"
+    );
+    let name = "release.yaml".to_owned();
+    let loaded = load(
+        &[File {
+            name,
+            text: scenario,
+        }],
+        &Later,
+    );
+    let told: String = loaded
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .map(|found| render(found, &loaded.files, false))
+        .collect();
+    assert_eq!(told, "");
+    let scenario = loaded.scenario.expect("no errors");
+    scenario.assert_valid();
+    let Action::Apply { changes, .. } = &scenario.timeline[0].action else {
+        panic!("an operation");
+    };
+    let Change::Canary(canary) = &changes[0] else {
+        panic!("a release");
+    };
+    (
+        (**canary).clone(),
+        scenario
+            .facts
+            .into_iter()
+            .filter(|id| id.starts_with("canary"))
+            .collect(),
+    )
+}
+
+#[test]
+fn a_release_of_a_virtual_service_goes_from_subset_to_subset() {
+    use cloud::istio::config::{Percent, StringMatch, ValueMatch};
+    use cloud::scenario::{CanaryStep, Comparator, Looks, Truth};
+    let (canary, facts) = release(
+        "{route: by-subset, stable: old, canary: new, truth: bad, analysis: {}, steps: [
+            {setHeaderRoute: {name: insiders, match: [{headerName: X-Insider, headerValue: {exact: 'yes'}}]}},
+            {setMirrorRoute: {name: shadow, percentage: 25}}, {setMirrorRoute: {name: shadow}},
+            {setWeight: 10}, {pause: 2m}]}",
+    );
+    assert_eq!(canary.services, [("default".into(), "by-subset".into())]);
+    assert!(canary.parts.is_empty() && canary.truth == Some(Truth::Bad));
+    let versions = [&canary.stable, &canary.canary].map(|version| {
+        let destination = &version.destination;
+        assert_eq!(destination.host, "web.default.svc.cluster.local");
+        (destination.subset.as_deref(), version.workloads.len())
+    });
+    assert_eq!(versions, [(Some("old"), 1), (Some("new"), 1)]);
+    assert_ne!(canary.stable.workloads, canary.canary.workloads);
+    let CanaryStep::SetHeaderRoute { matches, .. } = &canary.steps[0] else {
+        panic!("a header");
+    };
+    let value = ValueMatch::Is(StringMatch::Exact("yes".into()));
+    assert_eq!(matches[0].headers["x-insider"], value);
+    let mirror = |share| CanaryStep::SetMirrorRoute {
+        name: "shadow".into(),
+        matches: Vec::new(),
+        share,
+    };
+    let pause = CanaryStep::Pause(Duration::from_secs(120));
+    let steps = [
+        mirror(Percent::new(25.0)),
+        mirror(None),
+        CanaryStep::SetWeight(10),
+        pause,
+    ];
+    assert_eq!(canary.steps[1..], steps);
+    let analysis = canary.analysis.expect("defaults");
+    assert_eq!(analysis.interval, Duration::from_secs(60));
+    assert_eq!(
+        analysis.comparisons,
+        [Comparator::Failures, Comparator::Latency]
+    );
+    assert_eq!(
+        (analysis.looks, analysis.sample_min),
+        (Looks::Corrected, 100)
+    );
+    assert_eq!(facts.len(), 6, "every default is told: {facts:?}");
+}
+
+#[test]
+fn a_release_of_an_http_route_goes_from_service_to_service() {
+    let (canary, facts) = release(
+        "{route: by-service, stable: web-v1, canary: web-v2, steps: [{setWeight: 10}, {pause: 2m}],
+          analysis: {interval: 30s, scrapeInterval: 5s, minimumSample: 50, failureLimit: 1, significance: 1%,
+            looks: uncorrected, compare: [latency], successRate: {atLeast: 99%},
+            latency: {quantile: p95, atMost: 300ms, tolerance: 5%}, startingStep: 1}}",
+    );
+    let (namespace, name) = &canary.services[0];
+    assert_eq!(namespace, "default");
+    assert!(name.starts_with("by-service-0"), "{name}");
+    assert_eq!(canary.parts, ["default.by-service.0"]);
+    let host = canary.canary.destination.host.as_str();
+    assert_eq!(host, "web-v2.default.svc.cluster.local");
+    assert_eq!(canary.canary.workloads.len(), 1);
+    let analysis = canary.analysis.expect("it is said");
+    assert_eq!(
+        analysis.latency_max,
+        Some((0.95, Duration::from_millis(300)))
+    );
+    assert_eq!(analysis.success_rate_min, Some(0.99));
+    assert_eq!((analysis.failure_limit, analysis.starting_step), (1, 1));
+    assert_eq!(
+        (analysis.significance, analysis.latency_tolerance),
+        (0.01, 0.05)
+    );
+    assert!(facts.is_empty(), "{facts:?}");
+}

@@ -1,7 +1,9 @@
 //! What every format tells in the same words: the title, warnings, and who is a group of users.
 
 use crate::number::{clock, count, counted};
-use cloud::summary::{FlagSummary, Outcome, Summary, TrafficSummary, Verdict, WorkloadSummary};
+use cloud::summary::{
+    CanarySummary, FlagSummary, Outcome, Summary, TrafficSummary, Verdict, WorkloadSummary,
+};
 
 /// A workload busier than this is told to be so in steady state.
 const BUSY: f64 = 0.98;
@@ -28,6 +30,18 @@ pub(crate) fn workload_path(workload: &WorkloadSummary) -> String {
         "{}/{}/{}",
         workload.cluster, workload.namespace, workload.name
     )
+}
+
+/// `promoted 38, rolled back 2`: how a canary release ended.
+pub(crate) fn outcomes(canary: &CanarySummary) -> String {
+    let ends = [
+        (canary.promoted, "promoted"),
+        (canary.rolled_back, "rolled back"),
+        (canary.undecided, "undecided"),
+    ];
+    let ends = ends.iter().filter(|(times, _)| *times > 0);
+    let ends: Vec<String> = ends.map(|(times, end)| format!("{end} {times}")).collect();
+    ends.join(", ")
 }
 
 /// A judgement in one word.

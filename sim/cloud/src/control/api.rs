@@ -39,6 +39,8 @@ pub(crate) enum Client {
     L7Proxy(u32),
     /// istiod.
     Istiod,
+    /// What carries out canary releases.
+    Canaries,
 }
 
 impl Client {
@@ -52,6 +54,7 @@ impl Client {
             Client::L7Proxy(proxy) => (4, proxy),
             Client::Provisioner => (5, 0),
             Client::Istiod => (6, 0),
+            Client::Canaries => (7, 0),
         };
         kind << 32 | u64::from(index)
     }
@@ -65,7 +68,7 @@ impl Client {
             Client::Kubelet(node) => Some(Component::Kubelet(node)),
             Client::KubeProxy(node) => Some(Component::KubeProxy(node)),
             Client::Istiod => Some(Component::Istiod),
-            Client::L7Proxy(_) => None,
+            Client::L7Proxy(_) | Client::Canaries => None,
         }
     }
 
@@ -83,7 +86,7 @@ impl Client {
             Client::Scheduler => Some(Role::Scheduler),
             Client::Kubelet(_) => Some(Role::Kubelet),
             Client::KubeProxy(_) => Some(Role::KubeProxy),
-            Client::Provisioner | Client::L7Proxy(_) | Client::Istiod => None,
+            Client::Provisioner | Client::L7Proxy(_) | Client::Istiod | Client::Canaries => None,
         }
     }
 }
@@ -301,6 +304,7 @@ impl Domain<'_> {
             .chain(nodes.flat_map(|node| [Client::Kubelet(node), Client::KubeProxy(node)]))
             .chain(proxies.map(Client::L7Proxy))
             .chain(istiod)
+            .chain((!self.canaries.is_empty()).then_some(Client::Canaries))
             .collect()
     }
 
@@ -448,6 +452,7 @@ impl Domain<'_> {
             Client::KubeProxy(node) => self.kube_proxy_resumed(node, context),
             Client::L7Proxy(proxy) => self.proxy_informed(ProxyId(proxy), context),
             Client::Istiod => self.istiod_informed(context),
+            Client::Canaries => self.canaries_resumed(context),
         }
     }
 

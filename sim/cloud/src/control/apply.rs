@@ -56,6 +56,7 @@ impl Domain<'_> {
                     }
                 }
                 Change::Join(workload) => self.join_machines(*workload, context),
+                Change::Canary(_) => self.canary_begins((entry, position as u32), context),
                 Change::Routes(..) => {
                     let change = position as u32;
                     let event = Event::RoutesArrive { entry, change };

@@ -10,6 +10,7 @@ pub(crate) mod apply;
 pub(crate) mod autoscaler;
 pub(crate) mod balancer;
 pub(crate) mod budgets;
+pub(crate) mod canaries;
 pub(crate) mod certificates;
 pub(crate) mod controllers;
 pub(crate) mod deployments;

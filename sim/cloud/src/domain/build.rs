@@ -5,6 +5,7 @@ use crate::balance;
 use crate::control::api::Api;
 use crate::control::autoscaler::AutoscalerState;
 use crate::control::balancer::Balancer;
+use crate::control::canaries::CanaryState;
 use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
 use crate::control::enrolment::Enrolments;
@@ -140,6 +141,7 @@ impl<'t> Domain<'t> {
             translation: described
                 .filter(|cluster| cluster.mesh.is_some())
                 .map(Translation::new),
+            canaries: cluster.map_or_else(Vec::new, |cluster| CanaryState::all(scenario, cluster)),
             proxies: Vec::new(),
             outstanding: BTreeMap::new(),
             names: Vec::new(),

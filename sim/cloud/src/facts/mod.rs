@@ -8,6 +8,7 @@
 
 mod addresses;
 mod autoscaling;
+mod canaries;
 mod cluster_dns;
 mod control_plane;
 mod defaults;
@@ -23,6 +24,7 @@ mod service_rules;
 
 pub use addresses::*;
 pub use autoscaling::*;
+pub use canaries::*;
 pub use cluster_dns::*;
 pub use control_plane::*;
 pub use defaults::*;
@@ -104,6 +106,7 @@ pub fn all() -> Vec<FactRow> {
     let mut rows = [
         addresses::rows(),
         autoscaling::rows(),
+        canaries::rows(),
         cluster_dns::rows(),
         control_plane::rows(),
         defaults::rows(),

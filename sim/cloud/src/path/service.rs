@@ -315,6 +315,7 @@ impl Domain<'_> {
             }
             Fate::Served => {
                 if let Err(reason) = self.arrive(request, Reply::Call(from), context) {
+                    self.note_answer(endpoint.pod, (from, None), context.now());
                     self.respond(from, endpoint, identity, Err(reason), 0, context);
                 }
             }
@@ -331,6 +332,8 @@ impl Domain<'_> {
                 self.answered_at_no_distance(to, outcome, context);
             }
             Reply::Call(to) => {
+                let latency = outcome.ok().map(|()| context.now().since(task.arrived));
+                self.note_answer(task.pod, (to, latency), context.now());
                 let endpoint = self.endpoint(task.pod, task.service, task.entry);
                 self.respond(to, endpoint, identity, outcome, bytes, context);
             }

@@ -1,6 +1,6 @@
 //! What was promised, what the author says comes out, and the measures of both.
 
-use super::{ClusterId, Indicator, ServiceId, Statistic, TrafficId, WorkloadId};
+use super::{CanaryMeasure, ClusterId, Indicator, ServiceId, Statistic, TrafficId, WorkloadId};
 use crate::envoy::flags::Flag;
 use engine::Time;
 
@@ -53,6 +53,9 @@ pub enum Quantity {
     Recovery(TrafficId, u32),
     /// Attempts per request.
     Attempts(Option<TrafficId>),
+    /// What became of the canary release that a timeline entry (position in the timeline) asks
+    /// for.
+    Canary(u32, CanaryMeasure),
     /// A service-level indicator of Kubernetes, of one cluster or of all.
     Indicator(Option<ClusterId>, Indicator, Statistic),
     /// Share of requests that sidecars log with a flag, 0 to 1.

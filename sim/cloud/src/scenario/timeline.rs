@@ -1,8 +1,8 @@
 //! The timeline: what operators do, and what goes wrong.
 
 use super::{
-    ClusterId, Drain, Place, PodChoice, ProxyId, Rollout, Route, ServiceId, Template, WorkloadId,
-    ZoneId,
+    Canary, ClusterId, Drain, Place, PodChoice, ProxyId, Rollout, Route, ServiceId, Template,
+    WorkloadId, ZoneId,
 };
 use crate::istio::config::Object;
 use engine::{Duration, Time};
@@ -71,6 +71,8 @@ pub enum Change {
     Services(Vec<ServiceId>),
     /// The machines of a workload are given Istio's proxy.
     Join(WorkloadId),
+    /// A canary release begins.
+    Canary(Box<Canary>),
 }
 
 /// A fault: it only moves levers.

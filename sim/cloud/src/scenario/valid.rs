@@ -4,9 +4,9 @@
 //! wrong reference is found where it is made and not deep inside a run.
 
 use super::{
-    Action, Arrivals, Behavior, Change, Cluster, ClusterId, Component, Discipline, Drain, Fault,
-    NetworkModel, Place, Scenario, ServiceId, Template, TrafficSource, TrafficTarget, WorkloadId,
-    WorkloadKind,
+    Action, Arrivals, Behavior, Canary, CanaryStep, Change, Cluster, ClusterId, Component,
+    Discipline, Drain, Fault, NetworkModel, Place, Scenario, ServiceId, Template, TrafficSource,
+    TrafficTarget, WorkloadId, WorkloadKind,
 };
 
 impl Scenario {
@@ -130,6 +130,18 @@ impl Scenario {
                 self.clusters[cluster.index()].istio.is_some(),
                 "{name}: the cluster has no Istio"
             ),
+            Change::Canary(canary) => {
+                assert!(
+                    self.clusters[cluster.index()].mesh.is_some(),
+                    "{name}: nobody acts on weights"
+                );
+                for version in [&canary.stable, &canary.canary] {
+                    for &workload in &version.workloads {
+                        self.assert_workload(cluster, workload, name);
+                    }
+                }
+                assert_canary(canary, name);
+            }
             Change::Routes(proxy, _) => assert!(
                 proxy.index() < self.clusters[cluster.index()].proxies.len(),
                 "{name}: no such proxy"
@@ -275,6 +287,29 @@ fn assert_share(share: f64, name: &str) {
         (0.0..=1.0).contains(&share),
         "{name}: {share} is not a share"
     );
+}
+
+fn assert_canary(canary: &Canary, name: &str) {
+    let theirs = &canary.canary.workloads;
+    let apart = canary
+        .stable
+        .workloads
+        .iter()
+        .all(|it| !theirs.contains(it));
+    assert!(apart, "{name}: one workload is both versions");
+    for step in &canary.steps {
+        if let CanaryStep::SetWeight(weight) = step {
+            assert!(*weight <= 100, "{name}: {weight} of a hundred");
+        }
+    }
+    if let Some(analysis) = &canary.analysis {
+        assert!(
+            !analysis.interval.is_zero() && !analysis.scrape_interval.is_zero(),
+            "{name}: looks take time"
+        );
+        assert_share(analysis.significance, name);
+        assert!(analysis.latency_tolerance >= 0.0, "{name}: no tolerance");
+    }
 }
 
 fn assert_cluster(cluster: &Cluster) {

@@ -15,10 +15,13 @@
 use super::EventSnapshot;
 use super::journal::Happening;
 use super::read::Reader;
+use crate::control::canaries::{CanaryNews, Why};
 use crate::facts;
 use crate::kubernetes::autoscaling::Reason;
 use crate::kubernetes::kubelet::Probed;
-use crate::scenario::{Autoscaler, Metric, Workload, WorkloadId, WorkloadKind};
+use crate::scenario::{
+    Autoscaler, CanaryStep, Comparator, Metric, Workload, WorkloadId, WorkloadKind,
+};
 use engine::{Duration, Stream, Time};
 use std::collections::BTreeMap;
 
@@ -136,6 +139,7 @@ fn entries(reader: &Reader<'_>, happening: &Happening) -> Vec<Entry> {
                 source: "horizontal-pod-autoscaler",
             }]
         }
+        Happening::Canary { canary, news } => vec![of_canary(reader, canary, news)],
         Happening::LeaderElected { which, number } => vec![elected(reader, which, number)],
         _ => of_pod(reader, happening).into_iter().collect(),
     }
@@ -417,6 +421,74 @@ fn because(scaler: &Autoscaler, reason: Reason) -> String {
                 Metric::RequestsAverage(_) => "pods metric requests",
             };
             format!("{metric} above target")
+        }
+    }
+}
+
+/// What Argo Rollouts records of a release.
+fn of_canary(reader: &Reader<'_>, canary: u32, news: CanaryNews) -> Entry {
+    let described = reader.domain.canaries[canary as usize].described;
+    let steps = described.steps.len();
+    let (warning, reason, message) = match news {
+        CanaryNews::StepDone(done) => {
+            let step = words_of_step(&described.steps[done as usize - 1]);
+            let message = format!("Rollout step {done}/{steps} completed ({step})");
+            (false, "RolloutStepCompleted", message)
+        }
+        CanaryNews::Condemned(why) => (
+            true,
+            "AnalysisRunFailed",
+            format!("Background Analysis Run is failing: {}", words_of_why(why)),
+        ),
+        CanaryNews::RolledBack => (
+            true,
+            "RolloutAborted",
+            format!(
+                "Rollout aborted: all requests go to {}",
+                described.stable.name
+            ),
+        ),
+        CanaryNews::Promoted => (
+            false,
+            "RolloutCompleted",
+            format!(
+                "Rollout completed: all requests go to {}",
+                described.canary.name
+            ),
+        ),
+    };
+    let namespace = described.services.first().map(|(namespace, _)| namespace);
+    Entry {
+        namespace: namespace.cloned().unwrap_or_default(),
+        warning,
+        reason,
+        object: format!("Rollout/{}", described.route),
+        message,
+        source: "rollouts-controller",
+    }
+}
+
+fn words_of_step(step: &CanaryStep) -> String {
+    match step {
+        CanaryStep::SetWeight(weight) => format!("setWeight: {weight}"),
+        CanaryStep::Pause(lasts) => format!("pause: {}", go_duration(*lasts)),
+        CanaryStep::SetHeaderRoute { name, .. } => format!("setHeaderRoute: {name}"),
+        CanaryStep::SetMirrorRoute { name, .. } => format!("setMirrorRoute: {name}"),
+    }
+}
+
+fn words_of_why(why: Why) -> String {
+    match why {
+        Why::SuccessRate(rate) => format!("success rate of {:.2} %", 100.0 * rate),
+        Why::Latency(nanos) => {
+            let latency = go_duration(Duration::from_nanos(nanos));
+            format!("latency of {latency}")
+        }
+        Why::Worse(Comparator::Failures, chance) => {
+            format!("more failures than the stable version, by chance with {chance:.1e}")
+        }
+        Why::Worse(Comparator::Latency, chance) => {
+            format!("slower than the stable version, by chance with {chance:.1e}")
         }
     }
 }

@@ -5,6 +5,7 @@
 //! to see that.
 
 use crate::control::api::Client;
+use crate::control::canaries::CanaryNews;
 use crate::domain::Domain;
 use crate::kubernetes::autoscaling::Reason;
 use crate::kubernetes::kubelet::{ContainerState, Probed};
@@ -81,6 +82,8 @@ pub(crate) enum Happening {
     },
     /// A component has another leader.
     LeaderElected { which: u8, number: u32 },
+    /// Something has become of a canary release.
+    Canary { canary: u32, news: CanaryNews },
 }
 
 impl Happening {

@@ -10,6 +10,7 @@
 //! are told as in flight and left out of shares.
 
 mod calls;
+mod canaries;
 mod flags;
 mod indicators;
 mod leanings;
@@ -108,6 +109,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         flags: flags::summaries(&study),
         views: calls::views(&study),
         recovery,
+        canaries: canaries::summaries(&study),
         verdicts,
         measures,
         marks: marks(scenario),

@@ -112,6 +112,7 @@ fn record(replication: u32, alice: TrafficRecord, bob: TrafficRecord) -> Record 
         flags: vec![],
         views: vec![],
         indicators: vec![],
+        canaries: vec![],
     }
 }
 

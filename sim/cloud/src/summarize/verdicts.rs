@@ -10,7 +10,7 @@
 
 use super::tally::{Tallies, quantile_of_steps, steps_inside};
 use super::workloads::Across;
-use super::{Study, flags, indicators, recovery, words};
+use super::{Study, canaries, flags, indicators, recovery, words};
 use crate::scenario::{Comparison, Measure, Quantity, TrafficId};
 use crate::summary::{Outcome, RecoverySummary, Verdict};
 use stats::{Estimate, quantile_interval};
@@ -115,6 +115,7 @@ fn measured(
             let position = recovery::position(study, entry as usize, traffic)?;
             recovered(study, &recovery[position])
         }
+        Quantity::Canary(entry, asked) => canaries::estimate(study, entry, asked),
         Quantity::Indicator(cluster, indicator, statistic) => {
             indicators::estimate(study, cluster, indicator, statistic, measure.window)
         }

@@ -2,8 +2,8 @@
 
 use super::Study;
 use crate::scenario::{
-    ClusterId, Comparison, FlagFilter, Indicator, Measure, Quantity, Scenario, Service, Statistic,
-    Workload, WorkloadId,
+    CanaryMeasure, ClusterId, Comparison, FlagFilter, Indicator, Measure, Quantity, Scenario,
+    Service, Statistic, Workload, WorkloadId,
 };
 use crate::summary::Unit;
 use engine::{Duration, Time};
@@ -110,6 +110,7 @@ fn quantity(study: &Study<'_>, quantity: &Quantity) -> (String, Unit) {
                 Unit::Time,
             )
         }
+        Quantity::Canary(entry, measure) => canary(study.scenario, entry, measure),
         Quantity::Indicator(cluster, indicator, statistic) => (
             self::indicator(study.scenario, cluster, indicator, statistic),
             Unit::Time,
@@ -130,6 +131,22 @@ fn flagged(scenario: &Scenario, filter: FlagFilter) -> String {
     });
     let (source, service) = (source.unwrap_or_default(), service.unwrap_or_default());
     format!("requests{source}{service} with {}", filter.flag.letters())
+}
+
+/// `time to detect: canary web`.
+fn canary(scenario: &Scenario, entry: u32, measure: CanaryMeasure) -> (String, Unit) {
+    let (what, unit) = match measure {
+        CanaryMeasure::Promoted => ("share promoted", Unit::Share),
+        CanaryMeasure::RolledBack => ("share rolled back", Unit::Share),
+        CanaryMeasure::Undecided => ("share undecided", Unit::Share),
+        CanaryMeasure::WrongVerdicts => ("share of wrong verdicts", Unit::Share),
+        CanaryMeasure::TimeToDetect => ("time to detect", Unit::Time),
+        CanaryMeasure::UsersHarmed => ("users harmed", Unit::Count),
+        CanaryMeasure::ErrorBudgetSpent => ("error budget spent", Unit::Share),
+    };
+    let entry = scenario.timeline.get(entry as usize);
+    let label = entry.map_or("a canary", |entry| &entry.label);
+    (format!("{what}: {label}"), unit)
 }
 
 /// `p99 of network programming latency of east/default/web`.

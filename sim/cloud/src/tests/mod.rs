@@ -1,6 +1,7 @@
 //! Small scenarios with outcomes worked out by hand, and properties over random ones.
 
 mod balancers;
+mod canaries;
 mod choice;
 mod containers;
 mod control;

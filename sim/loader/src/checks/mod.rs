@@ -4,6 +4,7 @@
 //! the scenario can be simulated. A check that finds an error says why it cannot be.
 
 mod after_the_end;
+mod canaries;
 mod certificates;
 mod contradictions;
 mod cycles;
@@ -37,6 +38,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     let whole = Whole { scenario, places };
     after_the_end::check(&whole, diagnostics);
     certificates::check(&whole, diagnostics);
+    canaries::check_routes(&whole, diagnostics);
     contradictions::check(&whole, diagnostics);
     scaled_twice::check(&whole, diagnostics);
     operations::check(&whole, diagnostics);
@@ -52,5 +54,6 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
         let flows = flow::follow(&whole, &callees_first);
         overload::check(&whole, &flows, diagnostics);
         endpoints::check(&whole, &flows, diagnostics);
+        canaries::check_samples(&whole, &flows, diagnostics);
     }
 }

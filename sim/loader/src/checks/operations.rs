@@ -139,7 +139,8 @@ impl<'a> State<'a> {
             | Change::Routes(..)
             | Change::Istio(_)
             | Change::Services(_)
-            | Change::Join(_) => {}
+            | Change::Join(_)
+            | Change::Canary(_) => {}
         }
     }
 

@@ -145,6 +145,17 @@ codes! {
         "Sidecars take the routes of one VirtualService for a host: the oldest of those that they see. Without `metadata.creationTimestamp` all are as old as the run, and the name decides. `istioctl analyze` reports it as IST0109. Put the routes into one object.";
     PlaintextToStrict = "HS0149", Warning, "A client without a sidecar asks a server that takes only mutual TLS",
         "A PeerAuthentication with the mode STRICT lets the server's sidecar close every connection that is not mutual TLS, and a client without a sidecar cannot make one: all of its requests fail. Inject the client, or set PERMISSIVE for the port.";
+    CanaryRoute = "HS0155", Error, "A canary release has no such route or version",
+        "A release moves weights of a VirtualService, or of an HTTPRoute whose parent is a Service, from one of its destinations to another. Routes are called `name` or `namespace/name`, versions by a subset or a service that the route leads to; a cluster needs a mesh whose proxies act on it.";
+    CanarySteps = "HS0156", Error, "A canary release has no steps to judge it by",
+        "A release is a list of steps: weights, routes by header or copies, and pauses between them. Without a pause there is no time in which anybody could see what the new version does.";
+    CanarySampleShort = "HS0157", Warning, "A canary release waits for its sample",
+        "A look says nothing before both versions have answered `minimumSample` requests that were read by then. The pause is too short for that at its weight and with this traffic, so the release stays at this step until they have.";
+    CanariesMeet = "HS0158", Error, "Two canary releases move one route",
+        "Each of them would write its own weights over those of the other. Let the second one begin after the pauses of the first.";
+    CanaryVersions = "HS0159", Error, "The versions of a canary release cannot be told apart",
+        "What pods answered is counted by workload. Each version needs workloads of its own: Deployments whose labels the subsets of a DestinationRule tell apart, or services with different backends.";
+
     EntryUnselected = "HS0160", Warning, "Nobody selects a WorkloadEntry",
         "A WorkloadEntry describes a machine, and tells nobody of it: a ServiceEntry with a `workloadSelector`, or a Service with a `selector`, of the same namespace has to select its labels. Until then nobody asks the machine.";
     EntryHostTwice = "HS0161", Warning, "Two ServiceEntries of a namespace name one host",
@@ -179,8 +190,8 @@ codes! {
         "The region is in no table of round trips, so it is taken to be far from everything. Set what you know under `links`.";
     UnknownTraffic = "HS0209", Error, "No traffic has this name",
         "Measures name traffic by its `name`; without one they are of all traffic together.";
-    UnknownFault = "HS0210", Error, "The timeline has no such fault",
-        "`recovery` is measured from a fault of the timeline, which is named by its `name` or by its position as written, from 0.";
+    UnknownFault = "HS0210", Error, "The timeline has no such fault or release",
+        "`recovery` is measured from a fault of the timeline, and what became of a canary release is told of a `canary` entry; each is named by its `name` or by its position as written, from 0.";
     UnknownVariant = "HS0211", Error, "No variant has this name",
         "Expectations with `variant:` hold for that variant alone, so it must be there.";
     AmbiguousName = "HS0212", Error, "A name can mean several things",

@@ -1,5 +1,6 @@
 //! `objectives` and `expect`: what was promised to users, and what the author says comes out.
 
+use super::canary;
 use super::flags::{self, FLAG};
 use super::forms::{self, AMOUNT, Amount};
 use super::indicators::{self, CALLS, SERVICE, STATISTIC};
@@ -36,6 +37,14 @@ const MEASURES: &[&str] = &[
     "podStartupLatency",
     "apiCallLatency",
     "flagged",
+    // Of canary releases.
+    "canaryPromoted",
+    "canaryRolledBack",
+    "canaryUndecided",
+    "wrongVerdicts",
+    "timeToDetect",
+    "usersHarmed",
+    "errorBudgetSpent",
 ];
 
 const AN_AMOUNT: Kind = Kind::Format(&AMOUNT);
@@ -52,6 +61,8 @@ const WORKLOAD: Field = Field::modelled("workload", Kind::Text)
     .doc("Of which workload: `utilization`, `wait`, `podStartupLatency`; who asks: `flagged`.");
 const CLUSTER: Field = Field::modelled("cluster", Kind::Text)
     .doc("In which cluster; in all by default, or where the name is the only one.");
+const CANARY: Field = Field::modelled("canary", Kind::Word)
+    .doc("Of which canary release: name of a timeline entry, or its position as written, from 0; the only one by default.");
 const FAULT: Field = Field::modelled("fault", Kind::Word)
     .doc("For `recovery`: name of a timeline entry, or its position as written, from 0.");
 
@@ -84,6 +95,7 @@ pub(super) static EXPECTATION: Shape = Shape::new(
         WORKLOAD,
         CLUSTER,
         FAULT,
+        CANARY,
         STATISTIC,
         SERVICE,
         CALLS,
@@ -103,7 +115,8 @@ pub(super) static EXPECTATION: Shape = Shape::new(
 pub(super) static MEASURE: Shape = Shape::new(
     "Measure",
     &[
-        NAME, TRAFFIC, WORKLOAD, CLUSTER, FAULT, STATISTIC, SERVICE, CALLS, FLAG, FROM, UNTIL,
+        NAME, TRAFFIC, WORKLOAD, CLUSTER, FAULT, CANARY, STATISTIC, SERVICE, CALLS, FLAG, FROM,
+        UNTIL,
     ],
 )
 .doc("A measure that is to be told, without a bound.");
@@ -120,6 +133,8 @@ pub(super) struct Scope<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Share,
+    /// A share that may be more than all.
+    Multiple,
     Seconds,
     PerSecond,
     Number,
@@ -128,6 +143,9 @@ enum Unit {
 fn unit(measure: &str) -> Unit {
     match measure {
         "availability" | "utilization" | "flagged" => Unit::Share,
+        "canaryPromoted" | "canaryRolledBack" | "canaryUndecided" | "wrongVerdicts" => Unit::Share,
+        "errorBudgetSpent" => Unit::Multiple,
+        "usersHarmed" => Unit::Number,
         "throughput" => Unit::PerSecond,
         "attempts" => Unit::Number,
         _ => Unit::Seconds,
@@ -275,6 +293,8 @@ fn amount(node: &Node, measure: &str, reader: &mut Reader<'_>) -> Option<f64> {
         (Unit::Share, Amount::Share(value) | Amount::Number(value)) if value <= 1.0 => {
             return Some(value);
         }
+        (Unit::Multiple, Amount::Share(value) | Amount::Number(value)) => return Some(value),
+        (Unit::Multiple, _) => ("a share", "150%"),
         (Unit::Share, _) => ("a share of at most 100%", "99.9%"),
         (Unit::Seconds, _) => ("a duration", "300ms"),
         (Unit::PerSecond, _) => ("a rate", "250/s"),
@@ -315,6 +335,10 @@ fn quantity(
     }
     if measure == "flagged" {
         return flags::quantity(node, scope.names, reader);
+    }
+    if let Some(measure) = canary::measure(measure) {
+        let entry = canary::release(node, scope.timeline, reader)?;
+        return Some(Quantity::Canary(entry, measure));
     }
     let traffic = traffic(node, scope, reader)?;
     Some(match measure {

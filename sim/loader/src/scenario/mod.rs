@@ -8,6 +8,7 @@ mod applies;
 mod arrivals;
 mod behavior;
 mod build;
+mod canary;
 mod clients;
 mod clusters;
 mod described;

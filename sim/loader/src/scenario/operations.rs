@@ -1,5 +1,6 @@
 //! Operations of the timeline: what an operator does to workloads, machines and pods.
 
+use super::canary;
 use super::faults::{NODE, the_node};
 use super::forms;
 use super::names::{Names, named};
@@ -93,6 +94,7 @@ pub(super) fn read(
                 Change::DeletePods(at.1, pods(body, at, names, reader)?),
             )
         }
+        "canary" => canary::read(body, names, reader)?,
         _ => on_node(entry, names, reader)?,
     };
     let changes = vec![change];
@@ -212,6 +214,7 @@ fn pods(
 fn label(kind: &str, body: &Node) -> String {
     let said = |key| forms::text(body, key);
     let what = named(body, "workload").or(named(body, "node"));
+    let what = what.or(named(body, "route"));
     let mut label = format!("{kind} {}", what.map_or("", |(name, _)| name));
     let parts = [
         ("replicas", " to "),

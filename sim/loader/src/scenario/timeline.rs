@@ -1,5 +1,6 @@
 //! `timeline`: operations and faults, each at its time.
 
+use super::canary;
 use super::faults;
 use super::forms;
 use super::names::Names;
@@ -15,7 +16,7 @@ use engine::Time;
 use std::collections::BTreeMap;
 
 /// What can happen, each by the key that says so.
-const ACTIONS: [&str; 11] = [
+const ACTIONS: [&str; 12] = [
     "fault",
     "apply",
     "scale",
@@ -27,6 +28,7 @@ const ACTIONS: [&str; 11] = [
     "drain",
     "delete-pod",
     "join",
+    "canary",
 ];
 
 pub(super) static ENTRY: Shape = Shape::new(
@@ -54,6 +56,8 @@ pub(super) static ENTRY: Shape = Shape::new(
             .doc("Pods are deleted, whatever budgets say; their controller replaces them."),
         Field::modelled("join", Kind::Map(&operations::JOIN))
             .doc("Machines of a site get Istio's proxy, and belong to the mesh from then on."),
+        Field::modelled("canary", Kind::Map(&canary::CANARY))
+            .doc("A new version gets its share of a route step by step, is judged, and is promoted or rolled back."),
         Field::modelled("cluster", Kind::Text).doc("Whose API server `apply` goes to."),
     ],
 )

@@ -2,6 +2,7 @@
 //! fields where nothing is known.
 
 mod calls;
+mod canaries;
 mod flags;
 mod series;
 mod summary;
@@ -19,13 +20,14 @@ struct Table {
 }
 
 /// The tables. Another one is another file and one line here.
-const TABLES: [&Table; 6] = [
+const TABLES: [&Table; 7] = [
     &summary::TABLE,
     &series::TABLE,
     &calls::TABLE,
     &flags::TABLE,
     &workloads::TABLE,
     &workloads::SIDECARS,
+    &canaries::TABLE,
 ];
 
 /// All tables as (file name, text).

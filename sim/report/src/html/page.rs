@@ -6,8 +6,8 @@ use crate::number::{
 };
 use crate::tell;
 use cloud::summary::{
-    CallSummary, Failure, FlagSummary, MeasureSummary, RecoverySummary, Summary, TrafficSummary,
-    Verdict, ViewSummary, WorkloadSummary,
+    CallSummary, CanarySummary, Failure, FlagSummary, MeasureSummary, RecoverySummary, Summary,
+    TrafficSummary, Verdict, ViewSummary, WorkloadSummary,
 };
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -31,6 +31,7 @@ pub(super) fn values(summary: &Summary) -> Value {
         workloads => list(&summary.workloads, workload),
         sidecars => list(&summary.sidecars, workload),
         measures => list(&summary.measures, measure),
+        canaries => list(&summary.canaries, canary),
         recovery => list(&summary.recovery, |each| recovery(summary, each)),
         hops => counted(summary.calls.len() as u64, "row"),
         calls => list(&summary.calls, call),
@@ -154,6 +155,25 @@ fn workload(workload: &WorkloadSummary) -> Value {
         waited => figure(share_figure(&workload.waited)),
         rejected => figure(share_figure(&workload.rejected)),
         times => list(times, |estimate| figure(duration_figure(&estimate))),
+    }
+}
+
+fn canary(canary: &CanarySummary) -> Value {
+    let range = canary.detection_range;
+    context! {
+        name => tell::clean(&canary.name),
+        route => format!("{}, {} to {}", canary.route, canary.stable, canary.canary),
+        truth => canary.truth,
+        outcomes => tell::outcomes(canary),
+        wrong => canary.wrong.as_ref().map(|estimate| figure(share_figure(estimate))),
+        detection => canary.detection.as_ref().map(|estimate| figure(duration_figure(estimate))),
+        range => range.map(|(low, high)| format!("{} to {}", duration(low), duration(high))),
+        looks => figure(number_figure(&canary.looks)),
+        requests => figure(number_figure(&canary.requests)),
+        failed => figure(number_figure(&canary.failed)),
+        slow => figure(number_figure(&canary.slow)),
+        harmed => figure(number_figure(&canary.harmed)),
+        budget => canary.budget_spent.as_ref().map(|estimate| figure(share_figure(estimate))),
     }
 }
 

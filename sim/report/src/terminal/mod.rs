@@ -1,5 +1,6 @@
 //! A report for terminals: the answer first, then tables, then what to know about them.
 
+mod canaries;
 mod flags;
 mod measures;
 mod provenance;
@@ -34,11 +35,12 @@ const INDENT: &str = "  ";
 type Section = fn(&Summary, Style) -> Option<String>;
 
 /// The parts, in reading order. Another table is another file and one line here.
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     verdicts::section,
     users::section,
     measures::section,
     recovery::section,
+    canaries::section,
     workloads::section,
     workloads::sidecars,
     flags::section,

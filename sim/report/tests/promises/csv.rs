@@ -24,8 +24,19 @@ fn tables_begin_as_told() {
 }
 
 #[test]
+fn releases_have_a_table_where_there_are_some() {
+    let text = table("canaries.csv", &support::releases());
+    let rows: Vec<&str> = text.lines().collect();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[1].starts_with("new prices,america,prices,v1,v2,bad,1,18,1,0.05,"));
+    assert!(rows[2].starts_with("new colours,america,prices,v1,v2,,20,0,0,,,,,,,"));
+    let tables = csv(&support::shop());
+    assert!(tables.iter().all(|(file, _)| *file != "canaries.csv"));
+}
+
+#[test]
 fn every_row_has_every_column() {
-    for summary in [support::shop(), support::hostile(), support::silence()] {
+    for summary in [support::releases(), support::hostile(), support::silence()] {
         for (file, text) in csv(&summary) {
             let mut reader = ::csv::Reader::from_reader(text.as_bytes());
             let columns = reader.headers().unwrap().len();

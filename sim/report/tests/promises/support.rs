@@ -491,6 +491,7 @@ pub fn shop() -> Summary {
         })
         .to_vec(),
         recovery: recovery(),
+        canaries: Vec::new(),
         verdicts: verdicts(),
         measures: vec![MeasureSummary {
             statement: "p99 of network programming latency".to_owned(),
@@ -528,6 +529,48 @@ pub fn shop() -> Summary {
             "Access networks of users add 10 ms of round trip.".to_owned(),
         ],
     }
+}
+
+/// The shop with two releases: a bad one that is found, and a good one of which nobody said that.
+pub fn releases() -> Summary {
+    let mut summary = shop();
+    let release = CanarySummary {
+        name: "new prices".to_owned(),
+        cluster: "america".to_owned(),
+        route: "prices".to_owned(),
+        stable: "v1".to_owned(),
+        canary: "v2".to_owned(),
+        truth: Some("bad"),
+        promoted: 1,
+        rolled_back: 18,
+        undecided: 1,
+        wrong: Some(between(0.05, 0.0013, 0.2487, Method::ClopperPearson)),
+        detection: Some(around(94.0, 0.1)),
+        detection_range: Some((60.0, 180.0)),
+        looks: around(3.1, 0.2),
+        inconclusive: around(0.4, 0.9),
+        requests: around(412.0, 0.05),
+        failed: around(21.4, 0.1),
+        slow: between(-0.8, -2.4, 0.8, Method::StudentT),
+        harmed: around(20.6, 0.1),
+        budget_spent: Some(around(1.34, 0.1)),
+    };
+    summary.canaries = vec![
+        release.clone(),
+        CanarySummary {
+            name: "new colours".to_owned(),
+            truth: None,
+            promoted: 20,
+            rolled_back: 0,
+            undecided: 0,
+            wrong: None,
+            detection: None,
+            detection_range: None,
+            budget_spent: None,
+            ..release
+        },
+    ];
+    summary
 }
 
 /// One M/M/1 queue in steady state: one source, one workload, no cluster to draw, no fault.
@@ -594,7 +637,7 @@ pub fn silence() -> Summary {
 
 /// Names that would break a careless format.
 pub fn hostile() -> Summary {
-    let mut summary = shop();
+    let mut summary = releases();
     let evil = "<script>alert(\"x\")</script>&'{{7*7}},\n\u{1b}[31m=1+1";
     summary.scenario = evil.to_owned();
     summary.question = Some(evil.to_owned());
@@ -606,6 +649,8 @@ pub fn hostile() -> Summary {
     summary.topology.entries[0].1 = evil.to_owned();
     summary.marks[0].label = evil.to_owned();
     summary.recovery[1].fault = evil.to_owned();
+    summary.canaries[0].name = evil.to_owned();
+    summary.canaries[0].route = evil.to_owned();
     summary.verdicts[0].statement = evil.to_owned();
     summary.assumptions[0] = evil.to_owned();
     summary.calls[0].source = evil.to_owned();

@@ -31,12 +31,35 @@ fn has_nothing_to_say_about_silence() {
 }
 
 #[test]
+fn tells_how_releases_ended_and_whom_they_harmed() {
+    let text = terminal(&support::releases(), plain(120));
+    let lines: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Canary releases"))
+        .skip(1)
+        .take(4)
+        .map(str::trim)
+        .collect();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(lines[0]).starts_with("release ended wrong verdicts time to detect"));
+    assert_eq!(
+        words(lines[2]),
+        "new prices promoted 1, rolled back 18, undecided 1 5 % [0, 25] 94 ± 9 s 20.6 ± 2.1 134 ± 13 %"
+    );
+    assert_eq!(
+        words(lines[3]),
+        "new colours promoted 20 truth not said never 20.6 ± 2.1 no promise"
+    );
+}
+
+#[test]
 fn fits_its_width() {
     let summaries = [
         support::shop(),
         support::queue(),
         support::silence(),
         support::crowd(),
+        support::releases(),
     ];
     for summary in summaries {
         for width in [80, 100, 120, 200] {
