@@ -12,6 +12,7 @@ mod inspect;
 mod kube_proxy;
 mod kube_proxy_cost;
 mod kube_proxy_restore;
+mod machines;
 mod models;
 mod network;
 mod nftables;

@@ -348,7 +348,7 @@ fn endpoints(
     let mut endpoints = Vec::new();
     for number in scope.clusters.clone() {
         let cluster = translation.cluster(generation, number);
-        if cluster.discovery != Discovery::Told {
+        if cluster.discovery == Discovery::Original {
             continue;
         }
         let (service, name) = (ServiceId(cluster.service), cluster.name);

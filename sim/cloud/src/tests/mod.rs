@@ -10,6 +10,7 @@ mod execution;
 mod flags;
 mod ideal;
 mod indicators;
+mod machines;
 mod mesh;
 mod mesh_control;
 mod names;

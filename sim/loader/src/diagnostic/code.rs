@@ -161,7 +161,7 @@ codes! {
     EntryHostTwice = "HS0161", Warning, "Two ServiceEntries of a namespace name one host",
         "istiod takes both: the older one says what the ports carry and how endpoints are found, and clients get the endpoints of both. Make it one ServiceEntry.";
     HostUnknown = "HS0162", Warning, "An application asks for a host that no name server knows",
-        "A ServiceEntry makes a host known to sidecars, not to name servers: an application looks the name up before its sidecar sees a connection, and fails. Name servers know the `host` of machines; with `ISTIO_META_DNS_CAPTURE` the sidecar answers by itself.";
+        "A ServiceEntry makes a host known to sidecars, not to name servers: an application looks the name up before its sidecar sees a connection, and fails. Name servers know the `host` of machines; with `ISTIO_META_DNS_CAPTURE` the sidecar answers by itself. In the same way machines without a proxy know no Service by its name, unless it has a load balancer or node ports.";
     MachineNotFound = "HS0163", Warning, "An endpoint leads to no machine, or into no network",
         "WorkloadEntries and ServiceEntries name machines by addresses and names, which `machines` of the Scenario give them. An endpoint that no machine has is left out here; in a mesh its connections would time out. Networks are described by `meshNetworks`; one that is not counts for nothing.";
     MachineWithoutProxy = "HS0164", Warning, "Mutual TLS is expected of a machine without a proxy",

@@ -1,0 +1,55 @@
+//! Machines of sites, from what is written of them to what their mesh knows.
+
+use crate::cli::hybridsim;
+
+/// Standard output of `inspect`.
+fn inspect(arguments: &[&str]) -> String {
+    let output = hybridsim(&[&["inspect"], arguments].concat());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The lines of a table about a client's sidecar that hold a text, without what is padding.
+fn of_client(scenario: &str, part: &str, at: &str, text: &str) -> Vec<String> {
+    let pods = inspect(&["pods", scenario, "--at", at]);
+    let client = pods.lines().find_map(|line| {
+        let name = line.split(' ').next()?;
+        name.starts_with("client-").then_some(name)
+    });
+    let client = client.expect("there is a client");
+    let table = inspect(&[part, scenario, "--proxy", client, "--at", at]);
+    let lines = table.lines().filter(|line| line.contains(text));
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_sidecar_knows_machines_and_pods_behind_a_service() {
+    let scenario = "scenarios/mesh/vm-migration.yaml";
+    let machines = of_client(scenario, "endpoints", "10s", "|vm|orders");
+    let cluster = "outbound|80|vm|orders.default.svc.cluster.local";
+    let expected = [11, 12].map(|number| format!("10.20.0.{number}:8080 HEALTHY OK {cluster}"));
+    assert_eq!(machines, expected);
+    let all = of_client(scenario, "endpoints", "10s", "|80||orders");
+    assert_eq!(all.len(), 6, "{all:?}");
+}
+
+#[test]
+fn a_machine_without_power_is_an_endpoint_until_its_entry_is_removed() {
+    let scenario = "scenarios/mesh/vm-health.yaml";
+    let known = |at| {
+        let lines = of_client(scenario, "endpoints", at, "ledger.corp");
+        let addresses = lines.iter().map(|line| line.split(' ').next());
+        let addresses = addresses.flatten().map(str::to_owned);
+        addresses.collect::<Vec<_>>()
+    };
+    let (first, second) = ("10.20.0.11:8080", "10.20.0.12:8080");
+    assert_eq!(known("20s"), [first, second]);
+    assert_eq!(known("139s"), [first, second], "its keep-alives are missed");
+    assert_eq!(known("141s"), [second]);
+    assert_eq!(known("192s"), [first, second], "it is back, and checked");
+    let clusters = of_client(scenario, "clusters", "20s", "ledger.corp");
+    assert_eq!(clusters, ["ledger.corp 8080 - outbound EDS"]);
+}
