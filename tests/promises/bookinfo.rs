@@ -2,7 +2,7 @@
 //! by user, delayed and failed as written.
 
 use cloud::record::{Reason, Record};
-use cloud::scenario::Scenario;
+use cloud::scenario::{ClusterId, Scenario, ServiceId, TrafficTarget};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
 use loader::File;
@@ -118,4 +118,54 @@ fn faults_hit_whom_they_are_meant_for() {
     let failed = jason.failures[Reason::DependencyFailed as usize];
     assert!(failed >= REQUESTS / 2, "{:?}", jason.failures);
     assert_eq!(others.failures.iter().sum::<u64>(), 0);
+}
+
+/// The same pages for users outside, through the gateway that an installation brings.
+#[test]
+fn pages_come_through_bookinfos_own_gateway() {
+    let mut scenario = scenario(&["bookinfo-gateway", "virtual-service-reviews-90-10"]);
+    let cluster = &scenario.clusters[0];
+    let position = |name: &str| {
+        let mut services = cluster.services.iter();
+        ServiceId::from(
+            services
+                .position(|service| service.name == name)
+                .expect("it is there"),
+        )
+    };
+    let target = |service, port| TrafficTarget::Service {
+        cluster: ClusterId(0),
+        service,
+        port,
+    };
+    let gateway = position("istio-ingressgateway");
+    let edge = cluster
+        .workloads
+        .iter()
+        .position(|workload| workload.name == "istio-ingressgateway");
+    let edge = edge.expect("the gateway is installed");
+    for traffic in &mut scenario.traffic {
+        // The second of the gateway's ports is that for HTTP.
+        traffic.target = target(gateway, 1);
+        traffic.attributes.host = "bookinfo.example".to_owned();
+        traffic.attributes.path = "/productpage".to_owned();
+    }
+    let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
+    assert_eq!(record.workloads[edge].finished, REQUESTS + 1_000);
+    let failed: u64 = record.traffic.iter().flat_map(|it| &it.failures).sum();
+    assert_eq!(failed, 0);
+    let [first, second, third] = shares(&(scenario.clone(), record));
+    // Four standard deviations of a tenth of 5000.
+    assert!((second - 0.1).abs() < 0.017, "{first} {second} {third}");
+    assert_eq!(third, 0.0);
+    for traffic in &mut scenario.traffic {
+        traffic.attributes.path = "/admin".to_owned();
+    }
+    let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
+    let missing: u64 = record
+        .traffic
+        .iter()
+        .map(|it| it.failures[Reason::NoRoute as usize])
+        .sum();
+    assert_eq!(missing, REQUESTS + 1_000, "no route has this path");
 }

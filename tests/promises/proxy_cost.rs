@@ -2,7 +2,7 @@
 
 use crate::support::{replicate, scenario, updating};
 use cloud::istio::config::PodSettings;
-use cloud::scenario::{Mesh, ProxyCosts, Scenario, Sidecar};
+use cloud::scenario::{Mesh, ProxyCosts, Role, Scenario, Sidecar};
 use cloud::{Options, compile};
 use engine::Duration;
 use std::fmt::Write;
@@ -64,6 +64,7 @@ fn with_sidecars(mut scenario: Scenario, per_request_us: u64) -> Latencies {
     scenario.clusters[0].mesh = Some(Mesh::new(30));
     for workload in &mut scenario.clusters[0].workloads {
         workload.template.sidecar = Some(Sidecar {
+            role: Role::Sidecar,
             threads: 2,
             costs: ProxyCosts::of(Duration::from_micros(per_request_us)),
             settings: PodSettings::default(),

@@ -7,7 +7,7 @@
 use crate::domain::Domain;
 use crate::path::Owner;
 use crate::record::{CallRecord, CanaryRecord, FailureCounts, Record};
-use crate::scenario::{TrafficId, WorkloadId};
+use crate::scenario::{Role, TrafficId, WorkloadId};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
@@ -43,16 +43,26 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
                     .filter(|(pod, _)| of_it(*pod))
                     .map(|(_, arrived)| arrived);
                 let meters = &mut domain.meters;
-                let closed = meters.close_station(cluster, workload, tasks);
-                record.workloads.push(closed);
+                let served = meters.close_station(cluster, workload, tasks);
                 let passages = domain.passages.iter();
                 // Copies have come from nobody.
                 let passages = passages.filter(|(_, passage)| !passage.is_copy());
                 let passages = passages.map(|(_, passage)| (passage.pod, passage.arrived));
                 let passages = passages.filter(|(pod, _)| of_it(*pod));
                 let passages = passages.map(|(_, arrived)| arrived);
-                let closed = meters.close_sidecar(cluster, workload, passages);
-                record.sidecars.extend(closed);
+                let passed = meters.close_sidecar(cluster, workload, passages);
+                let described = &topology.cluster(cluster).workloads[index].template;
+                let mut proxies = described.sidecar.iter();
+                match passed {
+                    // A gateway is nothing but its proxy.
+                    Some(passed) if proxies.any(|it| it.role == Role::Gateway) => {
+                        record.workloads.push(passed);
+                    }
+                    passed => {
+                        record.workloads.push(served);
+                        record.sidecars.extend(passed);
+                    }
+                }
             }
             let indicators = domain.meters.indicator_records(cluster);
             record.indicators.extend(indicators);

@@ -351,7 +351,7 @@ pub(crate) struct Domain<'t> {
     /// What follows from what happened to a pool; empty in between.
     pub(crate) pool_actions: Vec<Action>,
     /// What the sidecars of a workload do with requests, by whom they ask and how long for.
-    pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, Option<Duration>), u32>,
+    pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, u32, Option<Duration>), u32>,
     /// Which ways requests take through sidecars.
     pub(crate) ways: Ways,
     /// Whom sidecars let in.

@@ -291,7 +291,7 @@ impl Domain<'_> {
     }
 
     fn pod_as_endpoint(&self, pod: u32, service: &Service) -> registry::Endpoint {
-        let has_sidecar = self.pods[pod as usize].has_sidecar();
+        let has_sidecar = self.pods[pod as usize].has_sidecar() && !self.is_gateway(pod);
         let at = (pod, pod_address(pod));
         self.standing(pod).endpoint(at, service, has_sidecar)
     }

@@ -137,7 +137,8 @@ impl Domain<'_> {
             return view.scope;
         }
         let proxy = self.standing(pod).proxy();
+        let role = self.role(pod);
         let translation = self.translation.as_mut().expect("a mesh translates");
-        translation.view(generation, &proxy).scope
+        translation.view(generation, (&proxy, role)).scope
     }
 }

@@ -273,7 +273,7 @@ impl Translation {
     }
 
     /// What a proxy is told in a generation.
-    pub(crate) fn view(&mut self, generation: u32, proxy: &Proxy) -> View {
+    pub(crate) fn view(&mut self, generation: u32, (proxy, role): (&Proxy, Role)) -> View {
         let generation = &mut self.generations[generation as usize];
         let world = world(
             &self.istio,
@@ -282,7 +282,7 @@ impl Translation {
             &generation.objects,
         );
         let compiler = &mut generation.compiler;
-        compiler.view_without_endpoints(&world, proxy, Role::Sidecar)
+        compiler.view_without_endpoints(&world, proxy, role)
     }
 
     /// The newest generation.

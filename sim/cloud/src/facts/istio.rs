@@ -11,10 +11,26 @@ const AGENT: &str = "istio/istio pkg/envoy/agent.go";
 const SECURITY: &str = "istio/istio security/pkg/cmd/constants.go";
 /// What the injected container looks like.
 const INJECTION: &str = "istio/istio manifests/charts/istio-control/istio-discovery/values.yaml";
+/// The gateways of the profiles.
+const GATEWAYS: &str = "istio/istio manifests/charts/gateways/istio-ingress/values.yaml";
 /// Health checks of machines.
 const MACHINES: &str = "istio/istio pkg/istio-agent/health/health_check.go";
 
 facts! {
+    // gateways
+    /// Replicas that the gateways of an installation begin with.
+    ISTIO_GATEWAY_REPLICAS: u32 = 1, "", "istio.gateway.replicas", "Istio", "1.0 and later",
+        Source, GATEWAYS;
+    /// CPU that one requests.
+    ISTIO_GATEWAY_CPU_REQUEST_MILLI: u64 = 100, "thousandths of a core",
+        "istio.gateway.cpu-request", "Istio", "1.0 and later", Source, GATEWAYS;
+    /// CPU that one may use.
+    ISTIO_GATEWAY_CPU_LIMIT_MILLI: u64 = 2_000, "thousandths of a core",
+        "istio.gateway.cpu-limit", "Istio", "1.0 and later", Source, GATEWAYS;
+    /// Memory that one requests.
+    ISTIO_GATEWAY_MEMORY_REQUEST_BYTES: u64 = 128 << 20, "bytes",
+        "istio.gateway.memory-request", "Istio", "1.0 and later", Source, GATEWAYS;
+
     // debounce
     /// How long istiod waits for calm after a change before it pushes.
     ISTIOD_DEBOUNCE_AFTER: Duration = Duration::from_millis(100), "ms",

@@ -13,6 +13,7 @@
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::attributes::{Asked, Attributes};
+use super::edge::Takes;
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
 use crate::control::translation::pod_address;
@@ -128,6 +129,7 @@ impl Domain<'_> {
     pub(super) fn meeting(&mut self, sent: Sent, endpoint: Endpoint) -> Outcome {
         let server = match endpoint.listener {
             Listener::Inbound(_) => Server::Sidecar(self.mode(endpoint)),
+            Listener::Edge(_, takes) => return takes.meets(Some(sent)),
             Listener::Application | Listener::Outbound(_) => Server::Application,
         };
         authentication::meet(sent, server)
@@ -140,7 +142,10 @@ impl Domain<'_> {
 
     /// Whether a sidecar closes a connection over what comes on it.
     pub(super) fn closes_on(&mut self, endpoint: Endpoint) -> bool {
-        !endpoint.secured && self.mode(endpoint) == ServerMode::Strict
+        match endpoint.listener {
+            Listener::Edge(_, takes) => !endpoint.secured && takes != Takes::Anything,
+            _ => !endpoint.secured && self.mode(endpoint) == ServerMode::Strict,
+        }
     }
 
     /// Whether a sidecar lets a request in.
@@ -150,12 +155,15 @@ impl Domain<'_> {
         if table.guard.is_empty() {
             return true;
         }
-        let call = (request.from.partition == self.id).then_some(request.from.call);
-        let call = call.filter(|&call| self.calls.get(call).is_some());
+        let call = self.call_behind(request);
         let client = call.map(|call| self.calls[call].client);
-        let client = client.filter(|_| endpoint.secured);
+        let shown = match endpoint.listener {
+            Listener::Edge(_, takes) => takes == Takes::Mesh,
+            _ => endpoint.secured,
+        };
+        let client = client.filter(|_| shown);
         let client = client.map(|pod| self.pods[pod as usize].workload);
-        let asked = self.asked_by(call, request);
+        let asked = self.asked_by(request);
         let pod = &self.pods[endpoint.pod as usize];
         let sidecar = pod.sidecar.as_ref().expect("a sidecar that takes in");
         let key = Admitted {
@@ -213,9 +221,16 @@ impl Domain<'_> {
         )
     }
 
-    /// What a request asks, whose call is known if its caller is of this partition.
-    fn asked_by(&mut self, call: Option<Key>, request: &RequestArrival) -> Asked {
+    /// The call of a request, if its caller is of this partition and still there.
+    fn call_behind(&self, request: &RequestArrival) -> Option<Key> {
+        let call = (request.from.partition == self.id).then_some(request.from.call);
+        call.filter(|&call| self.calls.get(call).is_some())
+    }
+
+    /// What a request asks.
+    pub(super) fn asked_by(&mut self, request: &RequestArrival) -> Asked {
         let service = request.endpoint.service;
+        let call = self.call_behind(request);
         let Some(call) = call.map(|call| &self.calls[call]) else {
             return self.unpassed(None, service, (request.traffic, request.origin));
         };

@@ -60,7 +60,7 @@ const SHADOW: &str = "-shadow";
 
 /// The number of what was asked, among those of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Asked(u32);
+pub(crate) struct Asked(pub(super) u32);
 
 impl Asked {
     /// What the user asked, whom no sidecar has stood behind yet.

@@ -261,8 +261,8 @@ impl Domain<'_> {
     /// The entry that a call to a global name was led to, once it was.
     fn dialled(&self, call: &Call) -> Option<(ClusterId, u32)> {
         match call.stage {
-            Stage::Dialling(Some(Goal::Entry(service)))
-            | Stage::Sent(Some(Goal::Entry(service))) => Some((call.resolved, service.0)),
+            Stage::Dialling(Some(Goal::Entry(service, _)))
+            | Stage::Sent(Some(Goal::Entry(service, _))) => Some((call.resolved, service.0)),
             _ => None,
         }
     }

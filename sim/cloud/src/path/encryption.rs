@@ -14,7 +14,7 @@ use super::call::Stage;
 use super::link::Packet;
 use super::service::Fate;
 use super::sidecar::Job;
-use super::{CallRef, Endpoint, Identity, Owner};
+use super::{CallRef, Endpoint, Identity, Listener, Owner};
 use crate::domain::{Clock, Domain};
 use crate::istio::authentication::{Outcome, Sent};
 use crate::slab::Key;
@@ -25,7 +25,10 @@ impl Domain<'_> {
     /// have to show certificates that count.
     pub(super) fn meets(&mut self, key: Key, endpoint: Endpoint, now: Time) -> Outcome {
         let Owner::Line(line) = self.calls[key].owner else {
-            return Outcome::Plaintext; // Whether that is taken shows with the first request.
+            return match endpoint.listener {
+                Listener::Edge(_, takes) => takes.meets(None),
+                _ => Outcome::Plaintext, // Whether that is taken shows with the first request.
+            };
         };
         let sent = self.spoken(line).unwrap_or(Sent::Plaintext);
         let outcome = self.meeting(sent, endpoint);
@@ -101,7 +104,7 @@ impl Domain<'_> {
         }
         let call = &self.calls[to.call];
         let Owner::Line(line) = call.owner else {
-            panic!("sidecars encrypt what they open");
+            return self.secured(to, endpoint, context); // Of whose work nothing is known.
         };
         let (pod, thread, identity) = (line.slot.pod, line.slot.thread, call.work());
         let job = Job::Welcomed {

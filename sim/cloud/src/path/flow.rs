@@ -216,7 +216,13 @@ impl Domain<'_> {
         match peer {
             Peer::Entry(cluster, service) => {
                 self.calls[key].resolved = cluster;
-                self.throw(key, socket, Goal::Entry(service), Duration::ZERO, context);
+                self.throw(
+                    key,
+                    socket,
+                    Goal::Entry(service, 0),
+                    Duration::ZERO,
+                    context,
+                );
             }
             Peer::Pod(service, pod) => {
                 let goal = Goal::Endpoint(self.endpoint(pod, service, None));
@@ -294,7 +300,7 @@ impl Domain<'_> {
         };
         let packet = Packet::Datagram(datagram);
         match goal {
-            Goal::Entry(_) => {
+            Goal::Entry(..) => {
                 self.send_out(cluster.0 as u16, rules, packet, identity, context);
             }
             Goal::Endpoint(endpoint) => {
@@ -311,7 +317,7 @@ impl Domain<'_> {
     /// A datagram arrives at an entry of this cluster, or at a pod.
     pub(crate) fn take_datagram(&mut self, datagram: Datagram, context: &mut Clock<'_, Self>) {
         match datagram.goal {
-            Goal::Entry(service) => self.admit_datagram(datagram, service, context),
+            Goal::Entry(service, _) => self.admit_datagram(datagram, service, context),
             Goal::Endpoint(endpoint) => self.read_datagram(datagram, endpoint, context),
         }
     }

@@ -49,7 +49,10 @@ impl Domain<'_> {
                 }
                 self.look_up(key, service, context);
             }
-            Target::Service(_, service) => self.dial(key, Goal::Entry(service), context),
+            Target::Service(_, service) => {
+                let port = self.plans[call.plan as usize].port;
+                self.dial(key, Goal::Entry(service, port), context);
+            }
             Target::Global(name) => self.resolve_globally(key, name, context),
             Target::Backend(_) => unreachable!("backends are addresses"),
         }
@@ -69,7 +72,8 @@ impl Domain<'_> {
         let described = &self.topology.cluster(cluster).services[service.index()];
         match described.kind {
             ServiceKind::LoadBalancer | ServiceKind::NodePort => {
-                self.dial(key, Goal::Entry(service), context);
+                let port = self.plans[self.calls[key].plan as usize].port;
+                self.dial(key, Goal::Entry(service, port), context);
             }
             ServiceKind::Host { is_known: true } => self.connect(key, context),
             _ => self.connection_failed(key, Reason::NameUnresolved, context),
@@ -137,7 +141,7 @@ impl Domain<'_> {
 
     /// The handshake begins; over UDP there is none.
     pub(crate) fn dial(&mut self, key: Key, goal: Goal, context: &mut Clock<'_, Self>) {
-        if let (Some(socket), Goal::Entry(service)) = (self.socket(key), goal) {
+        if let (Some(socket), Goal::Entry(service, _)) = (self.socket(key), goal) {
             let peer = Peer::Entry(ClusterId(u32::from(self.destination(key))), service);
             return self.open_socket(key, socket, peer, context);
         }
@@ -167,7 +171,7 @@ impl Domain<'_> {
                 let between = (self.spot(client), self.spot(endpoint.pod));
                 self.carry(rules, between, packet, trip, context);
             }
-            Goal::Entry(_) => {
+            Goal::Entry(..) => {
                 let to = self.destination(key);
                 if to == self.id {
                     let between = (self.spot(client), Spot::BORDER);

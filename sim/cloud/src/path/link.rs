@@ -36,8 +36,8 @@ pub(crate) enum Address {
 /// Where a SYN goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
-    /// An entry from outside.
-    Entry(ServiceId),
+    /// An entry from outside: a service and the position of its port.
+    Entry(ServiceId, u32),
     /// A pod that was already chosen.
     Endpoint(Endpoint),
 }

@@ -11,6 +11,7 @@ pub(crate) mod attributes;
 pub(crate) mod call;
 pub(crate) mod choice;
 pub(crate) mod connection;
+mod edge;
 mod encryption;
 pub(crate) mod flow;
 mod handshake;
@@ -193,6 +194,8 @@ pub(crate) enum Listener {
     Inbound(u8),
     /// This thread of its sidecar, from the application beside it.
     Outbound(u8),
+    /// This thread of a gateway, at a port that takes this.
+    Edge(u8, edge::Takes),
 }
 
 impl Listener {
@@ -200,7 +203,9 @@ impl Listener {
     pub(crate) fn thread(self) -> u8 {
         match self {
             Listener::Application => panic!("applications have workers"),
-            Listener::Inbound(thread) | Listener::Outbound(thread) => thread,
+            Listener::Inbound(thread) | Listener::Outbound(thread) | Listener::Edge(thread, _) => {
+                thread
+            }
         }
     }
 }

@@ -14,6 +14,7 @@
 //! Validated by: requests counted by route, timed by hand, in the crate's tests.
 
 use super::attributes::{Asked, Attributed, Attributes};
+use super::edge::Entering;
 use super::{Origin, Outcome, Plan};
 use crate::control::translation::{Standing, Translation};
 use crate::domain::Domain;
@@ -62,6 +63,12 @@ type Behind = (TrafficId, Asked);
 /// What is asked without a sidecar: plan, traffic, what was asked before, and the service.
 type Unpassed = (Option<u32>, Option<TrafficId>, Option<Behind>, ServiceId);
 
+fn spread_of((plan, traffic, behind, service): &Unpassed) -> u32 {
+    let user = traffic.or(behind.map(|(user, _)| user));
+    let user = user.map_or(0, |user| 1 + user.0);
+    plan.map_or(0, |plan| 1 + plan) ^ user.wrapping_mul(5) ^ service.0.wrapping_mul(3)
+}
+
 /// All ways that were found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ways {
@@ -70,7 +77,9 @@ pub(crate) struct Ways {
     /// What is asked of whom.
     pub(super) attributed: Attributed,
     /// What is asked past sidecars.
-    unpassed: BTreeMap<Unpassed, Asked>,
+    unpassed: Memo<Unpassed>,
+    /// Ways through gateways.
+    pub(super) entering: Memo<Entering>,
 }
 
 /// The way of some requests.
@@ -94,7 +103,7 @@ pub(crate) struct Way {
 
 impl Way {
     /// One without anything on it.
-    fn plain(generation: u32, asked: Asked, to: Destination) -> Self {
+    pub(super) fn plain(generation: u32, asked: Asked, to: Destination) -> Self {
         Way {
             generation,
             asked,
@@ -196,8 +205,9 @@ impl Domain<'_> {
             return (generation, view);
         }
         let proxy = self.standing(pod).proxy();
+        let role = self.role(pod);
         let translation = self.translation.as_mut().expect("a mesh translates");
-        let view = translation.view(generation, &proxy);
+        let view = translation.view(generation, (&proxy, role));
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         sidecar.expect("a sidecar that sends").told = Some((generation, view));
         (generation, view)
@@ -266,8 +276,8 @@ impl Domain<'_> {
     ) -> Asked {
         let behind = origin.map(Origin::behind);
         let key = (plan, traffic, behind, service);
-        if let Some(known) = self.ways.unpassed.get(&key) {
-            return *known;
+        if let Some(known) = self.ways.unpassed.get(spread_of(&key), &key) {
+            return Asked(known);
         }
         let translation = self.translation.as_ref().expect("a mesh translates");
         let plan = plan.map(|plan| &self.plans[plan as usize]);
@@ -279,13 +289,13 @@ impl Domain<'_> {
             (traffic, behind),
         );
         let asked = self.ways.attributed.number(asking.attributes);
-        self.ways.unpassed.insert(key, asked);
+        self.ways.unpassed.insert(key, asked.0);
         asked
     }
 }
 
 impl Ways {
-    fn add(&mut self, way: Way) -> u32 {
+    pub(super) fn add(&mut self, way: Way) -> u32 {
         self.all.push(way);
         self.all.len() as u32 - 1
     }
@@ -296,11 +306,13 @@ impl Ways {
     }
 }
 
-/// What an application asks, as its sidecar sees it.
-struct Asking {
+/// What an application asks, as its sidecar sees it, or what comes to a gateway.
+pub(super) struct Asking {
     service: u32,
     port: u16,
     attributes: Attributes,
+    /// What hashes are taken from that stand for who asked.
+    asker: HashSource,
 }
 
 impl Asking {
@@ -345,7 +357,29 @@ impl Asking {
             service: service.0,
             port: port.map_or(0, |port| port.number),
             attributes,
+            asker: HashSource::OfPod,
         }
+    }
+
+    /// What comes through a port of a gateway.
+    pub(super) fn at_edge(service: ServiceId, port: u16, attributes: Attributes) -> Self {
+        Asking {
+            service: service.0,
+            port,
+            attributes,
+            asker: HashSource::OfClient(CLIENT.to_owned()),
+        }
+    }
+
+    /// Whom it asks.
+    pub(super) fn authority(&self) -> &str {
+        &self.attributes.said.authority
+    }
+
+    /// The first of these routes that takes it.
+    pub(super) fn find<'r>(&self, routes: &'r [Route]) -> Option<&'r Route> {
+        let request = self.attributes.request();
+        routes.iter().find(|it| it.conditions.matches(&request))
     }
 
     /// What decides about the host in a cluster that hashes.
@@ -368,10 +402,10 @@ impl Asking {
             }
             // Without a cookie Envoy makes one out of the addresses of the connection.
             Some(HashKey::Cookie { name, ttl, .. }) => match self.cookie(name) {
-                None if ttl.is_some() => HashSource::OfPod,
+                None if ttl.is_some() => self.asker.clone(),
                 value => of(value),
             },
-            Some(HashKey::SourceAddress) => HashSource::OfPod,
+            Some(HashKey::SourceAddress) => self.asker.clone(),
         }
     }
 
@@ -417,14 +451,12 @@ impl Asking {
                 .collect::<Vec<_>>();
             return way(self.forward(translation, generation, &by_name, &choices));
         }
-        let Some(host) = scope.host(&tables.directory, listener, &self.attributes.said.authority)
-        else {
+        let Some(host) = scope.host(&tables.directory, listener, self.authority()) else {
             return way(unknown(scope, Reason::Unavailable));
         };
-        let request = self.attributes.request();
         let routes = tables.hosts[host as usize].routes.clone();
         let by_name = scope.by_name.clone();
-        match routes.iter().find(|it| it.conditions.matches(&request)) {
+        match self.find(&routes) {
             Some(route) => {
                 let changed = self.changed(route, attributed);
                 let way = self.routed(translation, generation, &by_name, (route, &changed));
@@ -437,7 +469,7 @@ impl Asking {
         }
     }
 
-    fn routed(
+    pub(super) fn routed(
         &self,
         translation: &mut Translation,
         generation: u32,
@@ -469,7 +501,7 @@ impl Asking {
     }
 
     /// What is asked of each destination of a route.
-    fn changed(&self, route: &Route, attributed: &mut Attributed) -> Vec<Asked> {
+    pub(super) fn changed(&self, route: &Route, attributed: &mut Attributed) -> Vec<Asked> {
         let Action::Forward { choices, .. } = &route.action else {
             return Vec::new();
         };
@@ -491,7 +523,7 @@ impl Asking {
         changed.collect()
     }
 
-    fn forward(
+    pub(super) fn forward(
         &self,
         translation: &mut Translation,
         generation: u32,

@@ -106,8 +106,8 @@ impl Domain<'_> {
     ) {
         let trip = identity.part(u64::from(sent));
         match goal {
-            Goal::Entry(service) => {
-                self.admit(from, address, identity, service, sent, context);
+            Goal::Entry(service, port) => {
+                self.admit(from, address, identity, (service, port), sent, context);
             }
             Goal::Endpoint(endpoint) => match self.fate(endpoint) {
                 // Who is stopping no longer listens; rules that still lead there do not know.
@@ -116,15 +116,17 @@ impl Domain<'_> {
                     self.send_back(from, endpoint, denied, trip, context);
                 }
                 Fate::Served => {
-                    let endpoint = Endpoint {
-                        listener: match self.captures_inbound(endpoint) {
-                            true => self.inbound(endpoint.pod),
-                            false => Listener::Application,
-                        },
-                        ..endpoint
+                    let answer = match self.listener_at(endpoint) {
+                        None => Packet::Refused { to: from },
+                        Some(listener) => {
+                            let endpoint = Endpoint {
+                                listener,
+                                ..endpoint
+                            };
+                            Packet::Connected { to: from, endpoint }
+                        }
                     };
-                    let granted = Packet::Connected { to: from, endpoint };
-                    self.send_back(from, endpoint, granted, trip, context);
+                    self.send_back(from, endpoint, answer, trip, context);
                 }
                 Fate::Refused => {
                     let denied = Packet::Refused { to: from };
@@ -141,7 +143,7 @@ impl Domain<'_> {
         from: CallRef,
         address: Address,
         identity: Identity,
-        service: ServiceId,
+        (service, port): (ServiceId, u32),
         sent: u8,
         context: &mut Clock<'_, Self>,
     ) {
@@ -169,7 +171,10 @@ impl Domain<'_> {
                 }
             }
             Choice::Pod(pod) => {
-                let endpoint = self.endpoint(pod, service, node);
+                let endpoint = Endpoint {
+                    port,
+                    ..self.endpoint(pod, service, node)
+                };
                 let packet = Packet::Syn {
                     from,
                     address,

@@ -114,6 +114,8 @@ pub(crate) struct Passage {
     pub(crate) traffic: Option<TrafficId>,
     pub(crate) origin: Option<Origin>,
     pub(crate) arrived: Time,
+    /// Position of the port that it was asked at among the service's.
+    port: u32,
     /// The plan of the call behind it, if that is one of the application beside.
     plan: u32,
     /// Which way it goes, once that is known.
@@ -284,17 +286,29 @@ impl Domain<'_> {
         self.calls
             .take_out(|call| call.client == pod && call.owner.is_sidecar());
         for passage in &lost {
-            if let (Listener::Inbound(_), Some(reply)) = (passage.listener, passage.reply) {
+            if let Some(reply) = passage.reply
+                && !matches!(passage.listener, Listener::Outbound(_))
+            {
                 let endpoint = self.endpoint(pod, passage.service, passage.entry);
                 self.tell_of_death(reply, endpoint, passage.identity, context);
             }
         }
     }
 
-    /// Who takes a new connection that others open to a pod.
-    pub(crate) fn inbound(&mut self, pod: u32) -> Listener {
-        self.thread_for_connection(pod)
-            .map_or(Listener::Application, Listener::Inbound)
+    /// Who takes a new connection that others open to a pod; nobody where a gateway has no server
+    /// for it.
+    pub(super) fn listener_at(&mut self, endpoint: Endpoint) -> Option<Listener> {
+        let pod = endpoint.pod;
+        if self.is_gateway(pod) {
+            let takes = self.taken_at_edge(endpoint)?;
+            let thread = self.thread_for_connection(pod);
+            return thread.map(|thread| Listener::Edge(thread, takes));
+        }
+        let thread = match self.captures_inbound(endpoint) {
+            true => self.thread_for_connection(pod),
+            false => None,
+        };
+        Some(thread.map_or(Listener::Application, Listener::Inbound))
     }
 
     /// Who takes a new connection that the application of a pod opens, if it is its sidecar.
@@ -324,6 +338,13 @@ impl Domain<'_> {
             Listener::Outbound(_) => (self.calls[request.from.call].plan, true),
             _ => (u32::MAX, self.admits(&request)),
         };
+        let origin = match endpoint.listener {
+            Listener::Edge(..) => {
+                let asked = self.asked_by(&request);
+                request.origin.map(|origin| Origin { asked, ..origin })
+            }
+            _ => request.origin,
+        };
         let key = self.passages.insert(Passage {
             reply: Some(request.from),
             identity: request.identity,
@@ -333,8 +354,9 @@ impl Domain<'_> {
             entry: endpoint.entry,
             request_bytes: request.bytes,
             traffic: request.traffic,
-            origin: request.origin,
+            origin,
             arrived: now,
+            port: endpoint.port,
             plan,
             way: u32::MAX,
             lead: None,
@@ -431,7 +453,7 @@ impl Domain<'_> {
         }
         match done.expect("a thread at work") {
             Job::Request(key) => match self.passages[key].listener {
-                Listener::Outbound(_) => self.find_way(key, context),
+                Listener::Outbound(_) | Listener::Edge(..) => self.find_way(key, context),
                 _ => self.hand_in(key, context),
             },
             Job::Response(key) => self.pass_back(key, context),
@@ -468,12 +490,29 @@ impl Domain<'_> {
         }
     }
 
-    /// A request of the application beside finds its way, and what is done to it on purpose.
+    /// A request of the application beside, or one that comes to a gateway, finds its way, and what is done to it on purpose.
     fn find_way(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];
         let (pod, service, origin) = (passage.pod, passage.service, passage.origin);
         let identity = passage.identity.part(ROUTE);
-        let number = self.way_of(pod, service, passage.ask());
+        let number = match passage.listener {
+            Listener::Edge(..) if passage.abort.is_some() => {
+                return self.passage_answered(key, Err(Reason::Forbidden), 0, context);
+            }
+            Listener::Edge(..) => {
+                let endpoint = Endpoint {
+                    port: passage.port,
+                    ..self.endpoint(pod, service, passage.entry)
+                };
+                let asked = origin.expect("users are behind all requests").asked;
+                match self.way_in_of(endpoint, asked) {
+                    Some(number) => number,
+                    // Its server is gone.
+                    None => return self.passage_answered(key, Err(Reason::Reset), 0, context),
+                }
+            }
+            _ => self.way_of(pod, service, passage.ask()),
+        };
         let workload = self.pods[pod as usize].workload;
         let stream = &self.workloads[workload.index()].sidecars.routes;
         let mut draw = stream.draw(identity.request, identity.branch);
@@ -534,6 +573,7 @@ impl Domain<'_> {
         let retries = way.retries.as_ref().filter(|_| !passage.is_copy());
         let per_try = retries.and_then(|policy| policy.per_try_timeout);
         let (pod, identity, timeout) = (passage.pod, passage.identity, way.timeout);
+        let port = passage.port;
         let workload = self.pods[pod as usize].workload;
         let plan = match lead {
             Lead::Nowhere(reason) => {
@@ -543,7 +583,7 @@ impl Domain<'_> {
                 return self.passage_answered(key, Err(reason), 0, context);
             }
             Lead::Cluster(cluster) => self.outbound_plan(workload, cluster.service, per_try),
-            Lead::Past => self.plan_past(workload, asked),
+            Lead::Past => self.plan_past(workload, asked, port),
         };
         if let Some(timeout) = timeout {
             let class = context.timer_class(timeout);
@@ -610,9 +650,11 @@ impl Domain<'_> {
         listener: Listener,
         context: &mut Clock<'_, Self>,
     ) {
+        let call = &self.calls[key];
         let endpoint = Endpoint {
             listener,
-            ..self.endpoint(self.calls[key].client, service, None)
+            port: self.plans[call.plan as usize].port,
+            ..self.endpoint(call.client, service, None)
         };
         self.calls[key].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
         self.connected(self.reference(key), endpoint, context);
@@ -629,23 +671,23 @@ impl Domain<'_> {
         let protocol = Protocol::Http1 {
             idle_timeout: facts::HTTP_IDLE_TIMEOUT.value,
         };
-        self.plan_of_sidecar(workload, Target::Backend(service), (timeout, protocol))
+        self.plan_of_sidecar(workload, (Target::Backend(service), 0), (timeout, protocol))
     }
 
     /// What they do with requests to the address of a service that they know nothing of.
-    fn plan_past(&mut self, workload: WorkloadId, service: ServiceId) -> u32 {
+    fn plan_past(&mut self, workload: WorkloadId, service: ServiceId, port: u32) -> u32 {
         let cluster = self.cluster.expect("sidecars stand in clusters");
         let target = Target::Service(cluster, service);
-        self.plan_of_sidecar(workload, target, (None, Protocol::Http1Close))
+        self.plan_of_sidecar(workload, (target, port), (None, Protocol::Http1Close))
     }
 
     fn plan_of_sidecar(
         &mut self,
         workload: WorkloadId,
-        target: Target,
+        (target, port): (Target, u32),
         (timeout, protocol): (Option<Duration>, Protocol),
     ) -> u32 {
-        let key = (workload, target, timeout);
+        let key = (workload, target, port, timeout);
         if let Some(plan) = self.outbound_plans.get(&key) {
             return *plan;
         }
@@ -658,7 +700,7 @@ impl Domain<'_> {
             traffic: None,
             attributes: None,
             target,
-            port: 0,
+            port,
             probability: 1.0,
             repeat: 1,
             request_bytes: 0,

@@ -17,7 +17,7 @@ use crate::control::dns::pick;
 use crate::domain::{Clock, Domain};
 use crate::meter::Observation;
 use crate::record::ViewKind;
-use crate::scenario::GlobalNameId;
+use crate::scenario::{GlobalAnswer, GlobalNameId};
 use crate::slab::Key;
 use crate::topology::Topology;
 use engine::{Duration, Seed, Stream, Time};
@@ -141,6 +141,16 @@ impl Domain<'_> {
     ) {
         let chosen = &self.topology.scenario.global_names[name.index()].answers[answer as usize];
         self.calls[key].resolved = chosen.cluster;
-        self.dial(key, Goal::Entry(chosen.service), context);
+        let goal = Goal::Entry(chosen.service, self.web_port(*chosen));
+        self.dial(key, goal, context);
+    }
+
+    /// Who follows a name speaks plain HTTP: to its usual port, if the service has that, or else
+    /// to the first.
+    fn web_port(&self, answer: GlobalAnswer) -> u32 {
+        let cluster = &self.topology.scenario.clusters[answer.cluster.index()];
+        let ports = &cluster.services[answer.service.index()].ports;
+        let usual = ports.iter().position(|port| port.port == 80);
+        usual.unwrap_or(0) as u32
     }
 }

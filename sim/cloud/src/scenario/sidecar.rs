@@ -1,12 +1,16 @@
-//! The proxy that stands beside an application and carries its traffic.
+//! Istio's proxies: beside an application, whose traffic they carry, or alone.
 
 use crate::facts;
 use crate::istio::config::PodSettings;
+pub use crate::istio::push::Role;
 use engine::{Distribution, Duration};
 
-/// A proxy beside the application of each pod, which takes every connection to and from it.
+/// A proxy in each pod: beside its application, all of whose connections it takes, or alone, as a
+/// gateway, with a station that nothing reaches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sidecar {
+    /// Which of the two.
+    pub role: Role,
     /// Worker threads (`concurrency`), at least 1.
     pub threads: u8,
     /// What its work costs.

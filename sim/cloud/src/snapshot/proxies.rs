@@ -200,7 +200,7 @@ fn tables(
 ) -> ProxyTables {
     let domain = reader.domain;
     let proxy = domain.standing(pod).proxy();
-    let view = translation.view(generation, &proxy);
+    let view = translation.view(generation, (&proxy, domain.role(pod)));
     let state = &domain.pods[pod as usize];
     let key = (generation, state.workload, state.revision);
     let taken_in = translation.inbound(key, &proxy, &domain.named_ports(pod));

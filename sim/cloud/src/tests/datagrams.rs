@@ -70,6 +70,7 @@ fn datagrams_pass_sidecars_by() {
     scenario.clusters[0].mesh = Some(Mesh::new(30));
     for workload in &mut scenario.clusters[0].workloads {
         workload.template.sidecar = Some(Sidecar {
+            role: Role::Sidecar,
             threads: 2,
             settings: Default::default(),
             costs: ProxyCosts {

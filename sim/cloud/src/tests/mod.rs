@@ -8,6 +8,7 @@ mod control;
 mod datagrams;
 mod execution;
 mod flags;
+mod gateways;
 mod ideal;
 mod indicators;
 mod machines;

@@ -12,6 +12,7 @@ fn microseconds(count: u64) -> Distribution {
 /// Two threads that take 300 µs for a request and 200 µs for an answer.
 pub(super) fn sidecar() -> Option<Sidecar> {
     Some(Sidecar {
+        role: Role::Sidecar,
         threads: 2,
         settings: PodSettings::default(),
         costs: ProxyCosts {

@@ -65,7 +65,7 @@ fn target<'v>(
     let key = scalable.map(|kind| workloads::key(namespace, name, kind));
     let found = key.and_then(|key| Some((view.workloads.get(&key)?, key)));
     match found {
-        Some((target, key)) if target.role == Role::Server => Some((key, target)),
+        Some((target, key)) if target.role != Role::Proxy => Some((key, target)),
         Some(_) => {
             let message = format!("{kind} `{name}` is a proxy, which is not scaled");
             diagnostics

@@ -16,6 +16,7 @@ mod external;
 mod gateways;
 mod ingresses;
 mod istio;
+mod istio_gateways;
 mod labels;
 mod machines;
 mod names;
@@ -41,6 +42,7 @@ use cloud::scenario::{
     Site, Station, Template, Workload, WorkloadId, WorkloadKind, ZoneId,
 };
 use engine::Duration;
+use istio_gateways::Installed;
 use labels::LabelIndex;
 use proxies::{NamedRoute, ProxyView};
 use services::ServiceView;
@@ -164,7 +166,7 @@ impl View {
     fn new(
         objects: &Objects,
         inline: &[Inline],
-        (frame, hosts): (&Frame, &machines::Hosts),
+        (frame, hosts, gateways): (&Frame, &machines::Hosts, &[Installed]),
         notes: &mut Notes,
         diagnostics: &mut Diagnostics,
     ) -> View {
@@ -172,6 +174,7 @@ impl View {
         workloads::add(&mut view, objects, inline);
         machines::add(&mut view, frame);
         if let Some(mesh) = &frame.mesh {
+            istio_gateways::install(&mut view, objects, mesh, gateways, notes);
             sidecars::inject(&mut view, objects, mesh, notes, diagnostics);
             sidecars::give_machines(&mut view, objects, (frame, mesh), notes);
         }
@@ -209,9 +212,13 @@ pub fn assemble(
 ) -> Assembly {
     let mut notes = Notes::default();
     let hosts = machines::hosts(frame, stages);
+    let gateways = istio_gateways::needed(stages);
     let views: Vec<View> = stages
         .iter()
-        .map(|objects| View::new(objects, inline, (frame, &hosts), &mut notes, diagnostics))
+        .map(|objects| {
+            let frame = (frame, &hosts, gateways.as_slice());
+            View::new(objects, inline, frame, &mut notes, diagnostics)
+        })
         .collect();
     for objects in stages {
         check_namespaces(objects, diagnostics);
@@ -280,7 +287,7 @@ pub fn assemble(
         origins.push(Origin {
             span: found.span,
             cpu_limit_milli: found.cpu_limit_milli,
-            is_proxy: found.role == Role::Proxy,
+            is_proxy: found.role != Role::Server,
         });
     }
     let mut service_spans = Vec::new();
@@ -466,6 +473,7 @@ fn workload(
 ) -> Workload {
     let (station, behavior) = match view.role {
         Role::Proxy => proxies::serving(notes),
+        Role::Gateway => istio_gateways::unused(),
         Role::Server => (defaults.station.clone(), defaults.behavior.clone()),
     };
     let start_up = match view.kind {

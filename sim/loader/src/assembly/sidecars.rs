@@ -8,7 +8,7 @@ use crate::kubernetes::Objects;
 use cloud::facts;
 use cloud::istio::config::{MeshConfig, Object, PodSettings, ProxySettings};
 use cloud::istio::webhook::{Admission, Answer, Labels, NewPod, Revision, admit};
-use cloud::scenario::{ProxyCosts, Sidecar, WorkloadKind};
+use cloud::scenario::{self, ProxyCosts, Sidecar, WorkloadKind};
 use std::collections::BTreeMap;
 
 /// Gives each pod that the webhook would inject its sidecar.
@@ -31,6 +31,9 @@ pub(super) fn inject(
     let unlabelled = Labels::new();
     let silent = PodNotes::default();
     for (key, workload) in &mut view.workloads {
+        if workload.sidecar.is_some() {
+            continue; // The installation brings it.
+        }
         let namespace = &key.0;
         let said = objects.istio.pods.get(key).unwrap_or(&silent);
         let serves = workload.role == Role::Server && workload.kind != WorkloadKind::External;
@@ -48,7 +51,11 @@ pub(super) fn inject(
                     .help("the injection webhook refuses pods with this annotation");
             }
             let settings = settings(&said.settings, (namespace, workload), objects);
-            add(workload, settings, (mesh, objects), notes);
+            if said.is_gateway {
+                make_gateway(workload, settings, mesh, notes);
+            } else {
+                add(workload, settings, (mesh, objects), notes);
+            }
         }
     }
 }
@@ -97,7 +104,7 @@ fn revisions(objects: &Objects, diagnostics: &mut Diagnostics) -> Vec<(Revision,
 }
 
 /// What holds for a pod: its annotations over ProxyConfigs and the mesh's settings.
-fn settings(
+pub(super) fn settings(
     said: &PodSettings,
     (namespace, workload): (&str, &WorkloadView),
     objects: &Objects,
@@ -118,6 +125,48 @@ fn settings(
     }
 }
 
+/// The pods of a workload are gateways: their only container is the proxy, and what it requests
+/// is theirs.
+pub(super) fn make_gateway(
+    workload: &mut WorkloadView,
+    settings: PodSettings,
+    mesh: &MeshFrame,
+    notes: &mut Notes,
+) {
+    let limit = workload.cpu_limit_milli;
+    let threads = threads(&settings, limit, notes);
+    workload.role = Role::Gateway;
+    workload.sidecar = Some(Sidecar {
+        role: scenario::Role::Gateway,
+        threads,
+        costs: costs(mesh, notes),
+        settings,
+    });
+}
+
+/// How many threads a proxy has.
+fn threads(settings: &PodSettings, cpu_limit_milli: Option<u64>, notes: &mut Notes) -> u8 {
+    // How many CPUs its node has is not known here; as many threads as usual stand for them.
+    let unlimited = match (settings.proxy.concurrency, cpu_limit_milli) {
+        (None, Some(_)) => 1,
+        _ => notes.fact(&facts::PROXY_THREADS),
+    };
+    let threads = settings.proxy.threads(cpu_limit_milli, unlimited);
+    threads.clamp(1, u32::from(u8::MAX)) as u8
+}
+
+/// What the work of a proxy costs.
+fn costs(mesh: &MeshFrame, notes: &mut Notes) -> ProxyCosts {
+    for fact in [
+        facts::PROXY_CPU_REQUEST_SHARE.id,
+        facts::PROXY_CPU_VARIATION.id,
+        facts::PROXY_CPU_PER_HANDSHAKE.id,
+    ] {
+        notes.facts.insert(fact);
+    }
+    ProxyCosts::of(mesh.proxy_cost)
+}
+
 /// The sidecar, and what it requests of the node.
 fn add(
     workload: &mut WorkloadView,
@@ -136,26 +185,14 @@ fn add(
     let resources = settings
         .resources
         .or(istio::proxy_resources(&objects.istio));
-    // How many CPUs its node has is not known here; as many threads as usual stand for them.
-    let unlimited = match (settings.proxy.concurrency, resources.cpu_limit_milli) {
-        (None, Some(_)) => 1,
-        _ => notes.fact(&facts::PROXY_THREADS),
-    };
-    let threads = settings.proxy.threads(resources.cpu_limit_milli, unlimited);
-    let threads = threads.clamp(1, u32::from(u8::MAX));
+    let threads = threads(&settings, resources.cpu_limit_milli, notes);
     let requests = &mut workload.placement.requests;
     requests.cpu_milli += resources.cpu_request_milli.unwrap_or(0);
     requests.memory_bytes += resources.memory_request_bytes.unwrap_or(0);
-    for fact in [
-        facts::PROXY_CPU_REQUEST_SHARE.id,
-        facts::PROXY_CPU_VARIATION.id,
-        facts::PROXY_CPU_PER_HANDSHAKE.id,
-    ] {
-        notes.facts.insert(fact);
-    }
     workload.sidecar = Some(Sidecar {
-        threads: threads as u8,
-        costs: ProxyCosts::of(mesh.proxy_cost),
+        role: scenario::Role::Sidecar,
+        threads,
+        costs: costs(mesh, notes),
         settings,
     });
 }

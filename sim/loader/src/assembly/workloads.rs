@@ -64,6 +64,8 @@ pub(super) enum Role {
     Server,
     /// It forwards requests by routes.
     Proxy,
+    /// It does so as a gateway of Istio.
+    Gateway,
 }
 
 impl WorkloadView {

@@ -2,7 +2,7 @@
 //!
 //! Models: which connections go through a proxy, its CPU and memory, its settings, who injects;
 //! what ports of services carry and who may see a service.
-//! Leaves out: images, volumes, probes' ports and statistics of proxies, injection templates.
+//! Leaves out: images, volumes, probes' ports and statistics of proxies, injection templates but that of gateways.
 //! Sources: istio/api annotation/annotations.yaml; istio/istio pkg/kube/inject/{inject,validate}.go,
 //! pilot/pkg/serviceregistry/kube/conversion.go.
 //! Validated by: `tests/istio_pods.rs`.
@@ -24,6 +24,10 @@ const TRAFFIC: &str = "traffic.sidecar.istio.io/";
 const SIDECAR: &str = "sidecar.istio.io/";
 const EXPORT_TO: &str = "networking.istio.io/exportTo";
 const CONFIG: &str = "proxy.istio.io/config";
+/// Names the templates that a pod is made by.
+const TEMPLATES: &str = "inject.istio.io/templates";
+/// The one that makes gateways.
+const GATEWAY: &str = "gateway";
 
 /// Names that follow [`TRAFFIC`].
 const OF_TRAFFIC: &[&str] = &[
@@ -71,6 +75,8 @@ const OF_SIDECAR: &[&str] = &[
 pub(crate) struct PodNotes {
     /// What it says.
     pub(crate) settings: PodSettings,
+    /// Whether it asks to be made a gateway.
+    pub(crate) is_gateway: bool,
     /// Where a value is none, and which.
     pub(crate) refused: Vec<(Span, String)>,
 }
@@ -93,6 +99,8 @@ pub(super) fn read_pod(document: &Document, scope: &mut Scope<'_>) -> PodNotes {
         } else if let Some(name) = entry.key.strip_prefix(SIDECAR) {
             check_known(name, entry, OF_SIDECAR, SIDECAR, scope);
             notes.sidecar(name, text, entry.value.span);
+        } else if entry.key == TEMPLATES {
+            notes.is_gateway = text.split(',').any(|name| name.trim() == GATEWAY);
         } else if entry.key == CONFIG {
             notes.config(text, entry, scope);
         }

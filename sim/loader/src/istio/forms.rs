@@ -50,30 +50,36 @@ macro_rules! istio_kind {
 pub(crate) use istio_kind;
 
 /// `exportTo`.
-pub(crate) const EXPORT_TO: Field = held("exportTo", crate::shape::TEXT_LIST);
+pub(crate) const EXPORT_TO: Field = Field::modelled("exportTo", crate::shape::TEXT_LIST);
 
 /// `StringMatch`.
 pub(crate) static STRING_MATCH: Shape = Shape::new(
     "StringMatch",
     &[
-        held("exact", Kind::Text),
-        held("prefix", Kind::Text),
-        held("regex", Kind::Text),
+        Field::modelled("exact", Kind::Text),
+        Field::modelled("prefix", Kind::Text),
+        Field::modelled("regex", Kind::Text),
     ],
 );
 
 /// A selector with `labels`, as networking has it.
-pub(crate) static LABELS: Shape = Shape::new("IstioWorkloadLabels", &[held("labels", TEXT_MAP)]);
+pub(crate) static LABELS: Shape = Shape::new(
+    "IstioWorkloadLabels",
+    &[Field::modelled("labels", TEXT_MAP)],
+);
 /// A selector with `matchLabels`, as the other groups have it.
-pub(crate) static MATCH_LABELS: Shape =
-    Shape::new("IstioWorkloadSelector", &[held("matchLabels", TEXT_MAP)]);
+pub(crate) static MATCH_LABELS: Shape = Shape::new(
+    "IstioWorkloadSelector",
+    &[Field::modelled("matchLabels", TEXT_MAP)],
+);
 
 /// `Percent`.
-pub(crate) static PERCENT: Shape = Shape::new("IstioPercent", &[held("value", PERCENTAGE)]);
+pub(crate) static PERCENT: Shape =
+    Shape::new("IstioPercent", &[Field::modelled("value", PERCENTAGE)]);
 /// `PortSelector`.
 pub(crate) static PORT_NUMBER: Shape = Shape::new(
     "IstioPortSelector",
-    &[held("number", Kind::Integer(0, u32::MAX as i64))],
+    &[Field::modelled("number", Kind::Integer(0, u32::MAX as i64))],
 );
 
 /// What a reader needs besides the tree: who writes, and where problems go.

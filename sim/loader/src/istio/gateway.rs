@@ -16,10 +16,10 @@ const CIPHERS: &str = "ciphers and versions of TLS are not told apart";
 static PORT: Shape = Shape::new(
     "IstioPort",
     &[
-        held("number", crate::shape::INTEGER).required(),
-        held("protocol", Kind::Text).required(),
-        held("name", Kind::Text).required(),
-        held("targetPort", crate::shape::INTEGER),
+        Field::modelled("number", crate::shape::INTEGER).required(),
+        Field::modelled("protocol", Kind::Text).required(),
+        Field::ignored("name", Kind::Text, "a name for people").required(),
+        Field::ignored("targetPort", crate::shape::INTEGER, "Istio does not use it"),
     ],
 );
 static CERTIFICATE: Shape = Shape::new(
@@ -33,8 +33,8 @@ static CERTIFICATE: Shape = Shape::new(
 pub(super) static SERVER_TLS: Shape = Shape::new(
     "ServerTLSSettings",
     &[
-        held("httpsRedirect", Kind::Bool),
-        held(
+        Field::modelled("httpsRedirect", Kind::Bool),
+        Field::modelled(
             "mode",
             Kind::OneOf(&[
                 "PASSTHROUGH",
@@ -57,7 +57,7 @@ pub(super) static SERVER_TLS: Shape = Shape::new(
             Kind::List(&Kind::Map(&CERTIFICATE)),
             CERTIFICATES,
         ),
-        held("subjectAltNames", TEXT_LIST),
+        Field::ignored("subjectAltNames", TEXT_LIST, CERTIFICATES),
         Field::ignored("verifyCertificateSpki", TEXT_LIST, CERTIFICATES),
         Field::ignored("verifyCertificateHash", TEXT_LIST, CERTIFICATES),
         Field::ignored("minProtocolVersion", VERSIONS, CIPHERS),
@@ -69,19 +69,19 @@ pub(super) static SERVER_TLS: Shape = Shape::new(
 static SERVER: Shape = Shape::new(
     "IstioServer",
     &[
-        held("port", Kind::Map(&PORT)).required(),
+        Field::modelled("port", Kind::Map(&PORT)).required(),
         held("bind", Kind::Text),
-        held("hosts", TEXT_LIST).required(),
-        held("tls", Kind::Map(&SERVER_TLS)),
+        Field::modelled("hosts", TEXT_LIST).required(),
+        Field::modelled("tls", Kind::Map(&SERVER_TLS)),
         Field::ignored("defaultEndpoint", Kind::Text, "Istio does not use it"),
-        held("name", Kind::Text),
+        Field::ignored("name", Kind::Text, "a name for people"),
     ],
 );
 static SPEC: Shape = Shape::new(
     "IstioGatewaySpec",
     &[
-        held("servers", Kind::List(&Kind::Map(&SERVER))),
-        held("selector", TEXT_MAP),
+        Field::modelled("servers", Kind::List(&Kind::Map(&SERVER))),
+        Field::modelled("selector", TEXT_MAP),
     ],
 );
 istio_kind!(GATEWAY, "IstioGateway", SPEC);

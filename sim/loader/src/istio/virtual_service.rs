@@ -34,7 +34,7 @@ static ROUTE_DESTINATION: Shape = Shape::new(
 static TLS_MATCH: Shape = Shape::new(
     "TLSMatchAttributes",
     &[
-        held("sniHosts", TEXT_LIST).required(),
+        Field::modelled("sniHosts", TEXT_LIST).required(),
         Field::modelled("destinationSubnets", TEXT_LIST),
         Field::modelled("port", ANY_INTEGER),
         Field::modelled("sourceLabels", TEXT_MAP),
@@ -73,7 +73,7 @@ static SPEC: Shape = Shape::new(
         Field::modelled("hosts", TEXT_LIST),
         Field::modelled("gateways", TEXT_LIST),
         Field::modelled("http", Kind::List(&Kind::Map(&route::HTTP_ROUTE))),
-        held("tls", Kind::List(&Kind::Map(&TLS_ROUTE))),
+        Field::modelled("tls", Kind::List(&Kind::Map(&TLS_ROUTE))),
         Field::modelled("tcp", Kind::List(&Kind::Map(&TCP_ROUTE))),
         EXPORT_TO,
     ],

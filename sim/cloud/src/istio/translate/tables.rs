@@ -257,7 +257,8 @@ impl RouteTable {
     }
 }
 
-fn without_port(authority: &str) -> &str {
+/// The host of an authority.
+pub(crate) fn without_port(authority: &str) -> &str {
     let name = match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
         _ => authority,

@@ -1,0 +1,200 @@
+//! Gateways of Istio: proxies that stand alone in their pods and take in what comes to the mesh,
+//! or leaves it.
+//!
+//! Models: what a gateway listens for by the servers that the Gateways give it which choose it;
+//! connections to ports that no server has, which are refused; the end of TLS, with its round
+//! trip and its work on new connections; requests that are told to ask again over TLS; routes by
+//! host, path, method and headers; connections that are passed on by the name that they ask for.
+//! From there a request goes its way like one of a sidecar.
+//!
+//! Approximated: clients from outside speak what a port takes, and their own work on handshakes
+//! takes no time; what is passed on by name is sent on request by request; a server counts for
+//! the port of the gateway's service, or of its pod, that has its number.
+//! Leaves out: certificates of gateways and of their clients, which are always good; connections
+//! to a gateway of another network.
+//! Sources: istio/istio pilot/pkg/networking/core/gateway.go, pilot/pkg/model/gateway.go;
+//! [`crate::istio::translate`].
+//! Validated by: requests through gateways in the crate's tests, and Bookinfo's.
+
+use super::Endpoint;
+use super::attributes::Asked;
+use super::route::{Asking, Destination, Way};
+use crate::domain::Domain;
+use crate::envoy::flags::Flag;
+use crate::istio::authentication::{Outcome as Meeting, Sent};
+use crate::istio::config::ServerTlsMode;
+use crate::istio::translate::tables::{Edge, Scope, without_port};
+use crate::record::Reason;
+use crate::scenario::{Role, ServiceId};
+
+/// Requests that take the same way through gateways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entering {
+    generation: u32,
+    scope: u32,
+    port: u16,
+    asked: Asked,
+}
+
+impl Entering {
+    fn spread(&self) -> u32 {
+        let asked = self.asked.0.wrapping_mul(5);
+        asked ^ self.scope.wrapping_mul(3) ^ u32::from(self.port)
+    }
+}
+
+/// What a port of a gateway takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Plaintext, or TLS that it passes on.
+    Anything,
+    /// TLS that it ends.
+    Tls,
+    /// Mutual TLS with the mesh's certificates.
+    Mesh,
+}
+
+impl Takes {
+    /// What comes of a connection on which a proxy sends this; others send what a port takes,
+    /// but that they have no certificate of the mesh.
+    pub(super) fn meets(self, sent: Option<Sent>) -> Meeting {
+        match (self, sent) {
+            (Takes::Anything, None | Some(Sent::Plaintext)) => Meeting::Plaintext,
+            (Takes::Anything, Some(Sent::OtherTls)) => Meeting::ApplicationTls,
+            (Takes::Tls, None | Some(Sent::OtherTls)) => Meeting::Mutual,
+            (Takes::Mesh, Some(Sent::IstioMutual)) => Meeting::Mutual,
+            (_, Some(Sent::Plaintext)) => Meeting::Reset,
+            _ => Meeting::HandshakeFails,
+        }
+    }
+}
+
+impl Domain<'_> {
+    /// Whether a pod's proxy stands alone.
+    pub(crate) fn is_gateway(&self, pod: u32) -> bool {
+        let sidecar = self.template(pod).sidecar.as_ref();
+        sidecar.is_some_and(|sidecar| sidecar.role == Role::Gateway)
+    }
+
+    /// What a pod's proxy asks istiod as.
+    pub(crate) fn role(&self, pod: u32) -> Role {
+        match self.is_gateway(pod) {
+            true => Role::Gateway,
+            false => Role::Sidecar,
+        }
+    }
+
+    /// The port of a gateway's servers that a connection comes to, if one has it.
+    fn edge_port(&mut self, endpoint: Endpoint) -> Option<u16> {
+        let (generation, view) = self.told(endpoint.pod);
+        let cluster = self.cluster.expect("endpoints stand in clusters");
+        let service = &self.topology.cluster(cluster).services[endpoint.service.index()];
+        let port = service.ports.get(endpoint.port as usize)?;
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let scope = &translation.tables(generation).scopes[view.scope as usize];
+        let mut candidates = [port.port, port.target_port].into_iter();
+        candidates.find(|port| scope.edges.iter().any(|edge| edge.port == *port))
+    }
+
+    /// What a gateway takes at the port of an endpoint, if anything.
+    pub(super) fn taken_at_edge(&mut self, endpoint: Endpoint) -> Option<Takes> {
+        let port = self.edge_port(endpoint)?;
+        let (generation, view) = self.told(endpoint.pod);
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let scope = &translation.tables(generation).scopes[view.scope as usize];
+        let edge = scope.edge(port, None).filter(|edge| !edge.is_plain());
+        Some(match edge.and_then(|edge| edge.tls) {
+            None | Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough) => {
+                Takes::Anything
+            }
+            Some(ServerTlsMode::IstioMutual) => Takes::Mesh,
+            Some(_) => Takes::Tls,
+        })
+    }
+
+    /// The way of a request that comes to a gateway, by its number among all.
+    pub(super) fn way_in_of(&mut self, endpoint: Endpoint, asked: Asked) -> Option<u32> {
+        let port = self.edge_port(endpoint)?;
+        let (generation, view) = self.told(endpoint.pod);
+        let kind = Entering {
+            generation,
+            scope: view.scope,
+            port,
+            asked,
+        };
+        if let Some(way) = self.ways.entering.get(kind.spread(), &kind) {
+            return Some(way);
+        }
+        let way = self.find_way_in(kind, endpoint.service)?;
+        let number = self.ways.add(way);
+        self.ways.entering.insert(kind, number);
+        Some(number)
+    }
+
+    fn find_way_in(&mut self, kind: Entering, service: ServiceId) -> Option<Way> {
+        let attributes = self.ways.attributed.get(kind.asked)?.clone();
+        let asking = Asking::at_edge(service, kind.port, attributes);
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        let tables = translation.tables(kind.generation);
+        let scope = &tables.scopes[kind.scope as usize];
+        let authority = asking.authority();
+        let way = |to| Way::plain(kind.generation, kind.asked, to);
+        let Some(edge) = scope.edge_for(kind.port, authority) else {
+            // No server takes a connection for this name.
+            return Some(way(Destination::Answer(Err(Reason::Reset), 0)));
+        };
+        if edge.redirects_to_https {
+            return Some(way(Destination::Answer(Ok(()), 0)));
+        }
+        let by_name = scope.by_name.clone();
+        let name = without_port(authority);
+        let everywhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let mut chains = edge.chains.iter();
+        if let Some(chain) = chains.find(|chain| chain.takes(everywhere, Some(name))) {
+            let choices = chain.choices.clone();
+            let choices: Vec<_> = choices.iter().map(|choice| (choice, kind.asked)).collect();
+            return Some(way(asking.forward(
+                translation,
+                kind.generation,
+                &by_name,
+                &choices,
+            )));
+        }
+        let host = edge
+            .table
+            .find(&tables.directory, &scope.namespace, authority);
+        let routes = host.map(|host| tables.hosts[host as usize].routes.clone());
+        let found = routes.as_ref().and_then(|routes| asking.find(routes));
+        let Some(route) = found else {
+            return Some(Way {
+                flag: Some(Flag::NoRoute),
+                ..way(Destination::Answer(Err(Reason::NoRoute), 0))
+            });
+        };
+        let changed = asking.changed(route, &mut self.ways.attributed);
+        let way = asking.routed(translation, kind.generation, &by_name, (route, &changed));
+        Some(Way {
+            asked: kind.asked,
+            ..way
+        })
+    }
+}
+
+impl Edge {
+    /// Whether requests come to it without TLS.
+    fn is_plain(&self) -> bool {
+        self.tls.is_none() || self.redirects_to_https
+    }
+}
+
+impl Scope {
+    /// What a gateway does at a port with who asks for an authority: over TLS its name chooses
+    /// among servers.
+    fn edge_for(&self, port: u16, authority: &str) -> Option<&Edge> {
+        let first = self.edge(port, None)?;
+        match first.is_plain() {
+            true => Some(first),
+            false => self.edge(port, Some(without_port(authority))),
+        }
+    }
+}
