@@ -1,5 +1,5 @@
-//! What a mesh costs: a request that passes four sidecars, and what istiod translates for a
-//! thousand of them.
+//! What a mesh costs: a request that passes a gateway and three sidecars, and what istiod translates
+//! for a thousand of them.
 
 use std::fmt::Write;
 
@@ -28,8 +28,8 @@ pub fn figures(runner: &mut Runner) {
     translation(runner);
 }
 
-/// The speed of requests from an application to a second and on to a third, through the sidecars
-/// of all: encrypted, routed, balanced, with retries and outlier detection armed.
+/// The speed of requests of users through a gateway to an application and on to a second, through
+/// the sidecars of both: encrypted, routed, balanced, with retries and outlier detection armed.
 fn request(runner: &mut Runner) {
     let figure = |name, unit, reference, target| Figure {
         name,
@@ -81,10 +81,10 @@ fn request(runner: &mut Runner) {
     runner.report(&cost, nanos, nanos / (1e9 / 5e5 / 12.0));
 }
 
-/// A client, a shop that it asks and a store that the shop asks, all with sidecars.
+/// A gateway, a shop that it leads to and a store that the shop asks, both with sidecars.
 fn application() -> String {
-    let mut text = String::new();
-    for name in ["client", "shop", "store"] {
+    let mut text = EDGE.to_owned();
+    for name in ["shop", "store"] {
         write!(
             text,
             "apiVersion: v1
@@ -132,13 +132,45 @@ spec:
       kubernetes: '1.33'
       nodePools: [{name: node, count: 4, cpu: 32, memory: 128Gi}]
       istio: {version: '1.30', injectedNamespaces: [default]}
+  users: [{name: users, region: aws/eu-central-1}]
   behavior:
     shop: {serviceTime: 1ms, workers: unlimited, calls: [{to: 'store:80', protocol: http1}]}
     store: {serviceTime: 1ms, workers: unlimited}
-  traffic: [{name: callers, from: client, to: 'shop:80', arrivals: {poisson: 20000/s}, protocol: http1}]
+  traffic: [{name: callers, from: users, to: 'http://edge.default:80/', arrivals: {poisson: 20000/s}, protocol: http1}]
   run: {duration: 1s, analysis: terminating}
 "
 }
+
+/// A gateway of twenty pods with all requests for the shop.
+const EDGE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: edge}
+spec: {type: LoadBalancer, selector: {app: edge}, ports: [{name: http2, port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: edge}
+spec:
+  replicas: 20
+  selector: {matchLabels: {app: edge}}
+  template:
+    metadata: {labels: {app: edge}, annotations: {inject.istio.io/templates: gateway}}
+    spec: {containers: [{name: istio-proxy, image: auto, resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {cpu: '2', memory: 1Gi}}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {selector: {app: edge}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: edge}
+spec:
+  hosts: ['*']
+  gateways: [edge]
+  http: [{route: [{destination: {host: shop, subset: v1}}], timeout: 10s, retries: {attempts: 2, perTryTimeout: 5s}}]
+---
+";
 
 fn read(text: &str) -> Scenario {
     let file = File {
