@@ -29,7 +29,6 @@ pub(crate) use judge::Why;
 use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::path::CallRef;
 use crate::record::{CanaryOutcome, CanaryRecord, VersionRecord};
 use crate::scenario::{Action, Canary, CanaryStep, Change, ClusterId, Scenario, WorkloadId};
 use crate::snapshot::journal::Happening;
@@ -423,21 +422,8 @@ impl Domain<'_> {
         self.wake_canary(canary, look, context);
     }
 
-    /// A pod has answered a call, with an error or after so long.
-    #[inline]
-    pub(crate) fn note_answer(
-        &mut self,
-        pod: u32,
-        (asked_by, latency): (CallRef, Option<Duration>),
-        now: Time,
-    ) {
-        if !self.canaries.is_empty() {
-            let is_copy = self.is_of_copy(asked_by);
-            self.count_for_canaries(pod, latency, is_copy, now);
-        }
-    }
-
-    fn count_for_canaries(
+    /// A pod of a workload has answered, with an error or after so long; perhaps a copy.
+    pub(crate) fn count_for_canaries(
         &mut self,
         pod: u32,
         latency: Option<Duration>,

@@ -7,6 +7,7 @@
 //! Leaves out: TLS handshakes, HTTP/2 flow control, message fragmentation.
 
 pub(crate) mod admission;
+mod answers;
 pub(crate) mod attributes;
 pub(crate) mod call;
 pub(crate) mod choice;

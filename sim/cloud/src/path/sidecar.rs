@@ -596,15 +596,6 @@ impl Domain<'_> {
         }
     }
 
-    /// Whether a call that asks a pod was made for a copy.
-    pub(crate) fn is_of_copy(&self, call: CallRef) -> bool {
-        let call = (call.partition == self.id).then(|| self.calls.get(call.call));
-        match call.flatten().map(|call| call.owner) {
-            Some(Owner::Passage(key)) => self.passages.get(key).is_some_and(Passage::is_copy),
-            _ => false,
-        }
-    }
-
     /// Copies of a request go out, for whose answers nobody waits.
     fn mirror(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];

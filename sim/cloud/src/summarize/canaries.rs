@@ -222,3 +222,162 @@ fn summary(
         budget_spent: releases.budget_spent(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile;
+    use crate::istio::config::Destination;
+    use crate::record::{Record, Sketch};
+    use crate::scenario::*;
+    use crate::summarize::{WarmUp, summarize, traffic};
+    use crate::summary::Outcome;
+    use crate::tests::{ideal, workload};
+    use engine::{Distribution, Time};
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn version(workload: u32) -> Version {
+        Version {
+            name: format!("v{workload}"),
+            destination: Destination {
+                host: "web".into(),
+                subset: None,
+                port: None,
+            },
+            workloads: vec![WorkloadId(workload)],
+        }
+    }
+
+    /// A release of which a measure is expected; 99 % are promised to all users.
+    fn scenario(truth: Truth) -> Scenario {
+        let work = Distribution::constant(Duration::from_millis(10));
+        let web = |name| workload(name, 1, 4, work.clone());
+        let arrivals = Arrivals::Poisson(RateProfile::Constant(1.0));
+        let workloads = vec![web("v0"), web("v1")];
+        let mut scenario = ideal(workloads, arrivals, Duration::from_secs(100));
+        scenario.clusters[0].mesh = Some(Mesh::new(30));
+        let canary = Canary {
+            route: "web".into(),
+            services: Vec::new(),
+            parts: Vec::new(),
+            stable: version(0),
+            canary: version(1),
+            steps: vec![CanaryStep::Pause(Duration::from_secs(1))],
+            analysis: None,
+            truth: Some(truth),
+        };
+        scenario.timeline = vec![TimelineEntry {
+            at: at(10),
+            label: "release".into(),
+            action: Action::Apply {
+                cluster: ClusterId(0),
+                changes: vec![Change::Canary(Box::new(canary))],
+            },
+        }];
+        scenario.objectives = vec![Objective {
+            measure: Measure {
+                quantity: Quantity::Availability(None),
+                window: None,
+            },
+            comparison: Comparison::AtLeast(0.99),
+        }];
+        scenario
+    }
+
+    /// So many failures, and as many answers as there are latencies in milliseconds.
+    fn served(failed: u64, latencies_ms: &[(u64, u64)]) -> VersionRecord {
+        let mut latency = Sketch::default();
+        for &(milliseconds, times) in latencies_ms {
+            (0..times).for_each(|_| latency.record(Duration::from_millis(milliseconds)));
+        }
+        VersionRecord {
+            succeeded: latency.count(),
+            failed,
+            latency,
+        }
+    }
+
+    fn record(replication: u32, outcome: CanaryOutcome, judged: u64) -> Record {
+        let mut users = traffic::together(&[]);
+        users.sent = 2_000;
+        users.succeeded = 2_000;
+        Record {
+            replication,
+            traffic: vec![users],
+            canaries: vec![CanaryRecord {
+                cluster: ClusterId(0),
+                entry: 0,
+                began: Some(at(10)),
+                judged: Some(at(judged)),
+                ended: Some(at(judged)),
+                outcome,
+                steps: 1,
+                looks: 3,
+                inconclusive: 1,
+                // A failure in a hundred answers, and 5 of the 990 without error are slow.
+                stable: served(10, &[(10, 985), (40, 5)]),
+                // Of 200 answers 20 fail in place of 2; of 180 without error 30 are slow in
+                // place of 0.9.
+                canary: served(20, &[(10, 150), (100, 30)]),
+            }],
+            ..crate::simulate(
+                &compile(&scenario(Truth::Bad)),
+                engine::Seed::default(),
+                &crate::Options::default(),
+            )
+        }
+    }
+
+    #[test]
+    fn harm_is_what_the_stable_version_would_not_have_done() {
+        let records = [
+            record(0, CanaryOutcome::RolledBack, 40),
+            record(1, CanaryOutcome::RolledBack, 60),
+            record(2, CanaryOutcome::Promoted, 90),
+        ];
+        let mut scenario = scenario(Truth::Bad);
+        scenario.expectations = vec![Expectation {
+            because: None,
+            measure: Measure {
+                quantity: Quantity::Canary(0, CanaryMeasure::TimeToDetect),
+                window: None,
+            },
+            comparison: Comparison::AtMost(1_000.0),
+        }];
+        let summary = summarize(&compile(&scenario), &records, &WarmUp::NONE);
+        let release = &summary.canaries[0];
+        let ends = (release.promoted, release.rolled_back, release.undecided);
+        assert_eq!(ends, (1, 2, 0));
+        let close = |found: f64, wanted: f64| (found / wanted - 1.0).abs() < 1e-9;
+        assert!(close(release.failed.value, 18.0), "{:?}", release.failed);
+        // 99 % of the stable version's answers are within 10 ms: the others are slow.
+        let slow = 30.0 - 180.0 * 5.0 / 990.0;
+        assert!(close(release.slow.value, slow), "{:?}", release.slow);
+        assert!(close(release.harmed.value, 18.0 + slow));
+        // 1 % of 2,000 requests may fail.
+        assert!(close(release.budget_spent.unwrap().value, 18.0 / 20.0));
+        assert!(close(release.detection.unwrap().value, 40.0));
+        assert_eq!(release.detection_range, Some((30.0, 50.0)));
+        assert!(close(release.wrong.unwrap().value, 1.0 / 3.0));
+        assert!(close(release.looks.value, 3.0));
+        let verdict = summary.verdicts.last().unwrap();
+        assert_eq!(verdict.statement, "time to detect: release at most 1000 s");
+        assert_eq!(verdict.outcome, Outcome::Met);
+    }
+
+    #[test]
+    fn the_truth_decides_which_verdicts_are_wrong() {
+        let records = [
+            record(0, CanaryOutcome::Promoted, 40),
+            record(1, CanaryOutcome::Promoted, 40),
+        ];
+        let wrong = |truth| {
+            let summary = summarize(&compile(&scenario(truth)), &records, &WarmUp::NONE);
+            summary.canaries[0].wrong.unwrap().value
+        };
+        assert_eq!((wrong(Truth::Good), wrong(Truth::Bad)), (0.0, 1.0));
+    }
+}

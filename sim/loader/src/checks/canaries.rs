@@ -1,4 +1,4 @@
-//! Canary releases that meet on one route, and those that must wait for their sample.
+//! Canary releases that meet on one route, that cannot end, and that must wait for their sample.
 
 use super::Whole;
 use super::flow::Flows;
@@ -65,6 +65,30 @@ pub(super) fn check_routes(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
                 .help(format!(
                     "the first one takes until {ends} at least: begin the second after it"
                 ));
+        }
+    }
+}
+
+/// Releases whose pauses reach beyond the end of the run: none of them can end.
+pub(super) fn check_ends(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
+    let end = Time::ZERO.saturating_add(whole.scenario.run.duration);
+    for release in releases(whole)
+        .iter()
+        .filter(|release| release.entry.at < end)
+    {
+        let ends = release
+            .entry
+            .at
+            .saturating_add(release.canary.lasts_at_least());
+        if ends >= end {
+            let message = format!(
+                "`{}` takes until {} at least, beyond the end of the run",
+                release.entry.label,
+                show_duration(ends.since(Time::ZERO))
+            );
+            diagnostics
+                .report(Code::AfterTheEnd, release.span, message)
+                .help("it can be rolled back and never be promoted: make `run.duration` longer");
         }
     }
 }

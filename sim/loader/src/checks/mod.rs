@@ -39,6 +39,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     after_the_end::check(&whole, diagnostics);
     certificates::check(&whole, diagnostics);
     canaries::check_routes(&whole, diagnostics);
+    canaries::check_ends(&whole, diagnostics);
     contradictions::check(&whole, diagnostics);
     scaled_twice::check(&whole, diagnostics);
     operations::check(&whole, diagnostics);
