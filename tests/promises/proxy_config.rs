@@ -70,6 +70,49 @@ ADDRESSES      PORT  MATCH                                                      
 }
 
 #[test]
+fn a_gateway_listens_for_its_servers_and_routes_what_binds_to_it() {
+    let of_gateway = |part: &str| {
+        let pod = [
+            "--proxy",
+            "istio-ingressgateway",
+            "-n",
+            "istio-system",
+            "--at",
+            "9s",
+        ];
+        let output = hybridsim(&[&["inspect", part, "mesh/bookinfo-gateway"], &pod[..]].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(
+        of_gateway("listeners"),
+        "\
+ADDRESSES PORT MATCH DESTINATION
+0.0.0.0   8080 ALL   Route: http.8080
+"
+    );
+    let routes = of_gateway("routes");
+    let routes: Vec<Vec<&str>> = routes
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let paths = [
+        "/productpage",
+        "/static*",
+        "/login",
+        "/logout",
+        "/api/v1/products*",
+    ];
+    let rows = paths.map(|path| vec!["http.8080", "*:8080", "*", path, "bookinfo.default"]);
+    assert_eq!(routes[1..], rows);
+    assert!(
+        !of_gateway("clusters").contains("inbound"),
+        "it has no application"
+    );
+}
+
+#[test]
 fn routes_of_a_sidecar_follow_virtual_services_once_it_was_told() {
     assert_prints(
         "routes --proxy productpage-v1 -n default --at 12s",

@@ -180,13 +180,6 @@ impl Domain<'_> {
     }
 }
 
-impl Edge {
-    /// Whether requests come to it without TLS.
-    fn is_plain(&self) -> bool {
-        self.tls.is_none() || self.redirects_to_https
-    }
-}
-
 impl Scope {
     /// What a gateway does at a port with who asks for an authority: over TLS its name chooses
     /// among servers.

@@ -6,6 +6,7 @@
 //! Must never know: requests, how it is printed.
 
 mod addresses;
+mod edges;
 mod events;
 mod inbound;
 pub(crate) mod journal;

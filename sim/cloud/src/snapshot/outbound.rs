@@ -72,7 +72,7 @@ impl Known<'_> {
         }
     }
 
-    fn chain(&self, chain: &Chain) -> ChainSnapshot {
+    pub(super) fn chain(&self, chain: &Chain) -> ChainSnapshot {
         let only = match chain.choices.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -146,7 +146,7 @@ impl Known<'_> {
         routes
     }
 
-    fn routes_of(
+    pub(super) fn routes_of(
         &self,
         host: &VirtualHost,
         name: &str,

@@ -213,6 +213,16 @@ fn tables(
         allocated: addresses::allocate(reader.described, domain.seed),
     };
     let mut clusters = known.clusters();
+    if domain.is_gateway(pod) {
+        let passing = [PASSTHROUGH, INBOUND_PASSTHROUGH];
+        clusters.retain(|cluster| !passing.contains(&cluster.host.as_str()));
+        return ProxyTables {
+            clusters,
+            listeners: known.edge_listeners(),
+            routes: known.edge_routes(),
+            endpoints,
+        };
+    }
     clusters.extend(inbound::clusters(&taken_in));
     let mut listeners = known.listeners();
     listeners.push(known.catch_all());

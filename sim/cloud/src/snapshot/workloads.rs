@@ -39,7 +39,10 @@ fn pod(reader: &Reader<'_>, position: u32, now: Time) -> PodSnapshot {
             false => status(&notes.told, now),
         },
         ready: notes.told.state == Some(ContainerState::Running) && notes.told.ready,
-        sidecar_ready: state.sidecar.as_ref().map(|sidecar| sidecar.runs),
+        sidecar_ready: match reader.domain.is_gateway(position) {
+            true => None, // It is the pod's only container.
+            false => state.sidecar.as_ref().map(|sidecar| sidecar.runs),
+        },
         restarts,
         restarted: notes.told.exited.filter(|_| restarts > 0),
         created: state.created,

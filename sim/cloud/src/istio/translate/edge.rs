@@ -68,8 +68,13 @@ fn edge(
     proxy: &Proxy,
     servers: &[(&Gateway, &Server)],
 ) -> Edge {
-    let (_, first) = servers[0];
+    let (owner, first) = servers[0];
+    let (port, called, owner) = (first.port, &first.port_name, &owner.identity);
     let mut edge = Edge {
+        name: match is_plain(first) {
+            true => format!("http.{port}"),
+            false => format!("https.{port}.{called}.{}.{}", owner.name, owner.namespace),
+        },
         port: first.port,
         protocol: Some(first.protocol),
         tls: first.tls.as_ref().map(|tls| tls.mode),

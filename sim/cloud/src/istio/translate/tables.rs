@@ -144,6 +144,8 @@ pub struct Listener {
 /// What a gateway listens for.
 #[derive(Clone, Debug, Default)]
 pub struct Edge {
+    /// What its routes are called.
+    pub name: String,
     /// Port.
     pub port: u16,
     /// What it carries.
@@ -158,6 +160,13 @@ pub struct Edge {
     pub table: RouteTable,
     /// Ways of connections that are passed on.
     pub chains: Vec<Chain>,
+}
+
+impl Edge {
+    /// Whether requests come to it without TLS.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none() || self.redirects_to_https
+    }
 }
 
 /// What proxies of one kind know.
