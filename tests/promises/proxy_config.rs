@@ -197,6 +197,13 @@ fn documents_hold_what_tables_show() {
 }
 
 #[test]
+fn the_way_through_a_node_says_that_a_sidecar_takes_another() {
+    let way = inspect("route --from browser --to reviews:9080 --at 9s");
+    let first = way.lines().next().expect("a remark");
+    assert!(first.starts_with("# the sidecar of browser-"), "{first}");
+}
+
+#[test]
 fn pods_that_are_not_there_or_have_no_sidecar_are_told() {
     let refused = |scenario: &str, pod: &str| {
         let output = hybridsim(&[

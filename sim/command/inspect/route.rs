@@ -64,17 +64,28 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
     let walk = Kernel::new(&rules.node).pass(&tables, &packet, Time::ZERO, &mut random);
     let fate = Compiled::new(&rules).fate(&packet);
     let there = named(&pods, &pod.cluster);
-    let note = other_mode(&rules, "iptables");
+    let notes = [other_mode(&rules, "iptables"), passed_by(pod, protocol)];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
     if output.json() {
         let mut document = document(pod, &packet, &walk, &there);
-        document["note"] = note.into();
+        document["notes"] = notes.into();
         output.print_json(&document)?;
     } else {
-        let note = note.map_or_else(String::new, |note| format!("# {note}\n"));
+        let notes: String = notes.iter().map(|note| format!("# {note}\n")).collect();
         let text = text(pod, &packet, &walk, &fate, &there);
-        output.print(&format!("{note}{}", text.trim_end()))?;
+        output.print(&format!("{notes}{}", text.trim_end()))?;
     }
     Ok(End::Fine)
+}
+
+/// Says that a sidecar takes the connection, if one does.
+fn passed_by(pod: &PodPlace, protocol: Protocol) -> Option<String> {
+    (pod.has_sidecar && protocol == Protocol::Tcp).then(|| {
+        format!(
+            "the sidecar of {} takes what its application sends, past these rules, which hold for what passes the sidecar by: see `inspect listeners --proxy {0}`",
+            pod.name
+        )
+    })
 }
 
 /// The pod that sends.
