@@ -61,8 +61,15 @@ fn happens(text: &str, what: &str) -> bool {
     let code = text
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
-    code.filter(|line| line.contains("at: "))
-        .any(|line| line.contains(&format!(" {what}: ")) || line.contains(&format!("{{{what}: ")))
+    let [own_line, first, later] = [
+        format!("{what}:"),
+        format!("{{{what}: "),
+        format!(" {what}: "),
+    ];
+    code.into_iter().any(|line| {
+        line.trim_start().starts_with(&own_line)
+            || line.contains("at: ") && (line.contains(&first) || line.contains(&later))
+    })
 }
 
 #[test]
