@@ -43,6 +43,7 @@ use crate::path::route::Ways;
 use crate::path::service::RequestArrival;
 use crate::path::sidecar::{Passage, SidecarStreams};
 use crate::path::users::Resolver;
+use crate::path::ztunnel::{ZtunnelState, ZtunnelStreams};
 use crate::path::{Call, Plan, Target, Task};
 use crate::rules::Mode;
 use crate::scenario::{
@@ -100,7 +101,8 @@ pub(crate) enum Event {
     IstiodInformed,
     /// istiod looks whether all is calm.
     IstiodLooks,
-    /// A push for a sidecar is generated: all that was published before a position.
+    /// A push for a sidecar, or for the ztunnel that has this number, is generated: all that was
+    /// published before a position.
     PushGenerated { pod: u32, told: Told },
     /// It has arrived.
     SidecarTold { pod: u32, told: Told },
@@ -228,6 +230,8 @@ pub(crate) enum Event {
     Enrolled { machine: u32, step: Step },
     /// istiod looks through the entries of machines.
     EntriesSwept,
+    /// A thread of a node's ztunnel has done a piece of work.
+    ZtunnelDone { node: u32, thread: u8 },
 }
 
 /// What a workload's pods share.
@@ -305,6 +309,8 @@ pub(crate) struct NodeState<'t> {
     pub(crate) machine: Machine,
     /// How often it was ordered or given up: what is scheduled counts only for this time.
     pub(crate) machine_number: u32,
+    /// What carries the connections of pods of the ambient mesh.
+    pub(crate) ztunnel: Option<Box<ZtunnelState>>,
     /// Its way out to other nodes.
     pub(crate) wire: Wire,
     /// Pods bound to it whose objects exist, oldest first.
@@ -391,6 +397,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) registry: Registry,
     /// Machines with Istio's proxy.
     pub(crate) enrolments: Enrolments,
+    /// Draws of its ztunnels, if it has any.
+    pub(crate) ztunnels: Option<ZtunnelStreams>,
     /// What istiod makes of its objects.
     pub(crate) translation: Option<Translation>,
     /// Canary releases of the timeline.
@@ -439,13 +447,14 @@ impl Domain<'_> {
                 endpoint,
             } => self.take_hello(from, identity, endpoint, context),
             Packet::Welcome { to, endpoint } => self.welcomed(to, endpoint, context),
+            Packet::Tunnel(letter) => self.take_letter(letter, context),
             Packet::Request(request) => self.take_request(request, context),
             Packet::Response {
                 to,
                 outcome,
                 bytes,
                 closing,
-            } => self.responded(to, outcome, bytes, closing, context),
+            } => self.take_answer_back(to, outcome, bytes, closing, context),
             Packet::Reset { to } => self.reset(to, context),
             Packet::Datagram(datagram) => self.take_datagram(datagram, context),
             Packet::AnswerDatagram {
@@ -504,6 +513,7 @@ impl engine::Partition for Domain<'_> {
                 thread,
                 starts,
             } => self.thread_done(pod, thread, starts, context),
+            Event::ZtunnelDone { node, thread } => self.ztunnel_done(node, thread, context),
             Event::Shared { pod, generation } => self.shared(pod, generation, context),
             Event::TimedOut { attempt, call } => self.timed_out(call, attempt, context),
             Event::Retry(call) => self.attempt(call, context),
@@ -523,7 +533,7 @@ impl engine::Partition for Domain<'_> {
             Event::IstiodInformed => self.istiod_informed(context),
             Event::IstiodLooks => self.istiod_looks(context),
             Event::PushGenerated { pod, told } => self.push_generated(pod, told, context),
-            Event::SidecarTold { pod, told } => self.sidecar_told(pod, told, context.now()),
+            Event::SidecarTold { pod, told } => self.proxy_told(pod, told, context.now()),
             Event::SidecarSpared { pod, told } => self.sidecar_spared(pod, told, context.now()),
             Event::CertificateDue { pod, starts } => self.certificate_due(pod, starts, context),
             Event::RootChecked => self.root_checked(context),

@@ -312,6 +312,8 @@ pub enum ViewKind {
     Resolver,
     /// A sidecar's endpoints.
     Sidecar,
+    /// A ztunnel's endpoints.
+    Ztunnel,
 }
 
 impl ViewKind {
@@ -324,6 +326,7 @@ impl ViewKind {
             ViewKind::GlobalDns => "global dns",
             ViewKind::Resolver => "resolver",
             ViewKind::Sidecar => "sidecar",
+            ViewKind::Ztunnel => "ztunnel",
         }
     }
 }

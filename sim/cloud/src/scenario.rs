@@ -26,6 +26,7 @@ mod timeline;
 mod traffic;
 mod valid;
 mod workload;
+mod ztunnel;
 
 pub use crate::kubernetes::probe::Probes;
 pub use canary::*;
@@ -48,6 +49,7 @@ pub use template::*;
 pub use timeline::*;
 pub use traffic::*;
 pub use workload::*;
+pub use ztunnel::*;
 
 /// Declares a dense index with its own type, so that a node is never taken for a pod.
 macro_rules! ids {

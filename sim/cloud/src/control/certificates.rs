@@ -134,9 +134,10 @@ impl Domain<'_> {
         }
     }
 
-    /// Whether a pod's sidecar can show who it is.
+    /// Whether a pod's sidecar, or the ztunnel of its node, can show who it is.
     pub(crate) fn is_certified(&self, pod: u32, now: Time) -> bool {
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
-        sidecar.is_some_and(|sidecar| sidecar.credentials.is_valid(now))
+        let is_valid = sidecar.is_some_and(|sidecar| sidecar.credentials.is_valid(now));
+        is_valid || self.carrier(pod).is_some()
     }
 }

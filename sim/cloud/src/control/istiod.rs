@@ -18,6 +18,7 @@ use crate::istio::debounce::{Debounce, Patience};
 use crate::istio::push::{self, Changed, Kind, Push};
 use crate::istio::queue::{Limits, Queue};
 use crate::meter::Observation;
+use crate::path::ztunnel;
 use crate::record::ViewKind;
 use crate::scenario::Mesh;
 use crate::view::View;
@@ -42,8 +43,8 @@ pub(crate) struct Istiod {
 /// configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {
-    position: u32,
-    generation: u32,
+    pub(crate) position: u32,
+    pub(crate) generation: u32,
 }
 
 impl Istiod {
@@ -129,7 +130,7 @@ impl Domain<'_> {
         self.await_calm(context);
     }
 
-    /// Every sidecar that it concerns is to be told; the others act as before.
+    /// Every sidecar that it concerns is to be told, and every ztunnel; the others act as before.
     pub(super) fn push(&mut self, push: &Push, context: &mut Clock<'_, Self>) {
         for pod in 0..self.pods.len() as u32 {
             let sidecar = self.pods[pod as usize].sidecar.as_ref();
@@ -144,6 +145,12 @@ impl Domain<'_> {
             } else if !queue.has(pod) {
                 let event = Event::SidecarSpared { pod, told };
                 context.after(facts::WATCH_DELAY.value, event);
+            }
+        }
+        let queue = &mut self.istiod.as_mut().expect("it pushes").queue;
+        for (node, state) in (0..).zip(&self.nodes) {
+            if state.ztunnel.is_some() && state.machine.runs() {
+                queue.put(ztunnel::number_of(node), push.clone());
             }
         }
         self.generate(context);
@@ -184,8 +191,16 @@ impl Domain<'_> {
         self.generate(context);
     }
 
+    /// A proxy applies what istiod knew when it was told.
+    pub(crate) fn proxy_told(&mut self, number: u32, told: Told, now: Time) {
+        match ztunnel::node_of(number) {
+            Some(node) => self.ztunnel_told(node, told, now),
+            None => self.sidecar_told(number, told, now),
+        }
+    }
+
     /// A sidecar applies what istiod knew when it was told.
-    pub(crate) fn sidecar_told(&mut self, pod: u32, told: Told, now: Time) {
+    pub(super) fn sidecar_told(&mut self, pod: u32, told: Told, now: Time) {
         let Some(sidecar) = &mut self.pods[pod as usize].sidecar else {
             return;
         };

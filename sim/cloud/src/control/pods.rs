@@ -352,6 +352,7 @@ impl Domain<'_> {
         }
         let own = Address::Pod(self.id, pod);
         self.pools.forget(own);
+        self.forget_tunnels(pod);
         self.lookups.retain(|(client, _), _| *client != pod);
         self.close_sockets(pod);
     }

@@ -16,6 +16,7 @@ use crate::domain::Domain;
 use crate::facts;
 use crate::istio::host;
 use crate::istio::push::{Changed, Dependencies, Endpoints, Kind, Push, Role, Type, Volume};
+use crate::path::ztunnel;
 use crate::scenario::ServiceId;
 use std::collections::BTreeSet;
 
@@ -23,6 +24,26 @@ impl Domain<'_> {
     /// Whether something of a push is for a sidecar.
     pub(super) fn concerns(&mut self, pod: u32, push: &Push) -> bool {
         self.part_of(pod, push).is_some()
+    }
+
+    /// What a push holds for a ztunnel: pods of the services that have changed, and policies.
+    fn volume_for_ztunnel(&self, push: &Push) -> Volume {
+        let Some(istiod) = &self.istiod else {
+            return Volume::default();
+        };
+        let mut volume = Volume::default();
+        for changed in push.changed() {
+            match changed.kind {
+                Kind::Endpoints => {
+                    let service = ServiceId(changed.object);
+                    let known = istiod.view.endpoints(&self.endpoint_log, service);
+                    volume.endpoints += known.len() as u32;
+                }
+                Kind::PeerAuthentication | Kind::AuthorizationPolicy => volume.resources += 1,
+                _ => {}
+            }
+        }
+        volume
     }
 
     /// What of a push is for a sidecar, of which types, and the sidecar's scope; `None` if nothing
@@ -77,6 +98,9 @@ impl Domain<'_> {
 
     /// How much is generated of a push for a sidecar.
     pub(super) fn volume(&mut self, pod: u32, push: &Push) -> Volume {
+        if ztunnel::node_of(pod).is_some() {
+            return self.volume_for_ztunnel(push);
+        }
         let Some((push, types, scope)) = self.part_of(pod, push) else {
             return Volume::default();
         };

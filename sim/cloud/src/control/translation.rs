@@ -13,6 +13,7 @@
 
 use super::registry;
 use crate::facts;
+use crate::istio::ambient;
 use crate::istio::config::{
     Audience, Configuration, Created, DestinationRule, ExportTo, Istio, Labels, Location, Object,
     Resolution, ServiceSettings,
@@ -51,6 +52,8 @@ pub(crate) struct Translation {
     clusters: BTreeMap<ClusterName, u32>,
     assignments: BTreeMap<Assigned, Arc<Assignment>>,
     inbound: BTreeMap<Guarded, Arc<InboundTable>>,
+    /// The same for pods behind ztunnels.
+    for_ztunnels: BTreeMap<Guarded, Arc<InboundTable>>,
     /// What was written during the run, one after the other.
     news: Vec<News>,
     /// Namespaces, ascending.
@@ -161,6 +164,7 @@ impl Translation {
             inbound: BTreeMap::new(),
             news: Vec::new(),
             namespaces: namespaces.into_iter().collect(),
+            for_ztunnels: BTreeMap::new(),
             istio,
         };
         let objects = translation.istio.objects.clone();
@@ -331,12 +335,36 @@ impl Translation {
     /// What sidecars take in may be otherwise from now on, without new objects.
     pub(crate) fn forget_inbound(&mut self) {
         self.inbound.clear();
+        self.for_ztunnels.clear();
     }
 
     /// Labels by which a service of Kubernetes selects its endpoints, if it does.
     pub(crate) fn selector(&self, service: &scenario::Service) -> Option<&Labels> {
         let name = (service.namespace.clone(), service.name.clone());
         self.istio.services.get(&name).map(|said| &said.selector)
+    }
+
+    /// What ztunnels are told to let in, if one of these has been asked before.
+    pub(crate) fn known_to_ztunnels(&self, guarded: &Guarded) -> Option<Arc<InboundTable>> {
+        self.for_ztunnels.get(guarded).cloned()
+    }
+
+    /// What ztunnels are told to let in at the ports that services name.
+    pub(crate) fn for_ztunnels(
+        &mut self,
+        guarded: Guarded,
+        proxy: &Proxy,
+        named: &[Named],
+    ) -> Arc<InboundTable> {
+        let of = &self.generations[guarded.0 as usize];
+        let objects = Configuration {
+            authorization_policies: ambient::told(&of.objects.authorization_policies),
+            ..of.objects.clone()
+        };
+        let world = world(&self.istio, &self.gateways, &of.services, &objects);
+        let table = Arc::new(inbound::inbound(&world, proxy, named));
+        self.for_ztunnels.insert(guarded, table.clone());
+        table
     }
 
     /// The trust domain of all certificates.

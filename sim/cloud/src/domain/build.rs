@@ -34,6 +34,7 @@ use crate::path::proxy::ProxyState;
 use crate::path::request::Source;
 use crate::path::route::Ways;
 use crate::path::sidecar::SidecarStreams;
+use crate::path::ztunnel::{ZtunnelState, ZtunnelStreams};
 use crate::scenario::{
     Behavior, ClusterId, NetworkModel, ProxyId, ServiceId, ServiceKind, TrafficId, TrafficSource,
     WorkloadId,
@@ -138,6 +139,10 @@ impl<'t> Domain<'t> {
                 .map(Istiod::new),
             registry: Registry::default(),
             enrolments: Enrolments::new(stream("enrolments")),
+            ztunnels: described
+                .and_then(|cluster| cluster.ztunnel.as_ref())
+                .filter(|_| scenario.network == NetworkModel::Modelled)
+                .map(|_| ZtunnelStreams::new(stream)),
             translation: described
                 .filter(|cluster| cluster.mesh.is_some())
                 .map(Translation::new),
@@ -291,6 +296,10 @@ impl<'t> Domain<'t> {
                     false => Machine::Absent,
                 },
                 machine_number: 0,
+                ztunnel: described
+                    .ztunnel
+                    .as_ref()
+                    .map(|it| Box::new(ZtunnelState::new(it))),
                 wire: Wire::default(),
                 pods: Vec::new(),
                 pods_moved: Time::ZERO,

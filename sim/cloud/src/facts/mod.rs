@@ -21,6 +21,7 @@ mod pods;
 mod proxies;
 mod regions;
 mod service_rules;
+mod ztunnel;
 
 pub use addresses::*;
 pub use autoscaling::*;
@@ -37,6 +38,7 @@ pub use pods::*;
 pub use proxies::*;
 pub use regions::*;
 pub use service_rules::*;
+pub use ztunnel::*;
 
 use engine::Duration;
 
@@ -119,6 +121,7 @@ pub fn all() -> Vec<FactRow> {
         proxies::rows(),
         regions::rows(),
         service_rules::rows(),
+        ztunnel::rows(),
     ]
     .concat();
     rows.sort_by_key(|row| row.id);

@@ -4,6 +4,7 @@
 //! Must never know the event queue, where chance comes from (draws are handed in), or how a
 //! request travels: each file can be held against its original on its own.
 
+pub mod ambient;
 pub mod authentication;
 pub mod authorization;
 pub mod certificate;

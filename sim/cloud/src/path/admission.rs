@@ -91,7 +91,7 @@ impl Domain<'_> {
     }
 
     /// The port of the pod that an endpoint stands for.
-    fn target_port(&self, endpoint: Endpoint) -> u16 {
+    pub(super) fn target_port(&self, endpoint: Endpoint) -> u16 {
         let cluster = self.cluster.expect("endpoints stand in clusters");
         let described = &self.topology.cluster(cluster).services[endpoint.service.index()];
         let port = described.ports.get(endpoint.port as usize);
@@ -127,10 +127,12 @@ impl Domain<'_> {
 
     /// What becomes of a connection on which this is sent.
     pub(super) fn meeting(&mut self, sent: Sent, endpoint: Endpoint) -> Outcome {
-        let server = match endpoint.listener {
-            Listener::Inbound(_) => Server::Sidecar(self.mode(endpoint)),
-            Listener::Edge(_, takes) => return takes.meets(Some(sent)),
-            Listener::Application | Listener::Outbound(_) => Server::Application,
+        let server = match (endpoint.listener, self.carrier(endpoint.pod)) {
+            (Listener::Inbound(_), _) => Server::Sidecar(self.mode(endpoint)),
+            (Listener::Edge(_, takes), _) => return takes.meets(Some(sent)),
+            // A ztunnel takes what a sidecar does.
+            (_, Some(node)) => Server::Sidecar(self.mode_at(node, endpoint)),
+            (Listener::Application | Listener::Outbound(_), None) => Server::Application,
         };
         authentication::meet(sent, server)
     }
@@ -209,7 +211,7 @@ impl Domain<'_> {
     }
 
     /// What the certificates of a workload say.
-    fn principal(&self, workload: WorkloadId) -> String {
+    pub(super) fn principal(&self, workload: WorkloadId) -> String {
         let cluster = self.cluster.expect("workloads stand in clusters");
         let described = &self.topology.cluster(cluster).workloads[workload.index()];
         let translation = self.translation.as_ref().expect("a mesh translates");

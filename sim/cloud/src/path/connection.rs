@@ -19,7 +19,7 @@ use super::call::Stage;
 use super::flow::Peer;
 use super::link::{Address, Goal, Packet, Spot};
 use super::service::RequestArrival;
-use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Target};
+use super::{CallRef, Endpoint, Identity, Listener, Outcome, Owner, Target, ztunnel};
 use crate::domain::{Clock, Domain};
 use crate::envoy::pool::End;
 use crate::facts;
@@ -305,6 +305,10 @@ impl Domain<'_> {
         if let Listener::Outbound(_) = endpoint.listener {
             return self.enter_sidecar(request, context);
         }
+        if let Some(node) = self.carrier_of(key) {
+            let job = ztunnel::Job::Send { request, client };
+            return self.hand(node, job, context);
+        }
         let packet = Packet::Request(request);
         self.send_to(endpoint, client, packet, identity, context);
     }
@@ -490,6 +494,9 @@ impl Domain<'_> {
         let leads_there = |endpoint: &Endpoint| {
             (endpoint.cluster, endpoint.pod, endpoint.restarts) == (cluster, pod, restarts)
         };
+        if Some(cluster) == self.cluster {
+            self.forget_tunnels(pod);
+        }
         for pool in &mut self.pools.all {
             pool.idle.retain(|(endpoint, _)| !leads_there(endpoint));
             if matches!(&pool.shared, Shared::Open(endpoint, _) if leads_there(endpoint)) {

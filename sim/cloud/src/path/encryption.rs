@@ -14,7 +14,7 @@ use super::call::Stage;
 use super::link::Packet;
 use super::service::Fate;
 use super::sidecar::Job;
-use super::{CallRef, Endpoint, Identity, Listener, Owner};
+use super::{CallRef, Endpoint, Identity, Listener, Owner, ztunnel};
 use crate::domain::{Clock, Domain};
 use crate::istio::authentication::{Outcome, Sent};
 use crate::slab::Key;
@@ -69,6 +69,14 @@ impl Domain<'_> {
                 self.send_back(from, endpoint, broken, identity, context);
             }
             Fate::Served => {
+                if let Some(node) = self.carrier(endpoint.pod) {
+                    let job = ztunnel::Job::GreetedBySidecar {
+                        from,
+                        identity,
+                        endpoint,
+                    };
+                    return self.hand(node, job, context);
+                }
                 let job = Job::Greeted {
                     from,
                     identity,

@@ -112,7 +112,12 @@ impl Domain<'_> {
         }
         let described = &self.topology.cluster(cluster).services[service.index()];
         let node = self.pods[client as usize].node;
-        let choice = if described.kind.is_headless() {
+        let carrier = self.carrier_of(key);
+        let is_headless = described.kind.is_headless();
+        if let Some(node) = carrier.filter(|_| !is_headless) {
+            return self.carry_connection(key, node, None, context);
+        }
+        let choice = if is_headless {
             self.choose_address(service, identity)
         } else {
             let address = self.address(key);
@@ -125,6 +130,9 @@ impl Domain<'_> {
                     port: self.plans[self.calls[key].plan as usize].port,
                     ..self.endpoint(pod, service, None)
                 };
+                if let Some(node) = carrier {
+                    return self.carry_connection(key, node, Some(endpoint), context);
+                }
                 let rules = self.rules_passed(node, service, identity);
                 self.calls[key].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
                 self.send_syn(key, 0, rules, context);
@@ -145,7 +153,17 @@ impl Domain<'_> {
             let peer = Peer::Entry(ClusterId(u32::from(self.destination(key))), service);
             return self.open_socket(key, socket, peer, context);
         }
+        if let Goal::Endpoint(endpoint) = goal
+            && let Some(node) = self.carrier_of(key)
+        {
+            return self.carry_connection(key, node, Some(endpoint), context);
+        }
         self.calls[key].stage = Stage::Dialling(Some(goal));
+        self.send_syn(key, 0, Duration::ZERO, context);
+    }
+
+    /// A ztunnel has found the pod, which takes no tunnels.
+    pub(super) fn dial_plainly(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         self.send_syn(key, 0, Duration::ZERO, context);
     }
 

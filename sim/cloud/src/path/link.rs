@@ -16,6 +16,7 @@
 
 use super::flow::Datagram;
 use super::service::RequestArrival;
+use super::tunnel::Letter;
 use super::{CallRef, Endpoint, Identity, Outcome};
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
@@ -58,6 +59,8 @@ pub(crate) enum Packet {
     Connected { to: CallRef, endpoint: Endpoint },
     /// Denies one, or says that nobody takes a datagram.
     Refused { to: CallRef },
+    /// Something between the two ends of a tunnel.
+    Tunnel(Letter),
     /// Asks a proxy to encrypt a new connection.
     Hello {
         from: CallRef,
@@ -521,7 +524,8 @@ impl Packet {
     fn is_data(&self) -> bool {
         matches!(
             self,
-            Packet::Hello { .. }
+            Packet::Tunnel(_)
+                | Packet::Hello { .. }
                 | Packet::Welcome { .. }
                 | Packet::Request(_)
                 | Packet::Response { .. }
@@ -533,6 +537,7 @@ impl Packet {
         match self {
             Packet::Syn { .. } => (0, Leg::Syn),
             Packet::Connected { .. } | Packet::Refused { .. } => (0, Leg::SynAnswer),
+            Packet::Tunnel(letter) => (letter.bytes(), Leg::Other),
             Packet::Hello { .. } => (facts::TLS_CLIENT_HELLO_BYTES.value, Leg::Hello),
             Packet::Welcome { .. } => (facts::TLS_SERVER_FLIGHT_BYTES.value, Leg::Welcome),
             Packet::Request(request) => (request.bytes, Leg::Request),

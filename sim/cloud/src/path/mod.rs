@@ -26,9 +26,12 @@ pub(crate) mod service;
 pub(crate) mod sharing;
 pub(crate) mod sidecar;
 pub(crate) mod station;
+pub(crate) mod tunnel;
 pub(crate) mod upstream;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod ztunnel;
+mod ztunnel_admission;
 
 use crate::record::Caller;
 use crate::record::Reason;

@@ -18,7 +18,7 @@
 
 use super::choice::Choice;
 use super::link::{Address, Goal, Leg, Packet, Spot};
-use super::{CallRef, Endpoint, Identity, Listener, Origin, Outcome, Reply, Task};
+use super::{CallRef, Endpoint, Identity, Listener, Origin, Outcome, Reply, Task, ztunnel};
 use crate::control::balancer::Balancer;
 use crate::domain::{Clock, Domain, Phase};
 use crate::record::Reason;
@@ -126,6 +126,9 @@ impl Domain<'_> {
                             Packet::Connected { to: from, endpoint }
                         }
                     };
+                    if let Some(node) = self.carrier(endpoint.pod) {
+                        self.hand(node, ztunnel::Job::Accepted(identity), context);
+                    }
                     self.send_back(from, endpoint, answer, trip, context);
                 }
                 Fate::Refused => {
@@ -318,12 +321,23 @@ impl Domain<'_> {
                 }
                 self.enter_sidecar(request, context);
             }
-            Fate::Served => {
-                if let Err(reason) = self.arrive(request, Reply::Call(from), context) {
-                    self.note_answer(endpoint.pod, (from, None), context.now());
-                    self.respond(from, endpoint, identity, Err(reason), 0, context);
-                }
-            }
+            Fate::Served => match self.carrier(endpoint.pod) {
+                Some(node) => self.take_carried(node, request, context),
+                None => self.hand_to_application(request, context),
+            },
+        }
+    }
+
+    /// A request is with its application.
+    pub(super) fn hand_to_application(
+        &mut self,
+        request: RequestArrival,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let (from, endpoint, identity) = (request.from, request.endpoint, request.identity);
+        if let Err(reason) = self.arrive(request, Reply::Call(from), context) {
+            self.note_answer(endpoint.pod, (from, None), context.now());
+            self.respond(from, endpoint, identity, Err(reason), 0, context);
         }
     }
 
@@ -351,6 +365,29 @@ impl Domain<'_> {
         endpoint: Endpoint,
         identity: Identity,
         outcome: Result<(), Reason>,
+        bytes: u64,
+        context: &mut Clock<'_, Self>,
+    ) {
+        if let Some(node) = self.carrier(endpoint.pod) {
+            let job = ztunnel::Job::Answer {
+                to,
+                endpoint,
+                identity,
+                outcome,
+                bytes,
+            };
+            return self.hand(node, job, context);
+        }
+        self.send_answer(to, endpoint, identity, outcome, bytes, context);
+    }
+
+    /// An answer leaves its node.
+    pub(super) fn send_answer(
+        &mut self,
+        to: CallRef,
+        endpoint: Endpoint,
+        identity: Identity,
+        outcome: Outcome,
         bytes: u64,
         context: &mut Clock<'_, Self>,
     ) {

@@ -17,6 +17,7 @@ use super::link::Goal;
 use super::proxy::translated;
 use super::route::{Ask, ClusterNumber, Destination, Lead};
 use super::service::RequestArrival;
+use super::tunnel::Letter;
 use super::upstream::{Line, Slot, Upstream};
 use super::{
     Call, CallRef, Endpoint, Identity, Listener, Origin, Outcome, Owner, Plan, Reply, Target,
@@ -95,6 +96,8 @@ pub(super) enum Job {
         identity: Identity,
         endpoint: Endpoint,
     },
+    /// Agrees to open a tunnel with a ztunnel.
+    GreetedByZtunnel(Letter),
 }
 
 /// A request on its way through a sidecar.
@@ -402,6 +405,9 @@ impl Domain<'_> {
             }
             Job::Greeted { identity, .. } => (identity.part(HANDSHAKE), &costs.handshake_server),
             Job::Welcomed { identity, .. } => (identity.part(HANDSHAKE), &costs.handshake_client),
+            Job::GreetedByZtunnel(letter) => {
+                (letter.identity.part(HANDSHAKE), &costs.handshake_server)
+            }
         };
         let state = &self.pods[pod as usize];
         let stream = &self.workloads[state.workload.index()].sidecars.work;
@@ -463,6 +469,7 @@ impl Domain<'_> {
                 endpoint,
             } => self.agree(from, identity, endpoint, context),
             Job::Welcomed { to, endpoint, .. } => self.secured(to, endpoint, context),
+            Job::GreetedByZtunnel(letter) => self.welcome(letter, context),
         }
     }
 

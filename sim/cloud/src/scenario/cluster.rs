@@ -2,7 +2,7 @@
 
 use super::{
     Autoscaler, ClusterDns, DisruptionBudget, Machines, Mesh, Provisioner, Proxy, Service,
-    ServiceId, ServiceRules, Site, Workload, WorkloadId, ZoneId,
+    ServiceId, ServiceRules, Site, Workload, WorkloadId, ZoneId, Ztunnel,
 };
 use crate::istio::config::Istio;
 use engine::Duration;
@@ -47,6 +47,8 @@ pub struct Cluster {
     pub machines: Vec<Machines>,
     /// Services that do not exist before a [`Change::Services`](super::Change::Services).
     pub later_services: Vec<ServiceId>,
+    /// The ztunnels on its nodes, if its mesh has any.
+    pub ztunnel: Option<Ztunnel>,
 }
 
 impl Cluster {
@@ -71,6 +73,7 @@ impl Cluster {
             sites: Vec::new(),
             machines: Vec::new(),
             later_services: Vec::new(),
+            ztunnel: None,
         }
     }
 

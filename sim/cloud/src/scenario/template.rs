@@ -28,6 +28,8 @@ pub struct Template {
     pub behavior: Behavior,
     /// The proxy beside it, if there is one.
     pub sidecar: Option<Sidecar>,
+    /// Whether the ztunnel of its node carries its connections, in a cluster that has ztunnels.
+    pub is_ambient: bool,
 }
 
 impl Template {
@@ -45,6 +47,7 @@ impl Template {
             station,
             behavior,
             sidecar: None,
+            is_ambient: false,
         }
     }
 }

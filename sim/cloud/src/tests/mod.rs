@@ -1,5 +1,6 @@
 //! Small scenarios with outcomes worked out by hand, and properties over random ones.
 
+mod ambient;
 mod balancers;
 mod canaries;
 mod choice;

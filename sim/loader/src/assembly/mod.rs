@@ -9,6 +9,7 @@
 //! Leaves out: changes of ports after the start.
 //! Validated by the tests of its files and by the shipped scenarios.
 
+mod ambient;
 mod autoscalers;
 mod budgets;
 mod entries;
@@ -83,6 +84,8 @@ pub struct MeshFrame {
     pub istio_minor: u32,
     /// Namespaces that are labelled for injection beside what manifests say.
     pub injected_namespaces: Vec<String>,
+    /// Namespaces that are labelled for ztunnel beside what manifests say.
+    pub ambient_namespaces: Vec<String>,
     /// CPU time of a sidecar for a request and its answer.
     pub proxy_cost: Duration,
     /// The root of its certificates, if it may end within the run.
@@ -177,6 +180,7 @@ impl View {
             istio_gateways::install(&mut view, objects, mesh, gateways, notes);
             sidecars::inject(&mut view, objects, mesh, notes, diagnostics);
             sidecars::give_machines(&mut view, objects, (frame, mesh), notes);
+            ambient::enrol(&mut view, objects, mesh, diagnostics);
         }
         let index = LabelIndex::new(&view);
         services::add(&mut view, objects, inline, &index, notes, diagnostics);
@@ -229,6 +233,9 @@ pub fn assemble(
         istio::check_mesh(frame.mesh.as_ref(), objects, diagnostics);
         entries::check(frame, objects, diagnostics);
     }
+    for (view, objects) in views.iter().zip(stages) {
+        ambient::check(view, objects, diagnostics);
+    }
     for view in &views {
         check_replicas(view, diagnostics);
     }
@@ -271,6 +278,10 @@ pub fn assemble(
             Some(_) => machines::later_services(&views, &positions),
             None => Vec::new(),
         },
+        ztunnel: frame
+            .mesh
+            .as_ref()
+            .and_then(|mesh| ambient::ztunnel(&views, mesh, &mut notes)),
     };
     node_pools::apply(&mut cluster, &stages[0], diagnostics);
     let mut origins = Vec::new();
@@ -502,6 +513,7 @@ fn workload(
             station,
             behavior,
             sidecar: view.sidecar.clone(),
+            is_ambient: view.is_ambient,
         },
     }
 }

@@ -790,6 +790,7 @@ metadata: {name: shop, labels: {istio-injection: enabled}}
     let mesh = MeshFrame {
         istio_minor: 30,
         injected_namespaces: vec!["labelled".to_owned()],
+        ambient_namespaces: Vec::new(),
         proxy_cost: Duration::from_micros(200),
         root: None,
     };
@@ -829,4 +830,63 @@ metadata: {name: shop, labels: {istio-injection: enabled}}
             .iter()
             .all(|look| look.contains(": 0 threads, 200m"))
     );
+}
+
+#[test]
+fn labels_decide_which_pods_ztunnels_carry() {
+    let deployment = |namespace: &str, name: &str, labels: &str, host_network: bool| {
+        format!(
+            "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}{labels}}}}}
+    spec: {{hostNetwork: {host_network}, containers: [{{name: main, image: main}}]}}
+"
+        )
+    };
+    let text = [
+        "apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
+"
+        .to_owned(),
+        deployment("shop", "plain", "", false),
+        deployment("shop", "out", ", istio.io/dataplane-mode: none", false),
+        deployment(
+            "shop",
+            "injected",
+            ", sidecar.istio.io/inject: 'true'",
+            false,
+        ),
+        deployment("shop", "host", "", true),
+        deployment("elsewhere", "outside", "", false),
+        deployment(
+            "elsewhere",
+            "asks",
+            ", istio.io/dataplane-mode: ambient",
+            false,
+        ),
+        deployment("labelled", "later", "", false),
+    ]
+    .concat();
+    let mesh = MeshFrame {
+        istio_minor: 30,
+        injected_namespaces: Vec::new(),
+        ambient_namespaces: vec!["labelled".to_owned()],
+        proxy_cost: Duration::from_micros(200),
+        root: None,
+    };
+    let found = assembled_in(Some(mesh), &[&text]);
+    let workloads = found.cluster().workloads.iter();
+    let carried = workloads.filter(|workload| workload.template.is_ambient);
+    let mut names: Vec<_> = carried.map(|workload| workload.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["asks", "later", "plain"]);
+    let ztunnel = found.cluster().ztunnel.as_ref();
+    assert_eq!(ztunnel.map(|ztunnel| ztunnel.threads), Some(2));
+    assert_eq!(assembled_in(None, &[&text]).cluster().ztunnel, None);
 }

@@ -26,6 +26,8 @@ pub(super) struct WorkloadView {
     pub(super) has_host_network: bool,
     /// The proxy beside its application.
     pub(super) sidecar: Option<Sidecar>,
+    /// Whether the ztunnel of its node carries its connections.
+    pub(super) is_ambient: bool,
     /// Names of its single pods, where they have some.
     pub(super) host_names: Option<HostNames>,
     pub(super) span: Span,
@@ -86,6 +88,7 @@ impl WorkloadView {
             rollout: Rollout::of(kind),
             has_host_network: false,
             sidecar: None,
+            is_ambient: false,
             host_names: None,
             span,
         }
@@ -104,6 +107,7 @@ impl WorkloadView {
             && self.probes == other.probes
             && self.termination == other.termination
             && self.sidecar == other.sidecar
+            && self.is_ambient == other.is_ambient
             && self.dns == other.dns
     }
 
@@ -114,6 +118,7 @@ impl WorkloadView {
         template.probes = self.probes;
         template.termination = self.termination;
         template.sidecar = self.sidecar.clone();
+        template.is_ambient = self.is_ambient;
         template.dns = self.dns.clone();
     }
 
@@ -178,6 +183,7 @@ fn from_manifest(workload: &workload::Workload) -> WorkloadView {
         rollout: workload.rollout,
         has_host_network: template.has_host_network,
         sidecar: None,
+        is_ambient: false,
         host_names: host_names(workload),
         span: workload.metadata.span,
     }

@@ -34,7 +34,8 @@ fn check_calls(
     let is_proxy = |caller: WorkloadId| cluster.proxies.iter().any(|it| it.workload == caller);
     for (position, workload) in cluster.workloads.iter().enumerate() {
         let caller = WorkloadId::from(position);
-        if workload.template.sidecar.is_some() || is_proxy(caller) {
+        let template = &workload.template;
+        if template.sidecar.is_some() || template.is_ambient || is_proxy(caller) {
             continue;
         }
         for (number, step) in workload.template.behavior.steps.iter().enumerate() {
@@ -70,14 +71,14 @@ fn check_traffic(
         else {
             continue;
         };
-        let has_sidecar = match traffic.source {
+        let is_of_mesh = match traffic.source {
             TrafficSource::Workload(of, workload) if of == id => {
                 let template = &cluster.workloads[workload.index()].template;
-                template.sidecar.is_some()
+                template.sidecar.is_some() || template.is_ambient
             }
             _ => false,
         };
-        if of == id && !has_sidecar && takes_mutual_tls_only(cluster, istio, service, port) {
+        if of == id && !is_of_mesh && takes_mutual_tls_only(cluster, istio, service, port) {
             let span = whole.places.traffic.get(position).copied();
             let who = "who asks here is outside of the mesh";
             let who = (Code::PlaintextToStrict, who);
@@ -86,7 +87,8 @@ fn check_traffic(
     }
 }
 
-/// Whether every pod behind a port has a sidecar that closes plain connections to it.
+/// Whether every pod behind a port has a sidecar, or a ztunnel, that closes plain connections to
+/// it.
 fn takes_mutual_tls_only(cluster: &Cluster, istio: &Istio, service: ServiceId, port: u32) -> bool {
     let policies = Policies {
         all: &istio.objects.peer_authentications,
@@ -102,8 +104,8 @@ fn takes_mutual_tls_only(cluster: &Cluster, istio: &Istio, service: ServiceId, p
             let workload = &cluster.workloads[backend.index()];
             let labels = &workload.template.placement.labels;
             let sidecar = workload.template.sidecar.as_ref();
-            let is_captured =
-                sidecar.is_some_and(|it| it.settings.capture.takes_inbound(port.target_port));
+            let is_captured = workload.template.is_ambient
+                || sidecar.is_some_and(|it| it.settings.capture.takes_inbound(port.target_port));
             let mode = policies.of_port(&workload.namespace, labels, port.target_port);
             workload.kind != WorkloadKind::External && is_captured && mode == ServerMode::Strict
         })

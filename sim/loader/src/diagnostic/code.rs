@@ -166,6 +166,8 @@ codes! {
         "WorkloadEntries and ServiceEntries name machines by addresses and names, which `machines` of the Scenario give them. An endpoint that no machine has is left out here; in a mesh its connections would time out. Networks are described by `meshNetworks`; one that is not counts for nothing.";
     MachineWithoutProxy = "HS0164", Warning, "Mutual TLS is expected of a machine without a proxy",
         "A machine without Istio's proxy speaks plaintext. Where its entry has a service account or the label `security.istio.io/tlsMode: istio`, sidecars send it mutual TLS and fail; where a PeerAuthentication is STRICT, its own calls are closed.";
+    AmbientWithoutWaypoint = "HS0165", Warning, "A rule for HTTP, and no waypoint",
+        "ztunnel carries connections and does not look into them: routes, DestinationRules and what AuthorizationPolicies say of HTTP take a waypoint or a sidecar. Rules about HTTP never allow anything at a ztunnel; a DENY rule keeps what it says of connections, and denies nobody if it says nothing else. hybridsim has no waypoints.";
 
     RootEnds = "HS0170", Warning, "The root of all certificates ends within the run",
         "Nobody renews a root that was plugged in. Once it has ended no new connection between sidecars comes about, istiod gives out no certificates that count, its webhooks are not believed, and proxies that lose their stream get no other; connections that stand go on. Plug in the next root in time, beside the old one.";

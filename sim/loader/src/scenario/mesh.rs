@@ -22,8 +22,12 @@ pub(super) static ISTIO: Shape = Shape::new(
             "Namespaces with the label `istio-injection=enabled`, beside those whose manifests \
              carry it.",
         ),
+        Field::modelled("ambientNamespaces", TEXT_LIST).doc(
+            "Namespaces with the label `istio.io/dataplane-mode=ambient`, beside those whose \
+             manifests carry it: ztunnels carry the connections of their pods.",
+        ),
         Field::modelled("proxyCost", Kind::Format(&DURATION))
-            .doc("CPU time of a sidecar for a request and its answer.")
+            .doc("CPU time of a sidecar for a request and its answer; ztunnels cost in proportion.")
             .default(|| {
                 json!(format!(
                     "{}us",
@@ -42,7 +46,7 @@ pub(super) static ISTIO: Shape = Shape::new(
             .default(|| json!("operator")),
     ],
 )
-.doc("Istio with sidecars, as `istioctl install` sets it up.");
+.doc("Istio, as `istioctl install` sets it up: with sidecars, ztunnels, or both.");
 
 /// Reads `istio`.
 pub(super) fn read(node: Option<&Node>, reader: &mut Reader<'_>) -> Option<MeshFrame> {
@@ -50,12 +54,8 @@ pub(super) fn read(node: Option<&Node>, reader: &mut Reader<'_>) -> Option<MeshF
     Some(MeshFrame {
         istio_minor: forms::read(node.get("version"), forms::parse_istio_minor)
             .unwrap_or_else(|| reader.fact(&facts::ISTIO_MINOR)),
-        injected_namespaces: node
-            .list("injectedNamespaces")
-            .iter()
-            .filter_map(Node::str)
-            .map(str::to_owned)
-            .collect(),
+        injected_namespaces: names(node, "injectedNamespaces"),
+        ambient_namespaces: names(node, "ambientNamespaces"),
         proxy_cost: forms::read(node.get("proxyCost"), parse_duration)
             .unwrap_or_else(|| reader.fact(&facts::PROXY_CPU_PER_REQUEST)),
         root: root(node, reader),
@@ -88,4 +88,9 @@ fn root(node: &Node, reader: &mut Reader<'_>) -> Option<RootCertificate> {
         until: Time::ZERO.saturating_add(lasts),
         issuer,
     })
+}
+
+fn names(node: &Node, field: &str) -> Vec<String> {
+    let listed = node.list(field).iter().filter_map(Node::str);
+    listed.map(str::to_owned).collect()
 }

@@ -1,0 +1,354 @@
+//! Tunnels between ztunnels: encrypted HTTP/2 connections that carry connections of pods.
+//!
+//! Models: one tunnel for each pair of pods, of the caller's to the called one's address, opened
+//! when a connection needs one and none is kept: TCP's round trip, that of TLS 1.3 with the work
+//! of both ends for their certificates, and then, as for each further connection that it carries,
+//! one round trip that asks for the connection inside. A tunnel is kept until no connection has
+//! been asked for over it for five minutes, or one of its pods is gone. Sidecars take tunnels
+//! as ztunnels do. A tunnel that does not come about within ten seconds is given up, and so
+//! are the connections that wait for it.
+//!
+//! Approximated: what is lost on the way is sent again as data are, SYNs as well; a sidecar asks
+//! nothing more of a connection inside a tunnel than of its requests; the tunnels of a pod end
+//! with its container. Leaves out: a hundred connections at once as the most that a tunnel
+//! carries, and its flow control.
+//! Sources: istio/ztunnel src/proxy/{pool,outbound,inbound,h2}.rs; [`crate::facts`].
+//! Validated by: latencies worked out by hand in the crate's tests.
+
+use super::call::Stage;
+use super::link::Packet;
+use super::service::Fate;
+use super::ztunnel::{Job, pool_timeout};
+use super::{CallRef, Endpoint, Identity, Listener, sidecar};
+use crate::domain::{Clock, Domain};
+use crate::facts;
+use crate::record::Reason;
+use engine::{Duration, Time};
+use std::collections::BTreeMap;
+
+/// The tunnels of a node's ztunnel, by the pod that calls and the one that is called.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tunnels {
+    all: BTreeMap<(u32, u32), Tunnel>,
+    /// How many were opened.
+    opened: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Tunnel {
+    /// These wait for it.
+    Opening { number: u32, waiting: Vec<CallRef> },
+    /// To this endpoint, asked for a connection last then.
+    Open(Endpoint, Time),
+}
+
+impl Tunnels {
+    /// A pod is gone.
+    fn forget(&mut self, pod: u32) {
+        self.all.retain(|&(from, to), _| from != pod && to != pod);
+    }
+}
+
+/// What ztunnels send each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Letter {
+    step: Step,
+    /// The node whose ztunnel opened the tunnel.
+    node: u32,
+    /// Which of those that it opened.
+    number: u32,
+    /// The pod whose connections it carries.
+    client: u32,
+    /// The pod at its other end.
+    endpoint: Endpoint,
+    /// Whom it was opened for, or whose connection is asked for.
+    pub(super) identity: Identity,
+    /// When the opener gives up.
+    given_up: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Syn,
+    SynAnswer,
+    Hello,
+    Welcome,
+    /// There will be no tunnel.
+    Refused,
+    /// Asks for a connection inside.
+    Connect(CallRef),
+    /// It is there.
+    Connected(CallRef),
+    /// It is denied.
+    Denied(CallRef),
+}
+
+impl Step {
+    fn number(self) -> u64 {
+        let number = match self {
+            Step::Syn => 1,
+            Step::SynAnswer => 2,
+            Step::Hello => 3,
+            Step::Welcome => 4,
+            Step::Refused => 5,
+            Step::Connect(_) => 6,
+            Step::Connected(_) => 7,
+            Step::Denied(_) => 8,
+        };
+        0x5B_0000 + number
+    }
+
+    fn goes_back(self) -> bool {
+        !matches!(self, Step::Syn | Step::Hello | Step::Connect(_))
+    }
+
+    fn bytes(self) -> u64 {
+        match self {
+            Step::Hello => facts::TLS_CLIENT_HELLO_BYTES.value,
+            Step::Welcome => facts::TLS_SERVER_FLIGHT_BYTES.value,
+            _ => 0,
+        }
+    }
+}
+
+impl Letter {
+    /// Its size on the wire.
+    pub(super) fn bytes(&self) -> u64 {
+        self.step.bytes()
+    }
+
+    fn answered(self, step: Step) -> Letter {
+        Letter { step, ..self }
+    }
+}
+
+impl Domain<'_> {
+    /// A pod is gone, and its tunnels with it.
+    pub(crate) fn forget_tunnels(&mut self, pod: u32) {
+        if self.ztunnels.is_none() {
+            return;
+        }
+        for node in &mut self.nodes {
+            if let Some(ztunnel) = &mut node.ztunnel {
+                ztunnel.tunnels.forget(pod);
+            }
+        }
+    }
+
+    /// A connection is to go through the tunnel to its pod, which is opened if there is none.
+    pub(super) fn enter_tunnel(
+        &mut self,
+        node: u32,
+        to: CallRef,
+        endpoint: Endpoint,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let now = context.now();
+        let call = &self.calls[to.call];
+        let (client, identity) = (call.client, call.work());
+        let tunnels = &mut self.ztunnel(node).tunnels;
+        let number = tunnels.opened;
+        let letter = Letter {
+            step: Step::Syn,
+            node,
+            number,
+            client,
+            endpoint,
+            identity,
+            given_up: now + facts::ZTUNNEL_CONNECT_TIMEOUT.value,
+        };
+        match tunnels.all.get_mut(&(client, endpoint.pod)) {
+            Some(Tunnel::Opening { waiting, .. }) => return waiting.push(to),
+            Some(Tunnel::Open(through, used))
+                if through.restarts == endpoint.restarts
+                    && now.saturating_since(*used) < pool_timeout() =>
+            {
+                *used = now;
+                let through = Endpoint {
+                    service: endpoint.service,
+                    port: endpoint.port,
+                    ..*through
+                };
+                let letter = Letter {
+                    step: Step::Connect(to),
+                    endpoint: through,
+                    ..letter
+                };
+                return self.send_letter(letter, context);
+            }
+            _ => {}
+        }
+        tunnels.opened += 1;
+        let waiting = vec![to];
+        let opening = Tunnel::Opening { number, waiting };
+        tunnels.all.insert((client, endpoint.pod), opening);
+        self.send_letter(letter, context);
+    }
+
+    fn send_letter(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        let (client, server) = (self.spot(letter.client), self.spot(letter.endpoint.pod));
+        let (from, to) = match letter.step.goes_back() {
+            true => (server, client),
+            false => (client, server),
+        };
+        let identity = letter.identity.part(letter.step.number());
+        let packet = Packet::Tunnel(letter);
+        self.carry(Duration::ZERO, (from, to), packet, identity, context);
+    }
+
+    /// Something arrives on the way of a tunnel.
+    pub(crate) fn take_letter(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        match letter.step {
+            Step::Syn => self.tunnel_asked(letter, context),
+            Step::SynAnswer => self.send_letter(letter.answered(Step::Hello), context),
+            Step::Hello => self.tunnel_greeted(letter, context),
+            Step::Welcome => self.hand(letter.node, Job::Welcomed(letter), context),
+            Step::Refused => self.tunnel_failed(letter, context),
+            Step::Connect(to) => self.connection_asked(letter, to, context),
+            Step::Connected(to) => {
+                if self.is_carried(to) {
+                    self.established(to, letter.endpoint, context);
+                }
+            }
+            Step::Denied(to) => {
+                if self.is_carried(to) {
+                    self.connection_failed(to.call, Reason::Reset, context);
+                }
+            }
+        }
+    }
+
+    /// Whether a call still waits for its connection.
+    fn is_carried(&self, to: CallRef) -> bool {
+        self.awaits(to) && matches!(self.calls[to.call].stage, Stage::Dialling(_))
+    }
+
+    /// Nothing answers: the opener gives up in its time.
+    fn go_unanswered(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        let rest = letter.given_up.saturating_since(context.now());
+        let given_up = letter.answered(Step::Refused);
+        self.post(rest, Packet::Tunnel(given_up), context);
+    }
+
+    fn tunnel_asked(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        let endpoint = letter.endpoint;
+        match self.fate(endpoint) {
+            Fate::Dropped => self.go_unanswered(letter, context),
+            Fate::Refused => self.send_letter(letter.answered(Step::Refused), context),
+            Fate::Served => {
+                let listener = match self.captures_inbound(endpoint) {
+                    true => self.inbound(endpoint.pod),
+                    false => Listener::Application,
+                };
+                let letter = Letter {
+                    endpoint: Endpoint {
+                        listener,
+                        ..endpoint
+                    },
+                    ..letter
+                };
+                self.send_letter(letter.answered(Step::SynAnswer), context);
+            }
+        }
+    }
+
+    fn tunnel_greeted(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        let endpoint = letter.endpoint;
+        match self.fate(endpoint) {
+            Fate::Dropped => self.go_unanswered(letter, context),
+            Fate::Refused => self.send_letter(letter.answered(Step::Refused), context),
+            Fate::Served => match self.carrier(endpoint.pod) {
+                Some(node) => self.hand(node, Job::Greeted(letter), context),
+                None => {
+                    let job = sidecar::Job::GreetedByZtunnel(letter);
+                    let thread = endpoint.listener.thread();
+                    self.give(endpoint.pod, thread, job, context);
+                }
+            },
+        }
+    }
+
+    /// The other end has agreed to a tunnel.
+    pub(super) fn welcome(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        self.send_letter(letter.answered(Step::Welcome), context);
+    }
+
+    /// A tunnel is there: all that wait for it ask for their connections.
+    pub(super) fn tunnel_opened(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        let endpoint = Endpoint {
+            secured: true,
+            ..letter.endpoint
+        };
+        let open = Tunnel::Open(endpoint, context.now());
+        for to in self.take_waiting(letter, Some(open)) {
+            if self.is_carried(to) {
+                let asked = Letter {
+                    step: Step::Connect(to),
+                    endpoint,
+                    identity: self.calls[to.call].work(),
+                    ..letter
+                };
+                self.send_letter(asked, context);
+            }
+        }
+    }
+
+    /// There will be none: the connections that wait for it break.
+    fn tunnel_failed(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        for to in self.take_waiting(letter, None) {
+            if self.is_carried(to) {
+                self.connection_failed(to.call, Reason::Reset, context);
+            }
+        }
+    }
+
+    /// Those who wait for a tunnel that is being opened, in whose place comes what became of it.
+    fn take_waiting(&mut self, letter: Letter, becomes: Option<Tunnel>) -> Vec<CallRef> {
+        let ends = (letter.client, letter.endpoint.pod);
+        let tunnels = &mut self.ztunnel(letter.node).tunnels.all;
+        match tunnels.remove(&ends) {
+            Some(Tunnel::Opening { number, waiting }) if number == letter.number => {
+                if let Some(tunnel) = becomes {
+                    tunnels.insert(ends, tunnel);
+                }
+                waiting
+            }
+            // Its pod was gone meanwhile, or another one is being opened.
+            other => {
+                if let Some(other) = other {
+                    tunnels.insert(ends, other);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn connection_asked(&mut self, letter: Letter, to: CallRef, context: &mut Clock<'_, Self>) {
+        let endpoint = letter.endpoint;
+        let listens = self.pods[endpoint.pod as usize].listens();
+        match self.fate(endpoint) {
+            Fate::Dropped => {}
+            Fate::Served if listens => match self.carrier(endpoint.pod) {
+                Some(node) => self.hand(node, Job::Inbound(letter), context),
+                None => self.send_letter(letter.answered(Step::Connected(to)), context),
+            },
+            _ => self.send_letter(letter.answered(Step::Denied(to)), context),
+        }
+    }
+
+    /// A ztunnel opens a connection to a pod of its node for one that came through a tunnel, if
+    /// policies allow it.
+    pub(super) fn connect_through(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
+        let Step::Connect(to) = letter.step else {
+            unreachable!("only connections are taken");
+        };
+        let pod = letter.endpoint.pod;
+        let client = self.pods[letter.client as usize].workload;
+        let node = self.carrier(pod).expect("its ztunnel has taken it");
+        let step = match self.lets_in_at(node, letter.endpoint, Some(client)) {
+            true => Step::Connected(to),
+            false => Step::Denied(to),
+        };
+        self.send_letter(letter.answered(step), context);
+    }
+}

@@ -1,0 +1,471 @@
+//! ztunnel: the proxy of a node that carries the connections of the pods there that are part of
+//! the ambient mesh.
+//!
+//! Models: every TCP connection that such a pod opens or is sent passes the ztunnel of its node,
+//! which picks the pod behind a service's address once for each connection, past the rules of
+//! the node, at random among those of the best rank that it was told of; whatever comes on the
+//! connection stays with that pod. Worker threads take any piece of work, first come, first
+//! served: a connection, a request, an answer, a handshake. Between ztunnels connections share
+//! tunnels (`tunnel.rs`); whom it lets in is in `ztunnel_admission.rs`.
+//!
+//! Approximated: an application that connects waits for its ztunnel, which in truth accepts at
+//! once and lets the first request wait; a connection that cannot be carried breaks for the
+//! application. Connections from and to other clusters cost work per request, not to be opened.
+//! Leaves out: waypoints; ztunnel's own DNS, restarts, memory and place on the node; certificates
+//! that run out.
+//! Sources: istio/ztunnel src/state.rs, src/proxy; istio/istio architecture/ambient/ztunnel.md;
+//! [`crate::facts`].
+//! Validated by: latencies worked out by hand, and shares of pods, in the crate's tests.
+
+use super::call::Stage;
+use super::link::{Goal, Packet};
+use super::service::{Fate, RequestArrival};
+use super::tunnel::{Letter, Tunnels};
+use super::{CallRef, Endpoint, Identity, Outcome, Target};
+use crate::control::istiod::Told;
+use crate::domain::{Clock, Domain, Event};
+use crate::facts;
+use crate::meter::Observation;
+use crate::record::{Reason, ViewKind};
+use crate::scenario::{Protocol, ServiceId, TrafficDistribution, TrafficPolicy, Ztunnel};
+use crate::slab::Key;
+use crate::view::View;
+use engine::{Distribution, Duration, Stream, Time};
+use std::collections::VecDeque;
+
+/// The ztunnel of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct ZtunnelState {
+    /// What istiod has told it of endpoints.
+    view: View,
+    /// The generation of policies that it was told.
+    pub(super) generation: u32,
+    running: Vec<Option<Job>>,
+    waiting: VecDeque<Job>,
+    pub(super) tunnels: Tunnels,
+}
+
+impl ZtunnelState {
+    /// One with nothing in hand.
+    pub(crate) fn new(described: &Ztunnel) -> Self {
+        ZtunnelState {
+            view: View::default(),
+            generation: 0,
+            running: vec![None; usize::from(described.threads)],
+            waiting: VecDeque::new(),
+            tunnels: Tunnels::default(),
+        }
+    }
+}
+
+/// What the ztunnels of a cluster draw.
+#[derive(Clone, Debug)]
+pub(crate) struct ZtunnelStreams {
+    work: Stream,
+    picks: Stream,
+}
+
+impl ZtunnelStreams {
+    /// Streams of their own, from `stream`.
+    pub(crate) fn new(stream: impl Fn(&str) -> Stream) -> Self {
+        ZtunnelStreams {
+            work: stream("work of ztunnels"),
+            picks: stream("picks of ztunnels"),
+        }
+    }
+}
+
+/// A piece of work of a thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Job {
+    /// Finds the way of a connection that an application opens, to this pod if that is known.
+    Outbound {
+        to: CallRef,
+        identity: Identity,
+        chosen: Option<Endpoint>,
+    },
+    /// Takes a connection that comes outside of tunnels.
+    Accepted(Identity),
+    /// Takes one that comes through a tunnel.
+    Inbound(Letter),
+    /// Agrees to open a tunnel.
+    Greeted(Letter),
+    /// Checks who has agreed.
+    Welcomed(Letter),
+    /// Agrees to encrypt a connection that a sidecar opens.
+    GreetedBySidecar {
+        from: CallRef,
+        identity: Identity,
+        endpoint: Endpoint,
+    },
+    /// Sends a request of a pod here on.
+    Send {
+        request: RequestArrival,
+        client: u32,
+    },
+    /// Hands a request to a pod here.
+    Receive(RequestArrival),
+    /// Sends the answer of a pod here on.
+    Answer {
+        to: CallRef,
+        endpoint: Endpoint,
+        identity: Identity,
+        outcome: Outcome,
+        bytes: u64,
+    },
+    /// Hands an answer to a pod here.
+    Deliver {
+        to: CallRef,
+        identity: Identity,
+        outcome: Outcome,
+        bytes: u64,
+        closing: bool,
+    },
+}
+
+/// What tells the draws of the two ends of one attempt apart.
+mod part {
+    pub(super) const OUTBOUND: u64 = 0x5A_0001;
+    pub(super) const ACCEPTED: u64 = 0x5A_0002;
+    pub(super) const INBOUND: u64 = 0x5A_0003;
+    pub(super) const SEND: u64 = 0x5A_0004;
+    pub(super) const RECEIVE: u64 = 0x5A_0005;
+    pub(super) const ANSWER: u64 = 0x5A_0006;
+    pub(super) const DELIVER: u64 = 0x5A_0007;
+    pub(super) const HANDSHAKE: u64 = 0x5A_0008;
+}
+
+impl Job {
+    /// The law of what it takes, the bytes that it moves, and the address of its draw.
+    fn cost(self, of: &Ztunnel) -> (&Distribution, u64, Identity) {
+        let costs = &of.costs;
+        match self {
+            Job::Outbound { identity, .. } => (&costs.connection, 0, identity.part(part::OUTBOUND)),
+            Job::Accepted(identity) => (&costs.connection, 0, identity.part(part::ACCEPTED)),
+            Job::Inbound(letter) => (&costs.connection, 0, letter.identity.part(part::INBOUND)),
+            Job::Greeted(letter) | Job::Welcomed(letter) => {
+                (&costs.handshake, 0, letter.identity.part(part::HANDSHAKE))
+            }
+            Job::GreetedBySidecar { identity, .. } => {
+                (&costs.handshake, 0, identity.part(part::HANDSHAKE))
+            }
+            Job::Send { request, .. } => {
+                let identity = request.identity.part(part::SEND);
+                (&costs.request, request.bytes, identity)
+            }
+            Job::Receive(request) => {
+                let identity = request.identity.part(part::RECEIVE);
+                (&costs.request, request.bytes, identity)
+            }
+            Job::Answer {
+                identity, bytes, ..
+            } => (&costs.response, bytes, identity.part(part::ANSWER)),
+            Job::Deliver {
+                identity, bytes, ..
+            } => (&costs.response, bytes, identity.part(part::DELIVER)),
+        }
+    }
+}
+
+/// Numbers of ztunnels among those whom istiod tells, beside those of pods.
+const ZTUNNELS: u32 = 1 << 31;
+
+/// The number by which istiod knows the ztunnel of a node.
+pub(crate) fn number_of(node: u32) -> u32 {
+    ZTUNNELS | node
+}
+
+/// The node whose ztunnel has a number, unless it is a pod's.
+pub(crate) fn node_of(number: u32) -> Option<u32> {
+    (number & ZTUNNELS != 0).then_some(number & !ZTUNNELS)
+}
+
+impl Domain<'_> {
+    /// What the ztunnels of this cluster are like.
+    fn described_ztunnel(&self) -> Option<&Ztunnel> {
+        self.topology.cluster(self.cluster?).ztunnel.as_ref()
+    }
+
+    /// The node whose ztunnel carries the connections of a pod, if one does.
+    pub(crate) fn carrier(&self, pod: u32) -> Option<u32> {
+        self.ztunnels.as_ref()?;
+        let node = self.pods[pod as usize].node?;
+        self.template(pod).is_ambient.then_some(node)
+    }
+
+    /// The node whose ztunnel carries what a call asks.
+    pub(super) fn carrier_of(&self, key: Key) -> Option<u32> {
+        let call = &self.calls[key];
+        let plan = &self.plans[call.plan as usize];
+        let is_carried = plan.from_pod && !matches!(plan.protocol, Protocol::Udp(_));
+        is_carried.then(|| self.carrier(call.client)).flatten()
+    }
+
+    pub(super) fn ztunnel(&mut self, node: u32) -> &mut ZtunnelState {
+        let state = self.nodes[node as usize].ztunnel.as_mut();
+        state.expect("a ztunnel on each node of its cluster")
+    }
+
+    /// Gives the ztunnel of a node something to do.
+    pub(super) fn hand(&mut self, node: u32, job: Job, context: &mut Clock<'_, Self>) {
+        let state = self.ztunnel(node);
+        match state.running.iter().position(Option::is_none) {
+            Some(thread) => self.take_up(node, thread, job, context),
+            None => state.waiting.push_back(job),
+        }
+    }
+
+    fn take_up(&mut self, node: u32, thread: usize, job: Job, context: &mut Clock<'_, Self>) {
+        let described = self.described_ztunnel().expect("it is at work");
+        let (law, bytes, identity) = job.cost(described);
+        let streams = self.ztunnels.as_ref().expect("it is at work");
+        let mut draw = streams.work.draw(identity.request, identity.branch);
+        let moved = 8.0 * bytes as f64 / described.costs.bits_per_second as f64;
+        let moved = Duration::from_secs_f64(moved);
+        let cpu_factor = self.levers.cpu_factor(Some(node));
+        let mut work = law.sample(&mut draw) + moved;
+        if cpu_factor != 1.0 {
+            work = work.mul_f64(cpu_factor);
+        }
+        self.ztunnel(node).running[thread] = Some(job);
+        let thread = thread as u8;
+        context.after(work, Event::ZtunnelDone { node, thread });
+    }
+
+    /// A thread has done a piece of work: it turns to the next, and what it did takes effect.
+    pub(crate) fn ztunnel_done(&mut self, node: u32, thread: u8, context: &mut Clock<'_, Self>) {
+        let state = self.ztunnel(node);
+        let done = state.running[usize::from(thread)].take();
+        if let Some(next) = state.waiting.pop_front() {
+            self.take_up(node, usize::from(thread), next, context);
+        }
+        match done.expect("a thread at work") {
+            Job::Outbound { to, chosen, .. } => self.find_pod(node, to, chosen, context),
+            Job::Accepted(_) => {}
+            Job::Inbound(letter) => self.connect_through(letter, context),
+            Job::Greeted(letter) => self.welcome(letter, context),
+            Job::Welcomed(letter) => self.tunnel_opened(letter, context),
+            Job::GreetedBySidecar {
+                from,
+                identity,
+                endpoint,
+            } => self.agree(from, identity, endpoint, context),
+            Job::Send { request, client } => {
+                let (endpoint, identity) = (request.endpoint, request.identity);
+                self.send_to(
+                    endpoint,
+                    client,
+                    Packet::Request(request),
+                    identity,
+                    context,
+                );
+            }
+            Job::Receive(request) => self.hand_to_pod(request, context),
+            Job::Answer {
+                to,
+                endpoint,
+                identity,
+                outcome,
+                bytes,
+            } => self.send_answer(to, endpoint, identity, outcome, bytes, context),
+            Job::Deliver {
+                to,
+                outcome,
+                bytes,
+                closing,
+                ..
+            } => self.responded(to, outcome, bytes, closing, context),
+        }
+    }
+
+    /// An application opens a connection that the ztunnel of its node carries, to a service or to
+    /// this pod.
+    pub(super) fn carry_connection(
+        &mut self,
+        key: Key,
+        node: u32,
+        chosen: Option<Endpoint>,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let to = self.reference(key);
+        let call = &mut self.calls[key];
+        call.stage = Stage::Dialling(chosen.map(Goal::Endpoint));
+        let identity = call.work();
+        let job = Job::Outbound {
+            to,
+            identity,
+            chosen,
+        };
+        self.hand(node, job, context);
+    }
+
+    /// On to a pod: through a tunnel, if somebody at the other side takes one.
+    fn find_pod(
+        &mut self,
+        node: u32,
+        to: CallRef,
+        chosen: Option<Endpoint>,
+        context: &mut Clock<'_, Self>,
+    ) {
+        if !self.awaits(to) {
+            return; // Its application has given up.
+        }
+        let Some(endpoint) = chosen.or_else(|| self.pick(node, to.call)) else {
+            return self.connection_failed(to.call, Reason::Reset, context);
+        };
+        self.calls[to.call].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
+        let takes_tunnels = self.carrier(endpoint.pod).is_some() || self.captures_inbound(endpoint);
+        match takes_tunnels {
+            true => self.enter_tunnel(node, to, endpoint, context),
+            false => self.dial_plainly(to.call, context),
+        }
+    }
+
+    /// One of the pods of a service of the best rank, as its ztunnel knows them.
+    fn pick(&self, node: u32, key: Key) -> Option<Endpoint> {
+        let call = &self.calls[key];
+        let plan = &self.plans[call.plan as usize];
+        let Target::Service(_, service) = plan.target else {
+            return None;
+        };
+        let state = self.nodes[node as usize].ztunnel.as_ref()?;
+        let pods = state.view.endpoints(&self.endpoint_log, service);
+        let ranks = pods.iter().map(|&pod| self.rank(node, service, pod));
+        let best = ranks.flatten().max()?;
+        let of_best = |pod: &&u32| self.rank(node, service, **pod) == Some(best);
+        let count = pods.iter().filter(of_best).count() as u32;
+        let identity = call.work();
+        let streams = self.ztunnels.as_ref()?;
+        let mut draw = streams.picks.draw(identity.request, identity.branch);
+        let chosen = draw.below(count) as usize;
+        let pod = pods
+            .iter()
+            .copied()
+            .filter(|pod| of_best(&pod))
+            .nth(chosen)?;
+        Some(Endpoint {
+            port: plan.port,
+            ..self.endpoint(pod, service, None)
+        })
+    }
+
+    /// How many of the scopes that a service prefers a pod shares with a node, from the widest
+    /// on; none if it may not be picked.
+    fn rank(&self, node: u32, service: ServiceId, pod: u32) -> Option<u32> {
+        let cluster = self.cluster.expect("services belong to clusters");
+        let described = &self.topology.cluster(cluster).services[service.index()];
+        let state = &self.pods[pod as usize];
+        let on_node = state.node == Some(node);
+        if described.internal_policy == TrafficPolicy::Local {
+            return on_node.then_some(0);
+        }
+        let in_zone = state.zone == self.nodes[node as usize].zone;
+        Some(match described.distribution {
+            None => 0,
+            Some(TrafficDistribution::SameZone) => u32::from(in_zone),
+            Some(TrafficDistribution::SameNode) => u32::from(in_zone) + u32::from(on_node),
+        })
+    }
+
+    /// A request arrives at a pod whose connections are carried.
+    pub(super) fn take_carried(
+        &mut self,
+        node: u32,
+        request: RequestArrival,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let call = (request.from.partition == self.id).then_some(request.from.call);
+        let call = call.and_then(|call| self.calls.get(call));
+        let client = call.map(|call| self.pods[call.client as usize].workload);
+        let client = client.filter(|_| request.endpoint.secured);
+        match self.lets_in_at(node, request.endpoint, client) {
+            true => self.hand(node, Job::Receive(request), context),
+            // It closes connections that policies do not allow, at once or once it is told.
+            false => {
+                let broken = Packet::Reset { to: request.from };
+                let (endpoint, identity) = (request.endpoint, request.identity);
+                self.send_back(request.from, endpoint, broken, identity, context);
+            }
+        }
+    }
+
+    /// To the application, which may have gone meanwhile.
+    fn hand_to_pod(&mut self, request: RequestArrival, context: &mut Clock<'_, Self>) {
+        let RequestArrival {
+            from,
+            endpoint,
+            identity,
+            ..
+        } = request;
+        match self.fate(endpoint) {
+            Fate::Dropped => {}
+            Fate::Refused => {
+                let broken = Packet::Reset { to: from };
+                self.send_back(from, endpoint, broken, identity, context);
+            }
+            Fate::Served => self.hand_to_application(request, context),
+        }
+    }
+
+    /// An answer has come to the place of its caller.
+    pub(crate) fn take_answer_back(
+        &mut self,
+        to: CallRef,
+        outcome: Outcome,
+        bytes: u64,
+        closing: bool,
+        context: &mut Clock<'_, Self>,
+    ) {
+        if self.ztunnels.is_some()
+            && self.awaits(to)
+            && let Some(node) = self.carrier_of(to.call)
+        {
+            let job = Job::Deliver {
+                to,
+                identity: self.calls[to.call].work(),
+                outcome,
+                bytes,
+                closing,
+            };
+            return self.hand(node, job, context);
+        }
+        self.responded(to, outcome, bytes, closing, context);
+    }
+
+    /// A ztunnel applies what istiod knew when it was told.
+    pub(crate) fn ztunnel_told(&mut self, node: u32, told: Told, now: Time) {
+        let Some(state) = self.nodes[node as usize].ztunnel.as_mut() else {
+            return;
+        };
+        let (meters, kind) = (&mut self.meters, ViewKind::Ztunnel);
+        let position = told.position as usize;
+        let view = &mut state.view;
+        view.advance(&self.endpoint_log, position, |publication| {
+            let changed = publication.changed;
+            meters.observe(now, Observation::ViewApplied { kind, changed });
+        });
+        if told.generation > state.generation {
+            state.generation = told.generation;
+            let translation = self.translation.as_ref().expect("a mesh translates");
+            let changed = translation.written(told.generation);
+            meters.observe(now, Observation::ViewApplied { kind, changed });
+        }
+    }
+
+    /// The ztunnel of a new machine starts, and is told what istiod knows.
+    pub(crate) fn ztunnel_starts(&mut self, node: u32) {
+        if self.ztunnels.is_none() {
+            return;
+        }
+        let (view, generation) = self.known_to_istiod();
+        let state = self.ztunnel(node);
+        state.view = view;
+        state.generation = generation;
+        state.tunnels = Tunnels::default();
+    }
+}
+
+/// How long a tunnel is kept for the next connection.
+pub(super) const fn pool_timeout() -> Duration {
+    facts::ZTUNNEL_POOL_TIMEOUT.value
+}
