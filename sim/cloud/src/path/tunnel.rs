@@ -19,7 +19,7 @@ use super::call::Stage;
 use super::link::Packet;
 use super::service::Fate;
 use super::ztunnel::{Job, pool_timeout};
-use super::{CallRef, Endpoint, Identity, Listener, sidecar};
+use super::{CallRef, Endpoint, Identity, sidecar};
 use crate::domain::{Clock, Domain};
 use crate::facts;
 use crate::record::Reason;
@@ -236,18 +236,17 @@ impl Domain<'_> {
             Fate::Dropped => self.go_unanswered(letter, context),
             Fate::Refused => self.send_letter(letter.answered(Step::Refused), context),
             Fate::Served => {
-                let listener = match self.captures_inbound(endpoint) {
-                    true => self.inbound(endpoint.pod),
-                    false => Listener::Application,
-                };
-                let letter = Letter {
-                    endpoint: Endpoint {
-                        listener,
-                        ..endpoint
+                let answer = match self.listener_at(endpoint) {
+                    None => letter.answered(Step::Refused),
+                    Some(listener) => Letter {
+                        endpoint: Endpoint {
+                            listener,
+                            ..endpoint
+                        },
+                        ..letter.answered(Step::SynAnswer)
                     },
-                    ..letter
                 };
-                self.send_letter(letter.answered(Step::SynAnswer), context);
+                self.send_letter(answer, context);
             }
         }
     }

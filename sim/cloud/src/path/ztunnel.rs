@@ -314,7 +314,8 @@ impl Domain<'_> {
             return self.connection_failed(to.call, Reason::Reset, context);
         };
         self.calls[to.call].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
-        let takes_tunnels = self.carrier(endpoint.pod).is_some() || self.captures_inbound(endpoint);
+        let has_sidecar = self.captures_inbound(endpoint) && !self.is_gateway(endpoint.pod);
+        let takes_tunnels = has_sidecar || self.carrier(endpoint.pod).is_some();
         match takes_tunnels {
             true => self.enter_tunnel(node, to, endpoint, context),
             false => self.dial_plainly(to.call, context),

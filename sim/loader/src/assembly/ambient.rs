@@ -93,15 +93,21 @@ pub(super) fn check(view: &View, objects: &Objects, diagnostics: &mut Diagnostic
     // Callers with sidecars route by themselves.
     let has_sidecars = all.clone().any(|workload| workload.sidecar.is_some());
     for written in &objects.istio.written {
-        let says = match &written.object {
-            Object::AuthorizationPolicy(policy) => of_policy(view, objects, policy),
-            _ if has_sidecars => None,
-            _ => of_traffic(view, written),
+        let (says, help) = match &written.object {
+            Object::AuthorizationPolicy(policy) => {
+                let help = "write it by sources and ports, or inject sidecars";
+                (of_policy(view, objects, policy), help)
+            }
+            _ if has_sidecars => continue,
+            _ => {
+                let help = "Istio ignores it without a waypoint, and so does the simulator";
+                (of_traffic(view, written), help)
+            }
         };
         if let Some(says) = says {
             diagnostics
                 .report(Code::AmbientWithoutWaypoint, written.span, says)
-                .help("Istio ignores it without a waypoint, and so does the simulator");
+                .help(help);
         }
     }
 }
