@@ -210,6 +210,7 @@ fn traffic() -> Traffic {
             host: "first".into(),
             path: "/".into(),
             method: "GET".into(),
+            token: None,
             headers: Vec::new(),
         },
         clients: 1,

@@ -107,6 +107,7 @@ fn traffic() -> Traffic {
             host: "web".into(),
             path: "/".into(),
             method: "GET".into(),
+            token: None,
             headers: Vec::new(),
         },
         clients: 1,

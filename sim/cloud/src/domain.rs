@@ -31,7 +31,7 @@ use crate::envoy::pool::Action;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
 use crate::meter::Meters;
-use crate::path::admission::Admissions;
+use crate::path::checkpoint::Checkpoints;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::Pools;
 use crate::path::flow::Flows;
@@ -360,8 +360,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, u32, Option<Duration>), u32>,
     /// Which ways requests take through sidecars.
     pub(crate) ways: Ways,
-    /// Whom sidecars let in.
-    pub(crate) admissions: Admissions,
+    /// What requests have to pass at sidecars.
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) services: Vec<ServiceState<'t>>,
     /// Ports of services that nodes have rules for.
     pub(crate) service_ports: u32,

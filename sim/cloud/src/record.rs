@@ -46,11 +46,15 @@ pub enum Reason {
     Injected,
     /// A policy refused the request (HTTP 403).
     Forbidden,
+    /// A limit of rates refused the request (HTTP 429).
+    RateLimited,
+    /// The request's token did not count (HTTP 401).
+    Unauthenticated,
 }
 
 impl Reason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Reason; 15] = [
+    pub const ALL: [Reason; 17] = [
         Reason::Timeout,
         Reason::Refused,
         Reason::ConnectTimeout,
@@ -66,6 +70,8 @@ impl Reason {
         Reason::NoCluster,
         Reason::Injected,
         Reason::Forbidden,
+        Reason::RateLimited,
+        Reason::Unauthenticated,
     ];
 
     /// The status that a proxy answers with for it, or passes on.
@@ -73,6 +79,8 @@ impl Reason {
         match self {
             Reason::NoRoute => 404,
             Reason::Forbidden => 403,
+            Reason::RateLimited => 429,
+            Reason::Unauthenticated => 401,
             Reason::ServerError | Reason::DependencyFailed => 500,
             Reason::Timeout | Reason::GatewayTimeout => 504,
             Reason::Refused
@@ -105,6 +113,8 @@ impl Reason {
             Reason::NoCluster => "NC",
             Reason::Injected => "FI",
             Reason::Forbidden => "403",
+            Reason::RateLimited => "RL",
+            Reason::Unauthenticated => "401",
         }
     }
 
@@ -126,6 +136,8 @@ impl Reason {
             Reason::NoCluster => "proxy does not know the cluster of its route",
             Reason::Injected => "failed on purpose by a rule",
             Reason::Forbidden => "refused by a policy",
+            Reason::RateLimited => "refused by a rate limit",
+            Reason::Unauthenticated => "token not accepted",
         }
     }
 }

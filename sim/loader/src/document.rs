@@ -2,9 +2,11 @@
 //! ledger; lists are taken apart.
 
 use crate::diagnostic::{Code, Diagnostics};
-use crate::istio::mesh;
+use crate::istio::{limits, mesh};
 use crate::kubernetes::Metadata;
-use crate::kubernetes::kinds::{ISTIO_CONFIG_MAP, KnownKind, Treatment, classify};
+use crate::kubernetes::kinds::{
+    ISTIO_CONFIG_MAP, KnownKind, RATE_LIMIT_CONFIG_MAP, Treatment, classify,
+};
 use crate::kubernetes::kube_proxy;
 use crate::ledger::{DocumentLedger, Ledger, Standing};
 use crate::shape::{Account, check};
@@ -82,6 +84,9 @@ impl Reader<'_> {
         let treatment = if mesh::is_config_map(&kind, &root) {
             mesh::unfold(&mut root, self.diagnostics);
             Treatment::Read(&ISTIO_CONFIG_MAP)
+        } else if limits::is_config_map(&kind, &root) {
+            limits::unfold(&mut root, self.diagnostics);
+            Treatment::Read(&RATE_LIMIT_CONFIG_MAP)
         } else {
             classify(&api_version, &kind, span, self.diagnostics)
         };

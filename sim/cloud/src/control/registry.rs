@@ -101,7 +101,7 @@ impl Domain<'_> {
         if !has_changed {
             return;
         }
-        self.admissions.clear();
+        self.checkpoints.forget();
         if let Some(translation) = &mut self.translation {
             translation.forget_inbound();
         }

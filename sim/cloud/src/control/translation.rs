@@ -15,8 +15,8 @@ use super::registry;
 use crate::facts;
 use crate::istio::ambient;
 use crate::istio::config::{
-    Audience, Configuration, Created, DestinationRule, ExportTo, Istio, Labels, Location, Object,
-    Resolution, ServiceSettings,
+    Audience, Configuration, Created, DestinationRule, ExportTo, ExternalAuthorization, Istio,
+    Labels, LimitDomain, Location, Object, ProviderKind, Resolution, ServiceSettings,
 };
 use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
@@ -108,6 +108,7 @@ fn kind_of(object: &Object) -> Kind {
         Object::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
         Object::ProxyConfig(_) => Kind::ProxyConfig,
         Object::Telemetry(_) => Kind::Telemetry,
+        Object::EnvoyFilter(_) => Kind::EnvoyFilter,
     }
 }
 
@@ -365,6 +366,28 @@ impl Translation {
         let table = Arc::new(inbound::inbound(&world, proxy, named));
         self.for_ztunnels.insert(guarded, table.clone());
         table
+    }
+
+    /// Who decides about requests under this name.
+    pub(crate) fn provider(&self, name: &str) -> Option<&ExternalAuthorization> {
+        let mut providers = self.istio.mesh.providers.iter();
+        let provider = providers.find(|provider| provider.name == name)?;
+        match &provider.kind {
+            ProviderKind::Authorization(provider) => Some(provider),
+            _ => None,
+        }
+    }
+
+    /// What a rate limit service limits under this name.
+    pub(crate) fn limit_domain(&self, name: &str) -> Option<&LimitDomain> {
+        let mut domains = self.istio.limits.iter();
+        domains.find(|domain| domain.name == name)
+    }
+
+    /// The number of the service that is called so.
+    pub(crate) fn service_of(&self, host: &str) -> Option<u32> {
+        let known = self.services.iter().position(|it| it.host == host);
+        known.map(|number| number as u32)
     }
 
     /// The trust domain of all certificates.

@@ -24,7 +24,7 @@ use crate::fault::Levers;
 use crate::kubernetes::slices;
 use crate::meter::{MeasurePlan, Meters};
 use crate::path::Plan;
-use crate::path::admission::Admissions;
+use crate::path::checkpoint::Checkpoints;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::Pools;
 use crate::path::flow::Flows;
@@ -102,7 +102,7 @@ impl<'t> Domain<'t> {
             pool_actions: Vec::new(),
             outbound_plans: BTreeMap::new(),
             ways: Ways::default(),
-            admissions: Admissions::new(),
+            checkpoints: Checkpoints::default(),
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {
                 let services = cluster.services.iter();

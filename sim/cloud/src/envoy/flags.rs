@@ -55,11 +55,13 @@ pub enum Flag {
     OverloadManager,
     /// DO: the upstream asked to drop load.
     DropOverload,
+    /// RLSE: the rate limit service did not answer.
+    RateLimitService,
 }
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Flag; 22] = [
+    pub const ALL: [Flag; 23] = [
         Flag::NoHealthyUpstream,
         Flag::ConnectFailure,
         Flag::Overflow,
@@ -82,6 +84,7 @@ impl Flag {
         Flag::UpstreamProtocol,
         Flag::OverloadManager,
         Flag::DropOverload,
+        Flag::RateLimitService,
     ];
 
     /// The flag with these letters.
@@ -114,6 +117,7 @@ impl Flag {
             Flag::UpstreamProtocol => "upstream broke the protocol",
             Flag::OverloadManager => "proxy overloaded",
             Flag::DropOverload => "load dropped for the upstream",
+            Flag::RateLimitService => "the rate limit service failed",
         }
     }
 
@@ -142,6 +146,7 @@ impl Flag {
             Flag::UpstreamProtocol => "UPE",
             Flag::OverloadManager => "OM",
             Flag::DropOverload => "DO",
+            Flag::RateLimitService => "RLSE",
         }
     }
 }

@@ -55,6 +55,17 @@ facts! {
         "envoy.cluster.update-merge-window", "Envoy", "1.5 and later",
         Source, "envoyproxy/envoy source/common/upstream/cluster_manager_impl.cc scheduleUpdate; measured on 1.40 with 0, 1 and 3 s";
 
+    // limits of rates
+    /// From 1.this on tokens of local rate limits come steadily, not at the ends of intervals.
+    ENVOY_STEADY_LIMIT_FROM_MINOR: u32 = 31, "", "envoy.rate-limit.steady-from-minor", "Envoy", "all",
+        Source, "envoyproxy/envoy changelogs/1.31.0.yaml, local_ratelimit";
+    /// How long a rate limit service may take to answer.
+    ENVOY_RATE_LIMIT_TIMEOUT: Duration = Duration::from_millis(20), "s", "envoy.rate-limit.timeout", "Envoy", "all",
+        Source, "envoyproxy/envoy api/envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto";
+    /// How long a provider that Istio configures may take to decide about a request.
+    ISTIO_AUTHORIZATION_TIMEOUT: Duration = Duration::from_secs(600), "s", "istio.authorization.timeout", "Istio", "all",
+        Source, "istio/api mesh/v1alpha1/config.proto, EnvoyExternalAuthorizationHttpProvider";
+
     // outlier detection
     /// Time between two sweeps.
     ENVOY_OUTLIER_INTERVAL: Duration = Duration::from_secs(10), "s", "envoy.outlier.interval", "Envoy", "all",

@@ -182,6 +182,18 @@ impl Guard {
         self.policies.iter().filter(move |it| it.action == action)
     }
 
+    /// Providers of the CUSTOM policies that match, each once.
+    pub fn providers(&self, asked: &Asked<'_>) -> Vec<&str> {
+        let mut providers = Vec::new();
+        for policy in self.of_action(Action::Custom) {
+            let name = policy.provider.as_str();
+            if policy.matches(asked) && !providers.contains(&name) {
+                providers.push(name);
+            }
+        }
+        providers
+    }
+
     /// What becomes of a request. `provider` is asked for each CUSTOM policy that matches.
     pub fn decide(&self, asked: &Asked<'_>, provider: impl Fn(&str) -> Answer) -> Verdict {
         let refuses =

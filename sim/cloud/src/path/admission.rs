@@ -7,25 +7,28 @@
 //! by, in either direction.
 //!
 //! Approximated: a connection from outside of the cluster comes to the first port of its
-//! service, and what is asked on it is that of its traffic source. Leaves out: tokens, so rules
-//! about them never match; providers, who refuse nobody.
+//! service, and what is asked on it is that of its traffic source.
 //! Sources: [`crate::istio::authentication`], [`crate::istio::authorization`].
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::attributes::{Asked, Attributes};
+use super::checkpoint::{Checkpoint, OPEN, Step};
 use super::edge::Takes;
+use super::route::answered;
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
 use crate::control::translation::pod_address;
 use crate::domain::Domain;
+use crate::facts;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
 use crate::istio::authorization::{self, Answer};
-use crate::istio::config::InterceptionMode;
+use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode};
+use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::{InboundTable, Named};
+use crate::record::Reason;
 use crate::scenario::{ServiceId, WorkloadId};
 use crate::slab::Key;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -42,8 +45,34 @@ pub(crate) struct Admitted {
     asked: Asked,
 }
 
-/// Who may enter, as far as it was asked.
-pub(crate) type Admissions = BTreeMap<Admitted, bool>;
+impl Admitted {
+    /// Where it is remembered: any spread will do.
+    fn spread(&self) -> u32 {
+        let client = self.client.map_or(0, |client| client.0 + 1);
+        let asked = self.asked.spread().wrapping_mul(11);
+        self.pod.0.0.wrapping_mul(5) ^ self.service.0.wrapping_mul(3) ^ client ^ asked
+    }
+}
+
+/// A checkpoint that is being made.
+struct Building {
+    pod: u32,
+    /// The workload's port.
+    port: u16,
+    /// What is asked there.
+    asked: Asked,
+    steps: Vec<Step>,
+}
+
+impl Building {
+    fn checkpoint(self, asked: Asked) -> Checkpoint {
+        let steps = self.steps;
+        Checkpoint { steps, asked }
+    }
+}
+
+/// The status of a request whose provider does not answer, unless another is said.
+const FORBIDDEN: u16 = 403;
 
 impl Domain<'_> {
     /// What the sidecar of a pod was told to take in.
@@ -150,12 +179,12 @@ impl Domain<'_> {
         }
     }
 
-    /// Whether a sidecar lets a request in.
-    pub(super) fn admits(&mut self, request: &RequestArrival) -> bool {
+    /// What a request has to pass at a sidecar.
+    pub(super) fn checkpoint(&mut self, request: &RequestArrival) -> u32 {
         let endpoint = request.endpoint;
         let table = self.inbound_table(endpoint.pod);
-        if table.guard.is_empty() {
-            return true;
+        if table.is_open() {
+            return OPEN;
         }
         let call = self.call_behind(request);
         let client = call.map(|call| self.calls[call].client);
@@ -176,38 +205,172 @@ impl Domain<'_> {
             client,
             asked,
         };
-        if let Some(known) = self.admissions.get(&key) {
-            return *known;
+        if let Some(known) = self.checkpoints.known.get(key.spread(), &key) {
+            return known;
         }
-        let admitted = self.decide(&table, endpoint, client, asked);
-        self.admissions.insert(key, admitted);
-        admitted
+        let checkpoint = self.make_checkpoint(&table, endpoint, client, asked);
+        let number = self.checkpoints.all.len() as u32;
+        self.checkpoints.all.push(checkpoint);
+        self.checkpoints.known.insert(key, number);
+        number
     }
 
-    fn decide(
-        &self,
+    /// The steps that requests of one kind have to pass, in the order of Envoy's filters.
+    fn make_checkpoint(
+        &mut self,
         table: &InboundTable,
         endpoint: Endpoint,
         client: Option<WorkloadId>,
         asked: Asked,
-    ) -> bool {
+    ) -> Checkpoint {
         let port = self.target_port(endpoint);
         let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
-        let attributes = self.ways.attributed.get(asked);
         let is_http = protocol.is_http() || protocol == Protocol::Sniffed;
+        let attributes = self.ways.attributed.get(asked).cloned();
+        let attributes = attributes.filter(|_| is_http);
         let principal = client.map(|client| self.principal(client));
         let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let asked = authorization::Asked {
+        let of_connection = authorization::Asked {
             principal: principal.as_deref(),
             source: address,
             remote: address,
             destination: IpAddr::V4(pod_address(endpoint.pod)),
             port,
             server_name: None,
-            http: attributes.filter(|_| is_http).map(Attributes::http),
+            http: None,
         };
-        let verdict = table.guard.decide(&asked, |_| Answer::Allow);
-        verdict.lets_through()
+        let mut building = Building {
+            pod: endpoint.pod,
+            port,
+            asked,
+            steps: Vec::new(),
+        };
+        let Some(mut attributes) = attributes else {
+            self.authorize(table, &of_connection, &mut building);
+            return building.checkpoint(asked);
+        };
+        self.limit(table, FilterPlace::First, &attributes, &mut building);
+        let token = match table.filters.check(attributes.token.as_ref()) {
+            Ok(token) => token,
+            Err(status) => {
+                let refused = answered(status).err().unwrap_or(Reason::Unauthenticated);
+                building.steps.push(Step::Refuse(refused));
+                return building.checkpoint(asked);
+            }
+        };
+        let of_request = authorization::Asked {
+            http: Some(attributes.http(token.map(|(token, _)| token))),
+            ..of_connection
+        };
+        self.authorize(table, &of_request, &mut building);
+        self.limit(table, FilterPlace::Last, &attributes, &mut building);
+        if token.is_none_or(|(_, goes_on)| goes_on) {
+            return building.checkpoint(asked);
+        }
+        attributes.token = None;
+        building.checkpoint(self.ways.attributed.number(attributes))
+    }
+
+    /// Providers and policies.
+    fn authorize(
+        &mut self,
+        table: &InboundTable,
+        asked: &authorization::Asked<'_>,
+        building: &mut Building,
+    ) {
+        for name in table.guard.providers(asked) {
+            let translation = self.translation.as_ref().expect("a mesh translates");
+            let step = match translation.provider(name).cloned() {
+                // Whom istiod does not know, nobody can ask.
+                None => Step::Refuse(Reason::Forbidden),
+                Some(provider) => self.ask_provider(&provider, building),
+            };
+            building.steps.push(step);
+        }
+        let verdict = table.guard.decide(asked, |_| Answer::Allow);
+        if !verdict.lets_through() {
+            building.steps.push(Step::Refuse(Reason::Forbidden));
+        }
+    }
+
+    fn ask_provider(&mut self, provider: &ExternalAuthorization, building: &Building) -> Step {
+        let default = facts::ISTIO_AUTHORIZATION_TIMEOUT.value;
+        let timeout = provider.timeout.unwrap_or(default);
+        let host = provider.service.rsplit('/').next().unwrap_or_default();
+        let host = self.full_host(host, building.pod);
+        let at = (host.as_str(), provider.port);
+        let status = provider.status_on_error.unwrap_or(FORBIDDEN);
+        Step::Ask {
+            way: self.way_to(building.pod, at, building.asked, timeout),
+            allows: self.allows(&host, building.asked),
+            fails_open: provider.fails_open,
+            on_error: answered(status).err().unwrap_or(Reason::Forbidden),
+        }
+    }
+
+    /// A host as istiod knows it; short names are of the pod's namespace.
+    fn full_host(&self, host: &str, pod: u32) -> String {
+        let namespace = self.standing(pod).namespace.to_owned();
+        host::complete(host, &namespace, facts::CLUSTER_DOMAIN.value)
+    }
+
+    /// Whether those behind a service let a request through that they are asked about.
+    fn allows(&self, host: &str, asked: Asked) -> bool {
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let Some(service) = translation.service_of(host) else {
+            return true; // It cannot be asked.
+        };
+        let cluster = self.cluster.expect("sidecars stand in clusters");
+        let described = self.topology.cluster(cluster);
+        let mut behind = described.services[service as usize].backends.iter();
+        let Some(attributes) = self.ways.attributed.get(asked) else {
+            return true;
+        };
+        behind.all(|workload| {
+            let behavior = &described.workloads[workload.index()].template.behavior;
+            behavior.lets_through(&attributes.said.path, |name| {
+                attributes.said.headers.get(name).map(String::as_str)
+            })
+        })
+    }
+
+    /// Limits of rates that stand at a place.
+    fn limit(
+        &mut self,
+        table: &InboundTable,
+        place: FilterPlace,
+        attributes: &Attributes,
+        building: &mut Building,
+    ) {
+        let port = building.port;
+        let local = table.filters.local_at(place, port);
+        building
+            .steps
+            .extend(local.map(|limit| Step::Limit(limit, port)));
+        let service = table.filters.service.as_ref();
+        let Some(service) = service.filter(|service| service.place == place) else {
+            return;
+        };
+        let told = table
+            .filters
+            .descriptors(port, |part| attributes.part(part));
+        if told.is_empty() {
+            return; // There is nothing to ask.
+        }
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let domain = translation.limit_domain(&service.domain);
+        let limited = told.into_iter().filter_map(|parts| {
+            let quota = domain?.quota(&parts)?;
+            let counter = self.checkpoints.counter(&service.domain, parts);
+            Some((counter, quota))
+        });
+        let counters = limited.collect();
+        let at = (service.host.as_str(), service.port);
+        building.steps.push(Step::Count {
+            way: self.way_to(building.pod, at, building.asked, service.timeout),
+            counters,
+            denies_on_failure: service.denies_on_failure,
+        });
     }
 
     /// What the certificates of a workload say.

@@ -8,15 +8,19 @@
 //! the user.
 //! Validated by: requests that meet routes and policies behind changes, in the crate's tests.
 
-use crate::istio::authorization;
+use crate::istio::authorization::{self, Token};
+use crate::istio::config::LimitPart;
 use crate::istio::translate::rewrite::Changing;
 use crate::istio::translate::route::Request;
+use crate::scenario::Presented;
 use std::collections::BTreeMap;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Attributes {
     pub(super) method: String,
+    /// The token that it carries.
+    pub(super) token: Option<Presented>,
     /// What routes may change.
     pub(super) said: Changing,
 }
@@ -33,14 +37,30 @@ impl Attributes {
         }
     }
 
-    /// As AuthorizationPolicies see it.
-    pub(super) fn http(&self) -> authorization::Http<'_> {
+    /// As AuthorizationPolicies see it, with a token that counts.
+    pub(super) fn http<'a>(&'a self, token: Option<&'a Token>) -> authorization::Http<'a> {
         authorization::Http {
             method: &self.method,
             host: &self.said.authority,
             path: &self.said.path,
             headers: &self.said.headers,
-            token: None,
+            token,
+        }
+    }
+
+    /// A part of what a rate limit service is told; nothing where it is not there.
+    pub(super) fn part(&self, part: &LimitPart) -> Option<(String, String)> {
+        match part {
+            LimitPart::Fixed { key, value } => Some((key.clone(), value.clone())),
+            LimitPart::Header { name, key, .. } => {
+                let value = match name.as_str() {
+                    ":path" => Some(&self.said.path),
+                    ":authority" | "host" => Some(&self.said.authority),
+                    ":method" => Some(&self.method),
+                    name => self.said.headers.get(name),
+                };
+                value.map(|value| (key.clone(), value.clone()))
+            }
         }
     }
 
@@ -65,6 +85,11 @@ pub(crate) struct Asked(pub(super) u32);
 impl Asked {
     /// What the user asked, whom no sidecar has stood behind yet.
     pub(crate) const BY_USER: Asked = Asked(u32::MAX);
+
+    /// Where it is remembered.
+    pub(super) fn spread(self) -> u32 {
+        self.0
+    }
 }
 
 /// Everything that was asked.

@@ -252,6 +252,7 @@ mod tests {
             host: host.into(),
             path: path.into(),
             method: "GET".into(),
+            token: None,
             headers: vec![("version".into(), "v2".into())],
         }
     }

@@ -23,7 +23,7 @@ use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
 use crate::envoy::retry::RetryPolicy;
 use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode};
-use crate::istio::translate::cluster::Discovery;
+use crate::istio::translate::cluster::{ClusterName, Discovery};
 use crate::istio::translate::rewrite::{Changes, Changing, Destinations};
 use crate::istio::translate::route::{Action, Choice, Route, To};
 use crate::istio::translate::tables::{Outbound, Scope};
@@ -294,10 +294,50 @@ impl Domain<'_> {
     }
 }
 
+impl Domain<'_> {
+    /// A way from the sidecar of a pod to a service that is asked about requests.
+    pub(super) fn way_to(
+        &mut self,
+        pod: u32,
+        (host, port): (&str, u16),
+        asked: Asked,
+        timeout: engine::Duration,
+    ) -> u32 {
+        let (generation, view) = self.told(pod);
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        let tables = translation.tables(generation);
+        let is_meant =
+            |name: &ClusterName| name.host == host && name.port == port && name.subset.is_none();
+        let name = tables.names.iter().position(is_meant);
+        let by_name = tables.scopes[view.scope as usize].by_name.clone();
+        let lead = match name {
+            Some(name) => lead(translation, generation, &by_name, To::Cluster(name as u32)),
+            None => Lead::Nowhere(Reason::NoCluster),
+        };
+        let hash = HashSource::Nothing;
+        let to = Destination::Clusters {
+            weights: vec![1],
+            ends: vec![End { lead, hash, asked }],
+        };
+        self.ways.add(Way {
+            timeout: Some(timeout),
+            ..Way::plain(generation, asked, to)
+        })
+    }
+}
+
 impl Ways {
     pub(super) fn add(&mut self, way: Way) -> u32 {
         self.all.push(way);
         self.all.len() as u32 - 1
+    }
+
+    /// Where a way ends that has one end.
+    pub(super) fn lead_of(&self, number: u32) -> Option<Lead> {
+        match &self.at(number).to {
+            Destination::Clusters { ends, .. } => ends.first().map(|end| end.lead),
+            Destination::Answer(..) | Destination::Past => None,
+        }
     }
 
     /// A way by its number.
@@ -326,6 +366,7 @@ impl Asking {
         let known = translation.service(service.0);
         let port = known.ports.get(plan.map_or(0, |plan| plan.port) as usize);
         let mut attributes = Attributes {
+            token: None,
             method: "GET".to_owned(),
             said: Changing {
                 authority: known.host.clone(),
@@ -340,6 +381,9 @@ impl Asking {
                 (None, Some((user, _))) => Some(by_user(scenario, user)),
                 (None, None) => None,
             };
+            let hands_on = own.forwarded.iter().any(|name| name == AUTHORIZATION);
+            let token = before.as_ref().and_then(|before| before.token.clone());
+            attributes.token = own.token.clone().or(token.filter(|_| hands_on));
             let headers = before.into_iter().flat_map(|before| before.said.headers);
             let taken_over = headers.filter(|(name, _)| own.forwarded.contains(name));
             let said = &mut attributes.said;
@@ -547,10 +591,14 @@ impl Asking {
     }
 }
 
+/// The header that tokens stand in.
+const AUTHORIZATION: &str = "authorization";
+
 /// What a user asks.
 fn by_user(scenario: &Scenario, user: TrafficId) -> Attributes {
     let user = &scenario.traffic[user.index()].attributes;
     Attributes {
+        token: user.token.clone(),
         method: user.method.clone(),
         said: Changing {
             authority: user.host.clone(),
@@ -586,12 +634,15 @@ fn lead(translation: &mut Translation, generation: u32, by_name: &tables::Index,
 }
 
 /// What a status means to who asked.
-fn answered(status: u16) -> Outcome {
+pub(super) fn answered(status: u16) -> Outcome {
     match status {
-        ..400 => Ok(()),
+        401 => Err(Reason::Unauthenticated),
+        403 => Err(Reason::Forbidden),
         404 => Err(Reason::NoRoute),
+        429 => Err(Reason::RateLimited),
         502 | 503 => Err(Reason::Unavailable),
         504 => Err(Reason::GatewayTimeout),
+        _ if status < 400 => Ok(()),
         _ => Err(Reason::ServerError),
     }
 }

@@ -12,7 +12,9 @@
 //! Sources: istio/istio tools/istio-iptables; Envoy's threading model; [`crate::facts`].
 //! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
 
+use super::attributes::Asked;
 use super::call::Stage;
+use super::checkpoint::OPEN;
 use super::link::Goal;
 use super::proxy::translated;
 use super::route::{Ask, ClusterNumber, Destination, Lead};
@@ -27,8 +29,10 @@ use crate::control::translation::Guarded;
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::envoy::flags::{Flag, Flags};
 use crate::envoy::injection;
+use crate::envoy::rate_limit::RateLimit;
 use crate::envoy::retry::Retries;
 use crate::facts;
+use crate::istio::config::LocalLimit;
 use crate::istio::translate::inbound::InboundTable;
 use crate::istio::translate::tables;
 use crate::meter::{Observation, StationId};
@@ -66,6 +70,8 @@ pub(crate) struct SidecarState {
     pub(crate) configured: Time,
     /// Clusters that it has sent requests to, past ones among them.
     pub(super) upstreams: Vec<Upstream>,
+    /// Tokens of its limits, by limit and port of the workload.
+    pub(super) buckets: Vec<((LocalLimit, u16), RateLimit)>,
     /// The present ones by the numbers that hold in all generations.
     pub(super) by_cluster: BTreeMap<u32, u32>,
 }
@@ -127,7 +133,7 @@ pub(crate) struct Passage {
     pub(super) lead: Option<Lead>,
     /// The hash that decides about its host.
     pub(super) hash: Option<u64>,
-    /// It is answered with this status before it is sent on or handed in.
+    /// It is answered with this status before it is sent on.
     abort: Option<u16>,
     /// The call that sends it on.
     pub(super) call: Option<Key>,
@@ -141,6 +147,11 @@ pub(crate) struct Passage {
     answer_bytes: u64,
     /// What went wrong.
     pub(super) flags: Flags,
+    /// The request that waits for the answer to this one, to go on or not.
+    about: Option<Key>,
+    /// What it has to pass before it is handed in, and how far it has come.
+    pub(super) checkpoint: u32,
+    pub(super) step: u8,
 }
 
 impl Passage {
@@ -158,7 +169,33 @@ impl Passage {
         }
     }
 
-    /// Whether it is a copy, whose answer nobody waits for.
+    /// From here on this is asked.
+    pub(super) fn ask_anew(&mut self, asked: Asked) {
+        self.origin = self.origin.map(|origin| Origin { asked, ..origin });
+    }
+
+    /// A request about this one, for whose answer it waits.
+    pub(super) fn aside(
+        &self,
+        waiting: Key,
+        identity: Identity,
+        (way, lead): (u32, Option<Lead>),
+        now: Time,
+    ) -> Passage {
+        Passage {
+            reply: None,
+            about: Some(waiting),
+            identity,
+            way,
+            lead,
+            arrived: now,
+            request_bytes: facts::HTTP_REQUEST_BYTES.value,
+            traffic: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is a copy or a question about another, whose answer goes to nobody outside.
     pub(crate) fn is_copy(&self) -> bool {
         self.reply.is_none()
     }
@@ -188,6 +225,7 @@ impl SidecarState {
             credentials: Credentials::NONE,
             configured: Time::ZERO,
             upstreams: Vec::new(),
+            buckets: Vec::new(),
             by_cluster: BTreeMap::new(),
         }
     }
@@ -242,6 +280,7 @@ impl SidecarState {
         let busy_milli = 1_000 * busy.count() as i64;
         self.threads.fill(Thread::default());
         self.upstreams.clear();
+        self.buckets.clear();
         self.by_cluster.clear();
         self.runs = false;
         self.starts = self.starts.wrapping_add(1);
@@ -337,9 +376,9 @@ impl Domain<'_> {
         let workload = self.pods[endpoint.pod as usize].workload;
         let station = StationId::Sidecar(workload);
         self.meters.observe(now, Observation::Arrived(station));
-        let (plan, admitted) = match endpoint.listener {
-            Listener::Outbound(_) => (self.calls[request.from.call].plan, true),
-            _ => (u32::MAX, self.admits(&request)),
+        let (plan, checkpoint) = match endpoint.listener {
+            Listener::Outbound(_) => (self.calls[request.from.call].plan, OPEN),
+            _ => (u32::MAX, self.checkpoint(&request)),
         };
         let origin = match endpoint.listener {
             Listener::Edge(..) => {
@@ -364,7 +403,10 @@ impl Domain<'_> {
             way: u32::MAX,
             lead: None,
             hash: None,
-            abort: (!admitted).then_some(FORBIDDEN),
+            abort: None,
+            about: None,
+            checkpoint,
+            step: 0,
             call: None,
             retries: Retries::default(),
             slot: None,
@@ -459,8 +501,8 @@ impl Domain<'_> {
         }
         match done.expect("a thread at work") {
             Job::Request(key) => match self.passages[key].listener {
-                Listener::Outbound(_) | Listener::Edge(..) => self.find_way(key, context),
-                _ => self.hand_in(key, context),
+                Listener::Outbound(_) => self.find_way(key, context),
+                _ => self.pass_checkpoint(key, context),
             },
             Job::Response(key) => self.pass_back(key, context),
             Job::Greeted {
@@ -473,12 +515,17 @@ impl Domain<'_> {
         }
     }
 
+    /// Past all that it had to pass: to the application of the pod, or on its way at a gateway.
+    pub(super) fn leave_checkpoint(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        match self.passages[key].listener {
+            Listener::Edge(..) => self.find_way(key, context),
+            _ => self.hand_in(key, context),
+        }
+    }
+
     /// To the application of the pod.
     fn hand_in(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];
-        if passage.abort.is_some() {
-            return self.passage_answered(key, Err(Reason::Forbidden), 0, context);
-        }
         if self.pods[passage.pod as usize].phase != Phase::Running {
             // Nobody listens behind it.
             let refused = Err(Reason::Unavailable);
@@ -503,9 +550,6 @@ impl Domain<'_> {
         let (pod, service, origin) = (passage.pod, passage.service, passage.origin);
         let identity = passage.identity.part(ROUTE);
         let number = match passage.listener {
-            Listener::Edge(..) if passage.abort.is_some() => {
-                return self.passage_answered(key, Err(Reason::Forbidden), 0, context);
-            }
             Listener::Edge(..) => {
                 let endpoint = Endpoint {
                     port: passage.port,
@@ -535,7 +579,7 @@ impl Domain<'_> {
             passage.hash = end.hash.hash(pod, origin);
             asked = end.asked;
         }
-        passage.origin = origin.map(|origin| Origin { asked, ..origin });
+        passage.ask_anew(asked);
         let injection = way.faults.inject(&mut draw);
         passage.abort = injection.abort;
         if let Some(flag) = way.flag {
@@ -744,6 +788,9 @@ impl Domain<'_> {
     fn pass_back(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = self.passages.remove(key).expect("a passage ends once");
         let Some(to) = passage.reply else {
+            if let Some(waiting) = passage.about {
+                self.told_about(waiting, passage.outcome, context);
+            }
             return;
         };
         self.log_passage(&passage, context.now());
@@ -766,9 +813,6 @@ impl Domain<'_> {
         }
     }
 }
-
-/// The status of a request that policies refuse.
-const FORBIDDEN: u16 = 403;
 
 /// The part of a passage's draws that belongs to its answer.
 const RESPONSE: u64 = 1;

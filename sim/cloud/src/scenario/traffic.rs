@@ -1,6 +1,7 @@
 //! Traffic: who asks whom, and when.
 
 use super::{ClusterId, GlobalNameId, Protocol, Retry, ServiceId, UserNetworkId, WorkloadId};
+use crate::istio::authorization::Token;
 use engine::{Distribution, Duration, Time};
 
 /// A source of requests.
@@ -66,6 +67,17 @@ pub struct RequestAttributes {
     pub method: String,
     /// Headers; names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The token in `authorization`.
+    pub token: Option<Presented>,
+}
+
+/// A token as a request carries it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Presented {
+    /// What it says.
+    pub token: Token,
+    /// Whether its signature fits and its time is not over.
+    pub is_valid: bool,
 }
 
 /// What routes match on in the calls of a workload.
@@ -77,6 +89,8 @@ pub struct CallAttributes {
     pub method: String,
     /// Headers of its own; names in lower case.
     pub headers: Vec<(String, String)>,
+    /// A token of its own.
+    pub token: Option<Presented>,
     /// Headers that it takes over from the request that it works on; names in lower case.
     pub forwarded: Vec<String>,
 }
@@ -87,6 +101,7 @@ impl Default for CallAttributes {
             path: "/".to_owned(),
             method: "GET".to_owned(),
             headers: Vec::new(),
+            token: None,
             forwarded: Vec::new(),
         }
     }

@@ -182,6 +182,17 @@ pub struct Behavior {
     pub response_bytes: u64,
     /// Whether a worker is free for others while calls are out.
     pub asynchronous: bool,
+    /// What it lets through of requests that proxies ask it about: all if nothing is said.
+    pub allows: Vec<Allowed>,
+}
+
+/// Requests that are let through: those that have all of this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// What their path begins with.
+    pub path: String,
+    /// Headers; names in lower case.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Behavior {
@@ -193,7 +204,15 @@ impl Behavior {
             error_rate: 0.0,
             response_bytes: 0,
             asynchronous: false,
+            allows: Vec::new(),
         }
+    }
+
+    /// Whether a request that it is asked about is let through.
+    pub fn lets_through<'a>(&self, path: &str, header: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let has = |(name, value): &(String, String)| header(name) == Some(value.as_str());
+        let is_it = |it: &Allowed| path.starts_with(&it.path) && it.headers.iter().all(has);
+        self.allows.is_empty() || self.allows.iter().any(is_it)
     }
 }
 

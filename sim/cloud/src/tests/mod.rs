@@ -113,6 +113,7 @@ pub(crate) fn traffic(arrivals: Arrivals) -> Traffic {
             host: "web".into(),
             path: "/".into(),
             method: "GET".into(),
+            token: None,
             headers: Vec::new(),
         },
         clients: 1,

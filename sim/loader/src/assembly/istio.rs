@@ -32,6 +32,7 @@ pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
             })
             .collect(),
         services: services(stages),
+        limits: said.limits.clone(),
         objects: configuration(&stages[0]),
     })
 }

@@ -162,6 +162,7 @@ pub(super) fn serving(notes: &mut Notes) -> (Station, Behavior) {
         error_rate: 0.0,
         response_bytes: notes.fact(&facts::HTTP_RESPONSE_BYTES),
         asynchronous: true,
+        allows: Vec::new(),
     };
     (station, behavior)
 }

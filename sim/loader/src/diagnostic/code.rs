@@ -174,6 +174,11 @@ codes! {
     RootNeverEnds = "HS0171", Warning, "A root has an issuer and no end",
         "istiod's own root lasts ten years, so without `rootExpires` it outlasts every run, whoever issued it.";
 
+    LimitWithoutEffect = "HS0175", Warning, "A limit of rates never acts",
+        "Envoy's filter for local limits refuses nothing until `filter_enabled` and `filter_enforced` say of how many requests, and a limit of a route acts only where the filter is inserted.";
+    ProviderNotFound = "HS0176", Warning, "An AuthorizationPolicy names a provider that the mesh does not have",
+        "`extensionProviders` of the mesh's configuration says where providers of CUSTOM policies are. istiod lets the proxies of the workload refuse what such a policy matches.";
+
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";
     FileNotRead = "HS0202", Error, "A file that the Scenario names cannot be read",

@@ -17,27 +17,29 @@ const BY_HAND: &str =
     "Envoy's configuration is simulated as istiod writes it, not as it is changed by hand";
 const INSTALLED: &str = "how Istio's own pods run is not read from here";
 
-static CONFIG_PATCH: Shape = Shape::new(
-    "EnvoyConfigObjectPatch",
+const LIMITS: &str = "limits of rates for what sidecars take in act; HS0143 tells of other patches";
+static FILTER_PATCH: Shape = Shape::new(
+    "EnvoyFilterPatch",
     &[
-        Field::ignored("applyTo", Kind::Text, BY_HAND),
-        Field::ignored("match", Kind::Opaque, BY_HAND),
-        Field::ignored("patch", Kind::Opaque, BY_HAND),
+        Field::approximated("applyTo", Kind::Text, LIMITS),
+        Field::approximated("match", Kind::Opaque, LIMITS),
+        Field::approximated("patch", Kind::Opaque, LIMITS),
+        Field::approximated("listener", Kind::Opaque, LIMITS),
     ],
 );
 static FILTER_SPEC: Shape = Shape::new(
     "EnvoyFilterSpec",
     &[
-        Field::ignored("workloadSelector", Kind::Map(&LABELS), BY_HAND),
+        Field::modelled("workloadSelector", Kind::Map(&LABELS)),
         Field::ignored(
             "targetRefs",
             Kind::List(&Kind::Map(&TARGET_REFERENCE)),
             BY_HAND,
         ),
-        Field::ignored(
+        Field::approximated(
             "configPatches",
-            Kind::List(&Kind::Map(&CONFIG_PATCH)),
-            BY_HAND,
+            Kind::List(&Kind::Map(&FILTER_PATCH)),
+            LIMITS,
         ),
         Field::ignored("priority", crate::shape::INTEGER, BY_HAND),
     ],
@@ -165,8 +167,8 @@ static OPERATOR_SPEC: Shape = Shape::new(
 istio_kind!(ISTIO_OPERATOR, "IstioOperator", OPERATOR_SPEC);
 
 /// Says what a filter by hand cannot do here.
-pub(super) fn warn(document: &Document, scope: &mut Scope<'_>) {
-    let patches = document.spec().list("configPatches").iter();
+pub(super) fn warn(document: &Document, patches: &[&Node], scope: &mut Scope<'_>) {
+    let patches = patches.iter();
     let places: BTreeSet<_> = patches.filter_map(|node| string(node, "applyTo")).collect();
     let kind = document.kind.kind;
     let what = match places.len() {

@@ -16,7 +16,7 @@ use crate::document::place;
 use crate::kubernetes::metadata::{API_VERSION, KIND, METADATA, STATUS};
 use crate::kubernetes::selector::{LABEL_SELECTOR, Selector};
 use crate::shape::{Field, Kind, Shape, TEXT_LIST, TEXT_MAP};
-use crate::tree::{Budget, Node, Value, parse};
+use crate::tree::{Budget, Entry, Node, Value, parse};
 use cloud::istio::config::{
     Audience, DefaultProviders, ExtensionProvider, ExternalAuthorization, GatewayAddress,
     InboundMode, IngressMode, IngressSettings, MeshConfig, MeshNetworks, NamespaceSelector,
@@ -98,12 +98,12 @@ macro_rules! authorization {
         static $name: Shape = Shape::new(
             $title,
             &[
-                held("service", Kind::Text),
-                held("port", crate::shape::INTEGER),
-                held("timeout", DURATION_KIND),
-                held("failOpen", Kind::Bool),
+                Field::modelled("service", Kind::Text),
+                Field::modelled("port", crate::shape::INTEGER),
+                Field::modelled("timeout", DURATION_KIND),
+                Field::modelled("failOpen", Kind::Bool),
                 Field::ignored("clearRouteCache", Kind::Bool, CHECKED),
-                held("statusOnError", Kind::Word),
+                Field::modelled("statusOnError", Kind::Word),
                 Field::ignored("includeRequestBodyInCheck", Kind::Opaque, CHECKED),
                 $($more),*
             ],
@@ -127,9 +127,9 @@ authorization!(
 static PROVIDER: Shape = Shape::new(
     "ExtensionProvider",
     &[
-        held("name", Kind::Text).required(),
-        held("envoyExtAuthzHttp", Kind::Map(&AUTHORIZATION_HTTP)),
-        held("envoyExtAuthzGrpc", Kind::Map(&AUTHORIZATION_GRPC)),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("envoyExtAuthzHttp", Kind::Map(&AUTHORIZATION_HTTP)),
+        Field::modelled("envoyExtAuthzGrpc", Kind::Map(&AUTHORIZATION_GRPC)),
         held("zipkin", Kind::Opaque),
         held("lightstep", Kind::Opaque),
         held("datadog", Kind::Opaque),
@@ -197,7 +197,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("enablePrometheusMerge", Kind::Bool, STATISTICS),
         Field::ignored("verifyCertificateAtClient", Kind::Bool, CERTIFICATES),
         Field::ignored("ca", Kind::Opaque, PLACES),
-        held("extensionProviders", Kind::List(&Kind::Map(&PROVIDER))),
+        Field::modelled("extensionProviders", Kind::List(&Kind::Map(&PROVIDER))),
         held("defaultProviders", Kind::Map(&DEFAULT_PROVIDERS)),
         held(
             "discoverySelectors",
@@ -290,16 +290,24 @@ pub(crate) fn unfold(root: &mut Node, diagnostics: &mut crate::diagnostic::Diagn
     };
     for entry in texts {
         let is_known = ["mesh", "meshNetworks"].contains(&entry.key.as_str());
-        if let Some(text) = entry.value.str().filter(|_| is_known) {
-            let span = entry.key_span;
-            let known = diagnostics.count();
-            let mut inner = parse(text, span.file, Budget::default(), diagnostics);
-            diagnostics.move_to(known, span);
-            if !inner.is_empty() {
-                entry.value = inner.swap_remove(0);
-                place(&mut entry.value, span);
-            }
+        if is_known {
+            take_text(entry, diagnostics);
         }
+    }
+}
+
+/// Takes a text for the document that it holds, which is told to stand where the text begins.
+pub(super) fn take_text(entry: &mut Entry, diagnostics: &mut crate::diagnostic::Diagnostics) {
+    let Some(text) = entry.value.str() else {
+        return;
+    };
+    let span = entry.key_span;
+    let known = diagnostics.count();
+    let mut inner = parse(text, span.file, Budget::default(), diagnostics);
+    diagnostics.move_to(known, span);
+    if !inner.is_empty() {
+        entry.value = inner.swap_remove(0);
+        place(&mut entry.value, span);
     }
 }
 

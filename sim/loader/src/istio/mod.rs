@@ -3,7 +3,8 @@
 //! Models: all kinds of networking.istio.io, security.istio.io and telemetry.istio.io in every
 //! version that is served, MeshConfig in its ConfigMap or an IstioOperator, and what istiod's
 //! webhook accepts and refuses.
-//! Leaves out: what EnvoyFilter and WasmPlugin do to Envoy's configuration by hand.
+//! Leaves out: what EnvoyFilter and WasmPlugin do to Envoy's configuration by hand, but for
+//! limits of rates.
 //! Sources: istio/api b8f8791 (July 2026); istio/istio 86c9f01 pkg/config/validation.
 //! Validated by: the samples of istio/istio, read whole, and the bad examples of the tests.
 
@@ -14,6 +15,7 @@ pub(crate) mod destination_rule;
 pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod gateway;
+pub(crate) mod limits;
 pub(crate) mod mesh;
 pub(crate) mod mesh_route;
 pub(crate) mod objects;

@@ -4,8 +4,8 @@ use super::annotations::{self, PodNotes};
 use super::forms::Scope;
 use super::mesh_route::{self, Known, MeshRoute};
 use super::{
-    by_hand, destination_rule, gateway, mesh, proxy, security, service_entry, sidecar, telemetry,
-    virtual_service,
+    by_hand, destination_rule, gateway, limits, mesh, proxy, security, service_entry, sidecar,
+    telemetry, virtual_service,
 };
 use crate::diagnostic::Diagnostics;
 use crate::document::Document;
@@ -13,7 +13,9 @@ use crate::kubernetes::Metadata;
 use crate::kubernetes::service::Service;
 use crate::source::Span;
 use crate::tree::Node;
-use cloud::istio::config::{MeshConfig, MeshNetworks, Object, ProxyResources, ServiceSettings};
+use cloud::istio::config::{
+    LimitDomain, MeshConfig, MeshNetworks, Object, ProxyResources, ServiceSettings,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An object, and where it is written.
@@ -46,6 +48,8 @@ pub struct IstioObjects {
     pub(crate) pods: BTreeMap<(String, String, &'static str), PodNotes>,
     /// What services say, by namespace and name.
     pub(crate) services: BTreeMap<(String, String), ServiceSettings>,
+    /// What rate limit services limit.
+    pub(crate) limits: Vec<LimitDomain>,
     /// Revisions of istiod that are installed beside the default one.
     pub(crate) revisions: BTreeSet<String>,
     /// Routes of the Gateway API, until all are there and those for one host are put together.
@@ -82,9 +86,19 @@ impl IstioObjects {
             "AuthorizationPolicy" => security::read_policy(document, scope).into(),
             "ProxyConfig" => proxy::read(document).into(),
             "Telemetry" => telemetry::read(document, scope).into(),
-            "EnvoyFilter" | "WasmPlugin" | "TrafficExtension" => {
-                return by_hand::warn(document, scope);
+            "EnvoyFilter" => {
+                let (limits, left_out) = limits::read(document, scope);
+                let has_patches = !document.spec().list("configPatches").is_empty();
+                if !left_out.is_empty() || !has_patches {
+                    by_hand::warn(document, &left_out, scope);
+                }
+                match limits {
+                    Some(limits) => limits.into(),
+                    None => return,
+                }
             }
+            "WasmPlugin" | "TrafficExtension" => return by_hand::warn(document, &[], scope),
+            "RateLimitConfigMap" => return self.limits.extend(limits::domains(document)),
             "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Pod" => {
                 let key = (namespace.clone(), name.clone(), document.kind.kind);
                 let notes = annotations::read_pod(document, scope);

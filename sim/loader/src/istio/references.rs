@@ -13,7 +13,8 @@ use crate::tree::Node;
 use cloud::facts;
 use cloud::istio::authentication::{ClientMode, Policies, ServerMode};
 use cloud::istio::config::{
-    DestinationRule, Gateway, GatewayName, Labels, Object, PeerAuthentication,
+    AuthorizationPolicy, DestinationRule, Gateway, GatewayName, Labels, Object, PeerAuthentication,
+    ProviderKind,
 };
 use cloud::istio::{authentication, host};
 use std::collections::BTreeMap;
@@ -38,8 +39,31 @@ pub(crate) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
             Object::VirtualService(_) => known.check_route(written, namespace, diagnostics),
             Object::DestinationRule(rule) => known.check_rule(rule, written, diagnostics),
             Object::Gateway(gateway) => known.check_gateway(gateway, written, diagnostics),
+            Object::AuthorizationPolicy(policy) => {
+                check_provider(policy, objects, written, diagnostics);
+            }
             _ => {}
         }
+    }
+}
+
+/// A provider that the mesh does not have.
+fn check_provider(
+    policy: &AuthorizationPolicy,
+    objects: &Objects,
+    written: &Written,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(name) = &policy.provider else {
+        return;
+    };
+    let providers = objects.istio.mesh.iter().flat_map(|mesh| &mesh.providers);
+    let mut known = providers.filter(|it| matches!(it.kind, ProviderKind::Authorization(_)));
+    if known.all(|provider| provider.name != *name) {
+        let message = format!("the mesh has no provider `{name}` that decides about requests");
+        diagnostics
+            .report(Code::ProviderNotFound, written.span, message)
+            .help("add it to `extensionProviders` of the mesh's configuration");
     }
 }
 

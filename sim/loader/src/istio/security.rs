@@ -65,9 +65,13 @@ static CLAIM: Shape = Shape::new(
 static JWT_RULE: Shape = Shape::new(
     "JWTRule",
     &[
-        held("issuer", Kind::Text),
-        held("audiences", TEXT_LIST),
-        held("jwksUri", Kind::Text),
+        Field::modelled("issuer", Kind::Text),
+        Field::modelled("audiences", TEXT_LIST),
+        Field::ignored(
+            "jwksUri",
+            Kind::Text,
+            "keys of tokens are there, as if istiod had fetched them",
+        ),
         Field::ignored(
             "jwks",
             Kind::Text,
@@ -82,8 +86,12 @@ static JWT_RULE: Shape = Shape::new(
             Kind::List(&Kind::Map(&CLAIM)),
             TOKENS,
         ),
-        held("forwardOriginalToken", Kind::Bool),
-        held("timeout", DURATION_KIND),
+        Field::modelled("forwardOriginalToken", Kind::Bool),
+        Field::ignored(
+            "timeout",
+            DURATION_KIND,
+            "keys of tokens are there, as if istiod had fetched them",
+        ),
         Field::ignored("spaceDelimitedClaims", TEXT_LIST, TOKENS),
     ],
 );
@@ -93,7 +101,7 @@ static REQUEST_SPEC: Shape = Shape::new(
         SELECTOR,
         TARGET_REF,
         TARGET_REFS,
-        held("jwtRules", Kind::List(&Kind::Map(&JWT_RULE))),
+        Field::modelled("jwtRules", Kind::List(&Kind::Map(&JWT_RULE))),
     ],
 );
 istio_kind!(
@@ -107,8 +115,8 @@ static SOURCE: Shape = Shape::new(
     &[
         Field::modelled("principals", TEXT_LIST),
         Field::modelled("notPrincipals", TEXT_LIST),
-        held("requestPrincipals", TEXT_LIST),
-        held("notRequestPrincipals", TEXT_LIST),
+        Field::modelled("requestPrincipals", TEXT_LIST),
+        Field::modelled("notRequestPrincipals", TEXT_LIST),
         Field::modelled("namespaces", TEXT_LIST),
         Field::modelled("notNamespaces", TEXT_LIST),
         Field::modelled("serviceAccounts", TEXT_LIST),
@@ -170,7 +178,7 @@ static POLICY_SPEC: Shape = Shape::new(
         TARGET_REFS,
         Field::modelled("rules", Kind::List(&Kind::Map(&RULE))),
         Field::modelled("action", Kind::OneOf(&["ALLOW", "DENY", "AUDIT", "CUSTOM"])),
-        held("provider", Kind::Map(&PROVIDER)),
+        Field::modelled("provider", Kind::Map(&PROVIDER)),
     ],
 );
 istio_kind!(AUTHORIZATION_POLICY, "AuthorizationPolicy", POLICY_SPEC);

@@ -161,6 +161,10 @@ pub static KNOWN: &[KnownKind] = &[
 pub(crate) static ISTIO_CONFIG_MAP: KnownKind =
     namespaced("ConfigMap", &["v1"], &istio::mesh::CONFIG_MAP);
 
+/// The ConfigMap of a rate limit service.
+pub(crate) static RATE_LIMIT_CONFIG_MAP: KnownKind =
+    namespaced("ConfigMap", &["v1"], &istio::limits::CONFIG_MAP);
+
 const ISTIO_NETWORKING: &[&str] = &[
     "networking.istio.io/v1",
     "networking.istio.io/v1beta1",

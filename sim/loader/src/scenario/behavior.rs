@@ -7,14 +7,14 @@ use super::forms::{self, SHARE, SIZE};
 use super::names::Names;
 use super::reader::Reader;
 use crate::diagnostic::Code;
-use crate::shape::{Field, Format, Kind, Shape};
+use crate::shape::{Field, Format, Kind, Shape, TEXT_MAP};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{DURATION, parse_quantity};
 use cloud::facts;
 use cloud::scenario::{
-    Behavior, Call, CallAttributes, ClusterId, Discipline, OnFailure, OnStop, Station, Step,
-    Template, WorkloadId,
+    Allowed, Behavior, Call, CallAttributes, ClusterId, Discipline, OnFailure, OnStop, Station,
+    Step, Template, WorkloadId,
 };
 use engine::{Distribution, Duration};
 use serde_json::json;
@@ -59,6 +59,7 @@ pub(super) static BEHAVIOR: Shape = Shape::new(
         ERROR_RATE,
         RESPONSE_SIZE,
         ASYNCHRONOUS,
+        ALLOWS,
         START_UP,
         ON_STOP,
         Field::modelled("images", Kind::Keyed(&Kind::Map(&OF_IMAGE)))
@@ -117,6 +118,26 @@ pub(super) const ASYNCHRONOUS: Field = Field::modelled("asynchronous", Kind::Boo
     .doc("Whether a worker is free for others while calls are out.")
     .default(|| json!(false));
 
+static ALLOWED_KIND: Kind = Kind::Map(&ALLOWED);
+const ALLOWS: Field = Field::modelled("allows", Kind::List(&ALLOWED_KIND))
+    .doc("As a provider of CUSTOM AuthorizationPolicies: which of the requests that proxies ask it about it lets through; all by default.");
+static ALLOWED: Shape = Shape::new(
+    "Allowed",
+    &[
+        Field::modelled("path", Kind::Text).doc("What their path begins with."),
+        Field::modelled("headers", TEXT_MAP).doc("Headers that they have."),
+    ],
+)
+.doc("Requests that are let through: those with all of this.");
+
+/// Which requests a provider lets through.
+fn allowed(node: &Node) -> Allowed {
+    Allowed {
+        path: forms::text(node, "path").unwrap_or_default().to_owned(),
+        headers: clients::headers(node),
+    }
+}
+
 static CALL_ENTRY: Kind = Kind::Either(&[Kind::Text, Kind::Map(&CALL)]);
 
 static CALL: Shape = Shape::new(
@@ -142,6 +163,7 @@ static CALL: Shape = Shape::new(
             .default(|| json!("/")),
         clients::METHOD,
         clients::HEADERS,
+        clients::TOKEN,
         Field::modelled("forwardHeaders", Kind::List(&Kind::Text)).doc(
             "Headers that it takes over from the request that it works on, as applications do that know of traces or of users.",
         ),
@@ -190,6 +212,7 @@ pub(crate) fn default_behavior(reader: &mut Reader<'_>) -> Behavior {
         error_rate: 0.0,
         response_bytes: reader.fact(&facts::HTTP_RESPONSE_BYTES),
         asynchronous: false,
+        allows: Vec::new(),
     }
 }
 
@@ -291,6 +314,10 @@ fn beyond(
             .get("asynchronous")
             .and_then(Node::bool)
             .unwrap_or(before.behavior.asynchronous),
+        allows: match node.get("allows") {
+            Some(node) => node.items().iter().map(allowed).collect(),
+            None => before.behavior.allows.clone(),
+        },
     };
     Said {
         station: station(node, &before.station, cpu_limit_milli, reader),
@@ -439,6 +466,7 @@ fn call(
             path: forms::text(entry, "path").unwrap_or("/").to_owned(),
             method: clients::method(entry),
             headers: clients::headers(entry),
+            token: clients::token(entry),
             forwarded: forwarded.map(str::to_lowercase).collect(),
         }),
         protocol: client.protocol,

@@ -4,11 +4,12 @@
 use super::forms::{self, SHARE, SIZE};
 use super::reader::Reader;
 use crate::diagnostic::Code;
-use crate::shape::{Field, Format, Kind, Shape, TEXT_MAP};
+use crate::shape::{Field, Format, Kind, Shape, TEXT_LIST, TEXT_MAP};
 use crate::tree::Node;
 use crate::value::{DURATION, parse_duration};
 use cloud::facts;
-use cloud::scenario::{Protocol, Retry, Socket, Transport};
+use cloud::istio::authorization::Token;
+use cloud::scenario::{Presented, Protocol, Retry, Socket, Transport};
 use engine::Duration;
 use serde_json::json;
 
@@ -63,6 +64,54 @@ pub(super) const METHOD: Field = Field::modelled("method", Kind::Text)
 pub(super) const HEADERS: Field = Field::modelled("headers", TEXT_MAP).doc(
     "Headers, for routes that match on them and balancers that hash them; in values `{client}` stands for the number of the client.",
 );
+
+pub(super) const TOKEN: Field = Field::modelled("token", Kind::Map(&TOKEN_SHAPE))
+    .doc("The token in its header `authorization`, for RequestAuthentications; calls hand on that of the request they work on if `forwardHeaders` names `authorization`.");
+
+static TOKEN_SHAPE: Shape = Shape::new(
+    "Token",
+    &[
+        Field::modelled("issuer", Kind::Text)
+            .required()
+            .doc("Who issued it."),
+        Field::modelled("subject", Kind::Text).doc("Whom it is about."),
+        Field::modelled("audiences", TEXT_LIST).doc("Whom it is for."),
+        Field::modelled("presenter", Kind::Text).doc("Who presents it (`azp`)."),
+        Field::modelled("claims", Kind::Keyed(&CLAIM)).doc("Other claims, each a text or some."),
+        Field::modelled("valid", Kind::Bool)
+            .doc("Whether its signature fits and its time is not over.")
+            .default(|| json!(true)),
+    ],
+)
+.doc("A token (JWT) that requests carry.");
+static CLAIM: Kind = Kind::Either(&[Kind::Text, TEXT_LIST]);
+
+/// The token of a request.
+pub(super) fn token(node: &Node) -> Option<Presented> {
+    let node = node.get("token")?;
+    let text = |key: &str| forms::text(node, key).unwrap_or_default().to_owned();
+    let texts = |node: &Node| -> Vec<String> {
+        let items = node.items().iter().filter_map(Node::str);
+        node.str()
+            .into_iter()
+            .chain(items)
+            .map(str::to_owned)
+            .collect()
+    };
+    let claims = node.get("claims").map_or(&[][..], Node::entries).iter();
+    Some(Presented {
+        token: Token {
+            issuer: text("issuer"),
+            subject: text("subject"),
+            audiences: node.get("audiences").map(texts).unwrap_or_default(),
+            presenter: text("presenter"),
+            claims: claims
+                .map(|entry| (entry.key.clone(), texts(&entry.value)))
+                .collect(),
+        },
+        is_valid: node.get("valid").and_then(Node::bool).unwrap_or(true),
+    })
+}
 
 /// The method of a request.
 pub(super) fn method(node: &Node) -> String {

@@ -39,6 +39,7 @@ pub(super) static TRAFFIC: Shape = Shape::new(
         clients::REQUEST_SIZE,
         clients::METHOD,
         clients::HEADERS,
+        clients::TOKEN,
         Field::modelled("clients", Kind::Integer(1, 100_000_000))
             .doc("Distinct client addresses behind the source.")
             .default(|| json!(facts::CLIENTS.value)),
@@ -142,6 +143,7 @@ fn one(
             path: url.path.to_owned(),
             method: clients::method(node),
             headers: clients::headers(node),
+            token: clients::token(node),
         },
         clients: forms::count(node, "clients").unwrap_or_else(|| reader.fact(&facts::CLIENTS)),
     })

@@ -41,7 +41,7 @@ pub struct Http<'a> {
 }
 
 /// A valid token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token {
     /// Who issued it.
     pub issuer: String,

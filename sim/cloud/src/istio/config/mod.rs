@@ -12,6 +12,7 @@
 mod common;
 mod destination_rule;
 mod gateway;
+mod limit;
 mod mesh;
 mod networks;
 mod object;
@@ -31,6 +32,7 @@ pub use super::webhook::Labels;
 pub use common::*;
 pub use destination_rule::*;
 pub use gateway::*;
+pub use limit::*;
 pub use mesh::*;
 pub use networks::*;
 pub use object::*;

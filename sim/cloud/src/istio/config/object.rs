@@ -1,9 +1,10 @@
 //! All objects of a cluster that istiod reads, and changes of them.
 
 use super::{
-    AuthorizationPolicy, DestinationRule, Gateway, Identity, MeshConfig, MeshNetworks, Namespace,
-    PeerAuthentication, ProxyConfig, ProxyResources, RequestAuthentication, ServiceEntry,
-    ServiceSettings, Sidecar, Telemetry, VirtualService, WorkloadEntry, WorkloadGroup,
+    AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, Identity, LimitDomain, MeshConfig,
+    MeshNetworks, Namespace, PeerAuthentication, ProxyConfig, ProxyResources,
+    RequestAuthentication, ServiceEntry, ServiceSettings, Sidecar, Telemetry, VirtualService,
+    WorkloadEntry, WorkloadGroup,
 };
 use crate::facts;
 use crate::istio::version::Version;
@@ -25,6 +26,8 @@ pub struct Istio {
     pub namespaces: Vec<Namespace>,
     /// What services say to it, by namespace and name; those that are not there say nothing.
     pub services: BTreeMap<(String, String), ServiceSettings>,
+    /// What rate limit services limit.
+    pub limits: Vec<LimitDomain>,
     /// Its objects.
     pub objects: Configuration,
 }
@@ -43,6 +46,7 @@ impl Default for Istio {
             },
             namespaces: Vec::new(),
             services: BTreeMap::new(),
+            limits: Vec::new(),
             objects: Configuration::default(),
         }
     }
@@ -165,6 +169,8 @@ kinds! {
     proxy_configs: ProxyConfig;
     /// Telemetries.
     telemetries: Telemetry;
+    /// EnvoyFilters that limit rates.
+    envoy_filters: EnvoyFilter;
 }
 
 /// Where an object stands or belongs.

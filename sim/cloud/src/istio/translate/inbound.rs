@@ -8,9 +8,13 @@ use super::registry::{Proxy, World};
 use super::route::{RetryPolicy, inbound_retries};
 use super::scope;
 use crate::istio::authentication::{Policies, ServerMode, selects};
-use crate::istio::authorization::Guard;
-use crate::istio::config::ConnectionPool;
+use crate::istio::authorization::{Guard, Token};
+use crate::istio::config::{
+    ConnectionPool, FilterPlace, LimitActions, LimitPart, LimitService, LocalLimit, PolicyTarget,
+    TokenIssuer,
+};
 use crate::istio::protocol::Protocol;
+use crate::scenario::Presented;
 
 /// A port of the workload that a service names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +57,127 @@ pub struct InboundTable {
     others: ServerMode,
     /// Who may do what.
     pub guard: Guard,
+    /// What else requests have to pass.
+    pub filters: Filters,
 }
 
+/// Limits of rates, and tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filters {
+    /// Buckets of the proxy's own.
+    local: Vec<LocalLimit>,
+    /// The service that counts.
+    pub service: Option<LimitService>,
+    /// What it is told.
+    actions: Vec<LimitActions>,
+    /// Whose tokens count.
+    issuers: Vec<TokenIssuer>,
+}
+
+impl Filters {
+    fn of(world: &World<'_>, proxy: &Proxy) -> Self {
+        let is_near = |namespace: &str| {
+            namespace == world.mesh.root_namespace || namespace == proxy.namespace
+        };
+        let mut filters = Filters::default();
+        let all = world.objects.envoy_filters.iter();
+        let ours = all
+            .filter(|it| is_near(&it.identity.namespace) && selects(&it.selector, &proxy.labels));
+        for filter in ours {
+            filters.local.extend(&filter.local);
+            filters.actions.extend(filter.actions.iter().cloned());
+            filters.service = filters.service.or_else(|| filter.service.clone());
+        }
+        let all = world.objects.request_authentications.iter();
+        let ours = all.filter(|it| {
+            let is_meant = match &it.target {
+                PolicyTarget::Everybody => true,
+                PolicyTarget::Selected(selector) => selects(selector, &proxy.labels),
+                PolicyTarget::References(_) => false,
+            };
+            is_meant && is_near(&it.identity.namespace)
+        });
+        filters.issuers = ours.flat_map(|it| it.issuers.clone()).collect();
+        filters
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Filters::default()
+    }
+
+    /// Buckets at a place that hold for a port: its own, or else those of all ports.
+    pub fn local_at(&self, place: FilterPlace, port: u16) -> impl Iterator<Item = LocalLimit> {
+        let has_own = self.local.iter().any(|limit| limit.port == Some(port));
+        let wanted = has_own.then_some(port);
+        let local = self.local.iter().copied();
+        local.filter(move |limit| limit.place == place && limit.port == wanted)
+    }
+
+    /// What the service is told of a request, from the parts that it has.
+    pub fn descriptors(
+        &self,
+        port: u16,
+        part: impl Fn(&LimitPart) -> Option<(String, String)>,
+    ) -> Vec<Vec<(String, String)>> {
+        let actions = self.actions.iter();
+        let actions = actions.filter(|it| it.port.is_none_or(|of| of == port));
+        let whole = actions.filter_map(|action| {
+            let mut parts = Vec::new();
+            for said in &action.parts {
+                let is_optional = matches!(
+                    said,
+                    LimitPart::Header {
+                        is_optional: true,
+                        ..
+                    }
+                );
+                match part(said) {
+                    Some(found) => parts.push(found),
+                    None if is_optional => {}
+                    None => return None,
+                }
+            }
+            (!parts.is_empty()).then_some(parts)
+        });
+        whole.collect()
+    }
+
+    /// What a request shows by its token, and whether that is sent on; a bad one is refused with
+    /// a status. Where nobody asks for tokens nobody looks at them.
+    pub fn check<'a>(
+        &self,
+        presented: Option<&'a Presented>,
+    ) -> Result<Option<(&'a Token, bool)>, u16> {
+        let Some(presented) = presented.filter(|_| !self.issuers.is_empty()) else {
+            return Ok(None);
+        };
+        let token = &presented.token;
+        let mut issuers = self.issuers.iter();
+        let Some(issuer) = issuers.find(|issuer| issuer.issuer == token.issuer) else {
+            return Err(UNAUTHORIZED);
+        };
+        if !presented.is_valid {
+            return Err(UNAUTHORIZED);
+        }
+        let is_for_us = |audience| issuer.audiences.contains(audience);
+        if !issuer.audiences.is_empty() && !token.audiences.iter().any(is_for_us) {
+            return Err(FORBIDDEN);
+        }
+        Ok(Some((token, issuer.forwards_token)))
+    }
+}
+
+/// The status of a token that does not count.
+const UNAUTHORIZED: u16 = 401;
+/// The status of one that is for others.
+const FORBIDDEN: u16 = 403;
+
 impl InboundTable {
+    /// Whether everything that may be connected is let in.
+    pub fn is_open(&self) -> bool {
+        self.guard.is_empty() && self.filters.is_empty()
+    }
+
     /// The port, if it is one that is named.
     pub fn find(&self, port: u16) -> Option<&Inbound> {
         let found = self.ports.binary_search_by_key(&port, |it| it.port);
@@ -151,5 +273,6 @@ pub fn inbound(world: &World<'_>, proxy: &Proxy, named: &[Named]) -> InboundTabl
             &proxy.namespace,
             &proxy.labels,
         ),
+        filters: Filters::of(world, proxy),
     }
 }

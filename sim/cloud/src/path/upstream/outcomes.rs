@@ -271,7 +271,9 @@ fn seen(outcome: Outcome, stage: Stage) -> Option<retry::Outcome> {
         Reason::NoEndpoints | Reason::NameUnresolved => return None,
         Reason::NoCluster | Reason::Injected if stage.endpoint().is_none() => return None,
         Reason::NoCluster | Reason::Injected => retry::Outcome::Status(503),
-        Reason::Forbidden => retry::Outcome::Status(403),
+        Reason::Forbidden | Reason::RateLimited | Reason::Unauthenticated => {
+            retry::Outcome::Status(reason.status())
+        }
         Reason::Overflow if unsent => retry::Outcome::Cut(Cut::Overflow, Sent::Nothing),
         Reason::Refused | Reason::ConnectTimeout => {
             retry::Outcome::Cut(Cut::ConnectFailure, Sent::Nothing)
