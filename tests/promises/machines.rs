@@ -53,3 +53,15 @@ fn a_machine_without_power_is_an_endpoint_until_its_entry_is_removed() {
     let clusters = of_client(scenario, "clusters", "20s", "ledger.corp");
     assert_eq!(clusters, ["ledger.corp 8080 - outbound EDS"]);
 }
+
+#[test]
+fn hosts_are_known_by_wildcard_by_name_and_from_when_they_are_applied() {
+    let output = hybridsim(&["run", "tests/data/hosts/scenario.yaml"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    let missed: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("missed"))
+        .collect();
+    assert_eq!(missed, [""; 0]);
+    assert!(output.status.success(), "{told}");
+}

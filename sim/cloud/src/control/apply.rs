@@ -8,7 +8,7 @@
 
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
-use crate::scenario::{Action, Change};
+use crate::scenario::{Action, Change, ServiceId, WorkloadId};
 
 impl Domain<'_> {
     /// The API server has written the changes of a timeline entry.
@@ -46,6 +46,7 @@ impl Domain<'_> {
                 Change::Rollback(workload, to) => self.roll_back(*workload, *to, context),
                 Change::Backends(service, backends) => {
                     self.services[service.index()].backends = backends;
+                    self.stand_behind(*service, backends);
                     self.endpoints_changed(*service, context);
                 }
                 Change::Istio(objects) => self.write_istio(objects, context),
@@ -62,6 +63,23 @@ impl Domain<'_> {
                     let event = Event::RoutesArrive { entry, change };
                     context.after(facts::WATCH_DELAY.value, event);
                 }
+            }
+        }
+    }
+
+    /// These workloads stand behind a service now, and no others: what becomes of their pods
+    /// concerns it.
+    fn stand_behind(&mut self, service: ServiceId, backends: &[WorkloadId]) {
+        for (workload, state) in (0..).map(WorkloadId).zip(&mut self.workloads) {
+            match (
+                backends.contains(&workload),
+                state.services.binary_search(&service),
+            ) {
+                (true, Err(position)) => state.services.insert(position, service),
+                (false, Ok(position)) => {
+                    state.services.remove(position);
+                }
+                _ => {}
             }
         }
     }

@@ -518,9 +518,11 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
     }
 }
 
-/// A service that does not exist: it keeps its number, and nobody is told of it.
+/// A service that does not exist: it keeps its number, and nobody knows it by name or is told of
+/// it.
 fn absent(service: &Service) -> Service {
     Service {
+        host: String::new(),
         addresses: Vec::new(),
         ports: Vec::new(),
         export_to: ExportTo::Only(vec![Audience::Nobody]),

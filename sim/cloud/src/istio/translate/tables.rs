@@ -259,10 +259,17 @@ impl RouteTable {
         if let Some(host) = known.iter().find_map(|&service| of_service(service)) {
             return Some(host);
         }
-        let others = self.others.iter().map(|(host, _)| host.as_str());
-        let found = host::most_specific(&name, others)?;
-        let mut others = self.others.iter();
-        others.find(|(host, _)| host == found).map(|it| it.1)
+        let others = self.others.iter();
+        let others = others.map(|(host, number)| (host.as_str(), *number));
+        // ServiceEntries may name hosts by a wildcard, which stand together in the directory.
+        let wildcards = directory.by_host.range("*".to_owned().."+".to_owned());
+        let wildcards = wildcards.flat_map(|(host, services)| {
+            let known = services.iter().filter_map(|&service| of_service(service));
+            known.map(move |number| (host.as_str(), number))
+        });
+        let all: Vec<(&str, u32)> = others.chain(wildcards).collect();
+        let found = host::most_specific(&name, all.iter().map(|it| it.0))?;
+        all.iter().find(|it| it.0 == found).map(|it| it.1)
     }
 }
 
