@@ -196,6 +196,26 @@ fn documents_hold_what_tables_show() {
     );
 }
 
+/// Bookinfo's sidecars took 50 to 70 MB (istio/istio issue 26605).
+#[test]
+fn the_memory_of_a_sidecar_follows_from_what_it_knows() {
+    let text = inspect("memory --proxy productpage-v1 --at 9s -o json");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("one document");
+    let memory = &document["memory"];
+    let bytes = |value: &serde_json::Value| value.as_u64().expect("bytes");
+    let rows = memory["shares"].as_array().expect("a list");
+    let sum: u64 = rows.iter().map(|row| bytes(&row["bytes"])).sum();
+    assert_eq!(bytes(&memory["bytes"]), sum);
+    assert!((50_000_000..70_000_000).contains(&sum), "{sum}");
+    assert_eq!(memory["limit_bytes"], 1 << 30);
+    let clusters = inspect("clusters --proxy productpage-v1 --at 9s")
+        .lines()
+        .count()
+        - 1;
+    let row = rows.iter().find(|row| row["what"] == "clusters");
+    assert_eq!(row.expect("clusters")["count"], clusters);
+}
+
 #[test]
 fn the_way_through_a_node_says_that_a_sidecar_takes_another() {
     let way = inspect("route --from browser --to reviews:9080 --at 9s");

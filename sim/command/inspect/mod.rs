@@ -33,6 +33,8 @@ enum Part {
     Listeners(proxies::Arguments),
     /// Routes that a sidecar knows, as istioctl proxy-config prints them
     Routes(proxies::Arguments),
+    /// Memory that a sidecar needs for what it knows
+    Memory(proxies::Arguments),
     /// Deployments as kubectl get prints them
     #[command(visible_alias = "deploy")]
     Deployments(objects::Arguments),
@@ -74,6 +76,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<End>
         Part::Clusters(arguments) => proxies::run(Table::Clusters, arguments, output),
         Part::Listeners(arguments) => proxies::run(Table::Listeners, arguments, output),
         Part::Routes(arguments) => proxies::run(Table::Routes, arguments, output),
+        Part::Memory(arguments) => proxies::memory(arguments, output),
         Part::ConfigDiff(arguments) => proxies::difference(arguments, output),
         Part::Nodes(arguments) => objects::run(Resource::Nodes, arguments, output),
         Part::Services(arguments) => objects::run(Resource::Services, arguments, output),

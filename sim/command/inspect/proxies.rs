@@ -2,9 +2,11 @@
 //! and what it does not know yet.
 
 use anyhow::anyhow;
+use cloud::facts;
 use cloud::snapshot::{Moment, PodPlace, ProxySnapshot};
 use engine::Time;
 use report::istioctl::{self, Part};
+use report::memory;
 use serde_json::{Value, json};
 
 use super::when::When;
@@ -86,6 +88,23 @@ pub(super) fn difference(arguments: &Arguments, output: &Output) -> anyhow::Resu
     }
     let text = istioctl::difference(&found.proxy);
     output.print(&text.unwrap_or_else(|| "nothing\n".to_owned()))?;
+    Ok(End::Fine)
+}
+
+/// What memory the sidecar needs.
+pub(super) fn memory(arguments: &Arguments, output: &Output) -> anyhow::Result<End> {
+    let asked = arguments.asked();
+    let found = find(&asked, output)?;
+    if output.json() || asked.as_json {
+        output.print_json(&found.document(memory::document(&found.proxy)))?;
+    } else {
+        output.print(&memory::table(&found.proxy))?;
+        let assumed = &facts::ISTIO_PROXY_EMPTY_BYTES;
+        output.tell(&format!(
+            "without connections and what they buffer; assumed: {}, see `hybridsim facts`",
+            assumed.id
+        ));
+    }
     Ok(End::Fine)
 }
 

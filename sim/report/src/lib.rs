@@ -15,6 +15,7 @@ mod html;
 pub mod istioctl;
 mod json;
 pub mod kubectl;
+pub mod memory;
 mod number;
 mod tell;
 mod terminal;

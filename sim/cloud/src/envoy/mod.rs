@@ -11,6 +11,7 @@ pub mod hosts;
 pub mod injection;
 pub mod least_request;
 pub mod maglev;
+pub mod memory;
 pub mod merge;
 pub mod outlier;
 pub mod pool;

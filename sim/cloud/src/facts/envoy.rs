@@ -9,6 +9,8 @@ const LOAD_BALANCERS: &str = "envoyproxy/envoy source/extensions/load_balancing_
 const OUTLIER: &str = "envoyproxy/envoy source/common/upstream/outlier_detection_impl.h";
 /// Where the limits' defaults are set.
 const BREAKERS: &str = "envoyproxy/envoy api/envoy/config/cluster/v3/circuit_breaker.proto, source/common/upstream/upstream_impl.cc";
+/// What listeners and clusters need of memory.
+const MEMORY: &str = "envoyproxy/envoy issue 4196: allocations with one worker thread, August 2018";
 
 facts! {
     // priorities
@@ -54,6 +56,33 @@ facts! {
     ENVOY_UPDATE_MERGE_WINDOW: Duration = Duration::from_secs(1), "s",
         "envoy.cluster.update-merge-window", "Envoy", "1.5 and later",
         Source, "envoyproxy/envoy source/common/upstream/cluster_manager_impl.cc scheduleUpdate; measured on 1.40 with 0, 1 and 3 s";
+
+    // memory
+    /// Memory of a cluster without hosts, its statistics included.
+    ENVOY_CLUSTER_BYTES: u64 = 40_577, "B", "envoy.memory.cluster", "Envoy", "1.20 and later",
+        Source, "envoyproxy/envoy test/integration/stats_integration_test.cc, MemoryLargeClusterSize: exact value of 2021-08-18, the last one written there";
+    /// The same in each worker thread.
+    ENVOY_CLUSTER_THREAD_BYTES: u64 = 1850, "B", "envoy.memory.cluster-thread", "Envoy", "all",
+        Measurement, MEMORY;
+    /// Memory of a host of a cluster, its statistics included.
+    ENVOY_HOST_BYTES: u64 = 1380, "B", "envoy.memory.host", "Envoy", "1.14 and later",
+        Source, "envoyproxy/envoy test/integration/stats_integration_test.cc, MemoryLargeHostSizeWithStats: exact value of 2020-04-02, the last one written there";
+    /// Memory of a listener that takes HTTP, with one route.
+    ENVOY_HTTP_LISTENER_BYTES: u64 = 63_000, "B", "envoy.memory.http-listener", "Envoy", "all",
+        Measurement, MEMORY;
+    /// The same in each worker thread.
+    ENVOY_HTTP_LISTENER_THREAD_BYTES: u64 = 1350, "B", "envoy.memory.http-listener-thread", "Envoy", "all",
+        Measurement, MEMORY;
+    /// Memory of a listener that takes TCP alone.
+    ENVOY_TCP_LISTENER_BYTES: u64 = 18_000, "B", "envoy.memory.tcp-listener", "Envoy", "all",
+        Measurement, MEMORY;
+    /// The same in each worker thread.
+    ENVOY_TCP_LISTENER_THREAD_BYTES: u64 = 1450, "B", "envoy.memory.tcp-listener-thread", "Envoy", "all",
+        Measurement, MEMORY;
+    /// Resident memory of a proxy of Istio before it knows anything: its program, its agent and
+    /// its extensions.
+    ISTIO_PROXY_EMPTY_BYTES: u64 = 55_000_000, "B", "istio.memory.empty-proxy", "Istio", "1.6 and later",
+        Assumption, "the middle of the 50 to 70 MB of istio/istio issue 26605 (Istio 1.6.7, Bookinfo), less what Bookinfo's configuration allocates";
 
     // limits of rates
     /// From 1.this on tokens of local rate limits come steadily, not at the ends of intervals.

@@ -13,6 +13,7 @@ use super::addresses::{self, Allocated};
 use super::inbound;
 use super::read::Reader;
 use crate::control::translation::Translation;
+use crate::envoy::memory;
 use crate::istio::config::{Identity, Resolution};
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::cluster::{Cluster, Discovery};
@@ -36,6 +37,25 @@ pub struct ProxySnapshot {
     pub told: ProxyTables,
     /// What it would be told of all that the API server holds.
     pub held: ProxyTables,
+    /// Its worker threads.
+    pub threads: u8,
+    /// Most memory that its container may use, if it is limited.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+impl ProxySnapshot {
+    /// What it was told, counted.
+    pub fn known(&self) -> memory::Known {
+        let listeners = self.told.listeners.iter();
+        let http_listeners = listeners.filter(|it| it.takes_http()).count();
+        memory::Known {
+            threads: self.threads.into(),
+            clusters: self.told.clusters.len() as u64,
+            hosts: self.told.endpoints.len() as u64,
+            http_listeners: http_listeners as u64,
+            tcp_listeners: (self.told.listeners.len() - http_listeners) as u64,
+        }
+    }
 }
 
 /// What a sidecar knows.
@@ -81,6 +101,16 @@ pub struct ListenerSnapshot {
     pub port: u16,
     /// Its filter chains; the one for everything is the last.
     pub chains: Vec<ChainSnapshot>,
+}
+
+impl ListenerSnapshot {
+    /// Whether requests of HTTP may come there.
+    fn takes_http(&self) -> bool {
+        self.chains.iter().any(|chain| {
+            let mut applications = chain.applications.iter();
+            matches!(chain.to, To::Routes(_)) || applications.any(|it| it.contains("http"))
+        })
+    }
 }
 
 /// A filter chain: which connections take it, and where it leads.
@@ -172,8 +202,11 @@ pub struct HostSnapshot {
 
 /// A pod's sidecar, if one runs.
 pub(super) fn proxy(reader: &Reader<'_>, pod: u32) -> Option<ProxySnapshot> {
-    let sidecar = reader.domain.pods[pod as usize].sidecar.as_ref();
-    let sidecar = sidecar.filter(|sidecar| sidecar.runs)?;
+    let state = &reader.domain.pods[pod as usize];
+    let sidecar = state.sidecar.as_ref().filter(|sidecar| sidecar.runs)?;
+    let workload = &reader.described.workloads[state.workload.index()];
+    let described = &workload.template.sidecar;
+    let described = described.as_ref().expect("its pods have one");
     // What is translated for this alone must not be there for the replication.
     let mut translation = reader.domain.translation.clone()?;
     let log = &reader.domain.endpoint_log;
@@ -187,6 +220,8 @@ pub(super) fn proxy(reader: &Reader<'_>, pod: u32) -> Option<ProxySnapshot> {
         newest: translation.written(newest),
         told: of_told,
         held,
+        threads: described.threads,
+        memory_limit_bytes: described.settings.resources.memory_limit_bytes,
     })
 }
 

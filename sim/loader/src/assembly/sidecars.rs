@@ -170,7 +170,7 @@ fn costs(mesh: &MeshFrame, notes: &mut Notes) -> ProxyCosts {
 /// The sidecar, and what it requests of the node.
 fn add(
     workload: &mut WorkloadView,
-    settings: PodSettings,
+    mut settings: PodSettings,
     (mesh, objects): (&MeshFrame, &Objects),
     notes: &mut Notes,
 ) {
@@ -185,6 +185,7 @@ fn add(
     let resources = settings
         .resources
         .or(istio::proxy_resources(&objects.istio));
+    settings.resources = resources;
     let threads = threads(&settings, resources.cpu_limit_milli, notes);
     let requests = &mut workload.placement.requests;
     requests.cpu_milli += resources.cpu_request_milli.unwrap_or(0);

@@ -187,6 +187,8 @@ fn what_is_not_known_yet_goes_comes_or_means_something_else() {
         newest: Time::from_secs_f64(5.0),
         held: told.clone(),
         told,
+        threads: 2,
+        memory_limit_bytes: None,
     };
     assert_eq!(difference(&proxy), None);
     proxy.held.clusters[0].settings = "others".to_owned();
