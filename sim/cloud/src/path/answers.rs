@@ -8,7 +8,7 @@
 
 use super::{CallRef, Owner};
 use crate::domain::Domain;
-use crate::path::sidecar::Passage;
+use crate::path::passage::Passage;
 use engine::{Duration, Time};
 
 impl Domain<'_> {

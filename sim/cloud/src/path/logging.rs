@@ -8,7 +8,7 @@
 //! Validated by: requests that go wrong in every way, in the crate's tests.
 
 use super::call::Stage;
-use super::sidecar::Passage;
+use super::passage::Passage;
 use super::{Listener, Outcome, Owner};
 use crate::domain::Domain;
 use crate::envoy::flags::Flag;

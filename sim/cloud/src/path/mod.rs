@@ -20,6 +20,7 @@ mod handshake;
 pub(crate) mod link;
 mod logging;
 pub(crate) mod name_service;
+pub(crate) mod passage;
 pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod route;
