@@ -123,6 +123,8 @@ pub(crate) enum Event {
         starts: u16,
         upstream: u32,
     },
+    /// It looks for connections to a cluster that are idle for too long.
+    LinesLooked { pod: u32, upstream: u32 },
     /// Its threads hear how these are.
     ThreadsHear {
         pod: u32,
@@ -545,6 +547,7 @@ impl engine::Partition for Domain<'_> {
                 starts,
                 upstream,
             } => self.swept(pod, starts, upstream, context),
+            Event::LinesLooked { pod, upstream } => self.lines_looked(pod, upstream, context),
             Event::ThreadsHear {
                 pod,
                 starts,

@@ -336,15 +336,15 @@ impl Rig {
 
     fn connected(&mut self, pool: u32, connection: u32, context: &mut Context<'_, Self>) {
         let host = pool as usize % self.setup.upstreams.len();
-        let badness = self.setup.upstreams[host].badness(context.now());
-        if badness == Some(Badness::Refuses) {
+        let now = context.now();
+        if self.setup.upstreams[host].badness(now) == Some(Badness::Refuses) {
             self.log.count("upstream_cx_connect_fail");
             self.act_on(pool, context, |pool, breakers, act| {
                 pool.failed(connection, breakers, act)
             });
         } else {
             self.act_on(pool, context, |pool, breakers, act| {
-                pool.connected(connection, breakers, act);
+                pool.connected(connection, now, breakers, act);
             });
         }
     }
@@ -361,14 +361,15 @@ impl Rig {
         self.active[host] -= 1;
         let upstream = &self.setup.upstreams[host];
         let failing = upstream.failing;
-        let bad = match upstream.badness(context.now()) {
+        let now = context.now();
+        let bad = match upstream.badness(now) {
             Some(Badness::Status(status)) => Some(status),
             Some(Badness::Refuses) | None => None,
         };
         let fails = self.draw().chance(failing);
         let status = bad.unwrap_or(if fails { 500 } else { 200 });
         self.act_on(pool, context, |pool, breakers, act| {
-            pool.ended(connection, End::Complete, breakers, act);
+            pool.ended(connection, (End::Complete, now), breakers, act);
         });
         self.tell(host as u32, outlier::Result::Status(status), context);
         self.decide(request, Outcome::Status(status), context);
@@ -449,8 +450,9 @@ impl Rig {
             None => drop(self.pools[pool as usize].cancel(request, &mut self.breakers)),
             Some(connection) => {
                 self.active[host as usize] -= 1;
+                let now = context.now();
                 self.act_on(pool, context, |pool, breakers, act| {
-                    pool.ended(connection, End::Cut, breakers, act);
+                    pool.ended(connection, (End::Cut, now), breakers, act);
                 });
             }
         }

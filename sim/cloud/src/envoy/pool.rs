@@ -7,14 +7,15 @@
 //! on active requests is asked then, so that with it exhausted all that wait are refused at once.
 //! A connection carries one request (HTTP/1.1) or many (HTTP/2), and so many in its life. A
 //! failed connection takes all that wait with it. A stream that is cut ends an HTTP/1.1
-//! connection, and only itself on HTTP/2.
-//! Leaves out: connections opened ahead of need; limits that the upstream announces; idle
-//! timers, which are the caller's and end in `close`.
+//! connection, and only itself on HTTP/2. A connection without requests is closed after a while;
+//! one that is too old takes no more of them. Timers are the caller's: it looks when the pool says.
+//! Leaves out: connections opened ahead of need; limits that the upstream announces.
 //! Sources: envoyproxy/envoy source/common/conn_pool/conn_pool_base.cc.
 //! Validated by: the traces below and recorded bursts, limits and counts of connections.
 
 use super::breaker::Breakers;
 use crate::facts;
+use engine::{Duration, Time};
 use std::collections::VecDeque;
 
 /// What a pool's connections carry.
@@ -26,6 +27,10 @@ pub struct Settings {
     pub requests_max: Option<u32>,
     /// What a cut stream does to its connection.
     pub cut: Ends,
+    /// How long a connection may be without requests, if that is limited.
+    pub idle_timeout: Option<Duration>,
+    /// How old it may become, if that is limited.
+    pub lifetime: Option<Duration>,
 }
 
 /// What ends when a stream is cut.
@@ -44,6 +49,8 @@ impl Settings {
             streams_max: 1,
             requests_max: None,
             cut: Ends::Connection,
+            idle_timeout: Some(facts::ENVOY_POOL_IDLE_TIMEOUT.value),
+            lifetime: None,
         }
     }
 
@@ -55,8 +62,8 @@ impl Settings {
         };
         Settings {
             streams_max,
-            requests_max: None,
             cut: Ends::Stream,
+            ..Settings::http1()
         }
     }
 }
@@ -107,12 +114,20 @@ struct Connection {
     state: State,
     streams: u32,
     left: u32,
+    /// When it was opened, and since when it carries nothing, if it does not.
+    opened: Time,
+    idle_since: Time,
 }
 
 impl Connection {
     /// How many requests it will take as it is.
     fn capacity(&self, streams_max: u32) -> u64 {
         u64::from(self.left.min(streams_max))
+    }
+
+    /// Whether it has come up and is not on its way out.
+    fn takes_requests(&self) -> bool {
+        matches!(self.state, State::Ready | State::Busy)
     }
 }
 
@@ -193,11 +208,14 @@ impl Pool {
     pub fn connected(
         &mut self,
         connection: u32,
+        now: Time,
         breakers: &mut Breakers,
         mut act: impl FnMut(Action),
     ) {
         self.leave_connecting(connection);
-        self.connections[connection as usize].state = State::Ready;
+        let known = &mut self.connections[connection as usize];
+        known.state = State::Ready;
+        (known.opened, known.idle_since) = (now, now);
         self.ready.push(connection);
         self.serve(breakers, &mut act);
     }
@@ -228,13 +246,14 @@ impl Pool {
     pub fn ended(
         &mut self,
         connection: u32,
-        end: End,
+        (end, now): (End, Time),
         breakers: &mut Breakers,
         mut act: impl FnMut(Action),
     ) {
         let known = &mut self.connections[connection as usize];
         assert!(known.streams > 0, "a stream ends that was not there");
         known.streams -= 1;
+        known.idle_since = now;
         self.active -= 1;
         breakers.requests.give();
         let (state, streams) = (known.state, known.streams);
@@ -260,6 +279,58 @@ impl Pool {
         self.ready.retain(|&ready| ready != connection);
         self.discard(connection, breakers);
         self.open_some(breakers, &mut act);
+    }
+
+    /// When a connection may be idle for too long or too old, at the earliest, whatever comes
+    /// until then; `None` while there is none that may.
+    pub fn look_next(&self, now: Time) -> Option<Time> {
+        let known = self.connections.iter().filter(|it| it.takes_requests());
+        let ends = known.map(|connection| {
+            let idle_since = match connection.streams {
+                0 => connection.idle_since,
+                _ => now,
+            };
+            let idle = self.settings.idle_timeout;
+            let idle = idle.map(|it| idle_since.saturating_add(it));
+            let old = self.settings.lifetime;
+            let old = old.map(|it| connection.opened.saturating_add(it));
+            idle.into_iter().chain(old).min()
+        });
+        ends.flatten().min()
+    }
+
+    /// Closes connections that have been idle for too long, and lets those that are too old take
+    /// no more requests.
+    pub fn look(&mut self, now: Time, breakers: &mut Breakers, mut act: impl FnMut(Action)) {
+        let is_over = |since: Time, limit: Option<Duration>| {
+            limit.is_some_and(|limit| since.saturating_add(limit) <= now)
+        };
+        let Settings {
+            idle_timeout,
+            lifetime,
+            ..
+        } = self.settings;
+        let mut closed = false;
+        for index in 0..self.connections.len() as u32 {
+            let known = self.connections[index as usize];
+            let is_idle = known.streams == 0;
+            let is_old = is_over(known.opened, lifetime);
+            let ends = is_old || is_idle && is_over(known.idle_since, idle_timeout);
+            if !known.takes_requests() || !ends {
+                continue;
+            }
+            self.ready.retain(|&ready| ready != index);
+            if is_idle {
+                self.discard(index, breakers);
+                act(Action::Close(index));
+                closed = true;
+            } else {
+                self.connections[index as usize].state = State::Draining;
+            }
+        }
+        if closed {
+            self.open_some(breakers, &mut act);
+        }
     }
 
     /// Sends a request on a ready connection, if the limit allows.
@@ -327,6 +398,8 @@ impl Pool {
             state: State::Connecting,
             streams: 0,
             left: self.settings.requests_max.unwrap_or(u32::MAX),
+            opened: Time::ZERO,
+            idle_since: Time::ZERO,
         };
         self.open += 1;
         self.connecting_capacity += connection.capacity(self.settings.streams_max);

@@ -8,7 +8,7 @@
 //! the sidecar is told something else begins anew, and what is under way ends with the old one.
 //!
 //! Approximated: a pod that leaves the view keeps its idle connections until it ends; clusters
-//! that keep the protocol of their clients speak HTTP/1.1. Leaves out: idle timeouts (an hour).
+//! that keep the protocol of their clients speak HTTP/1.1.
 //! Sources: envoyproxy/envoy source/common/router, source/common/upstream; [`crate::facts`].
 //! Validated by: latencies and connections worked out by hand in the crate's tests.
 
@@ -59,6 +59,8 @@ pub(crate) struct Upstream {
     outlier: Option<OutlierDetector>,
     /// From when sweeps are counted.
     since: Time,
+    /// When its connections are looked at next.
+    looks_at: Option<Time>,
     /// When threads hear of health, by priority.
     windows: Vec<MergeWindow>,
 }
@@ -133,6 +135,7 @@ impl Upstream {
                 .outlier_detector(version)
                 .map(|settings| OutlierDetector::new(settings, 0)),
             since,
+            looks_at: None,
             windows: Vec::new(),
             told: told.clone(),
             settings,

@@ -2,7 +2,7 @@
 
 use super::network::{pair, run_without_jitter};
 use super::*;
-use crate::istio::config::PodSettings;
+use crate::istio::config::{ConnectionPool, HttpPool, Istio, PodSettings, PortPolicy, TcpPool};
 use crate::record::{Caller, Reason, Record, ViewKind};
 
 fn microseconds(count: u64) -> Distribution {
@@ -85,6 +85,46 @@ fn a_sidecar_keeps_connections_that_its_application_does_not() {
     let record = run_without_jitter(&scenario);
     let second = 11_400_000 + ENCRYPTION_NS;
     assert_eq!(record.traffic[0].latency_sum_ns, first + second);
+}
+
+#[test]
+fn connections_of_sidecars_end_when_idle_or_old() {
+    // A sidecar's connection is at hand for the requests of 2 and 9 s, unless it ended by then.
+    let latencies = |pool: ConnectionPool| {
+        let mut scenario = meshed(true, true);
+        scenario.run.duration = Duration::from_secs(12);
+        scenario.traffic[0].arrivals = at_milliseconds(&[1_000, 2_000, 9_000]);
+        let workload = &mut scenario.clusters[0].workloads[0];
+        workload.template.sidecar.as_mut().unwrap().threads = 1;
+        let mut istio = Istio::default();
+        istio.objects.apply(super::mesh::rule(PortPolicy {
+            connection_pool: Some(pool),
+            ..PortPolicy::default()
+        }));
+        scenario.clusters[0].istio = Some(istio);
+        run_without_jitter(&scenario).traffic[0].latency_sum_ns
+    };
+    let all_kept = latencies(ConnectionPool::default());
+    let anew = 200_000 + ENCRYPTION_NS;
+    let http = |seconds| HttpPool {
+        idle_timeout: Some(Duration::from_secs(seconds)),
+        ..HttpPool::default()
+    };
+    let tcp = |idle: u64, lifetime| TcpPool {
+        idle_timeout: Some(Duration::from_secs(idle)),
+        lifetime,
+        ..TcpPool::default()
+    };
+    let pool = |tcp, http| ConnectionPool { tcp, http };
+    assert_eq!(latencies(pool(TcpPool::default(), http(8))), all_kept);
+    let idle = latencies(pool(TcpPool::default(), http(6)));
+    assert_eq!(idle, all_kept + anew);
+    let of_tcp = latencies(pool(tcp(6, None), HttpPool::default()));
+    assert_eq!(of_tcp, all_kept + anew, "where HTTP says nothing");
+    assert_eq!(latencies(pool(tcp(6, None), http(8))), all_kept);
+    let old = Some(Duration::from_millis(900));
+    let old = latencies(pool(tcp(0, old), HttpPool::default()));
+    assert_eq!(old, all_kept + 2 * anew);
 }
 
 #[test]

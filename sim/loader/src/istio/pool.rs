@@ -21,14 +21,16 @@ pub(super) static KEEPALIVE: Shape = Shape::new(
         held("interval", DURATION_KIND),
     ],
 );
+/// What is said of durations of connections.
+const HTTP_ALONE: &str = "holds for connections that carry HTTP; others live as their clients say";
 static TCP: Shape = Shape::new(
     "ConnectionPoolTCP",
     &[
         Field::modelled("maxConnections", COUNT),
         Field::modelled("connectTimeout", DURATION_KIND),
         held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
-        held("maxConnectionDuration", DURATION_KIND),
-        held("idleTimeout", DURATION_KIND),
+        Field::approximated("maxConnectionDuration", DURATION_KIND, HTTP_ALONE),
+        Field::approximated("idleTimeout", DURATION_KIND, HTTP_ALONE),
     ],
 );
 static HTTP2_KEEPALIVE: Shape = Shape::new(
@@ -45,7 +47,7 @@ static HTTP: Shape = Shape::new(
         Field::modelled("http2MaxRequests", COUNT),
         Field::modelled("maxRequestsPerConnection", COUNT),
         Field::modelled("maxRetries", COUNT),
-        held("idleTimeout", DURATION_KIND),
+        Field::modelled("idleTimeout", DURATION_KIND),
         Field::modelled(
             "h2UpgradePolicy",
             Kind::OneOf(&["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),

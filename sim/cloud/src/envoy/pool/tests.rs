@@ -9,6 +9,7 @@ struct Trace {
     pool: Pool,
     breakers: Breakers,
     actions: Vec<Action>,
+    now: Time,
 }
 
 impl Trace {
@@ -17,6 +18,7 @@ impl Trace {
             pool: Pool::new(settings),
             breakers: Breakers::new(thresholds),
             actions: Vec::new(),
+            now: Time::ZERO,
         }
     }
 
@@ -33,8 +35,22 @@ impl Trace {
 
     fn connected(&mut self, connection: u32) -> Vec<Action> {
         let act = |action| self.actions.push(action);
-        self.pool.connected(connection, &mut self.breakers, act);
+        self.pool
+            .connected(connection, self.now, &mut self.breakers, act);
         self.take()
+    }
+
+    /// Looks at an instant, in seconds.
+    fn look(&mut self, seconds: f64) -> Vec<Action> {
+        self.now = Time::from_secs_f64(seconds);
+        let act = |action| self.actions.push(action);
+        self.pool.look(self.now, &mut self.breakers, act);
+        self.take()
+    }
+
+    /// When the pool wants to be looked at, in seconds.
+    fn look_next(&self) -> Option<f64> {
+        self.pool.look_next(self.now).map(Time::as_secs_f64)
     }
 
     fn failed(&mut self, connection: u32) -> Vec<Action> {
@@ -45,7 +61,8 @@ impl Trace {
 
     fn ended(&mut self, connection: u32, end: End) -> Vec<Action> {
         let act = |action| self.actions.push(action);
-        self.pool.ended(connection, end, &mut self.breakers, act);
+        self.pool
+            .ended(connection, (end, self.now), &mut self.breakers, act);
         self.take()
     }
 }
@@ -266,6 +283,55 @@ impl Caller {
     }
 }
 
+#[test]
+fn a_connection_without_requests_is_closed_after_a_while() {
+    let settings = Settings {
+        idle_timeout: Some(Duration::from_secs(5)),
+        ..Settings::http1()
+    };
+    let mut trace = Trace::of(settings, Thresholds::default());
+    assert_eq!(trace.ask(0), [Open(0)]);
+    assert_eq!(trace.look_next(), None, "it is not up");
+    trace.connected(0);
+    assert_eq!(trace.look_next(), Some(5.0), "it may be idle from now on");
+    trace.now = Time::from_secs_f64(1.0);
+    trace.ended(0, End::Complete);
+    assert_eq!(trace.look_next(), Some(6.0));
+    assert_eq!(trace.look(3.0), []);
+    assert_eq!(trace.ask(1), [send(1, 0)]);
+    assert_eq!(trace.look(6.0), [], "it carries a request");
+    trace.now = Time::from_secs_f64(7.0);
+    trace.ended(0, End::Complete);
+    assert_eq!(trace.look_next(), Some(12.0));
+    assert_eq!(trace.look(12.0), [Close(0)]);
+    assert_eq!((trace.pool.connections(), trace.look_next()), (0, None));
+    assert_eq!(trace.ask(2), [Open(0)], "the next request opens another");
+}
+
+#[test]
+fn a_connection_that_is_too_old_ends_with_its_requests() {
+    let settings = Settings {
+        lifetime: Some(Duration::from_secs(10)),
+        idle_timeout: None,
+        ..Settings::http2(31)
+    };
+    let mut trace = Trace::of(settings, Thresholds::default());
+    trace.ask(0);
+    trace.connected(0);
+    assert_eq!(trace.look_next(), Some(10.0));
+    assert_eq!(trace.look(10.0), []);
+    assert_eq!(trace.look_next(), None);
+    assert_eq!(trace.ask(1), [Open(1)], "it takes no more");
+    assert_eq!(trace.ended(0, End::Complete), [Close(0)]);
+    trace.connected(1);
+    trace.ended(1, End::Complete);
+    assert_eq!(
+        trace.look(20.0),
+        [Close(1)],
+        "at once, where it carries none"
+    );
+}
+
 proptest! {
     #[test]
     fn nothing_is_lost_whatever_happens(
@@ -280,6 +346,7 @@ proptest! {
             streams_max: streams,
             requests_max: life,
             cut: if streams == 1 { Ends::Connection } else { Ends::Stream },
+            ..Settings::http1()
         };
         let mut trace = Trace::of(settings, thresholds);
         let mut caller = Caller::default();

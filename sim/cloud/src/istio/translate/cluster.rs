@@ -239,13 +239,18 @@ impl Cluster {
             Spoken::Http2 => envoy::pool::Settings::http2(version.envoy_minor()),
             Spoken::Http1 | Spoken::OfClient | Spoken::Bytes => envoy::pool::Settings::http1(),
         };
-        let http = &self.pool.http;
+        let (http, tcp) = (&self.pool.http, &self.pool.tcp);
         envoy::pool::Settings {
             streams_max: match self.spoken {
                 Spoken::Http2 => http.streams_max.unwrap_or(usual.streams_max),
                 _ => usual.streams_max,
             },
             requests_max: http.requests_per_connection_max.filter(|&max| max > 0),
+            idle_timeout: match http.idle_timeout.or(tcp.idle_timeout) {
+                None => usual.idle_timeout,
+                Some(said) => Some(said).filter(|it| *it > Duration::ZERO),
+            },
+            lifetime: tcp.lifetime,
             ..usual
         }
     }

@@ -142,13 +142,60 @@ impl Domain<'_> {
     ) {
         self.calls.remove(key);
         self.set_connection(line, endpoint.map(Connection::Open));
-        let number = line.number;
+        let (number, now) = (line.number, context.now());
         self.with_pool(line.slot, context, |pool, breakers, act| {
             match endpoint {
-                Some(_) => pool.connected(number, breakers, act),
+                Some(_) => pool.connected(number, now, breakers, act),
                 None => pool.failed(number, breakers, act),
             };
         });
+        if endpoint.is_some() {
+            self.watch_lines(line.slot.pod, line.slot.upstream, context);
+        }
+    }
+
+    /// Sees to it that connections of a cluster end that are idle for too long or too old.
+    fn watch_lines(&mut self, pod: u32, upstream: u32, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let sidecar = self.pods[pod as usize].sidecar.as_mut();
+        let Some(known) = sidecar.and_then(|it| it.upstream(upstream)) else {
+            return;
+        };
+        if known.looks_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let threads = known.hosts.iter().flat_map(|host| &host.threads);
+        known.looks_at = threads.filter_map(|it| it.pool.look_next(now)).min();
+        if let Some(at) = known.looks_at {
+            context.after(at.since(now), Event::LinesLooked { pod, upstream });
+        }
+    }
+
+    /// A sidecar looks at its connections to a cluster.
+    pub(crate) fn lines_looked(&mut self, pod: u32, upstream: u32, context: &mut Clock<'_, Self>) {
+        let now = context.now();
+        let sidecar = self.pods[pod as usize].sidecar.as_mut();
+        let known = sidecar.and_then(|it| it.upstream(upstream));
+        let Some(known) = known.filter(|it| it.looks_at == Some(now)) else {
+            return; // It has begun anew since.
+        };
+        let threads = (0..).zip(known.hosts.iter().map(|host| host.threads.len()));
+        let slots: Vec<Slot> = threads
+            .flat_map(|(host, threads)| {
+                (0..threads as u8).map(move |thread| Slot {
+                    pod,
+                    upstream,
+                    host,
+                    thread,
+                })
+            })
+            .collect();
+        for slot in slots {
+            self.with_pool(slot, context, |pool, breakers, act| {
+                pool.look(now, breakers, act);
+            });
+        }
+        self.watch_lines(pod, upstream, context);
     }
 
     /// The stream of a passage's attempt has ended, and with it the connection if it `closes`.
@@ -169,10 +216,10 @@ impl Domain<'_> {
         if known.is_none() {
             return; // It was closed before.
         }
-        let number = line.number;
+        let (number, now) = (line.number, context.now());
         self.with_pool(line.slot, context, |pool, breakers, act| match closes {
             true => pool.close(number, breakers, act),
-            false => pool.ended(number, end, breakers, act),
+            false => pool.ended(number, (end, now), breakers, act),
         });
     }
 
