@@ -223,8 +223,6 @@ pub(crate) enum Event {
     CanaryWakes { canary: u32, number: u32 },
     /// What it wrote into a route is written.
     CanaryWritten { canary: u32, number: u32 },
-    /// Changed routes reach their proxy.
-    RoutesArrive { entry: u32, change: u32 },
     /// A fault of the timeline begins.
     FaultBegins(u32),
     /// It ends.
@@ -616,7 +614,6 @@ impl engine::Partition for Domain<'_> {
             Event::CanaryWritten { canary, number } => {
                 self.canary_written(canary, number, context);
             }
-            Event::RoutesArrive { entry, change } => self.routes_arrive(entry, change),
             Event::FaultBegins(entry) => self.fault_begins(entry, context),
             Event::FaultEnds(entry) => self.fault_ends(entry, context),
             Event::Enrolled { machine, step } => self.enrolled(machine, step, context),

@@ -323,10 +323,21 @@ impl Domain<'_> {
                 self.mend_watch(client, context);
             }
         }
+        if before.control.api_slow_factor < self.levers.control.api_slow_factor {
+            self.news_come_later(context);
+        }
         self.move_clients(before, context);
         self.leaders_moved(before, context);
         self.nodes_moved(before, context);
         self.components_moved(before, context);
+    }
+
+    /// What is on its way to those who look once for each change arrives after they have looked.
+    fn news_come_later(&mut self, context: &mut Clock<'_, Self>) {
+        self.istiod_hears(context);
+        for proxy in 0..self.proxies.len() as u32 {
+            self.proxy_hears(ProxyId(proxy), context);
+        }
     }
 
     /// Writes stall while etcd elects a leader; what could not be written is tried again.

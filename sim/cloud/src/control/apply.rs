@@ -6,8 +6,7 @@
 //! Sources: [`crate::facts`].
 //! Validated by: scaling up and down, rollouts, and a canary by weights, in the crate's tests.
 
-use crate::domain::{Clock, Domain, Event};
-use crate::facts;
+use crate::domain::{Clock, Domain};
 use crate::scenario::{Action, Change, ServiceId, WorkloadId};
 
 impl Domain<'_> {
@@ -58,10 +57,10 @@ impl Domain<'_> {
                 }
                 Change::Join(workload) => self.join_machines(*workload, context),
                 Change::Canary(_) => self.canary_begins((entry, position as u32), context),
-                Change::Routes(..) => {
-                    let change = position as u32;
-                    let event = Event::RoutesArrive { entry, change };
-                    context.after(facts::WATCH_DELAY.value, event);
+                Change::Routes(proxy, routes) => {
+                    let written = (context.now(), routes.as_slice());
+                    self.proxies[proxy.index()].written.push(written);
+                    self.proxy_hears(*proxy, context);
                 }
             }
         }
@@ -81,18 +80,6 @@ impl Domain<'_> {
                 }
                 _ => {}
             }
-        }
-    }
-
-    /// A proxy hears of its new routes.
-    pub(crate) fn routes_arrive(&mut self, entry: u32, change: u32) {
-        let topology = self.topology;
-        let Action::Apply { changes, .. } = &topology.scenario.timeline[entry as usize].action
-        else {
-            return;
-        };
-        if let Change::Routes(proxy, routes) = &changes[change as usize] {
-            self.set_routes(*proxy, routes);
         }
     }
 }

@@ -386,7 +386,7 @@ impl Domain<'_> {
         let written = services.map(|service| rewritten(service, described, split).into());
         let written: Vec<_> = written.collect();
         translation.write(&written, context.now());
-        context.after(facts::WATCH_DELAY.value, Event::IstiodInformed);
+        self.istiod_hears(context);
     }
 
     /// In a pause: a look at the canary, and perhaps the end of the pause.

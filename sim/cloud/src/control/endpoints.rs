@@ -141,18 +141,19 @@ impl Domain<'_> {
             self.await_sync(node, context);
         }
         for proxy in 0..self.proxies.len() as u32 {
-            if let Some(delay) = self.watch(Client::L7Proxy(proxy)) {
-                context.after(delay, Event::ProxyInformed(ProxyId(proxy)));
-            }
+            self.proxy_hears(ProxyId(proxy), context);
         }
-        if self.istiod.is_some()
-            && let Some(delay) = self.watch(Client::Istiod)
-        {
-            context.after(delay, Event::IstiodInformed);
+        self.istiod_hears(context);
+    }
+
+    /// Something is written that a proxy watches.
+    pub(super) fn proxy_hears(&mut self, proxy: ProxyId, context: &mut Clock<'_, Self>) {
+        if let Some(delay) = self.watch(Client::L7Proxy(proxy.0)) {
+            context.after(delay, Event::ProxyInformed(proxy));
         }
     }
 
-    /// A proxy's watch brings what was published one watch delay ago.
+    /// A proxy's watch brings what was written one watch delay ago.
     pub(crate) fn proxy_informed(&mut self, proxy: ProxyId, context: &mut Clock<'_, Self>) {
         let now = context.now();
         let knows = self.heard_until(Client::L7Proxy(proxy.0), now);
@@ -166,5 +167,11 @@ impl Domain<'_> {
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
         });
+        let written = &mut self.proxies[proxy.index()].written;
+        let heard = written.partition_point(|(at, _)| *at <= knows);
+        let newest = written.drain(..heard).next_back();
+        if let Some((_, routes)) = newest {
+            self.set_routes(proxy, routes);
+        }
     }
 }

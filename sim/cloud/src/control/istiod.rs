@@ -64,6 +64,15 @@ impl Istiod {
 }
 
 impl Domain<'_> {
+    /// Something is written that istiod watches.
+    pub(super) fn istiod_hears(&mut self, context: &mut Clock<'_, Self>) {
+        if self.istiod.is_some()
+            && let Some(delay) = self.watch(Client::Istiod)
+        {
+            context.after(delay, Event::IstiodInformed);
+        }
+    }
+
     /// istiod hears of what was published one watch delay ago.
     pub(crate) fn istiod_informed(&mut self, context: &mut Clock<'_, Self>) {
         let now = context.now();

@@ -13,9 +13,8 @@
 //! Sources: istio/istio pilot/pkg/serviceregistry/serviceentry/{controller,conversion}.go.
 //! Validated by: who is asked, and how, in the crate's tests.
 
-use super::api::Client;
 use super::translation::pod_address;
-use crate::domain::{Clock, Domain, Event};
+use crate::domain::{Clock, Domain};
 use crate::istio::authentication::selects;
 use crate::istio::config::{Endpoint, Labels, Resolution, ServiceEntry};
 use crate::istio::locality::{Locality, with_place};
@@ -105,9 +104,7 @@ impl Domain<'_> {
         if let Some(translation) = &mut self.translation {
             translation.forget_inbound();
         }
-        if let Some(delay) = self.watch(Client::Istiod) {
-            context.after(delay, Event::IstiodInformed);
-        }
+        self.istiod_hears(context);
     }
 
     /// Whether istiod may know endpoints that stand in no EndpointSlice.

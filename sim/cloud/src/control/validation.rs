@@ -6,8 +6,7 @@
 //! Sources: [`crate::istio::webhook`].
 //! Validated by: the table of outages, in the crate's tests.
 
-use super::api::Client;
-use crate::domain::{Clock, Domain, Event};
+use crate::domain::{Clock, Domain};
 use crate::istio::config::Object;
 use crate::istio::webhook::{Answer, Validation, Verdict};
 
@@ -33,13 +32,6 @@ impl Domain<'_> {
         self.istiod_hears(context);
         self.registry_changed(context);
         self.groups_changed(&stored, context);
-    }
-
-    /// Something is written that istiod watches.
-    pub(super) fn istiod_hears(&mut self, context: &mut Clock<'_, Self>) {
-        if let Some(delay) = self.watch(Client::Istiod) {
-            context.after(delay, Event::IstiodInformed);
-        }
     }
 }
 

@@ -22,12 +22,14 @@ use crate::scenario::{
 };
 use crate::slab::Key;
 use crate::view::View;
-use engine::Stream;
+use engine::{Stream, Time};
 
 /// A proxy at work.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxyState<'t> {
     pub(crate) routes: &'t [Route],
+    /// Those that were written since, and when, one after the other.
+    pub(crate) written: Vec<(Time, &'t [Route])>,
     /// First plan of each route's backends.
     pub(crate) plans: Vec<u32>,
     /// What its pods know of endpoints.
@@ -42,6 +44,7 @@ impl<'t> ProxyState<'t> {
     pub(crate) fn new(stream: Stream) -> Self {
         ProxyState {
             routes: &[],
+            written: Vec::new(),
             plans: Vec::new(),
             view: View::default(),
             stream,

@@ -137,4 +137,13 @@ fn requests_are_balanced_one_by_one_and_a_canary_gets_its_share() {
     // A tenth of the thousand requests of the second half, give or take four deviations.
     assert!((62..138).contains(&canary), "{canary}");
     assert!((1_650..2_100).contains(&shop), "{shop}");
+    // They were written just before the API server went away for the rest of the time: the proxy
+    // never hears of them.
+    let fault = Fault::ApiServerDown {
+        cluster: ClusterId(0),
+        count: 3,
+    };
+    scenario.timeline.push(fault_at(50_007, fault, None));
+    let record = run(&scenario);
+    assert_eq!(record.workloads[2].finished, 0);
 }
