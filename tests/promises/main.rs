@@ -8,6 +8,7 @@ mod closed_forms;
 mod controllers;
 mod digests;
 mod envoy;
+mod gateway_api;
 mod inspect;
 mod kube_proxy;
 mod kube_proxy_cost;

@@ -1,15 +1,19 @@
-//! What istiod sends a sidecar in a push: which types of its configuration, and how much it is.
+//! What istiod sends a proxy in a push: which types of its configuration, and how much it is.
 //!
 //! Models: pushes of endpoints alone, and of configuration; what is out of a sidecar's scope, or
-//! is a policy of another namespace, is not sent to it; of clusters only those whose services or
-//! rules have changed, since proxies ask for differences; endpoints of all clusters with changes
-//! that may touch all.
+//! is a policy of another namespace, is not sent to it, while a gateway hears of everything but
+//! Sidecars; of clusters only those whose services or rules have changed, since proxies ask for
+//! differences; endpoints of all clusters with changes that may touch all; of a gateway a listener
+//! for each port, and a configuration of routes for each that carries requests.
 //!
 //! Approximated: each cluster counts all endpoints of its service, whatever its subset leaves of
 //! them; an object that the scope hides because of `exportTo` counts as seen unless a Sidecar
 //! names what is seen; what istiod's cache saves is not taken off.
+//! Leaves out: `PILOT_FILTER_GATEWAY_CLUSTER_CONFIG`, which is off unless somebody says otherwise:
+//! gateways get the clusters of all that their namespace sees.
 //! Sources: [`crate::istio::push`]; istio/istio pilot/pkg/networking/core/cluster.go
-//! (BuildDeltaClusters).
+//! (BuildDeltaClusters) and gateway.go, pilot/pkg/xds/proxy_dependencies.go,
+//! pilot/pkg/features/experimental.go (FilterGatewayClusterConfig).
 //! Validated by: volumes counted by hand, in the crate's tests.
 
 use crate::domain::Domain;
@@ -21,7 +25,7 @@ use crate::scenario::ServiceId;
 use std::collections::BTreeSet;
 
 impl Domain<'_> {
-    /// Whether something of a push is for a sidecar.
+    /// Whether something of a push is for a proxy.
     pub(super) fn concerns(&mut self, pod: u32, push: &Push) -> bool {
         self.part_of(pod, push).is_some()
     }
@@ -46,18 +50,20 @@ impl Domain<'_> {
         volume
     }
 
-    /// What of a push is for a sidecar, of which types, and the sidecar's scope; `None` if nothing
-    /// is.
+    /// What of a push is for a proxy, of which types, and the proxy's scope; `None` if nothing is.
     fn part_of(&mut self, pod: u32, push: &Push) -> Option<(Push, Vec<Type>, u32)> {
         let generation = self.istiod.as_ref()?.generation;
         let number = self.scope_of(pod, generation);
         let standing = self.standing(pod).namespace;
+        let role = self.role(pod);
         let translation = self.translation.as_ref()?;
         let scope = &translation.tables(generation).scopes[number as usize];
         let sees = |changed: Changed| {
             let limits = scope.sidecar.is_some();
             match changed.kind {
-                Kind::Endpoints => scope.services.binary_search(&changed.object).is_ok(),
+                Kind::Endpoints if role == Role::Sidecar => {
+                    scope.services.binary_search(&changed.object).is_ok()
+                }
                 Kind::DestinationRule if limits => {
                     let rules = translation.news(changed.object).host();
                     let mut services = scope.services.iter();
@@ -85,7 +91,7 @@ impl Domain<'_> {
             .collect();
         let root_namespace = translation.root_namespace();
         let proxy = Dependencies {
-            role: Role::Sidecar,
+            role,
             namespace: translation.namespace(standing),
             root_namespace,
             scope: &seen,
@@ -96,7 +102,7 @@ impl Domain<'_> {
         Some((push, types, number))
     }
 
-    /// How much is generated of a push for a sidecar.
+    /// How much is generated of a push for a proxy.
     pub(super) fn volume(&mut self, pod: u32, push: &Push) -> Volume {
         if ztunnel::node_of(pod).is_some() {
             return self.volume_for_ztunnel(push);
@@ -142,17 +148,21 @@ impl Domain<'_> {
                 volume.endpoints += known.len() as u32;
             }
         }
-        if has(Type::Listeners) {
+        let (listeners, routes) = match self.is_gateway(pod) {
+            true => scope.edge_resources(),
             // One more takes everything in.
-            volume.resources += scope.listeners.len() as u32 + 1;
+            false => (scope.listeners.len() as u32 + 1, scope.tables.len() as u32),
+        };
+        if has(Type::Listeners) {
+            volume.resources += listeners;
         }
         if has(Type::Routes) {
-            volume.resources += scope.tables.len() as u32;
+            volume.resources += routes;
         }
         volume
     }
 
-    /// The scope that a sidecar has in a generation.
+    /// The scope that a proxy has in a generation.
     fn scope_of(&mut self, pod: u32, generation: u32) -> u32 {
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
         if let Some((known, view)) = sidecar.and_then(|sidecar| sidecar.told)

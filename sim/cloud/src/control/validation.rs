@@ -35,7 +35,11 @@ impl Domain<'_> {
     }
 }
 
-/// Whether an object stands for a route of the Gateway API, which is checked without istiod.
+/// Whether an object stands for one of the Gateway API, which is checked without istiod.
 fn is_of_gateway_api(object: &Object) -> bool {
-    matches!(object, Object::VirtualService(service) if service.is_of_gateway_api)
+    match object {
+        Object::VirtualService(service) => service.is_of_gateway_api,
+        Object::Gateway(gateway) => gateway.is_of_gateway_api,
+        _ => false,
+    }
 }

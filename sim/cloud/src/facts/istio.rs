@@ -31,6 +31,10 @@ facts! {
     ISTIO_GATEWAY_MEMORY_REQUEST_BYTES: u64 = 128 << 20, "bytes",
         "istio.gateway.memory-request", "Istio", "1.0 and later", Source, GATEWAYS;
 
+    /// Where gateways say whether they are ready.
+    ISTIO_GATEWAY_STATUS_PORT: u32 = 15_021, "", "istio.gateway.status-port", "Istio", "1.6 and later",
+        Source, GATEWAYS;
+
     // debounce
     /// How long istiod waits for calm after a change before it pushes.
     ISTIOD_DEBOUNCE_AFTER: Duration = Duration::from_millis(100), "ms",

@@ -623,6 +623,9 @@ fn lead(translation: &mut Translation, generation: u32, by_name: &tables::Index,
             None => Lead::Nowhere(Reason::NoCluster),
             Some(number) => match translation.cluster(generation, number) {
                 cluster if cluster.discovery == Discovery::Original => Lead::Past,
+                cluster if cluster.discovery == Discovery::Nowhere => {
+                    Lead::Nowhere(Reason::NoEndpoints)
+                }
                 cluster => Lead::Cluster(ClusterNumber {
                     number,
                     service: ServiceId(cluster.service),

@@ -317,7 +317,7 @@ impl Known<'_> {
     fn kind(&self, cluster: &Cluster) -> &'static str {
         match cluster.discovery {
             Discovery::Told => "EDS",
-            Discovery::Original => "ORIGINAL_DST",
+            Discovery::Original | Discovery::Nowhere => "ORIGINAL_DST",
             Discovery::Names => match self.translation.service(cluster.service).resolution {
                 Resolution::DnsRoundRobin => "LOGICAL_DNS",
                 // Envoy has no type of its own for what an extension discovers.

@@ -38,6 +38,7 @@ fn gateway(servers: Vec<Server>) -> Object {
     Object::from(Gateway {
         identity: identity("edge"),
         selector: [("app".to_owned(), "edge".to_owned())].into(),
+        is_of_gateway_api: false,
         servers,
     })
 }
@@ -251,21 +252,104 @@ fn a_gateway_for_the_mesh_takes_certificates_of_the_mesh() {
 #[test]
 fn a_gateway_acts_on_what_it_was_told() {
     let mut scenario = entered(0, open(80), 200);
-    scenario.timeline = vec![TimelineEntry {
-        at: Time::ZERO + Duration::from_secs(2),
-        label: "a new route".into(),
-        action: Action::Apply {
-            cluster: ClusterId(0),
-            changes: vec![Change::Istio(vec![routed(
-                "shop.example",
-                vec![route(weights(&[("v2", 1)]))],
-            )])],
-        },
-    }];
+    let changed = routed("shop.example", vec![route(weights(&[("v2", 1)]))]);
+    write_at_2_s(&mut scenario, changed);
     let [first, second, _] = served(&run_without_jitter(&scenario));
     assert_eq!(first + second, 200);
     // 100 ms of calm and the way of the push after it was written at 2 s.
     assert!((111..=116).contains(&first), "{first}");
+}
+
+/// Something is written at 2 s.
+fn write_at_2_s(scenario: &mut Scenario, object: Object) {
+    scenario.timeline.push(TimelineEntry {
+        at: Time::ZERO + Duration::from_secs(2),
+        label: "written".into(),
+        action: Action::Apply {
+            cluster: ClusterId(0),
+            changes: vec![Change::Istio(vec![object])],
+        },
+    });
+}
+
+#[test]
+fn a_gateway_takes_endpoints_where_sidecars_go_to_whom_the_client_wanted() {
+    let with = |policy: Option<BalancePolicy>, kind| {
+        let mut objects = open(80);
+        objects[1] = rule(PortPolicy {
+            load_balancer: Some(LoadBalancer {
+                policy,
+                ..LoadBalancer::default()
+            }),
+            ..PortPolicy::default()
+        });
+        let mut scenario = entered(0, objects, 5);
+        scenario.clusters[0].services[1].kind = kind;
+        run_without_jitter(&scenario)
+    };
+    let headless = with(None, ServiceKind::Headless);
+    assert_eq!(headless.traffic[0].succeeded, 5, "it has endpoints");
+    let lost = with(Some(BalancePolicy::Passthrough), ServiceKind::ClusterIp);
+    assert_eq!(failed(&lost, Reason::NoEndpoints), 5);
+}
+
+#[test]
+fn a_gateway_hears_of_its_servers() {
+    let mut scenario = entered(0, open(80), 200);
+    write_at_2_s(
+        &mut scenario,
+        gateway(vec![server(80, "other.example", None)]),
+    );
+    let record = run_without_jitter(&scenario);
+    let succeeded = record.traffic[0].succeeded;
+    // As above: 100 ms of calm and the way of the push.
+    assert!((111..=116).contains(&succeeded), "{succeeded}");
+    assert_eq!(failed(&record, Reason::NoRoute), 200 - succeeded);
+}
+
+#[test]
+fn pushes_to_gateways_hold_all_clusters_and_a_listener_for_each_port() {
+    let old_way = |servers: Vec<Server>, factor: Option<f64>| {
+        let rule = rule(PortPolicy::default());
+        let objects = vec![gateway(servers), rule, routed("shop.example", to_first())];
+        let mut scenario = entered(0, objects, 1_000);
+        let slow = factor.map(|factor| TimelineEntry {
+            at: Time::ZERO + Duration::from_millis(1_500),
+            label: "slow".into(),
+            action: Action::Fault {
+                fault: Fault::IstiodSlow {
+                    cluster: ClusterId(0),
+                    factor,
+                },
+                lasts: None,
+            },
+        });
+        scenario.timeline.extend(slow);
+        let changed = routed("shop.example", vec![route(weights(&[("v2", 1)]))]);
+        write_at_2_s(&mut scenario, changed);
+        let [first, second, _] = served(&run_without_jitter(&scenario));
+        assert_eq!(first + second, 1_000);
+        first
+    };
+    let more = |servers: fn() -> Vec<Server>| {
+        10 * (old_way(servers(), Some(1_000.0)) - old_way(servers(), None))
+    };
+    // A route changes clusters, listeners and routes: a cluster for each of the five ports of
+    // three services and for two subsets, a listener, and its routes. A thousand times
+    // 500 µs + 9 x 20 µs.
+    let one = more(|| vec![server(80, "*", None)]);
+    assert!((670..=690).contains(&one), "{one}");
+    // Two servers of one port share a listener and its routes; one that is encrypted has its own,
+    // and one that passes connections on has no routes.
+    let all = more(|| {
+        vec![
+            server(80, "*", None),
+            server(80, "shop.example", None),
+            server(443, "*", Some(ServerTlsMode::Simple)),
+            server(9_000, "*", Some(ServerTlsMode::Passthrough)),
+        ]
+    });
+    assert_eq!(all - one, 60);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::istio::objects::IstioObjects;
 use crate::kubernetes::Objects;
 use cloud::istio::config::{
-    Configuration, Istio, Namespace, Object, ProxyResources, ServiceSettings, VirtualService,
+    Configuration, Gateway, Istio, Namespace, Object, ProxyResources, ServiceSettings,
+    VirtualService,
 };
 use cloud::istio::drain::NativeSidecars;
 use cloud::istio::version::Version;
@@ -87,7 +88,8 @@ fn configuration(stage: &Objects) -> Configuration {
 }
 
 /// The objects that one stage has and the stage before it has not, or has with other contents.
-/// What istiod made of a route is taken back where the changed route asks for it no longer.
+/// What istiod made of a route or a Gateway is taken back where the changed one asks for it no
+/// longer.
 pub(super) fn changes(before: &Objects, after: &Objects) -> Option<Change> {
     let objects = |stage: &'_ Objects| -> Vec<Object> {
         let written = stage.istio.written.iter();
@@ -100,23 +102,28 @@ pub(super) fn changes(before: &Objects, after: &Objects) -> Option<Change> {
         .cloned()
         .collect();
     let kept: BTreeSet<_> = after.iter().map(|it| (it.kind(), it.identity())).collect();
-    for object in &before {
-        if let Object::VirtualService(service) = object
-            && service.is_of_gateway_api
-            && !kept.contains(&(object.kind(), object.identity()))
-        {
-            changed.push(Object::from(without_hosts(service)));
-        }
-    }
+    let gone = before.iter();
+    let gone = gone.filter(|object| !kept.contains(&(object.kind(), object.identity())));
+    changed.extend(gone.filter_map(emptied));
     (!changed.is_empty()).then_some(Change::Istio(changed))
 }
 
-/// Without hosts nobody asks it, and nobody delegates to it.
-fn without_hosts(service: &VirtualService) -> VirtualService {
-    VirtualService {
-        hosts: Vec::new(),
-        http: Vec::new(),
-        ..service.clone()
+/// What istiod made of an object of the Gateway API, with nothing in it: without hosts nobody asks
+/// a VirtualService or delegates to it, and without servers a Gateway takes nothing.
+fn emptied(object: &Object) -> Option<Object> {
+    match object {
+        Object::VirtualService(service) if service.is_of_gateway_api => {
+            Some(Object::from(VirtualService {
+                hosts: Vec::new(),
+                http: Vec::new(),
+                ..(**service).clone()
+            }))
+        }
+        Object::Gateway(gateway) if gateway.is_of_gateway_api => Some(Object::from(Gateway {
+            servers: Vec::new(),
+            ..(**gateway).clone()
+        })),
+        _ => None,
     }
 }
 

@@ -1,13 +1,18 @@
-//! Gateways that an installation of Istio brings.
+//! Gateways that nobody writes down as a Deployment: what an installation of Istio brings, and what
+//! istiod makes for Gateways of the Gateway API.
 //!
 //! Models: the ingress and the egress gateway of Istio's profiles, where a Gateway chooses them by
-//! their labels and no pod of the manifests has these.
-//! Leaves out: the autoscalers that come with them, so they keep the number that they begin with.
-//! Sources: istio/istio manifests/charts/gateways and manifests/profiles; `cloud::facts`.
+//! their labels and no pod of the manifests has these; a Deployment with one replica and a Service
+//! for each Gateway that istiod serves.
+//! Leaves out: the autoscalers that come with those of profiles, so they keep the number that they
+//! begin with.
+//! Sources: istio/istio manifests/charts/gateways, manifests/profiles and
+//! manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml; `cloud::facts`.
 
 use super::services::ServiceView;
-use super::workloads::{WorkloadView, key};
-use super::{MeshFrame, Notes, Span, View, sidecars};
+use super::workloads::{Role, WorkloadView, key};
+use super::{MeshFrame, Notes, Span, View, istio, sidecars};
+use crate::istio::installation::{KNOWN, NAMESPACE};
 use crate::kubernetes::Objects;
 use cloud::facts;
 use cloud::istio::authentication::selects;
@@ -16,47 +21,6 @@ use cloud::scenario::{
     Behavior, Resources, ServiceKind, ServicePort, Station, Transport, WorkloadKind,
 };
 use engine::{Distribution, Duration};
-
-/// The namespace of what an installation brings.
-const NAMESPACE: &str = "istio-system";
-
-/// A gateway of a profile.
-struct Known {
-    name: &'static str,
-    istio: &'static str,
-    service: ServiceKind,
-    /// Name, port, and port of the pods.
-    ports: &'static [(&'static str, u16, u16)],
-}
-
-const KNOWN: [Known; 2] = [
-    Known {
-        name: "istio-ingressgateway",
-        istio: "ingressgateway",
-        service: ServiceKind::LoadBalancer,
-        ports: &[
-            ("status-port", 15_021, 15_021),
-            ("http2", 80, 8_080),
-            ("https", 443, 8_443),
-            ("tcp-istiod", 15_012, 15_012),
-            ("tls", 15_443, 15_443),
-        ],
-    },
-    Known {
-        name: "istio-egressgateway",
-        istio: "egressgateway",
-        service: ServiceKind::ClusterIp,
-        ports: &[("http2", 80, 8_080), ("https", 443, 8_443)],
-    },
-];
-
-impl Known {
-    fn labels(&self) -> Labels {
-        let pairs = [("app", self.name), ("istio", self.istio)];
-        let owned = pairs.map(|(label, value)| (label.to_owned(), value.to_owned()));
-        owned.into()
-    }
-}
 
 /// A gateway that somebody needs, by its place among the known ones, and who does.
 pub(super) type Installed = (usize, Span);
@@ -85,6 +49,19 @@ pub(super) fn needed(stages: &[Objects]) -> Vec<Installed> {
     needed.collect()
 }
 
+/// A Deployment of proxies, and the Service before it.
+struct Brought {
+    namespace: String,
+    name: String,
+    labels: Labels,
+    requests: Resources,
+    cpu_limit_milli: Option<u64>,
+    service: ServiceKind,
+    /// Name, port, and port of the pods.
+    ports: Vec<(String, u16, u16)>,
+    span: Span,
+}
+
 /// Adds gateways to a stage.
 pub(super) fn install(
     view: &mut View,
@@ -95,38 +72,88 @@ pub(super) fn install(
 ) {
     for &(number, span) in installed {
         let known = &KNOWN[number];
-        let replicas = notes.fact(&facts::ISTIO_GATEWAY_REPLICAS);
-        let mut workload = WorkloadView::bare(WorkloadKind::Deployment, replicas, span);
-        workload.placement.labels = known.labels();
-        workload.placement.requests = Resources {
-            cpu_milli: notes.fact(&facts::ISTIO_GATEWAY_CPU_REQUEST_MILLI),
-            memory_bytes: notes.fact(&facts::ISTIO_GATEWAY_MEMORY_REQUEST_BYTES),
+        let ports = known.ports.iter();
+        let brought = Brought {
+            namespace: NAMESPACE.to_owned(),
+            name: known.name.to_owned(),
+            labels: known.labels(),
+            requests: Resources {
+                cpu_milli: notes.fact(&facts::ISTIO_GATEWAY_CPU_REQUEST_MILLI),
+                memory_bytes: notes.fact(&facts::ISTIO_GATEWAY_MEMORY_REQUEST_BYTES),
+            },
+            cpu_limit_milli: Some(notes.fact(&facts::ISTIO_GATEWAY_CPU_LIMIT_MILLI)),
+            service: known.service.clone(),
+            ports: ports
+                .map(|&(name, port, target)| (name.to_owned(), port, target))
+                .collect(),
+            span,
         };
-        workload.cpu_limit_milli = Some(notes.fact(&facts::ISTIO_GATEWAY_CPU_LIMIT_MILLI));
-        let silent = PodSettings::default();
-        let settings = sidecars::settings(&silent, (NAMESPACE, &workload), objects);
-        sidecars::make_gateway(&mut workload, settings, mesh, notes);
-        let workload_key = key(NAMESPACE, known.name, WorkloadKind::Deployment);
-        view.workloads.insert(workload_key.clone(), workload);
-        let ports = known
-            .ports
-            .iter()
-            .map(|&(name, port, target_port)| ServicePort {
-                name: Some(name.to_owned()),
-                port,
-                target_port,
-                node_port: None,
-                transport: Transport::Tcp,
-            });
-        let ports = ports.collect();
-        let service = ServiceView::bare(known.service.clone(), ports, workload_key, span);
-        let service_key = (NAMESPACE.to_owned(), known.name.to_owned());
-        view.services.entry(service_key).or_insert(service);
+        let replicas = bring(view, objects, mesh, brought, notes);
         notes.assumptions.insert(format!(
             "`{NAMESPACE}/{}`: {replicas} replica of Istio's gateway, as its profiles install it, because a Gateway chooses it and the manifests do not contain it",
             known.name
         ));
     }
+    for gateway in &objects.istio.gateways {
+        let Some(made) = gateway.made() else {
+            continue;
+        };
+        let resources = istio::proxy_resources(&objects.istio);
+        let ports = made.ports.into_iter();
+        let brought = Brought {
+            namespace: gateway.metadata.namespace.clone(),
+            name: made.name,
+            labels: made.labels,
+            requests: Resources {
+                cpu_milli: resources.cpu_request_milli.unwrap_or(0),
+                memory_bytes: resources.memory_request_bytes.unwrap_or(0),
+            },
+            cpu_limit_milli: resources.cpu_limit_milli,
+            service: made.service,
+            ports: ports.map(|(name, port)| (name, port, port)).collect(),
+            span: gateway.metadata.span,
+        };
+        bring(view, objects, mesh, brought, notes);
+    }
+}
+
+/// Adds a gateway, unless the manifests contain its Deployment or its Service. Says how many pods
+/// it begins with.
+fn bring(
+    view: &mut View,
+    objects: &Objects,
+    mesh: &MeshFrame,
+    brought: Brought,
+    notes: &mut Notes,
+) -> u32 {
+    let replicas = notes.fact(&facts::ISTIO_GATEWAY_REPLICAS);
+    let workload_key = key(&brought.namespace, &brought.name, WorkloadKind::Deployment);
+    let workload = view.workloads.entry(workload_key.clone());
+    let workload = workload.or_insert_with(|| {
+        let mut workload = WorkloadView::bare(WorkloadKind::Deployment, replicas, brought.span);
+        workload.placement.labels = brought.labels;
+        workload.placement.requests = brought.requests;
+        workload.cpu_limit_milli = brought.cpu_limit_milli;
+        workload
+    });
+    if workload.role == Role::Server {
+        let silent = PodSettings::default();
+        let settings = sidecars::settings(&silent, (&brought.namespace, workload), objects);
+        sidecars::make_gateway(workload, settings, mesh, notes);
+    }
+    let ports = brought.ports.into_iter();
+    let ports = ports.map(|(name, port, target_port)| ServicePort {
+        name: Some(name),
+        port,
+        target_port,
+        node_port: None,
+        transport: Transport::Tcp,
+    });
+    let service = ServiceView::bare(brought.service, ports.collect(), workload_key, brought.span);
+    view.services
+        .entry((brought.namespace, brought.name))
+        .or_insert(service);
+    replicas
 }
 
 /// What stands beside a proxy that is alone: nothing reaches it.

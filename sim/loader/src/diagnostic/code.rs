@@ -146,7 +146,7 @@ codes! {
     PlaintextToStrict = "HS0149", Warning, "A client without a sidecar asks a server that takes only mutual TLS",
         "A PeerAuthentication with the mode STRICT lets the server's sidecar close every connection that is not mutual TLS, and a client without a sidecar cannot make one: all of its requests fail. Inject the client, or set PERMISSIVE for the port.";
     CanaryRoute = "HS0155", Error, "A canary release has no such route or version",
-        "A release moves weights of a VirtualService, or of an HTTPRoute whose parent is a Service, from one of its destinations to another. Routes are called `name` or `namespace/name`, versions by a subset or a service that the route leads to; a cluster needs a mesh whose proxies act on it.";
+        "A release moves weights of a VirtualService, or of an HTTPRoute whose parent is a Service or a Gateway of Istio, from one of its destinations to another. Routes are called `name` or `namespace/name`, versions by a subset or a service that the route leads to; a cluster needs a mesh whose proxies act on it.";
     CanarySteps = "HS0156", Error, "A canary release has no steps to judge it by",
         "A release is a list of steps: weights, routes by header or copies, and pauses between them. Without a pause there is no time in which anybody could see what the new version does.";
     CanarySampleShort = "HS0157", Warning, "A canary release waits for its sample",
@@ -178,6 +178,12 @@ codes! {
         "Envoy's filter for local limits refuses nothing until `filter_enabled` and `filter_enforced` say of how many requests, and a limit of a route acts only where the filter is inserted.";
     ProviderNotFound = "HS0176", Warning, "An AuthorizationPolicy names a provider that the mesh does not have",
         "`extensionProviders` of the mesh's configuration says where providers of CUSTOM policies are. istiod lets the proxies of the workload refuse what such a policy matches.";
+
+    GatewayAddress = "HS0180", Warning, "An address of a Gateway leads to no proxy",
+        "istiod makes a Deployment and a Service for a Gateway of its class. An address of type Hostname asks it not to, and names the Service of pods that are there already: of the namespace of the Gateway itself. Other types of addresses count for nothing beside it.";
+
+    OriginalAtGateway = "HS0181", Warning, "A gateway has no endpoints for a host",
+        "With `resolution: NONE` a sidecar goes to the address that its application connected to. Clients of a gateway connect to the gateway, so it has nobody to send their requests to, and answers 503 (UH). Give the ServiceEntry `resolution: DNS`, or endpoints.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

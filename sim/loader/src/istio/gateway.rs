@@ -116,6 +116,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Gateway {
     Gateway {
         identity: identity(document),
         selector: labels(spec, "selector"),
+        is_of_gateway_api: false,
         servers,
     }
 }

@@ -1,19 +1,21 @@
-//! Routes of the Gateway API whose parent is a Service or a ServiceEntry: routes of the mesh
-//! (GAMMA), which istiod takes for VirtualServices.
+//! Routes of the Gateway API that istiod takes for VirtualServices: those whose parent is a Service
+//! or a ServiceEntry (routes of the mesh, GAMMA), or a Gateway that it serves.
 //!
 //! Models: HTTPRoute and GRPCRoute with their matches, weights, timeouts, retries, mirrors,
-//! rewrites, redirects and headers; one VirtualService per namespace, port and host, with the
-//! routes of the older object first and then the most specific first.
-//! Leaves out: ReferenceGrants, which the mesh does not ask for; filters by extension.
-//! Sources: istio/istio pilot/pkg/config/kube/gateway/conversion.go; kubernetes-sigs/gateway-api
-//! v1.6, apis/v1.
+//! rewrites, redirects and headers; one VirtualService per namespace, port and host, or per
+//! listener and host, with the routes of the older object first and then the most specific first.
+//! Leaves out: ReferenceGrants, which the mesh does not ask for, and which Gateways are taken to
+//! have; filters by extension.
+//! Sources: istio/istio pilot/pkg/config/kube/gateway/conversion.go and route_collections.go;
+//! kubernetes-sigs/gateway-api v1.6, apis/v1.
 //! Validated by: the routes of Bookinfo for the Gateway API, and cases that follow from the
 //! rules, in `tests/istio_routes.rs`.
 
+use super::api_gateway::{ApiGateway, Attaching, Denied, GENERATED, Namespaces, Served};
 use super::filters;
-use super::forms::{Scope, duration, identity, string};
+use super::forms::{Scope, duration, identity, string, strings};
 use super::objects::Written;
-use crate::diagnostic::{Code, Severity};
+use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
 use crate::kubernetes::service::Service;
 use crate::source::Span;
@@ -29,24 +31,36 @@ use engine::Duration;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A route of the mesh, before those for one host are put together.
+/// A route, before those for one host are put together.
 #[derive(Clone, Debug)]
 pub struct MeshRoute {
     identity: Identity,
+    kind: &'static str,
     span: Span,
     root: Node,
     parents: Vec<Parent>,
+    /// Host names that it takes at Gateways; none takes all.
+    hostnames: Vec<String>,
     rules: Vec<Rule>,
 }
 
-/// A Service or ServiceEntry whose clients take the route.
+/// What a route belongs to: a Service or ServiceEntry, whose clients take it, or a Gateway.
 #[derive(Clone, Debug)]
 struct Parent {
-    is_entry: bool,
+    kind: ParentKind,
     namespace: String,
     name: String,
     port: Option<u16>,
+    /// The only listener of a Gateway.
+    listener: Option<String>,
     span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ParentKind {
+    Service,
+    ServiceEntry,
+    Gateway,
 }
 
 /// One route for each of its matches.
@@ -64,10 +78,16 @@ struct Rule {
 pub(crate) struct Known<'a> {
     services: BTreeSet<(&'a str, &'a str)>,
     domain: &'a str,
+    gateways: &'a [ApiGateway],
+    namespaces: &'a Namespaces,
 }
 
 impl<'a> Known<'a> {
-    pub(crate) fn of(services: &'a [Service]) -> Known<'a> {
+    pub(crate) fn of(
+        services: &'a [Service],
+        gateways: &'a [ApiGateway],
+        namespaces: &'a Namespaces,
+    ) -> Known<'a> {
         let names = services.iter().map(|service| {
             let metadata = &service.metadata;
             (metadata.namespace.as_str(), metadata.name.as_str())
@@ -75,6 +95,8 @@ impl<'a> Known<'a> {
         Known {
             services: names.collect(),
             domain: facts::MESH_TRUST_DOMAIN.value,
+            gateways,
+            namespaces,
         }
     }
 
@@ -92,24 +114,18 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Whether a route has parents, and none is a gateway.
-pub(crate) fn is_of_mesh(document: &Document) -> bool {
-    let parents = document.spec().list("parentRefs");
-    let is_of_mesh = |node: &Node| {
-        let kind = node.get("kind").and_then(Node::str);
-        matches!(kind, Some("Service" | "ServiceEntry"))
-    };
-    !parents.is_empty() && parents.iter().all(is_of_mesh)
-}
-
-/// Reads a checked HTTPRoute or GRPCRoute, if any of its parents belongs to the mesh.
-pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Option<MeshRoute> {
+/// Reads a checked HTTPRoute or GRPCRoute, if any of its parents is istiod's.
+pub(super) fn read(
+    document: &Document,
+    served: &Served,
+    scope: &mut Scope<'_>,
+) -> Option<MeshRoute> {
     let spec = document.spec();
     let is_grpc = document.kind.kind == "GRPCRoute";
     let parents: Vec<Parent> = spec
         .list("parentRefs")
         .iter()
-        .filter_map(|node| parent(node, is_grpc, scope))
+        .filter_map(|node| parent(node, is_grpc, served, scope))
         .collect();
     if parents.is_empty() {
         return None;
@@ -120,32 +136,40 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Option<MeshRou
     Some(MeshRoute {
         rules: rules.collect(),
         identity,
+        kind: document.kind.kind,
         span: document.metadata.span,
         root: document.root.clone(),
         parents,
+        hostnames: strings(spec, "hostnames")
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect(),
     })
 }
 
-fn parent(node: &Node, is_grpc: bool, scope: &mut Scope<'_>) -> Option<Parent> {
-    let kind = string(node, "kind").unwrap_or_else(|| "Gateway".to_owned());
-    let is_entry = match kind.as_str() {
-        "Service" => false,
-        "ServiceEntry" => true,
+fn parent(node: &Node, is_grpc: bool, served: &Served, scope: &mut Scope<'_>) -> Option<Parent> {
+    let namespace = string(node, "namespace").unwrap_or_else(|| scope.namespace.clone());
+    let name = string(node, "name").unwrap_or_default();
+    let kind = match string(node, "kind").as_deref() {
+        Some("Service") => ParentKind::Service,
+        Some("ServiceEntry") => ParentKind::ServiceEntry,
+        None | Some("Gateway") if served.has(&namespace, &name) => ParentKind::Gateway,
         _ if is_grpc => {
-            let message = "a GRPCRoute acts on clients in the mesh, not at gateways";
+            let message = "a GRPCRoute acts on clients in the mesh, and at gateways of Istio";
             let found = scope
                 .diagnostics
                 .report(Code::UnsupportedValue, node.span, message);
-            found.help("write an HTTPRoute for the gateway: simulated gateways route HTTP");
+            found.help("write an HTTPRoute for the gateway: those of other classes route HTTP");
             return None;
         }
         _ => return None,
     };
     Some(Parent {
-        is_entry,
-        namespace: string(node, "namespace").unwrap_or_else(|| scope.namespace.clone()),
-        name: string(node, "name").unwrap_or_default(),
+        kind,
+        namespace,
+        name,
         port: scope.port(node.get("port")),
+        listener: string(node, "sectionName"),
         span: node.span,
     })
 }
@@ -380,15 +404,21 @@ fn grpc_match(node: &Node) -> HttpMatch {
     }
 }
 
-/// Namespace, port and host, which share a VirtualService.
+/// What shares a VirtualService: the namespace of routes of the mesh or the Gateway of Istio, the
+/// port, and the host.
 type Place = (String, Option<u16>, String);
 
-/// Puts routes for one host together: each namespace, port and host has one VirtualService.
+/// More routes of VirtualServices are refused: they grow with the product of listeners, host
+/// names and matches.
+const ROUTES_MAX: usize = 500_000;
+
+/// Puts routes for one host together: each namespace, port and host has one VirtualService, and
+/// so has each listener and host.
 pub(super) fn merge(
     mut routes: Vec<MeshRoute>,
     entries: &[Written],
     known: &Known<'_>,
-    diagnostics: &mut crate::diagnostic::Diagnostics,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<Written> {
     routes.sort_by_cached_key(|route| {
         let identity = &route.identity;
@@ -401,24 +431,42 @@ pub(super) fn merge(
     for route in &mut routes {
         route.check(known, diagnostics);
     }
+    let mut left = ROUTES_MAX;
+    let mut busy = BTreeSet::new();
     let mut merged: BTreeMap<Place, (VirtualService, &MeshRoute)> = BTreeMap::new();
     for route in &routes {
         let mut count = 0;
         for parent in &route.parents {
-            let http = route.at(parent.port);
-            if http.is_empty() {
-                continue;
-            }
-            for host in hosts(parent, entries, known, diagnostics) {
-                let place = (route.identity.namespace.clone(), parent.port, host.clone());
-                let (service, _) = merged.entry(place).or_insert_with(|| {
-                    count += 1;
-                    (route.virtual_service(count - 1, host), route)
-                });
+            let port = match parent.kind {
+                ParentKind::Gateway => None,
+                _ => parent.port,
+            };
+            let http = route.at(port);
+            for (gateway, host) in places(route, parent, entries, known, &mut busy, diagnostics) {
+                left = left.saturating_sub(http.len());
+                if left == 0 {
+                    let message = format!("routes at gateways are more than {ROUTES_MAX}");
+                    diagnostics.report(Code::OverBudget, route.span, message);
+                    return Vec::new();
+                }
+                if http.is_empty() {
+                    continue;
+                }
+                let owner = match &gateway {
+                    GatewayName::Mesh => route.identity.namespace.clone(),
+                    GatewayName::Object { namespace, name } => format!("{namespace}/{name}"),
+                };
+                let (service, _) = merged
+                    .entry((owner, port, host.clone()))
+                    .or_insert_with(|| {
+                        count += 1;
+                        (route.virtual_service(count - 1, gateway, host), route)
+                    });
                 service.http.extend(http.iter().cloned());
             }
         }
     }
+    report_idle(known, &busy, diagnostics);
     let written = merged.into_values().map(|(mut service, route)| {
         service
             .http
@@ -432,17 +480,103 @@ pub(super) fn merge(
     written.collect()
 }
 
+/// Where requests take a route because of a parent: a gateway or the mesh, and a host. Marks
+/// listeners that have routes, by the positions of their Gateway and their own.
+fn places(
+    route: &MeshRoute,
+    parent: &Parent,
+    entries: &[Written],
+    known: &Known<'_>,
+    busy: &mut BTreeSet<(usize, usize)>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(GatewayName, String)> {
+    if parent.kind != ParentKind::Gateway {
+        let hosts = hosts(parent, entries, known, diagnostics).into_iter();
+        return hosts.map(|host| (GatewayName::Mesh, host)).collect();
+    }
+    let mut gateways = known.gateways.iter().enumerate();
+    let found = gateways.find(|(_, it)| {
+        (&it.metadata.namespace, &it.metadata.name) == (&parent.namespace, &parent.name)
+    });
+    let Some((number, gateway)) = found else {
+        return Vec::new(); // Its document has problems of its own.
+    };
+    let attaching = Attaching {
+        namespace: &route.identity.namespace,
+        kind: route.kind,
+        hostnames: &route.hostnames,
+        listener: parent.listener.as_deref(),
+        port: parent.port,
+    };
+    let taken = match gateway.attach(&attaching, known.namespaces) {
+        Ok(taken) => taken,
+        Err(denied) => {
+            report_denied(denied, route, parent, diagnostics);
+            return Vec::new();
+        }
+    };
+    let mut places = Vec::new();
+    for (position, hosts) in taken {
+        busy.insert((number, position));
+        let name = gateway.generated(&gateway.listeners()[position]);
+        places.extend(hosts.into_iter().map(|host| (name.clone(), host)));
+    }
+    places
+}
+
+fn report_denied(
+    denied: Denied,
+    route: &MeshRoute,
+    parent: &Parent,
+    diagnostics: &mut Diagnostics,
+) {
+    let (message, help) = match denied {
+        Denied::NoneFits => (
+            format!(
+                "no listener of the gateway `{}` takes this route",
+                parent.name
+            ),
+            "compare `sectionName`, `port` and host names with those of its listeners",
+        ),
+        Denied::Namespace => (
+            format!(
+                "the gateway `{}` takes no routes of the namespace `{}`",
+                parent.name, route.identity.namespace
+            ),
+            "set `allowedRoutes: {namespaces: {from: All}}` on its listener: without it, its own namespace alone may attach",
+        ),
+    };
+    diagnostics
+        .report(Code::GatewayNotFound, parent.span, message)
+        .help(help);
+}
+
+fn report_idle(known: &Known<'_>, busy: &BTreeSet<(usize, usize)>, diagnostics: &mut Diagnostics) {
+    for (number, gateway) in known.gateways.iter().enumerate() {
+        for (position, listener) in gateway.listeners().iter().enumerate() {
+            if listener.carries_requests() && !busy.contains(&(number, position)) {
+                let message = format!(
+                    "no route attaches to the listener `{}` of `{}`",
+                    listener.name, gateway.metadata.name
+                );
+                diagnostics.report(Code::GatewayWithoutRoutes, listener.span, message);
+            }
+        }
+    }
+}
+
 /// Hosts of a parent; reports one that is not there.
 fn hosts(
     parent: &Parent,
     entries: &[Written],
     known: &Known<'_>,
-    diagnostics: &mut crate::diagnostic::Diagnostics,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<String> {
     let Parent {
         namespace, name, ..
     } = parent;
-    let found = if parent.is_entry {
+    let is_entry = parent.kind == ParentKind::ServiceEntry;
+    let found = if is_entry {
         entries.iter().find_map(|written| match &written.object {
             Object::ServiceEntry(entry)
                 if (&entry.identity.namespace, &entry.identity.name) == (namespace, name) =>
@@ -457,11 +591,7 @@ fn hosts(
             .then(|| vec![host::service(name, namespace, known.domain)])
     };
     found.unwrap_or_else(|| {
-        let kind = if parent.is_entry {
-            "ServiceEntry"
-        } else {
-            "Service"
-        };
+        let kind = if is_entry { "ServiceEntry" } else { "Service" };
         let message =
             format!("there is no {kind} `{namespace}/{name}`, so the route takes nothing");
         let found = diagnostics.report(Code::GatewayNotFound, parent.span, message);
@@ -497,7 +627,7 @@ fn rank(matches: &[HttpMatch]) -> impl Ord + use<> {
 }
 
 impl MeshRoute {
-    fn virtual_service(&self, number: u32, host: String) -> VirtualService {
+    fn virtual_service(&self, number: u32, gateway: GatewayName, host: String) -> VirtualService {
         let Identity {
             namespace,
             name,
@@ -506,11 +636,11 @@ impl MeshRoute {
         VirtualService {
             identity: Identity {
                 namespace: namespace.clone(),
-                name: format!("{name}-{number}-istio-autogenerated-k8s-gateway"),
+                name: format!("{name}-{number}-{GENERATED}"),
                 created: *created,
             },
             hosts: vec![host],
-            gateways: vec![GatewayName::Mesh],
+            gateways: vec![gateway],
             http: Vec::new(),
             tls: Vec::new(),
             tcp: Vec::new(),
@@ -546,7 +676,7 @@ impl MeshRoute {
     }
 
     /// Services that are not there answer nothing: their share of requests gets 500.
-    fn check(&mut self, known: &Known<'_>, diagnostics: &mut crate::diagnostic::Diagnostics) {
+    fn check(&mut self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
         for rule in &mut self.rules {
             let HttpAction::Forward(destinations) = &mut rule.route.action else {
                 continue;

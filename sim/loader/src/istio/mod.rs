@@ -9,12 +9,14 @@
 //! Validated by: the samples of istio/istio, read whole, and the bad examples of the tests.
 
 pub(crate) mod annotations;
+pub(crate) mod api_gateway;
 pub(crate) mod by_hand;
 pub(crate) mod conflicts;
 pub(crate) mod destination_rule;
 pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod gateway;
+pub(crate) mod installation;
 pub(crate) mod limits;
 pub(crate) mod mesh;
 pub(crate) mod mesh_route;

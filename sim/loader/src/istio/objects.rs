@@ -1,6 +1,7 @@
 //! All of Istio's objects among a set of documents.
 
 use super::annotations::{self, PodNotes};
+use super::api_gateway::{self, ApiGateway, Namespaces, Served};
 use super::forms::Scope;
 use super::mesh_route::{self, Known, MeshRoute};
 use super::{
@@ -52,6 +53,10 @@ pub struct IstioObjects {
     pub(crate) limits: Vec<LimitDomain>,
     /// Revisions of istiod that are installed beside the default one.
     pub(crate) revisions: BTreeSet<String>,
+    /// Gateways of the Gateway API that istiod serves.
+    pub(crate) gateways: Vec<ApiGateway>,
+    /// Their names, which are known before anything is read.
+    pub(crate) served: Served,
     /// Routes of the Gateway API, until all are there and those for one host are put together.
     routes: Vec<MeshRoute>,
 }
@@ -113,7 +118,13 @@ impl IstioObjects {
                 return;
             }
             "HTTPRoute" | "GRPCRoute" => {
-                self.routes.extend(mesh_route::read(document, scope));
+                let route = mesh_route::read(document, &self.served, scope);
+                return self.routes.extend(route);
+            }
+            "Gateway" => {
+                if self.served.has(namespace, name) {
+                    self.gateways.push(api_gateway::read(document, scope));
+                }
                 return;
             }
             "IstioOperator" => return self.install(document, scope),
@@ -127,11 +138,20 @@ impl IstioObjects {
         });
     }
 
-    /// Takes routes of the Gateway API for VirtualServices, once all objects are there.
-    pub(crate) fn attach_routes(&mut self, services: &[Service], diagnostics: &mut Diagnostics) {
+    /// Takes Gateways and routes of the Gateway API for Istio's own objects, once all are there.
+    pub(crate) fn attach_routes(
+        &mut self,
+        services: &[Service],
+        namespaces: &Namespaces,
+        diagnostics: &mut Diagnostics,
+    ) {
         let routes = std::mem::take(&mut self.routes);
-        let known = Known::of(services);
+        let known = Known::of(services, &self.gateways, namespaces);
         let attached = mesh_route::merge(routes, &self.written, &known, diagnostics);
+        for gateway in &self.gateways {
+            let written = gateway.written(namespaces, services, diagnostics);
+            self.written.extend(written);
+        }
         self.written.extend(attached);
     }
 

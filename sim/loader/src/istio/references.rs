@@ -13,11 +13,11 @@ use crate::tree::Node;
 use cloud::facts;
 use cloud::istio::authentication::{ClientMode, Policies, ServerMode};
 use cloud::istio::config::{
-    AuthorizationPolicy, DestinationRule, Gateway, GatewayName, Labels, Object, PeerAuthentication,
-    ProviderKind,
+    AuthorizationPolicy, DestinationRule, Gateway, GatewayName, HttpAction, Labels, Object,
+    PeerAuthentication, ProviderKind, Resolution, Target, VirtualService,
 };
 use cloud::istio::{authentication, host};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a set of objects has to offer to references.
 struct Known<'a> {
@@ -36,7 +36,10 @@ pub(crate) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
     for written in written {
         let namespace = written.object.identity().namespace.as_str();
         match &written.object {
-            Object::VirtualService(_) => known.check_route(written, namespace, diagnostics),
+            Object::VirtualService(service) => {
+                known.check_route(written, namespace, diagnostics);
+                known.check_originals(service, written, diagnostics);
+            }
             Object::DestinationRule(rule) => known.check_rule(rule, written, diagnostics),
             Object::Gateway(gateway) => known.check_gateway(gateway, written, diagnostics),
             Object::AuthorizationPolicy(policy) => {
@@ -136,6 +139,42 @@ impl<'a> Known<'a> {
         self.check_gateways(spec, namespace, diagnostics);
         for node in destinations(spec) {
             self.check_destination(node, namespace, diagnostics);
+        }
+    }
+
+    /// Hosts that a gateway is to send requests to and of which it knows no endpoints.
+    fn check_originals(
+        &self,
+        service: &VirtualService,
+        written: &Written,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let namespace = service.identity.namespace.as_str();
+        let spec = written.root.get("spec");
+        let hosts: BTreeSet<&str> = hosts_at_gateways(service).collect();
+        for host in hosts {
+            let wanted = full(host, namespace);
+            let objects = self.objects.istio.written.iter();
+            let mut entries = objects.filter_map(|it| match &it.object {
+                Object::ServiceEntry(entry) => Some(entry),
+                _ => None,
+            });
+            let is_original = entries.any(|entry| {
+                entry.resolution == Resolution::None
+                    && entry.endpoints.is_empty()
+                    && entry.selector.is_none()
+                    && entry.hosts.contains(&wanted)
+            });
+            if is_original {
+                let is_it = |node: &&Node| string(node, "host").as_deref() == Some(host);
+                let node = spec.into_iter().flat_map(destinations).find(is_it);
+                let message =
+                    format!("at a gateway `{wanted}` has no endpoints: requests get 503 (UH)");
+                let span = node.map_or(written.span, |node| node.span);
+                diagnostics
+                    .report(Code::OriginalAtGateway, span, message)
+                    .help("give its ServiceEntry `resolution: DNS`, or STATIC with `endpoints`");
+            }
         }
     }
 
@@ -350,6 +389,9 @@ impl<'a> Known<'a> {
     }
 
     fn check_gateway(&self, gateway: &Gateway, written: &Written, diagnostics: &mut Diagnostics) {
+        if gateway.is_of_gateway_api {
+            return; // istiod makes what serves it, or an address names it.
+        }
         let pods = self.pods(&gateway.selector, None);
         if pods.is_empty() {
             let message = format!(
@@ -393,6 +435,38 @@ impl<'a> Known<'a> {
             }
         }
     }
+}
+
+/// Hosts that routes of a VirtualService lead to at a gateway.
+fn hosts_at_gateways(service: &VirtualService) -> impl Iterator<Item = &str> {
+    let is_gateway = |name: &GatewayName| matches!(name, GatewayName::Object { .. });
+    let own = service.gateways.iter().any(is_gateway);
+    let of = move |said: &[GatewayName]| own && (said.is_empty() || said.iter().any(is_gateway));
+    let http = service.http.iter().filter(move |route| {
+        let mut matches = route.matches.iter();
+        route.matches.is_empty() || matches.any(|it| of(&it.source.gateways))
+    });
+    let http = http.filter(move |_| own).flat_map(|route| {
+        let forward = match &route.action {
+            HttpAction::Forward(destinations) => destinations.as_slice(),
+            _ => &[],
+        };
+        forward.iter().filter_map(|it| match &it.target {
+            Target::Host(destination) => Some(destination.host.as_str()),
+            Target::Broken { .. } => None,
+        })
+    });
+    let tls = service.tls.iter().filter(move |route| {
+        let mut matches = route.matches.iter();
+        matches.any(|it| of(&it.source.gateways))
+    });
+    let tls = tls.flat_map(|route| &route.destinations);
+    let tcp = service.tcp.iter().filter(move |route| {
+        let mut matches = route.matches.iter();
+        own && (route.matches.is_empty() || matches.any(|it| of(&it.source.gateways)))
+    });
+    let tcp = tcp.flat_map(|route| &route.destinations);
+    http.chain(tls.chain(tcp).map(|it| it.destination.host.as_str()))
 }
 
 fn shown(selector: &Labels) -> String {

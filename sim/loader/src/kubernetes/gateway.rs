@@ -3,9 +3,11 @@
 //! Models: listeners with host names, routes by host, path, method and headers, weights,
 //! several backends, request timeouts, attachment by name, listener, port and host name.
 //! Leaves out: filters, retries, session persistence, query parameters, TLS, who may attach. For
-//! routes of a mesh see `istio/mesh_route.rs`, which acts on more of them.
+//! what istiod takes for its own see `istio/api_gateway.rs` and `istio/mesh_route.rs`, which act on
+//! more of it.
 //! Sources: kubernetes-sigs/gateway-api v1.6, apis/v1 types.
 
+use super::listener::GATEWAY_SPEC;
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS, text};
 use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics, Severity};
@@ -19,7 +21,7 @@ use cloud::scenario::{PathMatch, RouteMatch};
 use engine::Duration;
 
 const ATTACHMENT: &str = "routes of every namespace may attach";
-const RETRIES: &str = "read for routes of the mesh; gateways do not try again";
+const RETRIES: &str = "acts on what istiod serves; gateways of other classes do not try again";
 
 static CLASS_SPEC: Shape = Shape::new(
     "GatewayClassSpec",
@@ -27,7 +29,7 @@ static CLASS_SPEC: Shape = Shape::new(
         Field::approximated(
             "controllerName",
             Kind::Text,
-            "every controller is the same proxy",
+            "Istio's is known in a mesh; every other controller is the same proxy",
         )
         .required(),
         Field::ignored(
@@ -40,67 +42,6 @@ static CLASS_SPEC: Shape = Shape::new(
 );
 kind!(GATEWAY_CLASS, "GatewayClass", CLASS_SPEC);
 
-static ALLOWED: Shape = Shape::new(
-    "AllowedRoutes",
-    &[
-        Field::ignored("namespaces", Kind::Opaque, ATTACHMENT),
-        Field::ignored("kinds", Kind::Opaque, ATTACHMENT),
-    ],
-);
-static LISTENER: Shape = Shape::new(
-    "Listener",
-    &[
-        Field::modelled("name", Kind::Text).required(),
-        Field::modelled("hostname", Kind::Text),
-        Field::modelled("port", PORT).required(),
-        Field::approximated(
-            "protocol",
-            Kind::Text,
-            "HTTPS counts as HTTP; others take no HTTPRoutes",
-        )
-        .required(),
-        Field::ignored(
-            "tls",
-            Kind::Opaque,
-            "encryption between users and proxies costs nothing in this release",
-        ),
-        Field::ignored("allowedRoutes", Kind::Map(&ALLOWED), ATTACHMENT),
-    ],
-);
-static GATEWAY_SPEC: Shape = Shape::new(
-    "GatewaySpec",
-    &[
-        Field::approximated(
-            "gatewayClassName",
-            Kind::Text,
-            "every class is the same proxy",
-        )
-        .required(),
-        Field::modelled("listeners", Kind::List(&Kind::Map(&LISTENER))).required(),
-        Field::ignored(
-            "addresses",
-            Kind::Opaque,
-            "addresses are not modelled one by one",
-        ),
-        Field::ignored(
-            "infrastructure",
-            Kind::Opaque,
-            "labels of what the controller makes",
-        ),
-        Field::ignored(
-            "backendTLS",
-            Kind::Opaque,
-            "encryption inside the cluster costs nothing in this release",
-        ),
-        Field::ignored(
-            "tls",
-            Kind::Opaque,
-            "encryption costs nothing in this release",
-        ),
-        Field::ignored("allowedListeners", Kind::Opaque, ATTACHMENT),
-        Field::ignored("defaultScope", Kind::Text, ATTACHMENT),
-    ],
-);
 kind!(GATEWAY, "Gateway", GATEWAY_SPEC);
 
 static PARENT: Shape = Shape::new(
@@ -247,13 +188,9 @@ static GRPC_ROUTE_SPEC: Shape = Shape::new(
         Field::approximated(
             "parentRefs",
             Kind::List(&Kind::Map(&PARENT)),
-            "Services and ServiceEntries; Gateways route HTTP only",
+            "Services, ServiceEntries and Gateways of Istio; other Gateways route HTTP only",
         ),
-        Field::ignored(
-            "hostnames",
-            TEXT_LIST,
-            "only routes at gateways look at them",
-        ),
+        Field::modelled("hostnames", TEXT_LIST),
         Field::modelled("rules", Kind::List(&Kind::Map(&GRPC_RULE))),
         Field::ignored("useDefaultGateways", Kind::Text, ATTACHMENT),
     ],

@@ -8,6 +8,7 @@ pub mod ingress;
 pub mod kinds;
 pub mod kube_proxy;
 mod lifecycle;
+mod listener;
 pub mod metadata;
 mod namespace;
 pub mod node;

@@ -12,7 +12,7 @@ use super::service::{Service, Slice};
 use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
-use crate::istio::mesh_route::is_of_mesh;
+use crate::istio::api_gateway::{Served, namespaces};
 use crate::istio::objects::IstioObjects;
 use crate::tree;
 use cloud::scenario::WorkloadKind;
@@ -52,10 +52,19 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Collects the objects of documents that are applied to one cluster together. Whatever is
-    /// wrong with single objects is reported, as are duplicates; documents of other kinds are
-    /// passed over.
+    /// Collects the objects of documents that are applied to a cluster without a mesh together.
+    /// Whatever is wrong with single objects is reported, as are duplicates; documents of other
+    /// kinds are passed over.
     pub fn collect<'a>(
+        documents: impl IntoIterator<Item = &'a Document>,
+        diagnostics: &mut Diagnostics,
+    ) -> Objects {
+        Objects::collect_in(false, documents, diagnostics)
+    }
+
+    /// Collects objects of a cluster likewise: in a mesh, istiod serves Gateways of its class.
+    pub fn collect_in<'a>(
+        is_mesh: bool,
         documents: impl IntoIterator<Item = &'a Document>,
         diagnostics: &mut Diagnostics,
     ) -> Objects {
@@ -75,6 +84,9 @@ impl Objects {
             .map(|document| (identity(document), *document))
             .collect();
         let mut objects = Objects::default();
+        if is_mesh {
+            objects.istio.served = Served::of(&documents);
+        }
         for document in &documents {
             check_name(document, diagnostics);
             if owned(document, &owners, diagnostics) {
@@ -82,7 +94,11 @@ impl Objects {
             }
             objects.add(document, diagnostics);
         }
-        objects.istio.attach_routes(&objects.services, diagnostics);
+        let used = documents.iter().map(|it| it.metadata.namespace.as_str());
+        let namespaces = namespaces(&objects.namespaces, used.filter(|name| !name.is_empty()));
+        objects
+            .istio
+            .attach_routes(&objects.services, &namespaces, diagnostics);
         objects
     }
 
@@ -100,6 +116,9 @@ impl Objects {
                 .push(Workload::read(document, kind, diagnostics));
         }
         self.istio.add(document, diagnostics);
+        let Metadata {
+            namespace, name, ..
+        } = &document.metadata;
         match document.kind.shape.name {
             "Namespace" => self.namespaces.push(document.metadata.clone()),
             "Node" => self.nodes.push(Node::read(document)),
@@ -109,10 +128,17 @@ impl Objects {
             "Endpoints" => self.slices.extend(Slice::read_endpoints(document)),
             "IngressClass" => self.ingress_classes.push(IngressClass::read(document)),
             "Ingress" => self.ingresses.push(Ingress::read(document, diagnostics)),
-            "Gateway" => self.gateways.push(Gateway::read(document, diagnostics)),
-            // A route of the mesh alone was read with what is said to Istio.
-            "HTTPRoute" if !is_of_mesh(document) => {
-                self.routes.push(HttpRoute::read(document, diagnostics));
+            // What istiod serves was read with what is said to Istio.
+            "Gateway" if !self.istio.served.has(namespace, name) => {
+                self.gateways.push(Gateway::read(document, diagnostics));
+            }
+            "HTTPRoute" if !self.istio.served.has_all_parents(document) => {
+                let mut route = HttpRoute::read(document, diagnostics);
+                let served = &self.istio.served;
+                route
+                    .parents
+                    .retain(|it| !it.is_gateway || !served.has(&it.namespace, &it.name));
+                self.routes.push(route);
             }
             "HorizontalPodAutoscaler" => self
                 .autoscalers

@@ -374,12 +374,14 @@ impl Builder<'_, '_> {
             }
             self.work_left -= base.len() * (own.len() + 1);
             let mut now = base.clone();
-            let mut stages = vec![Objects::collect(base, reader.diagnostics)];
+            let is_mesh = plan.frame.mesh.is_some();
+            let mut stages = vec![Objects::collect_in(is_mesh, base, reader.diagnostics)];
             for (_, files) in &own {
                 let applied = self.sources.documents(files);
                 let applied: Vec<_> = applied.filter(|document| !is_scenario(document)).collect();
                 now = apply(&now, &applied);
-                stages.push(Objects::collect(now.clone(), reader.diagnostics));
+                let stage = Objects::collect_in(is_mesh, now.clone(), reader.diagnostics);
+                stages.push(stage);
             }
             let inline = workloads::of_cluster(spec, plan, ideal, reader);
             let assembly = assemble(&plan.frame, &stages, &inline, &defaults, reader.diagnostics);

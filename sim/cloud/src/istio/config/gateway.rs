@@ -8,8 +8,11 @@ use crate::istio::protocol::Protocol;
 pub struct Gateway {
     /// How it is called.
     pub identity: Identity,
-    /// Labels of the pods that are its proxies: of all namespaces.
+    /// Labels of the pods that are its proxies.
     pub selector: Labels,
+    /// Whether only pods of its own namespace are: so with what istiod makes of Gateways of the
+    /// Gateway API.
+    pub is_of_gateway_api: bool,
     /// What they listen for.
     pub servers: Vec<Server>,
 }

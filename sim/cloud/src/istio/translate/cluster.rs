@@ -16,6 +16,7 @@ use crate::istio::config::{
 };
 use crate::istio::locality::{self, Said, Setting};
 use crate::istio::protocol::Protocol;
+use crate::istio::push::Role;
 use crate::istio::version::Version;
 use engine::Duration;
 use std::fmt;
@@ -47,6 +48,8 @@ pub enum Discovery {
     Names,
     /// Whom the client connected to.
     Original,
+    /// The same, at a gateway: clients connect to the gateway itself, so there are none.
+    Nowhere,
 }
 
 /// How an endpoint is chosen.
@@ -131,6 +134,8 @@ pub struct Part<'a> {
     pub rule: Option<(u32, &'a Rule)>,
     /// Which of its subsets.
     pub subset: Option<u32>,
+    /// What kind of proxy it is for.
+    pub role: Role,
 }
 
 /// Builds a cluster. `name` is the number of its name.
@@ -159,7 +164,7 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
     let locality = locality(world, service, &load_balancer);
     let weighted = |it: &Setting| locality::is_weighted(it, outlier.is_some());
     let (balance, hash) = balance(load_balancer.policy.as_ref(), port.protocol);
-    let discovery = discovery(service, balance);
+    let discovery = discovery(service, balance, part.role);
     Cluster {
         name,
         service: part.service,
@@ -308,12 +313,17 @@ pub fn limits(pool: &ConnectionPool, budget: Option<Budget>) -> Thresholds {
     }
 }
 
-fn discovery(service: &Service, balance: Balance) -> Discovery {
-    match service.resolution {
-        _ if balance == Balance::Original => Discovery::Original,
-        Resolution::None => Discovery::Original,
-        Resolution::Static => Discovery::Told,
-        Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns => Discovery::Names,
+fn discovery(service: &Service, balance: Balance, role: Role) -> Discovery {
+    match (service.resolution, role) {
+        (_, Role::Sidecar) if balance == Balance::Original => Discovery::Original,
+        (_, Role::Gateway) if balance == Balance::Original => Discovery::Nowhere,
+        (Resolution::None, Role::Sidecar) => Discovery::Original,
+        // A gateway takes the endpoints that istiod knows: those of a headless service.
+        (Resolution::None, Role::Gateway) => Discovery::Told,
+        (Resolution::Static, _) => Discovery::Told,
+        (Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns, _) => {
+            Discovery::Names
+        }
     }
 }
 

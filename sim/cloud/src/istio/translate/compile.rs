@@ -1,6 +1,6 @@
 //! Compiles what proxies are told. Whatever is equal for several proxies is compiled once.
 
-use super::cluster::{self, ClusterName, Part};
+use super::cluster::{self, ClusterName, Discovery, Part};
 use super::delegates::{self, Merged};
 use super::edge;
 use super::keys::{self, is_hash};
@@ -82,7 +82,8 @@ pub struct Compiler {
     names: Names,
     scopes: BTreeMap<ScopeKey, u32>,
     viewers: BTreeMap<ViewerKey, u32>,
-    clusters: BTreeMap<(u32, Option<u32>), Arc<[u32]>>,
+    /// Of services, under rules, and whether for gateways.
+    clusters: BTreeMap<(u32, Option<u32>, bool), Arc<[u32]>>,
     routes: BTreeMap<RoutesKey, Arc<[Route]>>,
     hosts: BTreeMap<HostKey, u32>,
     /// What has been compiled.
@@ -350,7 +351,10 @@ impl Compiler {
             (service, self.rules.find(own, &proxy.labels, service, it))
         });
         for (service, rule) in services.collect::<Vec<(u32, Option<u32>)>>() {
-            for &cluster in self.clusters_of(world, service, rule).iter() {
+            for &cluster in self
+                .clusters_of(world, (service, rule), key.is_gateway)
+                .iter()
+            {
                 scope.clusters.push(cluster);
                 let name = self.tables.clusters[cluster as usize].name;
                 scope.by_name.set(name, cluster);
@@ -364,10 +368,32 @@ impl Compiler {
         scope
     }
 
-    /// Clusters of a service under a rule.
-    fn clusters_of(&mut self, world: &World<'_>, service: u32, rule: Option<u32>) -> Arc<[u32]> {
+    /// Clusters of a service under a rule. Gateways share those of sidecars, but where these go to
+    /// whom the client connected to.
+    fn clusters_of(
+        &mut self,
+        world: &World<'_>,
+        part: (u32, Option<u32>),
+        is_gateway: bool,
+    ) -> Arc<[u32]> {
+        let common = self.built(world, part, Role::Sidecar);
+        let mut all = common.iter();
+        let clusters = &self.tables.clusters;
+        let differs = all.any(|&it| clusters[it as usize].discovery == Discovery::Original);
+        match is_gateway && differs {
+            true => self.built(world, part, Role::Gateway),
+            false => common,
+        }
+    }
+
+    fn built(
+        &mut self,
+        world: &World<'_>,
+        (service, rule): (u32, Option<u32>),
+        role: Role,
+    ) -> Arc<[u32]> {
         let it = &world.services[service as usize];
-        let key = (service, rule);
+        let key = (service, rule, role == Role::Gateway);
         if let Some(clusters) = self.clusters.get(&key) {
             return clusters.clone();
         }
@@ -391,6 +417,7 @@ impl Compiler {
                     port: index,
                     rule: found,
                     subset,
+                    role,
                 };
                 clusters.push(self.tables.clusters.len() as u32);
                 self.tables

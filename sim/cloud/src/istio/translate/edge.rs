@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -> Vec<Edge> {
     let gateways = world.objects.gateways.iter();
     let mut gateways: Vec<&Gateway> = gateways
-        .filter(|it| selects(&it.selector, &proxy.labels))
+        .filter(|it| selects(&it.selector, &proxy.labels) && is_near(it, proxy))
         .collect();
     gateways.sort_by_cached_key(|it| it.identity.age_order());
     let mut plain: BTreeMap<u16, Vec<(&Gateway, &Server)>> = BTreeMap::new();
@@ -45,6 +45,11 @@ pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -
     }
     edges.sort_by_key(|edge| edge.port);
     edges
+}
+
+/// Whether a proxy stands where a gateway looks for it.
+fn is_near(gateway: &Gateway, proxy: &Proxy) -> bool {
+    !gateway.is_of_gateway_api || gateway.identity.namespace == proxy.namespace
 }
 
 /// Whether a server takes plain requests.
@@ -85,8 +90,12 @@ fn edge(
     for (gateway, server) in servers {
         let tls = server.tls.as_ref();
         edge.redirects_to_https |= tls.is_some_and(|tls| tls.redirects_to_https);
-        edge.hosts
-            .extend(server.hosts.iter().map(|it| it.host.clone()));
+        for ServerHost { host, .. } in &server.hosts {
+            // A host may be there for several namespaces.
+            if !edge.hosts.contains(host) {
+                edge.hosts.push(host.clone());
+            }
+        }
         let name = GatewayName::Object {
             namespace: gateway.identity.namespace.clone(),
             name: gateway.identity.name.clone(),

@@ -8,7 +8,7 @@ use crate::istio::config::{OutboundMode, ServerTlsMode};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -167,6 +167,16 @@ impl Edge {
     pub fn is_plain(&self) -> bool {
         self.tls.is_none() || self.redirects_to_https
     }
+
+    /// Whether requests are routed one by one, and not connections.
+    fn carries_requests(&self) -> bool {
+        let is_http = self.protocol.is_some_and(|it| it.decrypted().is_http());
+        let passes_on = matches!(
+            self.tls,
+            Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough)
+        );
+        is_http && (self.is_plain() || !passes_on)
+    }
 }
 
 /// What proxies of one kind know.
@@ -244,6 +254,16 @@ impl Scope {
                 .min_by(|left, right| host::specificity(left.1, right.1))
                 .map(|(edge, _)| edge),
         }
+    }
+}
+
+impl Scope {
+    /// How many listeners and configurations of routes a gateway is told: one listener for each
+    /// port, and routes for each server that carries requests.
+    pub fn edge_resources(&self) -> (u32, u32) {
+        let ports: BTreeSet<u16> = self.edges.iter().map(|edge| edge.port).collect();
+        let routed = self.edges.iter().filter(|edge| edge.carries_requests());
+        (ports.len() as u32, routed.count() as u32)
     }
 }
 

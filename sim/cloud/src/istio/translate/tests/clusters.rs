@@ -254,6 +254,24 @@ fn policies_say_how_endpoints_are_chosen_and_spoken_to() {
     assert_eq!(with(hashed), (Balance::Ring(1024), Discovery::Told));
 
     let mut mesh = shop();
+    mesh.services[0].resolution = Resolution::None;
+    let discovery = |mesh: &Mesh, role| {
+        let told = mesh.told_as(&proxy("shop", ""), role);
+        told.cluster(REVIEWS).discovery
+    };
+    // Nobody connects to a gateway in order to reach somebody else.
+    assert_eq!(discovery(&mesh, Role::Sidecar), Discovery::Original);
+    assert_eq!(discovery(&mesh, Role::Gateway), Discovery::Told);
+    let mut rule = destination_rule(("shop", "r", 0), "reviews", &[]);
+    rule.policy.common.load_balancer = Some(LoadBalancer {
+        policy: Some(BalancePolicy::Passthrough),
+        ..LoadBalancer::default()
+    });
+    mesh.objects.destination_rules = vec![rule];
+    assert_eq!(discovery(&mesh, Role::Sidecar), Discovery::Original);
+    assert_eq!(discovery(&mesh, Role::Gateway), Discovery::Nowhere);
+
+    let mut mesh = shop();
     mesh.config.h2_upgrade = true;
     let mut rule = destination_rule(("shop", "r", 0), "reviews", &[]);
     rule.policy.common.tls = Some(ClientTls {

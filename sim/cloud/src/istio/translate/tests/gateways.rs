@@ -30,6 +30,7 @@ fn mesh(servers: Vec<Server>) -> Mesh {
     mesh.objects.gateways = vec![Gateway {
         identity: identity("edge", "front", 0),
         selector: labels("istio=ingress"),
+        is_of_gateway_api: false,
         servers,
     }];
     mesh
@@ -92,6 +93,24 @@ fn hosts_of_server_and_route_have_to_meet() {
     mesh.objects.virtual_services[0].hosts = vec!["*".to_owned()];
     assert_eq!(target(&mesh, 80, "api.example.com", "/"), WEB);
     assert_eq!(target(&mesh, 80, "other.org", "/"), "no route");
+}
+
+#[test]
+fn a_gateway_of_the_gateway_api_has_its_proxies_in_its_own_namespace() {
+    let mut mesh = mesh(vec![server(80, Protocol::Http, &["*"])]);
+    mesh.objects.virtual_services = vec![bound(("shop", "a", 1), &["x.com"], vec![to_web()])];
+    mesh.objects.gateways[0].is_of_gateway_api = true;
+    let of = |namespace: &str| {
+        let told = mesh.told_as(&proxy(namespace, "istio=ingress"), Role::Gateway);
+        told.scope().edge(80, None).is_some()
+    };
+    assert!(of("edge") && !of("shop"));
+    mesh.objects.gateways[0].is_of_gateway_api = false;
+    let of = |namespace: &str| {
+        let told = mesh.told_as(&proxy(namespace, "istio=ingress"), Role::Gateway);
+        told.scope().edge(80, None).is_some()
+    };
+    assert!(of("edge") && of("shop"));
 }
 
 #[test]
