@@ -3,6 +3,7 @@
 use cloud::istio::config::{
     Audience, ExportTo, Included, InterceptionMode, PodSettings, ProxyResources,
 };
+use cloud::istio::distribution::Word;
 use cloud::istio::protocol::Protocol;
 use cloud::scenario::{Scenario, Sidecar};
 use engine::Duration;
@@ -29,7 +30,7 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: web, annotations: {networking.istio.io/exportTo: 'shop,.'}}
+metadata: {name: web, annotations: {networking.istio.io/exportTo: 'shop,.', networking.istio.io/traffic-distribution: preferclose}}
 spec:
   selector: {app: web}
   ports: [{name: http-web, port: 80, targetPort: 8080}, {name: http-raw, port: 81, targetPort: 8081, appProtocol: tcp}, {name: raw, port: 82, targetPort: 8082, appProtocol: kubernetes.io/h2c}]
@@ -164,6 +165,7 @@ spec: {hosts: [web], http: [{route: [{destination: {host: web}}]}]}
     let shop = Audience::Namespace("shop".to_owned());
     let seen = ExportTo::Only(vec![shop, Audience::OwnNamespace]);
     assert_eq!(said.export_to, seen);
+    assert_eq!(said.distribution, Some(Word::Close));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::istio::config::{
     Audience, Configuration, Created, DestinationRule, ExportTo, ExternalAuthorization, Istio,
     Labels, LimitDomain, Location, Object, ProviderKind, Resolution, ServiceSettings,
 };
+use crate::istio::distribution::{Word, Words};
 use crate::istio::host;
 use crate::istio::locality::{Distribution, Locality, with_place};
 use crate::istio::network::Gateways;
@@ -45,6 +46,8 @@ pub(crate) struct Translation {
     services: Vec<Service>,
     /// As the scenario describes them.
     described: Arc<[scenario::Service]>,
+    /// Which of their endpoints ztunnels prefer.
+    preferred_by_ztunnels: Vec<Distribution>,
     /// Those that do not exist yet.
     later: Vec<ServiceId>,
     generations: Vec<Generation>,
@@ -147,9 +150,15 @@ impl Translation {
         let services = services.map(|(number, service)| {
             let name = (service.namespace.clone(), service.name.clone());
             let said = istio.services.get(&name).cloned().unwrap_or_default();
-            described(service, number, said)
+            let distribution = words(&istio, service).for_envoys(istio.version);
+            Service {
+                distribution,
+                ..described(service, number, said)
+            }
         });
         let services = services.collect();
+        let preferred = cluster.services.iter();
+        let preferred = preferred.map(|it| words(&istio, it).for_ztunnels(istio.version));
         let workloads = cluster.workloads.iter().map(|workload| &workload.namespace);
         let named = cluster.services.iter().map(|service| &service.namespace);
         let root = std::iter::once(&istio.mesh.root_namespace);
@@ -158,6 +167,7 @@ impl Translation {
             gateways: Gateways::default(),
             services,
             described: cluster.services.clone().into(),
+            preferred_by_ztunnels: preferred.collect(),
             later: cluster.later_services.clone(),
             generations: Vec::new(),
             clusters: BTreeMap::new(),
@@ -339,6 +349,11 @@ impl Translation {
         self.for_ztunnels.clear();
     }
 
+    /// Which endpoints of a service ztunnels prefer.
+    pub(crate) fn preferred_by_ztunnels(&self, service: ServiceId) -> Distribution {
+        self.preferred_by_ztunnels[service.index()]
+    }
+
     /// Labels by which a service of Kubernetes selects its endpoints, if it does.
     pub(crate) fn selector(&self, service: &scenario::Service) -> Option<&Labels> {
         let name = (service.namespace.clone(), service.name.clone());
@@ -473,6 +488,22 @@ fn world<'a>(
     }
 }
 
+/// What is written about whom the clients of a service prefer.
+fn words(istio: &Istio, service: &scenario::Service) -> Words {
+    let name = (service.namespace.clone(), service.name.clone());
+    let mut namespaces = istio.namespaces.iter();
+    let namespace = namespaces.find(|namespace| namespace.name == service.namespace);
+    Words {
+        field: service.distribution.map(|said| match said {
+            TrafficDistribution::Close => Word::Close,
+            TrafficDistribution::SameZone => Word::SameZone,
+            TrafficDistribution::SameNode => Word::SameNode,
+        }),
+        service: istio.services.get(&name).and_then(|said| said.distribution),
+        namespace: namespace.and_then(|namespace| namespace.distribution),
+    }
+}
+
 /// A service of a cluster as istiod knows it. Where nothing says its address, it is one that no
 /// other has: what it is decides nothing.
 fn described(service: &scenario::Service, number: u32, said: ServiceSettings) -> Service {
@@ -509,11 +540,7 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
         },
         location: Location::Internal,
         export_to: said.export_to,
-        distribution: match service.distribution {
-            None => Distribution::Any,
-            Some(TrafficDistribution::SameZone) => Distribution::PreferSameZone,
-            Some(TrafficDistribution::SameNode) => Distribution::PreferSameNode,
-        },
+        distribution: Distribution::Any,
         publishes_unready: service.publish_not_ready,
     }
 }

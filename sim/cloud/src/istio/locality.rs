@@ -154,6 +154,8 @@ pub enum Distribution {
     PreferSameZone,
     /// On the same node first.
     PreferSameNode,
+    /// In the same subzone first, as `PreferClose` meant until 1.26.
+    PreferSameSubzone,
 }
 
 /// The setting that counts.
@@ -203,6 +205,12 @@ pub fn effective(rule: Said<'_>, distribution: Distribution, mesh: Said<'_>) -> 
             "topology.istio.io/network",
             "topology.kubernetes.io/region",
             "topology.kubernetes.io/zone",
+        ],
+        Distribution::PreferSameSubzone => &[
+            "topology.istio.io/network",
+            "topology.kubernetes.io/region",
+            "topology.kubernetes.io/zone",
+            "topology.istio.io/subzone",
         ],
         Distribution::PreferSameNode => &[
             "topology.istio.io/network",

@@ -10,6 +10,7 @@ pub mod authorization;
 pub mod certificate;
 pub mod config;
 pub mod debounce;
+pub mod distribution;
 pub mod drain;
 pub mod host;
 pub mod locality;

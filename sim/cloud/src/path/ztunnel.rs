@@ -25,9 +25,10 @@ use super::{CallRef, Endpoint, Identity, Outcome, Target};
 use crate::control::istiod::Told;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
+use crate::istio::locality;
 use crate::meter::Observation;
 use crate::record::{Reason, ViewKind};
-use crate::scenario::{Protocol, ServiceId, TrafficDistribution, TrafficPolicy, Ztunnel};
+use crate::scenario::{Protocol, ServiceId, TrafficPolicy, Ztunnel};
 use crate::slab::Key;
 use crate::view::View;
 use engine::{Distribution, Duration, Stream, Time};
@@ -361,10 +362,14 @@ impl Domain<'_> {
             return on_node.then_some(0);
         }
         let in_zone = state.zone == self.nodes[node as usize].zone;
-        Some(match described.distribution {
-            None => 0,
-            Some(TrafficDistribution::SameZone) => u32::from(in_zone),
-            Some(TrafficDistribution::SameNode) => u32::from(in_zone) + u32::from(on_node),
+        let translation = self.translation.as_ref();
+        let preferred = translation.map(|known| known.preferred_by_ztunnels(service));
+        Some(match preferred.unwrap_or_default() {
+            locality::Distribution::Any => 0,
+            locality::Distribution::PreferSameZone | locality::Distribution::PreferSameSubzone => {
+                u32::from(in_zone)
+            }
+            locality::Distribution::PreferSameNode => u32::from(in_zone) + u32::from(on_node),
         })
     }
 

@@ -186,9 +186,14 @@ fn the_nearest_pods_are_picked_as_the_service_prefers() {
     on(&mut cluster.workloads[1], "n1");
     on(&mut cluster.workloads[2], "n2");
     assert_eq!(shares(&run_without_jitter(&scenario)), [200, 0]);
-    scenario.clusters[0].services[1].distribution = None;
-    let [first, second] = shares(&run_without_jitter(&scenario));
-    assert!(first > 50 && second > 50, "{first} {second}");
+    // Until 1.26 only `PreferClose` was a word.
+    for (minor, distribution) in [(26, Some(TrafficDistribution::SameNode)), (30, None)] {
+        let cluster = &mut scenario.clusters[0];
+        cluster.mesh.as_mut().unwrap().istio_minor = minor;
+        cluster.services[1].distribution = distribution;
+        let [first, second] = shares(&run_without_jitter(&scenario));
+        assert!(first > 50 && second > 50, "{first} {second}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod flags;
 mod gateways;
 mod ideal;
 mod indicators;
+mod localities;
 mod machines;
 mod mesh;
 mod mesh_control;

@@ -2,6 +2,7 @@
 
 use super::MeshFrame;
 use crate::diagnostic::{Code, Diagnostics};
+use crate::istio::annotations;
 use crate::istio::objects::IstioObjects;
 use crate::kubernetes::Objects;
 use cloud::istio::config::{
@@ -30,6 +31,7 @@ pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
             .map(|metadata| Namespace {
                 name: metadata.name.clone(),
                 labels: metadata.labels.clone(),
+                distribution: annotations::traffic_distribution(metadata),
             })
             .collect(),
         services: services(stages),

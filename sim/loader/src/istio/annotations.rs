@@ -10,6 +10,7 @@
 use super::forms::Scope;
 use super::proxy::{PROXY_SETTINGS, settings};
 use crate::document::{Document, place};
+use crate::kubernetes::metadata::Metadata;
 use crate::shape::{Account, check, nearest};
 use crate::source::Span;
 use crate::tree::{Budget, Entry, Node, parse};
@@ -17,12 +18,14 @@ use crate::value::{Quantity, parse_quantity};
 use cloud::istio::config::{
     Audience, ExportTo, Included, InterceptionMode, PodSettings, ServiceSettings,
 };
+use cloud::istio::distribution::Word;
 use cloud::istio::protocol::Protocol;
 use std::str::FromStr;
 
 const TRAFFIC: &str = "traffic.sidecar.istio.io/";
 const SIDECAR: &str = "sidecar.istio.io/";
 const EXPORT_TO: &str = "networking.istio.io/exportTo";
+const TRAFFIC_DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 const CONFIG: &str = "proxy.istio.io/config";
 /// Names the templates that a pod is made by.
 const TEMPLATES: &str = "inject.istio.io/templates";
@@ -255,5 +258,11 @@ pub(super) fn read_service(document: &Document) -> Option<ServiceSettings> {
         let entries = text.split(',').map(str::trim);
         said.export_to = ExportTo::Only(entries.map(Audience::of).collect());
     }
+    said.distribution = traffic_distribution(&document.metadata);
     (said != ServiceSettings::default()).then_some(said)
+}
+
+/// Which endpoints the clients of a service, or of the services of a namespace, should prefer.
+pub(crate) fn traffic_distribution(metadata: &Metadata) -> Option<Word> {
+    Word::of_annotation(metadata.annotations.get(TRAFFIC_DISTRIBUTION)?)
 }

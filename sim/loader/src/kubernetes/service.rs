@@ -351,7 +351,8 @@ impl Service {
             internal_policy: policy("internalTrafficPolicy"),
             external_policy: policy("externalTrafficPolicy"),
             distribution: match text(spec, "trafficDistribution").as_str() {
-                "PreferClose" | "PreferSameZone" => Some(TrafficDistribution::SameZone),
+                "PreferClose" => Some(TrafficDistribution::Close),
+                "PreferSameZone" => Some(TrafficDistribution::SameZone),
                 "PreferSameNode" => Some(TrafficDistribution::SameNode),
                 _ => None,
             },

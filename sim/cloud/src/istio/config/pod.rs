@@ -1,6 +1,7 @@
 //! What labels and annotations of pods and namespaces say to Istio.
 
 use super::{ExportTo, Labels, ProxySettings};
+use crate::istio::distribution::Word;
 use crate::istio::protocol::Protocol;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ pub struct Namespace {
     /// Its labels: `istio-injection`, `istio.io/rev`, `istio.io/dataplane-mode`, and those that
     /// discovery selectors ask for.
     pub labels: Labels,
+    /// `networking.istio.io/traffic-distribution` of its services that say nothing themselves.
+    pub distribution: Option<Word>,
 }
 
 /// What annotations of a pod say about its proxy.
@@ -43,6 +46,8 @@ pub struct ServiceSettings {
     pub export_to: ExportTo,
     /// Labels by which it selects pods, and WorkloadEntries as well.
     pub selector: Labels,
+    /// `networking.istio.io/traffic-distribution`.
+    pub distribution: Option<Word>,
 }
 
 impl Default for ServiceSettings {
@@ -51,6 +56,7 @@ impl Default for ServiceSettings {
             protocols: BTreeMap::new(),
             export_to: ExportTo::Default,
             selector: Labels::new(),
+            distribution: None,
         }
     }
 }
