@@ -7,7 +7,7 @@
 use crate::domain::Domain;
 use crate::path::Owner;
 use crate::record::{CallRecord, CanaryRecord, FailureCounts, Record};
-use crate::scenario::{Role, TrafficId, WorkloadId};
+use crate::scenario::{TrafficId, WorkloadId};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
@@ -54,8 +54,8 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
                 let described = &topology.cluster(cluster).workloads[index].template;
                 let mut proxies = described.sidecar.iter();
                 match passed {
-                    // A gateway is nothing but its proxy.
-                    Some(passed) if proxies.any(|it| it.role == Role::Gateway) => {
+                    // A gateway or a waypoint is nothing but its proxy.
+                    Some(passed) if proxies.any(|it| it.role.is_alone()) => {
                         record.workloads.push(passed);
                     }
                     passed => {

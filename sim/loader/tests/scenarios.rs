@@ -72,9 +72,10 @@ fn shipped() -> Vec<String> {
 }
 
 /// Scenarios whose mistake is their story: what `check` says of it.
-const MISTAKES: [(&str, Code); 2] = [
+const MISTAKES: [(&str, Code); 3] = [
     ("scenarios/mesh/bad-route.yaml", Code::SubsetNotFound),
     ("scenarios/mesh/root-expiry.yaml", Code::RootEnds),
+    ("scenarios/mesh/waypoint.yaml", Code::AmbientWithoutWaypoint),
 ];
 
 #[test]

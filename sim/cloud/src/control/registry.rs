@@ -290,7 +290,7 @@ impl Domain<'_> {
     fn pod_as_endpoint(&self, pod: u32, service: &Service) -> registry::Endpoint {
         // Whoever speaks for a pod without one takes mutual TLS as well.
         let is_carried = self.carrier(pod).is_some();
-        let has_sidecar = self.pods[pod as usize].has_sidecar() && !self.is_gateway(pod);
+        let has_sidecar = self.pods[pod as usize].has_sidecar() && !self.role(pod).is_alone();
         let has_sidecar = is_carried || has_sidecar;
         let at = (pod, pod_address(pod));
         self.standing(pod).endpoint(at, service, has_sidecar)

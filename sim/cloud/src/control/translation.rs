@@ -28,7 +28,7 @@ use crate::istio::translate::cluster::{Cluster, ClusterName};
 use crate::istio::translate::inbound::{self, InboundTable, Named};
 use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
-use crate::istio::translate::{Compiler, Tables, View};
+use crate::istio::translate::{Compiler, Tables, View, waypoint};
 use crate::istio::version::Version;
 use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport, WorkloadId};
 use engine::Time;
@@ -57,6 +57,8 @@ pub(crate) struct Translation {
     inbound: BTreeMap<Guarded, Arc<InboundTable>>,
     /// The same for pods behind ztunnels.
     for_ztunnels: BTreeMap<Guarded, Arc<InboundTable>>,
+    /// The same at waypoints: by generation, the waypoint's workload and the service.
+    at_waypoints: BTreeMap<(u32, WorkloadId, ServiceId), Arc<InboundTable>>,
     /// What was written during the run, one after the other.
     news: Vec<News>,
     /// Namespaces, ascending.
@@ -85,6 +87,11 @@ impl News {
             host: match object {
                 Object::DestinationRule(rule) => rule.host.clone(),
                 Object::ServiceEntry(entry) => entry.hosts.first().cloned().unwrap_or_default(),
+                Object::WaypointUse(_) => host::service(
+                    &identity.name,
+                    &identity.namespace,
+                    facts::CLUSTER_DOMAIN.value,
+                ),
                 _ => String::new(),
             },
             generation,
@@ -112,6 +119,8 @@ fn kind_of(object: &Object) -> Kind {
         Object::ProxyConfig(_) => Kind::ProxyConfig,
         Object::Telemetry(_) => Kind::Telemetry,
         Object::EnvoyFilter(_) => Kind::EnvoyFilter,
+        // A service that is reached through another proxy from now on is another service.
+        Object::WaypointUse(_) => Kind::Service,
     }
 }
 
@@ -125,6 +134,8 @@ struct Generation {
     /// Services as proxies may know them; those that do not exist keep their places.
     services: Vec<Service>,
     compiler: Compiler,
+    /// Services that are reached through waypoints, each with its waypoint's.
+    waypoints: Vec<(u32, u32)>,
     /// When they were written.
     written: Time,
 }
@@ -176,6 +187,7 @@ impl Translation {
             news: Vec::new(),
             namespaces: namespaces.into_iter().collect(),
             for_ztunnels: BTreeMap::new(),
+            at_waypoints: BTreeMap::new(),
             istio,
         };
         let objects = translation.istio.objects.clone();
@@ -230,10 +242,12 @@ impl Translation {
         let services: Vec<Service> = listed.collect();
         let world = world(&self.istio, &self.gateways, &services, &objects);
         let compiler = Compiler::new(&world);
+        let waypoints = waypoint::services(&world);
         self.generations.push(Generation {
             objects,
             services,
             compiler,
+            waypoints,
             written,
         });
     }
@@ -380,6 +394,30 @@ impl Translation {
         let world = world(&self.istio, &self.gateways, &of.services, &objects);
         let table = Arc::new(inbound::inbound(&world, proxy, named));
         self.for_ztunnels.insert(guarded, table.clone());
+        table
+    }
+
+    /// The service of the waypoint that a service is reached through, in a generation.
+    pub(crate) fn waypoint_of(&self, generation: u32, service: ServiceId) -> Option<ServiceId> {
+        let pairs = &self.generations[generation as usize].waypoints;
+        let found = pairs.binary_search_by_key(&service.0, |(service, _)| *service);
+        found.ok().map(|index| ServiceId(pairs[index].1))
+    }
+
+    /// What requests to a service have to pass at a waypoint.
+    pub(crate) fn at_waypoint(
+        &mut self,
+        (generation, workload, service): (u32, WorkloadId, ServiceId),
+        proxy: impl FnOnce() -> Proxy,
+    ) -> Arc<InboundTable> {
+        let key = (generation, workload, service);
+        if let Some(known) = self.at_waypoints.get(&key) {
+            return known.clone();
+        }
+        let of = &self.generations[generation as usize];
+        let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
+        let table = Arc::new(waypoint::table(&world, &proxy(), service.0));
+        self.at_waypoints.insert(key, table.clone());
         table
     }
 

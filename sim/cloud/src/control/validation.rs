@@ -2,7 +2,7 @@
 //!
 //! Models: a webhook that fails closed, as it does once an istiod has shown that it refuses a bad
 //! object: without istiod nothing of Istio can be written, and what was refused is not tried
-//! again. Objects of the Gateway API are not asked about. What is stored goes over istiod's watch.
+//! again. Objects of the Gateway API and labels are not asked about. What is stored goes over istiod's watch.
 //! Sources: [`crate::istio::webhook`].
 //! Validated by: the table of outages, in the crate's tests.
 
@@ -22,7 +22,7 @@ impl Domain<'_> {
         };
         let stored = |object: &&Object| {
             // What is invalid does not get into a scenario.
-            is_of_gateway_api(object) || webhook.write(true, answer) == Verdict::Stored
+            is_checked_elsewhere(object) || webhook.write(true, answer) == Verdict::Stored
         };
         let stored: Vec<Object> = objects.iter().filter(stored).cloned().collect();
         let Some(translation) = self.translation.as_mut().filter(|_| !stored.is_empty()) else {
@@ -35,11 +35,13 @@ impl Domain<'_> {
     }
 }
 
-/// Whether an object stands for one of the Gateway API, which is checked without istiod.
-fn is_of_gateway_api(object: &Object) -> bool {
+/// Whether an object stands for one that is checked without istiod: one of the Gateway API, or a
+/// label of a service.
+fn is_checked_elsewhere(object: &Object) -> bool {
     match object {
         Object::VirtualService(service) => service.is_of_gateway_api,
         Object::Gateway(gateway) => gateway.is_of_gateway_api,
+        Object::WaypointUse(_) => true,
         _ => false,
     }
 }

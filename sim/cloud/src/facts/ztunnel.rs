@@ -1,10 +1,12 @@
-//! What ztunnel costs, and how it keeps its tunnels.
+//! What ztunnel costs, how it keeps its tunnels, and what waypoints are like.
 
 use super::facts;
 use engine::Duration;
 
 /// Defaults of ztunnel.
 const CONFIG: &str = "istio/ztunnel 62d82653 src/config.rs";
+/// What istiod makes for a waypoint.
+const WAYPOINT: &str = "istio/istio 86c9f01f manifests/charts/istio-control/istio-discovery/files/waypoint.yaml and values.yaml";
 
 facts! {
     /// CPU time of a ztunnel for a request and its answer, of 1 kB.
@@ -28,4 +30,20 @@ facts! {
     /// How long a ztunnel tries to open a tunnel.
     ZTUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "s", "istio.ztunnel.connect-timeout", "Istio", "1.24 and later",
         Source, "istio/ztunnel 62d82653 src/proxy.rs, CONNECTION_TIMEOUT";
+
+    /// CPU time of a waypoint for a request and its answer, of 1 kB, with the default telemetry.
+    WAYPOINT_CPU_PER_REQUEST: Duration = Duration::from_micros(250), "s", "istio.waypoint.cpu-per-request", "Istio", "1.24",
+        Documentation, "istio.io ops/deployment/performance-and-scalability at istio/istio.io 2e453e8d: 0.25 vCPU at 1000 requests per second, on the machines of istio.proxy.cpu-per-request";
+    /// Pods that istiod makes for a waypoint.
+    WAYPOINT_REPLICAS: u32 = 1, "", "istio.waypoint.replicas", "Istio", "1.24 and later",
+        Source, WAYPOINT;
+    /// CPU that one requests.
+    WAYPOINT_CPU_REQUEST_MILLI: u64 = 100, "thousandths of a core", "istio.waypoint.cpu-request", "Istio", "1.24 and later",
+        Source, WAYPOINT;
+    /// CPU that one may use.
+    WAYPOINT_CPU_LIMIT_MILLI: u64 = 2_000, "thousandths of a core", "istio.waypoint.cpu-limit", "Istio", "1.24 and later",
+        Source, WAYPOINT;
+    /// Memory that one requests.
+    WAYPOINT_MEMORY_REQUEST_BYTES: u64 = 128 << 20, "bytes", "istio.waypoint.memory-request", "Istio", "1.24 and later",
+        Source, WAYPOINT;
 }

@@ -18,7 +18,7 @@ mod tests;
 pub use matching::{Asked, Http, Token};
 
 use super::authentication::selects;
-use super::config::{AuthorizationPolicy, Labels, PolicyTarget};
+use super::config::{AuthorizationPolicy, Labels, OnBehalf, PolicyTarget};
 use matching::{Field, Test, Unusable};
 
 /// What a policy does with what its rules match.
@@ -167,6 +167,18 @@ impl Guard {
             };
             let of = policy.identity.namespace.as_str();
             is_ours && !policy.is_dry_run && [root_namespace, namespace].contains(&of)
+        });
+        Guard {
+            policies: ours.map(|(index, policy)| ready(index, policy)).collect(),
+        }
+    }
+
+    /// The policies of a waypoint on behalf of a service.
+    pub fn at_waypoint(policies: &[AuthorizationPolicy], on: OnBehalf<'_>) -> Self {
+        let all = policies.iter().enumerate();
+        let ours = all.filter(|(_, policy)| {
+            let of = policy.identity.namespace.as_str();
+            !policy.is_dry_run && policy.target.is_attached(of, on)
         });
         Guard {
             policies: ours.map(|(index, policy)| ready(index, policy)).collect(),

@@ -7,8 +7,8 @@
 //! worth: nothing, endpoints, or everything; the work of generating.
 //! Approximated: the work is linear in what is sent; what the cache of istiod saves is left to
 //! the caller, who knows whether another proxy of the same scope was served from it.
-//! Leaves out: waypoints and ztunnels, which scope by other means; headless services, whose
-//! endpoint changes also count as changes of the service for listeners.
+//! Leaves out: ztunnels, which scope by other means, and what waypoints are spared by theirs;
+//! headless services, whose endpoint changes also count as changes of the service for listeners.
 //! Sources: istio/istio pilot/pkg/xds/{cds,eds,lds,rds,proxy_dependencies}.go,
 //! pilot/pkg/model/{sidecar,endpointshards}.go, pilot/pkg/xds/ads.go.
 //! Validated by: the tables of kinds, below.
@@ -166,12 +166,21 @@ pub enum Endpoints {
 }
 
 /// What kind of proxy it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Beside an application.
     Sidecar,
-    /// On its own.
+    /// On its own, where the mesh begins or ends.
     Gateway,
+    /// On its own, between ztunnels.
+    Waypoint,
+}
+
+impl Role {
+    /// Whether it is the only container of its pod.
+    pub fn is_alone(self) -> bool {
+        self != Role::Sidecar
+    }
 }
 
 /// What a proxy depends on.
@@ -204,9 +213,10 @@ impl Dependencies<'_> {
             _ => self.scope.contains(&changed),
         };
         match (self.role, changed.kind) {
-            (Role::Gateway, Kind::Sidecar) | (Role::Sidecar, Kind::Gateway) => false,
-            (Role::Gateway, Kind::Service) => in_scope(),
-            (Role::Gateway, _) => true,
+            (Role::Gateway | Role::Waypoint, Kind::Sidecar)
+            | (Role::Sidecar | Role::Waypoint, Kind::Gateway) => false,
+            (Role::Gateway | Role::Waypoint, Kind::Service) => in_scope(),
+            (Role::Gateway | Role::Waypoint, _) => true,
             (Role::Sidecar, kind) => match kind {
                 Kind::EnvoyFilter
                 | Kind::AuthorizationPolicy

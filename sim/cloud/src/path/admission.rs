@@ -159,6 +159,8 @@ impl Domain<'_> {
         let server = match (endpoint.listener, self.carrier(endpoint.pod)) {
             (Listener::Inbound(_), _) => Server::Sidecar(self.mode(endpoint)),
             (Listener::Edge(_, takes), _) => return takes.meets(Some(sent)),
+            // Nobody opens a connection to a waypoint but ztunnels.
+            (Listener::Waypoint(_), _) => return Outcome::HandshakeFails,
             // A ztunnel takes what a sidecar does.
             (_, Some(node)) => Server::Sidecar(self.mode_at(node, endpoint)),
             (Listener::Application | Listener::Outbound(_), None) => Server::Application,
@@ -175,6 +177,7 @@ impl Domain<'_> {
     pub(super) fn closes_on(&mut self, endpoint: Endpoint) -> bool {
         match endpoint.listener {
             Listener::Edge(_, takes) => !endpoint.secured && takes != Takes::Anything,
+            Listener::Waypoint(_) => false,
             _ => !endpoint.secured && self.mode(endpoint) == ServerMode::Strict,
         }
     }
@@ -182,7 +185,10 @@ impl Domain<'_> {
     /// What a request has to pass at a sidecar.
     pub(super) fn checkpoint(&mut self, request: &RequestArrival) -> u32 {
         let endpoint = request.endpoint;
-        let table = self.inbound_table(endpoint.pod);
+        let table = match endpoint.listener {
+            Listener::Waypoint(_) => self.waypoint_table(endpoint),
+            _ => self.inbound_table(endpoint.pod),
+        };
         if table.is_open() {
             return OPEN;
         }
@@ -223,7 +229,10 @@ impl Domain<'_> {
         client: Option<WorkloadId>,
         asked: Asked,
     ) -> Checkpoint {
-        let port = self.target_port(endpoint);
+        let port = match endpoint.listener {
+            Listener::Waypoint(_) => self.port_asked(endpoint),
+            _ => self.target_port(endpoint),
+        };
         let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
         let is_http = protocol.is_http() || protocol == Protocol::Sniffed;
         let attributes = self.ways.attributed.get(asked).cloned();

@@ -1,5 +1,5 @@
 //! Gateways of Istio: proxies that stand alone in their pods and take in what comes to the mesh,
-//! or leaves it.
+//! or leaves it. Waypoints find the ways of requests as they do.
 //!
 //! Models: what a gateway listens for by the servers that the Gateways give it which choose it;
 //! connections to ports that no server has, which are refused; the end of TLS, with its round
@@ -16,30 +16,34 @@
 //! [`crate::istio::translate`].
 //! Validated by: requests through gateways in the crate's tests, and Bookinfo's.
 
-use super::Endpoint;
 use super::attributes::Asked;
 use super::route::{Asking, Destination, Way};
+use super::{Endpoint, Listener};
 use crate::domain::Domain;
 use crate::envoy::flags::Flag;
 use crate::istio::authentication::{Outcome as Meeting, Sent};
 use crate::istio::config::ServerTlsMode;
-use crate::istio::translate::tables::{Edge, Scope, without_port};
+use crate::istio::translate::route::Route;
+use crate::istio::translate::tables::{Edge, Index, Scope, without_port};
 use crate::record::Reason;
 use crate::scenario::{Role, ServiceId};
 
-/// Requests that take the same way through gateways.
+/// Requests that take the same way through gateways, or through waypoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entering {
-    generation: u32,
-    scope: u32,
-    port: u16,
-    asked: Asked,
+    pub(super) generation: u32,
+    pub(super) scope: u32,
+    pub(super) port: u16,
+    pub(super) asked: Asked,
+    /// The service that is asked, at a waypoint.
+    pub(super) of: Option<ServiceId>,
 }
 
 impl Entering {
     fn spread(&self) -> u32 {
         let asked = self.asked.0.wrapping_mul(5);
-        asked ^ self.scope.wrapping_mul(3) ^ u32::from(self.port)
+        let of = self.of.map_or(0, |service| 1 + service.0);
+        asked ^ self.scope.wrapping_mul(3) ^ u32::from(self.port) ^ of.wrapping_mul(7)
     }
 }
 
@@ -70,18 +74,15 @@ impl Takes {
 }
 
 impl Domain<'_> {
-    /// Whether a pod's proxy stands alone.
+    /// Whether a pod's proxy is a gateway.
     pub(crate) fn is_gateway(&self, pod: u32) -> bool {
-        let sidecar = self.template(pod).sidecar.as_ref();
-        sidecar.is_some_and(|sidecar| sidecar.role == Role::Gateway)
+        self.role(pod) == Role::Gateway
     }
 
     /// What a pod's proxy asks istiod as.
     pub(crate) fn role(&self, pod: u32) -> Role {
-        match self.is_gateway(pod) {
-            true => Role::Gateway,
-            false => Role::Sidecar,
-        }
+        let sidecar = self.template(pod).sidecar.as_ref();
+        sidecar.map_or(Role::Sidecar, |sidecar| sidecar.role)
     }
 
     /// The port of a gateway's servers that a connection comes to, if one has it.
@@ -112,20 +113,28 @@ impl Domain<'_> {
         })
     }
 
-    /// The way of a request that comes to a gateway, by its number among all.
+    /// The way of a request that comes to a gateway or to a waypoint, by its number among all.
     pub(super) fn way_in_of(&mut self, endpoint: Endpoint, asked: Asked) -> Option<u32> {
-        let port = self.edge_port(endpoint)?;
+        let is_waypoint = matches!(endpoint.listener, Listener::Waypoint(_));
+        let port = match is_waypoint {
+            true => self.port_asked(endpoint),
+            false => self.edge_port(endpoint)?,
+        };
         let (generation, view) = self.told(endpoint.pod);
         let kind = Entering {
             generation,
             scope: view.scope,
             port,
             asked,
+            of: is_waypoint.then_some(endpoint.service),
         };
         if let Some(way) = self.ways.entering.get(kind.spread(), &kind) {
             return Some(way);
         }
-        let way = self.find_way_in(kind, endpoint.service)?;
+        let way = match kind.of {
+            Some(service) => self.find_way_through(kind, service)?,
+            None => self.find_way_in(kind, endpoint.service)?,
+        };
         let number = self.ways.add(way);
         self.ways.entering.insert(kind, number);
         Some(number)
@@ -164,19 +173,31 @@ impl Domain<'_> {
             .table
             .find(&tables.directory, &scope.namespace, authority);
         let routes = host.map(|host| tables.hosts[host as usize].routes.clone());
-        let found = routes.as_ref().and_then(|routes| asking.find(routes));
-        let Some(route) = found else {
-            return Some(Way {
+        Some(self.routed_way(kind, &asking, &by_name, routes.as_deref()))
+    }
+
+    /// The way of a request by the first of these routes that takes it.
+    pub(super) fn routed_way(
+        &mut self,
+        kind: Entering,
+        asking: &Asking,
+        by_name: &Index,
+        routes: Option<&[Route]>,
+    ) -> Way {
+        let Some(route) = routes.and_then(|routes| asking.find(routes)) else {
+            let nowhere = Destination::Answer(Err(Reason::NoRoute), 0);
+            return Way {
                 flag: Some(Flag::NoRoute),
-                ..way(Destination::Answer(Err(Reason::NoRoute), 0))
-            });
+                ..Way::plain(kind.generation, kind.asked, nowhere)
+            };
         };
         let changed = asking.changed(route, &mut self.ways.attributed);
-        let way = asking.routed(translation, kind.generation, &by_name, (route, &changed));
-        Some(Way {
+        let translation = self.translation.as_mut().expect("a mesh translates");
+        let way = asking.routed(translation, kind.generation, by_name, (route, &changed));
+        Way {
             asked: kind.asked,
             ..way
-        })
+        }
     }
 }
 

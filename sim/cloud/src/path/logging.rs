@@ -59,7 +59,7 @@ impl Domain<'_> {
         let own = (pod.workload, pod.revision);
         let is_here = to.partition == self.id;
         let key = match passage.listener {
-            Listener::Outbound(_) | Listener::Edge(..) => FlagKey {
+            Listener::Outbound(_) | Listener::Edge(..) | Listener::Waypoint(_) => FlagKey {
                 reporter: Reporter::Source,
                 source: Some(own.0),
                 service: passage.cluster().map_or(passage.service, |it| it.service).0,

@@ -32,6 +32,7 @@ pub(crate) mod tunnel;
 pub(crate) mod upstream;
 pub(crate) mod usage;
 pub(crate) mod users;
+mod waypoint;
 pub(crate) mod ztunnel;
 mod ztunnel_admission;
 
@@ -202,6 +203,8 @@ pub(crate) enum Listener {
     Outbound(u8),
     /// This thread of a gateway, at a port that takes this.
     Edge(u8, edge::Takes),
+    /// This thread of a waypoint, on behalf of the service that is asked.
+    Waypoint(u8),
 }
 
 impl Listener {
@@ -209,9 +212,10 @@ impl Listener {
     pub(crate) fn thread(self) -> u8 {
         match self {
             Listener::Application => panic!("applications have workers"),
-            Listener::Inbound(thread) | Listener::Outbound(thread) | Listener::Edge(thread, _) => {
-                thread
-            }
+            Listener::Inbound(thread)
+            | Listener::Outbound(thread)
+            | Listener::Edge(thread, _)
+            | Listener::Waypoint(thread) => thread,
         }
     }
 }

@@ -146,7 +146,7 @@ impl Domain<'_> {
             _ => (u32::MAX, self.checkpoint(&request)),
         };
         let origin = match endpoint.listener {
-            Listener::Edge(..) => {
+            Listener::Edge(..) | Listener::Waypoint(_) => {
                 let asked = self.asked_by(&request);
                 request.origin.map(|origin| Origin { asked, ..origin })
             }
@@ -184,10 +184,11 @@ impl Domain<'_> {
         self.give(endpoint.pod, thread, Job::Request(key), context);
     }
 
-    /// Past all that it had to pass: to the application of the pod, or on its way at a gateway.
+    /// Past all that it had to pass: to the application of the pod, or on its way at a proxy that
+    /// is alone.
     pub(super) fn leave_checkpoint(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         match self.passages[key].listener {
-            Listener::Edge(..) => self.find_way(key, context),
+            Listener::Edge(..) | Listener::Waypoint(_) => self.find_way(key, context),
             _ => self.hand_in(key, context),
         }
     }
@@ -213,15 +214,17 @@ impl Domain<'_> {
         }
     }
 
-    /// A request of the application beside, or one that comes to a gateway, finds its way, and what is done to it on purpose.
+    /// A request of the application beside, or one that comes to a proxy that is alone, finds its
+    /// way, and what is done to it on purpose.
     pub(super) fn find_way(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let passage = &self.passages[key];
         let (pod, service, origin) = (passage.pod, passage.service, passage.origin);
         let identity = passage.identity.part(ROUTE);
         let number = match passage.listener {
-            Listener::Edge(..) => {
+            listener @ (Listener::Edge(..) | Listener::Waypoint(_)) => {
                 let endpoint = Endpoint {
                     port: passage.port,
+                    listener,
                     ..self.endpoint(pod, service, passage.entry)
                 };
                 let asked = origin.expect("users are behind all requests").asked;

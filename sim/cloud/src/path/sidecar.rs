@@ -23,7 +23,7 @@ use crate::istio::config::LocalLimit;
 use crate::istio::translate::inbound::InboundTable;
 use crate::istio::translate::tables;
 use crate::meter::{Observation, StationId};
-use crate::scenario::ServiceId;
+use crate::scenario::{Role, ServiceId};
 use crate::slab::Key;
 use crate::view::View;
 use engine::{Stream, Time};
@@ -229,6 +229,9 @@ impl Domain<'_> {
             let thread = self.thread_for_connection(pod);
             return thread.map(|thread| Listener::Edge(thread, takes));
         }
+        if self.role(pod) == Role::Waypoint {
+            return self.taken_at_waypoint(endpoint);
+        }
         let thread = match self.captures_inbound(endpoint) {
             true => self.thread_for_connection(pod),
             false => None,
@@ -242,7 +245,7 @@ impl Domain<'_> {
     }
 
     /// The kernel spreads connections over the threads that listen by a hash.
-    fn thread_for_connection(&mut self, pod: u32) -> Option<u8> {
+    pub(super) fn thread_for_connection(&mut self, pod: u32) -> Option<u8> {
         let state = &mut self.pods[pod as usize];
         let sidecar = state.sidecar.as_mut()?;
         let number = sidecar.connections;

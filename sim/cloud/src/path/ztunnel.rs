@@ -4,14 +4,15 @@
 //! Models: every TCP connection that such a pod opens or is sent passes the ztunnel of its node,
 //! which picks the pod behind a service's address once for each connection, past the rules of
 //! the node, at random among those of the best rank that it was told of; whatever comes on the
-//! connection stays with that pod. Worker threads take any piece of work, first come, first
+//! connection stays with that pod. Where the service is reached through a waypoint it is a pod of
+//! that (`waypoint.rs`). Worker threads take any piece of work, first come, first
 //! served: a connection, a request, an answer, a handshake. Between ztunnels connections share
 //! tunnels (`tunnel.rs`); whom it lets in is in `ztunnel_admission.rs`.
 //!
 //! Approximated: an application that connects waits for its ztunnel, which in truth accepts at
 //! once and lets the first request wait; a connection that cannot be carried breaks for the
 //! application. Connections from and to other clusters cost work per request, not to be opened.
-//! Leaves out: waypoints; ztunnel's own DNS, restarts, memory and place on the node; certificates
+//! Leaves out: ztunnel's own DNS, restarts, memory and place on the node; certificates
 //! that run out.
 //! Sources: istio/ztunnel src/state.rs, src/proxy; istio/istio architecture/ambient/ztunnel.md;
 //! [`crate::facts`].
@@ -30,7 +31,7 @@ use crate::meter::Observation;
 use crate::record::{Reason, ViewKind};
 use crate::scenario::{Protocol, ServiceId, TrafficPolicy, Ztunnel};
 use crate::slab::Key;
-use crate::view::View;
+use crate::view::{EndpointLog, View};
 use engine::{Distribution, Duration, Stream, Time};
 use std::collections::VecDeque;
 
@@ -56,6 +57,13 @@ impl ZtunnelState {
             waiting: VecDeque::new(),
             tunnels: Tunnels::default(),
         }
+    }
+
+    /// Whether it has ever been told of a pod of a service.
+    pub(super) fn has_known(&self, log: &EndpointLog, service: ServiceId) -> bool {
+        let newest = self.view.version(log, service);
+        let mut versions = (0..=newest).rev();
+        versions.any(|version| !log.version(service, version).pods.is_empty())
     }
 }
 
@@ -311,25 +319,34 @@ impl Domain<'_> {
         if !self.awaits(to) {
             return; // Its application has given up.
         }
-        let Some(endpoint) = chosen.or_else(|| self.pick(node, to.call)) else {
+        let plan = &self.plans[self.calls[to.call].plan as usize];
+        let asked = match plan.target {
+            Target::Service(_, service) if chosen.is_none() => Some(service),
+            _ => None,
+        };
+        let waypoint = asked.and_then(|service| self.waypoint_for(node, service));
+        let picked = waypoint.or(asked);
+        let picked = picked.and_then(|service| self.pick(node, to.call, service));
+        let picked = picked.zip(asked).map(|(pod, service)| Endpoint {
+            port: plan.port,
+            ..self.endpoint(pod, service, None)
+        });
+        let Some(endpoint) = chosen.or(picked) else {
             return self.connection_failed(to.call, Reason::Reset, context);
         };
         self.calls[to.call].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
-        let has_sidecar = self.captures_inbound(endpoint) && !self.is_gateway(endpoint.pod);
+        let is_alone = self.role(endpoint.pod).is_alone();
+        let has_sidecar = self.captures_inbound(endpoint) && !is_alone;
         let takes_tunnels = has_sidecar || self.carrier(endpoint.pod).is_some();
-        match takes_tunnels {
+        match takes_tunnels || waypoint.is_some() {
             true => self.enter_tunnel(node, to, endpoint, context),
             false => self.dial_plainly(to.call, context),
         }
     }
 
     /// One of the pods of a service of the best rank, as its ztunnel knows them.
-    fn pick(&self, node: u32, key: Key) -> Option<Endpoint> {
+    fn pick(&self, node: u32, key: Key, service: ServiceId) -> Option<u32> {
         let call = &self.calls[key];
-        let plan = &self.plans[call.plan as usize];
-        let Target::Service(_, service) = plan.target else {
-            return None;
-        };
         let state = self.nodes[node as usize].ztunnel.as_ref()?;
         let pods = state.view.endpoints(&self.endpoint_log, service);
         let ranks = pods.iter().map(|&pod| self.rank(node, service, pod));
@@ -340,15 +357,7 @@ impl Domain<'_> {
         let streams = self.ztunnels.as_ref()?;
         let mut draw = streams.picks.draw(identity.request, identity.branch);
         let chosen = draw.below(count) as usize;
-        let pod = pods
-            .iter()
-            .copied()
-            .filter(|pod| of_best(&pod))
-            .nth(chosen)?;
-        Some(Endpoint {
-            port: plan.port,
-            ..self.endpoint(pod, service, None)
-        })
+        pods.iter().copied().filter(|pod| of_best(&pod)).nth(chosen)
     }
 
     /// How many of the scopes that a service prefers a pod shares with a node, from the widest

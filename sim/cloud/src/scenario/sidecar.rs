@@ -6,10 +6,10 @@ pub use crate::istio::push::Role;
 use engine::{Distribution, Duration};
 
 /// A proxy in each pod: beside its application, all of whose connections it takes, or alone, as a
-/// gateway, with a station that nothing reaches.
+/// gateway or a waypoint, with a station that nothing reaches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sidecar {
-    /// Which of the two.
+    /// Which of them.
     pub role: Role,
     /// Worker threads (`concurrency`), at least 1.
     pub threads: u8,

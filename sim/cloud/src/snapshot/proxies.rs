@@ -248,7 +248,7 @@ fn tables(
         allocated: addresses::allocate(reader.described, domain.seed),
     };
     let mut clusters = known.clusters();
-    if domain.is_gateway(pod) {
+    if domain.role(pod).is_alone() {
         let passing = [PASSTHROUGH, INBOUND_PASSTHROUGH];
         clusters.retain(|cluster| !passing.contains(&cluster.host.as_str()));
         return ProxyTables {

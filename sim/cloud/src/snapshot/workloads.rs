@@ -39,7 +39,7 @@ fn pod(reader: &Reader<'_>, position: u32, now: Time) -> PodSnapshot {
             false => status(&notes.told, now),
         },
         ready: notes.told.state == Some(ContainerState::Running) && notes.told.ready,
-        sidecar_ready: match reader.domain.is_gateway(position) {
+        sidecar_ready: match reader.domain.role(position).is_alone() {
             true => None, // It is the pod's only container.
             false => state.sidecar.as_ref().map(|sidecar| sidecar.runs),
         },

@@ -30,7 +30,7 @@ fn ztunnel() -> Ztunnel {
 }
 
 /// As the pair of the network's tests, with its client and its `web` in the ambient mesh or not.
-fn ambient(client: bool, web: bool) -> Scenario {
+pub(super) fn ambient(client: bool, web: bool) -> Scenario {
     let mut scenario = pair();
     let cluster = &mut scenario.clusters[0];
     cluster.mesh = Some(Mesh::new(30));
@@ -245,7 +245,7 @@ fn strict_ports_take_what_comes_through_tunnels_only() {
     }
 }
 
-fn policy(action: Verdict, principal: Option<&str>, method: Option<&str>) -> Object {
+pub(super) fn policy(action: Verdict, principal: Option<&str>, method: Option<&str>) -> Object {
     let any = |value: &str| Values {
         any: vec![value.to_owned()],
         none: Vec::new(),

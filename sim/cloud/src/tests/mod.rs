@@ -29,6 +29,7 @@ mod rollouts;
 mod scale;
 pub(crate) mod scaling;
 mod sidecars;
+mod waypoints;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};

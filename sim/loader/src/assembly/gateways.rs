@@ -15,12 +15,10 @@ use crate::kubernetes::gateway::{Backend, Gateway, HttpRoute, Listener, Parent, 
 use crate::shape::nearest;
 use crate::value::IntegerOrText;
 use cloud::facts;
+use cloud::istio::config::GATEWAY_NAME;
 use cloud::scenario::{Balance, RouteMatch};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The label that controllers give to what they make for a gateway.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// More routes, counted with their backends, are refused: they grow with the product of host
 /// names and matches.
@@ -47,6 +45,10 @@ pub(super) fn add(
             let Some(gateway) = find_gateway(parent, &positions, objects, diagnostics) else {
                 continue;
             };
+            if objects.gateways[gateway].is_waypoint() {
+                report_at_waypoint(parent, diagnostics);
+                continue;
+            }
             let hosts = attach(route, parent, &objects.gateways[gateway], &mut |listener| {
                 busy.insert((gateway, listener));
             });
@@ -60,7 +62,8 @@ pub(super) fn add(
         }
     }
     let mut left = BACKENDS_MAX;
-    for (position, gateway) in objects.gateways.iter().enumerate() {
+    let gateways = objects.gateways.iter().enumerate();
+    for (position, gateway) in gateways.filter(|(_, gateway)| !gateway.is_waypoint()) {
         let routes = attached.remove(&position).unwrap_or_default().into_iter();
         let routes = routes
             .map(|(number, hosts)| (&objects.routes[number], hosts))
@@ -328,6 +331,13 @@ fn report_unattached(parent: &Parent, diagnostics: &mut Diagnostics) {
     diagnostics
         .report(Code::GatewayNotFound, parent.span, message)
         .help("compare `sectionName`, `port` and host names with those of its listeners");
+}
+
+fn report_at_waypoint(parent: &Parent, diagnostics: &mut Diagnostics) {
+    let message = format!("`{}` is a waypoint, which takes no routes", parent.name);
+    diagnostics
+        .report(Code::GatewayNotFound, parent.span, message)
+        .help("let the route's parent be the Service that uses the waypoint");
 }
 
 fn report_idle(gateway: &Gateway, is_busy: impl Fn(usize) -> bool, diagnostics: &mut Diagnostics) {

@@ -1,13 +1,13 @@
 //! Istio in a cluster: what it holds at the start, and what each `apply` changes of it.
 
-use super::MeshFrame;
+use super::{MeshFrame, waypoints};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::istio::annotations;
 use crate::istio::objects::IstioObjects;
 use crate::kubernetes::Objects;
 use cloud::istio::config::{
     Configuration, Gateway, Istio, Namespace, Object, ProxyResources, ServiceSettings,
-    VirtualService,
+    VirtualService, WaypointUse,
 };
 use cloud::istio::drain::NativeSidecars;
 use cloud::istio::version::Version;
@@ -15,8 +15,8 @@ use cloud::scenario::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Istio at the first stage; none if no stage says anything to it.
-pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
-    if stages.iter().all(|objects| objects.istio.is_empty()) {
+pub(super) fn of_start(stages: &[Objects], uses: &[WaypointUse]) -> Option<Istio> {
+    if uses.is_empty() && stages.iter().all(|objects| objects.istio.is_empty()) {
         return None;
     }
     let said = &stages[0].istio;
@@ -36,7 +36,7 @@ pub(super) fn of_start(stages: &[Objects]) -> Option<Istio> {
             .collect(),
         services: services(stages),
         limits: said.limits.clone(),
-        objects: configuration(&stages[0]),
+        objects: configuration(&stages[0], uses),
     })
 }
 
@@ -81,10 +81,12 @@ fn services(stages: &[Objects]) -> BTreeMap<(String, String), ServiceSettings> {
     all
 }
 
-fn configuration(stage: &Objects) -> Configuration {
+fn configuration(stage: &Objects, uses: &[WaypointUse]) -> Configuration {
     let mut configuration = Configuration::default();
-    for written in &stage.istio.written {
-        configuration.apply(written.object.clone());
+    let written = stage.istio.written.iter();
+    let written = written.map(|written| written.object.clone());
+    for object in written.chain(waypoints::objects(None, uses)) {
+        configuration.apply(object);
     }
     configuration
 }
@@ -92,12 +94,17 @@ fn configuration(stage: &Objects) -> Configuration {
 /// The objects that one stage has and the stage before it has not, or has with other contents.
 /// What istiod made of a route or a Gateway is taken back where the changed one asks for it no
 /// longer.
-pub(super) fn changes(before: &Objects, after: &Objects) -> Option<Change> {
-    let objects = |stage: &'_ Objects| -> Vec<Object> {
+pub(super) fn changes(
+    (before, used_before): (&Objects, &[WaypointUse]),
+    (after, used_after): (&Objects, &[WaypointUse]),
+) -> Option<Change> {
+    let objects = |stage: &'_ Objects, uses: Vec<Object>| -> Vec<Object> {
         let written = stage.istio.written.iter();
-        written.map(|written| written.object.clone()).collect()
+        let written = written.map(|written| written.object.clone());
+        written.chain(uses).collect()
     };
-    let (before, after) = (objects(before), objects(after));
+    let before = objects(before, waypoints::objects(None, used_before));
+    let after = objects(after, waypoints::objects(Some(used_before), used_after));
     let mut changed: Vec<Object> = after
         .iter()
         .filter(|object| !before.contains(object))

@@ -18,7 +18,7 @@ use cloud::facts;
 use cloud::istio::authentication::selects;
 use cloud::istio::config::{Labels, Object, PodSettings};
 use cloud::scenario::{
-    Behavior, Resources, ServiceKind, ServicePort, Station, Transport, WorkloadKind,
+    self, Behavior, Resources, ServiceKind, ServicePort, Station, Transport, WorkloadKind,
 };
 use engine::{Distribution, Duration};
 
@@ -139,7 +139,8 @@ fn bring(
     if workload.role == Role::Server {
         let silent = PodSettings::default();
         let settings = sidecars::settings(&silent, (&brought.namespace, workload), objects);
-        sidecars::make_gateway(workload, settings, mesh, notes);
+        let costs = sidecars::costs(mesh, notes);
+        sidecars::stand_alone(workload, (scenario::Role::Gateway, costs), settings, notes);
     }
     let ports = brought.ports.into_iter();
     let ports = ports.map(|(name, port, target_port)| ServicePort {

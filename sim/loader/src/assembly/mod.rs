@@ -28,6 +28,7 @@ mod services;
 mod sidecars;
 #[cfg(test)]
 mod tests;
+mod waypoints;
 mod workloads;
 
 pub use machines::MachineFrame;
@@ -178,6 +179,7 @@ impl View {
         machines::add(&mut view, frame);
         if let Some(mesh) = &frame.mesh {
             istio_gateways::install(&mut view, objects, mesh, gateways, notes);
+            waypoints::install(&mut view, objects, mesh, notes);
             sidecars::inject(&mut view, objects, mesh, notes, diagnostics);
             sidecars::give_machines(&mut view, objects, (frame, mesh), notes);
             ambient::enrol(&mut view, objects, mesh, diagnostics);
@@ -224,6 +226,10 @@ pub fn assemble(
             View::new(objects, inline, frame, &mut notes, diagnostics)
         })
         .collect();
+    let uses: Vec<_> = stages
+        .iter()
+        .map(|objects| waypoints::uses(objects, inline))
+        .collect();
     for objects in stages {
         check_namespaces(objects, diagnostics);
     }
@@ -232,9 +238,10 @@ pub fn assemble(
         crate::istio::conflicts::check(&objects.istio.written, diagnostics);
         istio::check_mesh(frame.mesh.as_ref(), objects, diagnostics);
         entries::check(frame, objects, diagnostics);
+        waypoints::check(objects, diagnostics);
     }
-    for (view, objects) in views.iter().zip(stages) {
-        ambient::check(view, objects, diagnostics);
+    for ((view, objects), uses) in views.iter().zip(stages).zip(&uses) {
+        ambient::check(view, objects, uses, diagnostics);
     }
     for view in &views {
         check_replicas(view, diagnostics);
@@ -271,7 +278,7 @@ pub fn assemble(
             native_sidecars: istio::native_sidecars(&stages[0].istio),
             ..Mesh::new(mesh.istio_minor)
         }),
-        istio: istio::of_start(stages),
+        istio: istio::of_start(stages, &uses[0]),
         sites: frame.sites.clone(),
         machines: machines::described(frame, &positions),
         later_services: match frame.mesh {
@@ -333,13 +340,15 @@ pub fn assemble(
     let changes = views
         .windows(2)
         .zip(stages.windows(2))
-        .map(|(views, objects)| {
+        .zip(uses.windows(2))
+        .map(|((views, objects), uses)| {
             let mut changes = positions.changes(&views[0], &views[1], &cluster);
             let new = machines::new_services(&views[0], &views[1], &positions);
             if frame.mesh.is_some() && !new.is_empty() {
                 changes.push(Change::Services(new));
             }
-            changes.extend(istio::changes(&objects[0], &objects[1]));
+            let of_istio = (&objects[0], uses[0].as_slice());
+            changes.extend(istio::changes(of_istio, (&objects[1], &uses[1])));
             changes
         })
         .collect();

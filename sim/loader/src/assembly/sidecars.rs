@@ -9,6 +9,7 @@ use cloud::facts;
 use cloud::istio::config::{MeshConfig, Object, PodSettings, ProxySettings};
 use cloud::istio::webhook::{Admission, Answer, Labels, NewPod, Revision, admit};
 use cloud::scenario::{self, ProxyCosts, Sidecar, WorkloadKind};
+use engine::Duration;
 use std::collections::BTreeMap;
 
 /// Gives each pod that the webhook would inject its sidecar.
@@ -52,7 +53,8 @@ pub(super) fn inject(
             }
             let settings = settings(&said.settings, (namespace, workload), objects);
             if said.is_gateway {
-                make_gateway(workload, settings, mesh, notes);
+                let costs = costs(mesh, notes);
+                stand_alone(workload, (scenario::Role::Gateway, costs), settings, notes);
             } else {
                 add(workload, settings, (mesh, objects), notes);
             }
@@ -125,21 +127,21 @@ pub(super) fn settings(
     }
 }
 
-/// The pods of a workload are gateways: their only container is the proxy, and what it requests
-/// is theirs.
-pub(super) fn make_gateway(
+/// The pods of a workload are gateways or waypoints: their only container is the proxy, and what
+/// it requests is theirs.
+pub(super) fn stand_alone(
     workload: &mut WorkloadView,
+    (role, costs): (scenario::Role, ProxyCosts),
     settings: PodSettings,
-    mesh: &MeshFrame,
     notes: &mut Notes,
 ) {
     let limit = workload.cpu_limit_milli;
     let threads = threads(&settings, limit, notes);
     workload.role = Role::Gateway;
     workload.sidecar = Some(Sidecar {
-        role: scenario::Role::Gateway,
+        role,
         threads,
-        costs: costs(mesh, notes),
+        costs,
         settings,
     });
 }
@@ -156,7 +158,12 @@ fn threads(settings: &PodSettings, cpu_limit_milli: Option<u64>, notes: &mut Not
 }
 
 /// What the work of a proxy costs.
-fn costs(mesh: &MeshFrame, notes: &mut Notes) -> ProxyCosts {
+pub(super) fn costs(mesh: &MeshFrame, notes: &mut Notes) -> ProxyCosts {
+    costs_of(mesh.proxy_cost, notes)
+}
+
+/// The same where a request and its answer take so long.
+pub(super) fn costs_of(per_request: Duration, notes: &mut Notes) -> ProxyCosts {
     for fact in [
         facts::PROXY_CPU_REQUEST_SHARE.id,
         facts::PROXY_CPU_VARIATION.id,
@@ -164,7 +171,7 @@ fn costs(mesh: &MeshFrame, notes: &mut Notes) -> ProxyCosts {
     ] {
         notes.facts.insert(fact);
     }
-    ProxyCosts::of(mesh.proxy_cost)
+    ProxyCosts::of(per_request)
 }
 
 /// The sidecar, and what it requests of the node.

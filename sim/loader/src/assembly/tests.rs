@@ -890,3 +890,109 @@ metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
     assert_eq!(ztunnel.map(|ztunnel| ztunnel.threads), Some(2));
     assert_eq!(assembled_in(None, &[&text]).cluster().ztunnel, None);
 }
+
+#[test]
+fn labels_decide_which_waypoint_a_service_is_reached_through() {
+    let namespace = |name: &str, labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{istio.io/dataplane-mode: ambient{labels}}}}}\n"
+        )
+    };
+    let service = |name: &str, labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop, labels: {{app: web{labels}}}}}\nspec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let waypoint = |namespace: &str, name: &str, more: &str, from: &str| {
+        format!(
+            "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: {namespace}{more}}}
+spec:
+  gatewayClassName: istio-waypoint
+  listeners: [{{name: mesh, port: 15008, protocol: HBONE, allowedRoutes: {{namespaces: {{from: {from}}}}}}}]
+"
+        )
+    };
+    let text = [
+        namespace("shop", ", istio.io/use-waypoint: near"),
+        namespace("edge", ""),
+        waypoint("shop", "near", "", "Same"),
+        waypoint(
+            "shop",
+            "pods",
+            ", labels: {istio.io/waypoint-for: workload}",
+            "Same",
+        ),
+        waypoint(
+            "edge",
+            "open",
+            ", labels: {istio.io/waypoint-for: all}",
+            "All",
+        ),
+        waypoint("edge", "shut", "", "Same"),
+        service("inherits", ""),
+        service("declines", ", istio.io/use-waypoint: none"),
+        service("of-pods", ", istio.io/use-waypoint: pods"),
+        service(
+            "far",
+            ", istio.io/use-waypoint: open, istio.io/use-waypoint-namespace: edge",
+        ),
+        service(
+            "shut-out",
+            ", istio.io/use-waypoint: shut, istio.io/use-waypoint-namespace: edge",
+        ),
+    ]
+    .concat();
+    let later = service("inherits", ", istio.io/use-waypoint: none");
+    let mesh = MeshFrame {
+        istio_minor: 30,
+        injected_namespaces: Vec::new(),
+        ambient_namespaces: Vec::new(),
+        proxy_cost: Duration::from_micros(400),
+        root: None,
+    };
+    let found = assembled_in(Some(mesh), &[&text, &later]);
+    let cluster = found.cluster();
+    let istio = cluster.istio.as_ref().expect("waypoints are Istio's");
+    let uses = istio.objects.waypoint_uses.iter();
+    let uses: Vec<_> = uses
+        .map(|used| {
+            let waypoint = used.waypoint.as_ref().expect("it is used");
+            (used.identity.name.as_str(), waypoint.name.as_str())
+        })
+        .collect();
+    assert_eq!(uses, [("far", "open"), ("inherits", "near")]);
+    // Its Deployment and Service are there, twice as slow as usual as all proxies here.
+    let is_near = |name: &str, namespace: &str| (name, namespace) == ("near", "shop");
+    let mut workloads = cluster.workloads.iter();
+    let near = workloads.find(|it| is_near(&it.name, &it.namespace));
+    let template = &near.expect("istiod makes it").template;
+    let proxy = template.sidecar.as_ref().expect("it is a proxy");
+    assert_eq!(
+        (proxy.role, proxy.threads),
+        (cloud::scenario::Role::Waypoint, 2)
+    );
+    assert_eq!(
+        proxy.costs,
+        cloud::scenario::ProxyCosts::of(Duration::from_micros(500))
+    );
+    assert!(!template.is_ambient && template.service_account == "near");
+    let mut services = cluster.services.iter();
+    let service = services.find(|it| is_near(&it.name, &it.namespace));
+    assert_eq!(service.expect("so is this").ports[0].port, 15_008);
+    // A label that changes is told as a change.
+    let changes = found.assembly.changes[0].iter();
+    let mut told = changes.filter_map(|change| match change {
+        Change::Istio(objects) => Some(objects.as_slice()),
+        _ => None,
+    });
+    let Some([Object::WaypointUse(ended)]) = told.next() else {
+        panic!("one service is reached another way");
+    };
+    assert_eq!(
+        (ended.identity.name.as_str(), &ended.waypoint),
+        ("inherits", &None)
+    );
+}

@@ -66,7 +66,7 @@ pub(super) enum Role {
     Server,
     /// It forwards requests by routes.
     Proxy,
-    /// It does so as a gateway of Istio.
+    /// It does so as a gateway or a waypoint of Istio.
     Gateway,
 }
 

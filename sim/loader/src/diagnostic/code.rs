@@ -167,7 +167,7 @@ codes! {
     MachineWithoutProxy = "HS0164", Warning, "Mutual TLS is expected of a machine without a proxy",
         "A machine without Istio's proxy speaks plaintext. Where its entry has a service account or the label `security.istio.io/tlsMode: istio`, sidecars send it mutual TLS and fail; where a PeerAuthentication is STRICT, its own calls are closed.";
     AmbientWithoutWaypoint = "HS0165", Warning, "A rule for HTTP, and no waypoint",
-        "ztunnel carries connections and does not look into them: routes, DestinationRules and what AuthorizationPolicies say of HTTP take a waypoint or a sidecar. Rules about HTTP never allow anything at a ztunnel; a DENY rule keeps what it says of connections, and denies nobody if it says nothing else. hybridsim has no waypoints.";
+        "ztunnel carries connections and does not look into them: routes, DestinationRules and what AuthorizationPolicies say of HTTP take a waypoint or a sidecar. Rules about HTTP never allow anything at a ztunnel; a DENY rule keeps what it says of connections, and denies nobody if it says nothing else. Let the services use a waypoint (`istio.io/use-waypoint`), and attach policies to it or to them by `targetRefs`.";
 
     RootEnds = "HS0170", Warning, "The root of all certificates ends within the run",
         "Nobody renews a root that was plugged in. Once it has ended no new connection between sidecars comes about, istiod gives out no certificates that count, its webhooks are not believed, and proxies that lose their stream get no other; connections that stand go on. Plug in the next root in time, beside the old one.";
@@ -178,6 +178,12 @@ codes! {
         "Envoy's filter for local limits refuses nothing until `filter_enabled` and `filter_enforced` say of how many requests, and a limit of a route acts only where the filter is inserted.";
     ProviderNotFound = "HS0176", Warning, "An AuthorizationPolicy names a provider that the mesh does not have",
         "`extensionProviders` of the mesh's configuration says where providers of CUSTOM policies are. istiod lets the proxies of the workload refuse what such a policy matches.";
+    WaypointNotFound = "HS0177", Warning, "A waypoint is asked for that does not speak for it",
+        "`istio.io/use-waypoint` names a Gateway of the class `istio-waypoint` in the same namespace, or in that of `istio.io/use-waypoint-namespace`, whose listener has to allow that namespace. Its label `istio.io/waypoint-for` says whether it speaks for services, as by default, for workloads, or for all. Otherwise istiod leaves the label aside, and ztunnels send connections straight on.";
+    WaypointPassedBy = "HS0178", Warning, "Something about a waypoint is not simulated",
+        "Simulated waypoints stand in front of services, for clients whose ztunnel sends connections to them. What is asked of pods past a service, gateways that are told to go through a waypoint, hosts of ServiceEntries and a second waypoint for a share of the connections are not simulated: there connections go straight on.";
+    WaypointShutOut = "HS0179", Warning, "A policy shuts out the waypoint",
+        "Behind a waypoint the ztunnel of a server sees the waypoint's identity, not that of who asked it. A policy that is selected by labels, or holds for the namespace, is enforced there: it has to let the waypoint in, and what it says of clients belongs into a policy that is attached to the service or the waypoint by `targetRefs`.";
 
     GatewayAddress = "HS0180", Warning, "An address of a Gateway leads to no proxy",
         "istiod makes a Deployment and a Service for a Gateway of its class. An address of type Hostname asks it not to, and names the Service of pods that are there already: of the namespace of the Gateway itself. Other types of addresses count for nothing beside it.";

@@ -19,17 +19,17 @@ const TOKENS: &str = "where tokens stand in a request is not told apart";
 pub(super) static TARGET_REFERENCE: Shape = Shape::new(
     "PolicyTargetReference",
     &[
-        held("group", Kind::Text),
-        held("kind", Kind::Text).required(),
+        Field::modelled("group", Kind::Text),
+        Field::modelled("kind", Kind::Text).required(),
         Field::modelled("name", Kind::Text).required(),
         Field::modelled("namespace", Kind::Text),
     ],
 );
 /// Fields that say whom a policy is for.
 pub(super) const SELECTOR: Field = Field::modelled("selector", Kind::Map(&MATCH_LABELS));
-pub(super) const TARGET_REF: Field = held("targetRef", Kind::Map(&TARGET_REFERENCE));
+pub(super) const TARGET_REF: Field = Field::modelled("targetRef", Kind::Map(&TARGET_REFERENCE));
 const REFERENCE: Kind = Kind::Map(&TARGET_REFERENCE);
-pub(super) const TARGET_REFS: Field = held("targetRefs", Kind::List(&REFERENCE));
+pub(super) const TARGET_REFS: Field = Field::modelled("targetRefs", Kind::List(&REFERENCE));
 
 static MUTUAL_TLS: Shape = Shape::new(
     "MutualTLS",

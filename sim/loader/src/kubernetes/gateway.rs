@@ -9,6 +9,7 @@
 
 use super::listener::GATEWAY_SPEC;
 use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS, text};
+use super::selector::Selector;
 use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
@@ -17,6 +18,7 @@ use crate::shape::{Field, Kind, NATURAL, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::{DURATION, parse_duration};
+use cloud::istio::config::WAYPOINT_CLASS;
 use cloud::scenario::{PathMatch, RouteMatch};
 use engine::Duration;
 
@@ -209,7 +211,7 @@ pub struct Gateway {
 }
 
 /// A listener of a Gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// Name.
     pub name: String,
@@ -219,11 +221,48 @@ pub struct Listener {
     pub hostname: Option<String>,
     /// Whether it speaks HTTP.
     pub http: bool,
+    /// Whether it speaks HBONE, as waypoints do.
+    pub hbone: bool,
+    /// Whose routes, or services, may attach.
+    pub admits: Admits,
     /// Where it is written.
     pub span: Span,
 }
 
+/// Namespaces that a listener of a Gateway admits.
+#[derive(Clone, Debug)]
+pub enum Admits {
+    /// Its own.
+    Same,
+    /// All.
+    All,
+    /// Those with these labels.
+    Labelled(Selector),
+}
+
+impl Admits {
+    fn read(listener: &Node) -> Admits {
+        let namespaces = listener.at(&["allowedRoutes", "namespaces"]);
+        let from = namespaces
+            .and_then(|node| node.get("from"))
+            .and_then(Node::str);
+        match from {
+            Some("All") => Admits::All,
+            Some("Selector") => match namespaces.and_then(|node| node.get("selector")) {
+                Some(selector) => Admits::Labelled(Selector::read(selector)),
+                None => Admits::All,
+            },
+            _ => Admits::Same,
+        }
+    }
+}
+
 impl Gateway {
+    /// Whether it is a waypoint of Istio's ambient mesh.
+    pub fn is_waypoint(&self) -> bool {
+        self.class == WAYPOINT_CLASS
+    }
+
     /// Reads a checked document.
     pub(super) fn read(document: &Document, diagnostics: &mut Diagnostics) -> Gateway {
         let listener = |node: &Node| {
@@ -232,6 +271,8 @@ impl Gateway {
                 port: u16::try_from(node.get("port")?.integer()?).ok()?,
                 hostname: lower(node.get("hostname")),
                 http: matches!(text(node, "protocol").as_str(), "HTTP" | "HTTPS"),
+                hbone: text(node, "protocol") == "HBONE",
+                admits: Admits::read(node),
                 span: node.span,
             })
         };

@@ -4,8 +4,7 @@ use super::selector::LABEL_SELECTOR;
 use crate::istio::forms::CERTIFICATES;
 use crate::shape::{Field, Kind, PORT, Shape, TEXT_MAP};
 
-const ISTIO_ALONE: &str =
-    "acts on Gateways that istiod serves; other classes take routes of every namespace";
+const ISTIO_ALONE: &str = "acts on Gateways that istiod serves and on waypoints; other classes take routes of every namespace";
 const ENDED: &str = "ended by Gateways that istiod serves; costs nothing at those of other classes";
 const MADE: &str =
     "acts on what istiod makes for a Gateway; other controllers' has labels of its own";
@@ -53,7 +52,7 @@ static LISTENER: Shape = Shape::new(
         Field::approximated(
             "protocol",
             Kind::Text,
-            "HTTPS counts as HTTP where istiod does not serve the Gateway; others take no HTTPRoutes",
+            "HTTPS counts as HTTP where istiod does not serve the Gateway; others take no HTTPRoutes, and HBONE is for waypoints",
         )
         .required(),
         Field::approximated("tls", Kind::Map(&TLS), ENDED),
@@ -86,7 +85,7 @@ pub(super) static GATEWAY_SPEC: Shape = Shape::new(
         Field::approximated(
             "gatewayClassName",
             Kind::Text,
-            "in a mesh Istio's class is a gateway of Istio; every other class is the same proxy",
+            "in a mesh Istio's classes are its gateway and its waypoint; every other class is the same proxy",
         )
         .required(),
         Field::modelled("listeners", Kind::List(&Kind::Map(&LISTENER))).required(),

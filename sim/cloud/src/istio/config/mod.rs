@@ -27,6 +27,7 @@ mod sidecar;
 mod telemetry;
 mod tls;
 mod virtual_service;
+mod waypoint;
 
 pub use super::webhook::Labels;
 pub use common::*;
@@ -47,3 +48,4 @@ pub use sidecar::*;
 pub use telemetry::*;
 pub use tls::*;
 pub use virtual_service::*;
+pub use waypoint::*;

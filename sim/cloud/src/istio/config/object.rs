@@ -4,7 +4,7 @@ use super::{
     AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, Identity, LimitDomain, MeshConfig,
     MeshNetworks, Namespace, PeerAuthentication, ProxyConfig, ProxyResources,
     RequestAuthentication, ServiceEntry, ServiceSettings, Sidecar, Telemetry, VirtualService,
-    WorkloadEntry, WorkloadGroup,
+    WaypointUse, WorkloadEntry, WorkloadGroup,
 };
 use crate::facts;
 use crate::istio::version::Version;
@@ -171,6 +171,8 @@ kinds! {
     telemetries: Telemetry;
     /// EnvoyFilters that limit rates.
     envoy_filters: EnvoyFilter;
+    /// Services that are reached through waypoints.
+    waypoint_uses: WaypointUse;
 }
 
 /// Where an object stands or belongs.

@@ -316,10 +316,10 @@ pub fn limits(pool: &ConnectionPool, budget: Option<Budget>) -> Thresholds {
 fn discovery(service: &Service, balance: Balance, role: Role) -> Discovery {
     match (service.resolution, role) {
         (_, Role::Sidecar) if balance == Balance::Original => Discovery::Original,
-        (_, Role::Gateway) if balance == Balance::Original => Discovery::Nowhere,
+        (_, Role::Gateway | Role::Waypoint) if balance == Balance::Original => Discovery::Nowhere,
         (Resolution::None, Role::Sidecar) => Discovery::Original,
-        // A gateway takes the endpoints that istiod knows: those of a headless service.
-        (Resolution::None, Role::Gateway) => Discovery::Told,
+        // Who is alone takes the endpoints that istiod knows: those of a headless service.
+        (Resolution::None, Role::Gateway | Role::Waypoint) => Discovery::Told,
         (Resolution::Static, _) => Discovery::Told,
         (Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns, _) => {
             Discovery::Names

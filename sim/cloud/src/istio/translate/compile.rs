@@ -11,6 +11,7 @@ use super::route::{self, Lookup, Route, Router};
 use super::rules::{Rules, policy};
 use super::scope::{self, Twins};
 use super::tables::{Directory, Index, Scope, Tables, View, Viewer, VirtualHost};
+use super::waypoint;
 use crate::istio::config::{Destination, GatewayName, Labels, Retries};
 use crate::istio::locality::Locality;
 use crate::istio::protocol::Protocol;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub struct ScopeKey {
     namespace: String,
     sidecar: Option<usize>,
-    is_gateway: bool,
+    role: Role,
     /// Those labels that some object asks for.
     labels: Labels,
 }
@@ -110,13 +111,16 @@ impl Finder<'_> {
 }
 
 impl Lookup for Finder<'_> {
-    /// A sidecar takes the port that was asked for, a gateway the only one of a service.
+    /// A sidecar takes the port that was asked for, a proxy that is alone the only one of a
+    /// service.
     fn name(&mut self, destination: &Destination, port: u16) -> u32 {
         let only = match (self.role, self.service(&destination.host)) {
-            (Role::Gateway, Some((_, service))) => match service.ports.as_slice() {
-                [only] => Some(only.number),
-                _ => None,
-            },
+            (Role::Gateway | Role::Waypoint, Some((_, service))) => {
+                match service.ports.as_slice() {
+                    [only] => Some(only.number),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         let name = ClusterName {
@@ -196,16 +200,16 @@ impl Compiler {
     pub fn scope_key(&self, world: &World<'_>, proxy: &Proxy, role: Role) -> ScopeKey {
         let sidecar = match role {
             Role::Sidecar => scope::sidecar(world, &proxy.namespace, &proxy.labels),
-            Role::Gateway => None,
+            Role::Gateway | Role::Waypoint => None,
         };
         ScopeKey {
             namespace: proxy.namespace.clone(),
             sidecar: sidecar.map(|(index, _)| index),
-            is_gateway: role == Role::Gateway,
+            role,
             labels: match role {
                 Role::Sidecar => keys::only(&proxy.labels, &self.scope_labels),
-                // Gateways are chosen by any of their labels.
-                Role::Gateway => proxy.labels.clone(),
+                // They are chosen by any of their labels.
+                Role::Gateway | Role::Waypoint => proxy.labels.clone(),
             },
         }
     }
@@ -344,6 +348,7 @@ impl Compiler {
             listeners: Vec::new(),
             unknown: said.map_or(world.mesh.outbound, |said| said.mode),
             edges: Vec::new(),
+            passed: Vec::new(),
         };
         let own = self.rules.own(namespace);
         let services = scope.services.iter().map(|&service| {
@@ -352,7 +357,7 @@ impl Compiler {
         });
         for (service, rule) in services.collect::<Vec<(u32, Option<u32>)>>() {
             for &cluster in self
-                .clusters_of(world, (service, rule), key.is_gateway)
+                .clusters_of(world, (service, rule), key.role.is_alone())
                 .iter()
             {
                 scope.clusters.push(cluster);
@@ -360,27 +365,27 @@ impl Compiler {
                 scope.by_name.set(name, cluster);
             }
         }
-        if key.is_gateway {
-            scope.edges = edge::edges(self, world, proxy);
-        } else {
-            listen(self, world, proxy, &egress, number, &mut scope);
+        match key.role {
+            Role::Sidecar => listen(self, world, proxy, &egress, number, &mut scope),
+            Role::Gateway => scope.edges = edge::edges(self, world, proxy),
+            Role::Waypoint => scope.passed = waypoint::passed(self, world, proxy),
         }
         scope
     }
 
-    /// Clusters of a service under a rule. Gateways share those of sidecars, but where these go to
-    /// whom the client connected to.
+    /// Clusters of a service under a rule. Proxies that are alone share those of sidecars, but where
+    /// these go to whom the client connected to.
     fn clusters_of(
         &mut self,
         world: &World<'_>,
         part: (u32, Option<u32>),
-        is_gateway: bool,
+        is_alone: bool,
     ) -> Arc<[u32]> {
         let common = self.built(world, part, Role::Sidecar);
         let mut all = common.iter();
         let clusters = &self.tables.clusters;
         let differs = all.any(|&it| clusters[it as usize].discovery == Discovery::Original);
-        match is_gateway && differs {
+        match is_alone && differs {
             true => self.built(world, part, Role::Gateway),
             false => common,
         }

@@ -10,8 +10,8 @@ use super::scope;
 use crate::istio::authentication::{Policies, ServerMode, selects};
 use crate::istio::authorization::{Guard, Token};
 use crate::istio::config::{
-    ConnectionPool, FilterPlace, LimitActions, LimitPart, LimitService, LocalLimit, PolicyTarget,
-    TokenIssuer,
+    ConnectionPool, FilterPlace, LimitActions, LimitPart, LimitService, LocalLimit, OnBehalf,
+    PolicyTarget, TokenIssuer,
 };
 use crate::istio::protocol::Protocol;
 use crate::scenario::Presented;
@@ -101,6 +101,16 @@ impl Filters {
         filters
     }
 
+    /// Tokens that count at a waypoint on behalf of a service.
+    pub(super) fn at_waypoint(world: &World<'_>, on: OnBehalf<'_>) -> Self {
+        let all = world.objects.request_authentications.iter();
+        let ours = all.filter(|it| it.target.is_attached(&it.identity.namespace, on));
+        Filters {
+            issuers: ours.flat_map(|it| it.issuers.clone()).collect(),
+            ..Filters::default()
+        }
+    }
+
     fn is_empty(&self) -> bool {
         *self == Filters::default()
     }
@@ -173,6 +183,18 @@ const UNAUTHORIZED: u16 = 401;
 const FORBIDDEN: u16 = 403;
 
 impl InboundTable {
+    /// Ports that take mutual TLS only.
+    pub(super) fn of(mut ports: Vec<Inbound>, guard: Guard, filters: Filters) -> Self {
+        ports.sort_by_key(|it| it.port);
+        InboundTable {
+            ports,
+            exceptions: Vec::new(),
+            others: ServerMode::Strict,
+            guard,
+            filters,
+        }
+    }
+
     /// Whether everything that may be connected is let in.
     pub fn is_open(&self) -> bool {
         self.guard.is_empty() && self.filters.is_empty()

@@ -3,10 +3,10 @@
 //! Models: clusters with merged DestinationRules; endpoints with subsets, priorities, weights and
 //! mutual TLS; routes of VirtualServices with delegates, in order of age; listeners by address
 //! and port, outbound and inbound; what a Sidecar and `exportTo` let a proxy know; servers of
-//! gateways. All of it as tables with dense numbers, compiled once for proxies that know the same.
+//! gateways; what passes waypoints. All of it as tables with dense numbers, compiled once for proxies that know the same.
 //! Approximated: headless services that are not HTTP are listened for at their port, not at each
 //! of their endpoints; a Sidecar's listener for HTTP proxying routes as any other.
-//! Leaves out: EnvoyFilters, waypoints, clusters for `AUTO_PASSTHROUGH`, `source_subnet` of TCP
+//! Leaves out: EnvoyFilters, clusters for `AUTO_PASSTHROUGH`, `source_subnet` of TCP
 //! routes.
 //! Sources: istio/istio 86c9f01 pilot/pkg/model/{sidecar,push_context,destination_rule,
 //! virtualservice}.go, pilot/pkg/networking/core, pilot/pkg/xds/endpoints.
@@ -29,6 +29,7 @@ mod scope;
 pub mod tables;
 #[cfg(test)]
 mod tests;
+pub mod waypoint;
 
 pub use compile::{Compiler, ScopeKey};
 pub use tables::{Tables, View};

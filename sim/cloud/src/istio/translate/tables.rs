@@ -202,6 +202,21 @@ pub struct Scope {
     pub unknown: OutboundMode,
     /// What a gateway listens for.
     pub edges: Vec<Edge>,
+    /// What passes a waypoint, by service and port.
+    pub passed: Vec<Passed>,
+}
+
+/// A port of a service that is reached through a waypoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The service.
+    pub service: u32,
+    /// Its port.
+    pub port: u16,
+    /// The host with its routes.
+    pub host: u32,
+    /// Whether requests are routed one by one, or may be.
+    pub is_http: bool,
 }
 
 /// What becomes of a connection that an application opens.
@@ -239,6 +254,15 @@ impl Scope {
     pub fn host(&self, directory: &Directory, listener: &Listener, authority: &str) -> Option<u32> {
         let table = &self.tables[listener.http? as usize];
         table.find(directory, &self.namespace, authority)
+    }
+
+    /// What a waypoint does with what is asked of a service at a port.
+    pub fn passed(&self, service: u32, port: u16) -> Option<&Passed> {
+        let key = (service, port);
+        let found = self
+            .passed
+            .binary_search_by_key(&key, |it| (it.service, it.port));
+        found.ok().map(|index| &self.passed[index])
     }
 
     /// What a gateway does at a port, for a client that asks for this name in TLS.

@@ -1,0 +1,155 @@
+//! What a waypoint does: for each port of each service that is reached through it, the routes of
+//! requests; and what they have to pass there.
+//!
+//! Models: routes of all VirtualServices for the mesh that name the service, of the namespace of
+//! the service or of the waypoint, one after the other; matches on labels of who asks never
+//! match; a service of which none speaks has the route that a sidecar would give it. Policies
+//! and tokens that are attached to the service, to the waypoint or to the class of all.
+//! Approximated: a service that routes lead to is known as every sidecar of the waypoint's
+//! namespace would know it. Leaves out: routes of connections that are not HTTP, and what is
+//! asked of pods directly.
+//! Sources: istio/istio pilot/pkg/networking/core/{listener_waypoint,waypoint,httproute}.go,
+//! pilot/pkg/model/policyattachment.go.
+
+use super::compile::Compiler;
+use super::inbound::{Filters, Inbound, InboundTable};
+use super::registry::{Proxy, Service, World};
+use super::route::{self, Route, Router};
+use super::scope;
+use super::tables::{Passed, VirtualHost};
+use crate::istio::authentication::ServerMode;
+use crate::istio::authorization::Guard;
+use crate::istio::config::{
+    GATEWAY_NAME, GatewayName, Labels, OnBehalf, WaypointName, WaypointUse,
+};
+use crate::istio::host;
+use crate::istio::protocol::Protocol;
+use crate::istio::push::Role;
+
+/// How the waypoint is called that a proxy is an instance of.
+fn name_of(proxy: &Proxy) -> WaypointName {
+    WaypointName {
+        namespace: proxy.namespace.clone(),
+        name: proxy.labels.get(GATEWAY_NAME).cloned().unwrap_or_default(),
+    }
+}
+
+/// The service of a use, if it exists.
+fn service_of<'a>(world: &World<'a>, used: &WaypointUse) -> Option<(u32, &'a Service)> {
+    let name = host::service(&used.identity.name, &used.identity.namespace, world.domain);
+    let mut all = (0..).zip(world.services);
+    all.find(|(_, service)| service.host == name)
+}
+
+/// Services that are reached through waypoints, each with that of its waypoint, ascending.
+pub fn services(world: &World<'_>) -> Vec<(u32, u32)> {
+    let uses = world.objects.waypoint_uses.iter();
+    let mut pairs: Vec<(u32, u32)> = uses
+        .filter_map(|used| {
+            let name = used.waypoint.as_ref()?;
+            let name = host::service(&name.name, &name.namespace, world.domain);
+            let mut all = (0..).zip(world.services);
+            let (waypoint, _) = all.find(|(_, service)| service.host == name)?;
+            Some((service_of(world, used)?.0, waypoint))
+        })
+        .collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Ports that pass a waypoint, by service and port.
+pub(super) fn passed(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -> Vec<Passed> {
+    let name = name_of(proxy);
+    let uses = world.objects.waypoint_uses.iter();
+    let ours = uses.filter(|used| used.waypoint.as_ref() == Some(&name));
+    let services = ours.filter_map(|used| service_of(world, used));
+    let mut passed = Vec::new();
+    for (service, described) in services {
+        let tcp = described.ports.iter();
+        for port in tcp.filter(|port| port.protocol != Protocol::Udp) {
+            let is_http = port.protocol.is_http() || port.protocol == Protocol::Sniffed;
+            let routed =
+                is_http.then(|| routed_host(compiler, world, proxy, (service, port.number)));
+            let host = routed
+                .flatten()
+                .unwrap_or_else(|| compiler.plain_host(world, proxy, service, port.number));
+            passed.push(Passed {
+                service,
+                port: port.number,
+                host,
+                is_http,
+            });
+        }
+    }
+    passed.sort_by_key(|it| (it.service, it.port));
+    passed
+}
+
+/// A service with the routes of all VirtualServices that speak of it here, if one does.
+fn routed_host(
+    compiler: &mut Compiler,
+    world: &World<'_>,
+    proxy: &Proxy,
+    (service, port): (u32, u16),
+) -> Option<u32> {
+    let described = &world.services[service as usize];
+    let nobody = Labels::new();
+    let gateway = GatewayName::Mesh;
+    let router = Router {
+        namespace: &proxy.namespace,
+        labels: &nobody,
+        gateway: &gateway,
+        port,
+    };
+    let seen = scope::seen(&compiler.virtual_services, &gateway, &proxy.namespace);
+    let (mut finder, all) = compiler.finder(world, proxy, Role::Waypoint);
+    let mut routes: Vec<Route> = Vec::new();
+    let mut virtual_service = None;
+    for it in seen.into_iter().map(|index| &all[index as usize]) {
+        let is_near = [&proxy.namespace, &described.namespace].contains(&&it.namespace);
+        let mut hosts = it.hosts.iter();
+        if is_near && hosts.any(|said| host::is_subset(&described.host, said)) {
+            virtual_service.get_or_insert(it.index);
+            routes.extend(route::routes(it, router, &mut finder));
+        }
+    }
+    (!routes.is_empty()).then(|| {
+        compiler.add_host(VirtualHost {
+            host: described.host.clone(),
+            service: Some(service),
+            virtual_service,
+            routes: routes.into(),
+        })
+    })
+}
+
+/// What requests to a service have to pass at a waypoint.
+pub fn table(world: &World<'_>, proxy: &Proxy, service: u32) -> InboundTable {
+    let name = name_of(proxy);
+    let uses = world.objects.waypoint_uses.iter();
+    let mut ours = uses.filter(|used| used.waypoint.as_ref() == Some(&name));
+    let used = ours.find(|used| service_of(world, used).is_some_and(|(it, _)| it == service));
+    let on = used.map(|used| OnBehalf {
+        waypoint: &name,
+        service: &used.identity,
+        root_namespace: &world.mesh.root_namespace,
+    });
+    let ports = world.services[service as usize].ports.iter();
+    let ports = ports.map(|port| Inbound {
+        port: port.number,
+        application: None,
+        protocol: port.protocol,
+        service: Some(service),
+        mode: ServerMode::Strict,
+        pool: None,
+        retries: None,
+    });
+    let policies = &world.objects.authorization_policies;
+    InboundTable::of(
+        ports.collect(),
+        on.map(|on| Guard::at_waypoint(policies, on))
+            .unwrap_or_default(),
+        on.map(|on| Filters::at_waypoint(world, on))
+            .unwrap_or_default(),
+    )
+}
