@@ -63,6 +63,11 @@ impl Credentials {
         self.root_until = root_until;
     }
 
+    /// Whether they are those of an earlier instant.
+    pub(crate) fn stand_since(&self, earlier: Time) -> bool {
+        self.certificate.is_some_and(|it| it.from <= earlier)
+    }
+
     fn is_valid(&self, now: Time) -> bool {
         now <= self.root_until && self.certificate.is_some_and(|it| it.is_valid(now))
     }

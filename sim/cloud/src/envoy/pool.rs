@@ -49,7 +49,7 @@ impl Settings {
             streams_max: 1,
             requests_max: None,
             cut: Ends::Connection,
-            idle_timeout: Some(facts::ENVOY_POOL_IDLE_TIMEOUT.value),
+            idle_timeout: Some(facts::ENVOY_IDLE_TIMEOUT.value),
             lifetime: None,
         }
     }

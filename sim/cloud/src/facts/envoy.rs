@@ -57,11 +57,6 @@ facts! {
         "envoy.cluster.update-merge-window", "Envoy", "1.5 and later",
         Source, "envoyproxy/envoy source/common/upstream/cluster_manager_impl.cc scheduleUpdate; measured on 1.40 with 0, 1 and 3 s";
 
-    // connections
-    /// How long a connection of a pool may be without requests.
-    ENVOY_POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(3600), "s", "envoy.pool.idle-timeout", "Envoy", "all",
-        Source, "envoyproxy/envoy api/envoy/config/core/v3/protocol.proto, HttpProtocolOptions.idle_timeout";
-
     // memory
     /// Memory of a cluster without hosts, its statistics included.
     ENVOY_CLUSTER_BYTES: u64 = 40_577, "B", "envoy.memory.cluster", "Envoy", "1.20 and later",

@@ -164,6 +164,7 @@ impl Domain<'_> {
             entry: None,
             port: 0,
             secured: false,
+            resumes: false,
         };
         self.calls[key].stage = Stage::Waiting(endpoint);
         let request = RequestArrival {

@@ -3,24 +3,69 @@
 //!
 //! Models: TLS 1.3: one round trip after TCP's; a thread of each side works for it, the taker
 //! before it answers and the opener before it sends its first request, with which its own
-//! certificate travels.
+//! certificate travels. A sidecar keeps the newest session of each cluster, whichever pod it was
+//! with, and offers it once: the same proxy there takes it, unless one of the two has another
+//! certificate since, and then no certificates are shown or checked. Ztunnels take none.
 //!
-//! Leaves out: session tickets, so every new connection costs the whole handshake; what
-//! encryption adds to each byte is part of the costs of a request.
-//! Sources: RFC 8446; [`crate::facts`].
+//! Approximated: the ticket is there with the connection; a resumed handshake is as many bytes.
+//! Leaves out: sessions of clients outside of the mesh; what encryption adds to each byte is part
+//! of the costs of a request.
+//! Sources: RFC 8446; envoyproxy/envoy source/common/tls/client_context_impl.cc,
+//! server_context_impl.cc (one key per context, single use, no key without a certificate's
+//! context); istio/ztunnel src/tls/certificate.rs; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
 use super::link::Packet;
 use super::service::Fate;
 use super::sidecar::Job;
+use super::upstream::Line;
 use super::{CallRef, Endpoint, Identity, Listener, Owner, ztunnel};
 use crate::domain::{Clock, Domain};
 use crate::istio::authentication::{Outcome, Sent};
 use crate::slab::Key;
 use engine::Time;
 
+/// What a sidecar keeps of an encrypted connection, so that the next one needs no proof.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Session {
+    pod: u32,
+    /// How often the proxy there had started.
+    starts: u16,
+    since: Time,
+}
+
 impl Domain<'_> {
+    /// A sidecar keeps what it agreed on with another one.
+    pub(super) fn keep_session(&mut self, line: Line, endpoint: Endpoint, now: Time) {
+        let sidecar = self.pods[endpoint.pod as usize].sidecar.as_ref();
+        let (true, Some(starts)) = (endpoint.secured, sidecar.map(|it| it.starts)) else {
+            return;
+        };
+        if let Some(upstream) = self.upstream(line.slot.pod, line.slot.upstream) {
+            upstream.session = Some(Session {
+                pod: endpoint.pod,
+                starts,
+                since: now,
+            });
+        }
+    }
+
+    /// Whether the session that a sidecar kept, and now spends, is with the one that it greets.
+    fn resumes(&mut self, line: Line, endpoint: Endpoint) -> bool {
+        let upstream = self.upstream(line.slot.pod, line.slot.upstream);
+        let Some(kept) = upstream.and_then(|upstream| upstream.session.take()) else {
+            return false;
+        };
+        let still_shows = |pod: u32| {
+            let sidecar = self.pods[pod as usize].sidecar.as_ref();
+            sidecar.filter(|it| it.credentials.stand_since(kept.since))
+        };
+        let client = still_shows(line.slot.pod);
+        let server = still_shows(endpoint.pod).filter(|it| it.starts == kept.starts);
+        kept.pod == endpoint.pod && client.is_some() && server.is_some()
+    }
+
     /// What becomes of a connection that is open: sidecars send what they were told to, and both
     /// have to show certificates that count.
     pub(super) fn meets(&mut self, key: Key, endpoint: Endpoint, now: Time) -> Outcome {
@@ -43,6 +88,14 @@ impl Domain<'_> {
 
     /// A sidecar wishes to encrypt.
     pub(super) fn greet(&mut self, to: CallRef, endpoint: Endpoint, context: &mut Clock<'_, Self>) {
+        let resumes = match self.calls[to.call].owner {
+            Owner::Line(line) => self.resumes(line, endpoint),
+            _ => false,
+        };
+        let endpoint = Endpoint {
+            resumes,
+            ..endpoint
+        };
         let call = &mut self.calls[to.call];
         call.stage = Stage::Securing(endpoint);
         let (client, identity) = (call.client, call.work());

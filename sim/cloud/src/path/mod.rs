@@ -298,6 +298,8 @@ pub(crate) struct Endpoint {
     pub(crate) port: u32,
     /// Whether both ends of the connection have shown who they are.
     pub(crate) secured: bool,
+    /// Whether that goes by what they kept of an earlier connection.
+    pub(crate) resumes: bool,
 }
 
 impl Plan {

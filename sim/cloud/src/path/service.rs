@@ -68,6 +68,7 @@ impl Domain<'_> {
             entry,
             port: 0,
             secured: false,
+            resumes: false,
         }
     }
 

@@ -281,6 +281,12 @@ impl Domain<'_> {
                 let identity = self.passages[key].identity;
                 (identity.part(RESPONSE), &costs.response)
             }
+            Job::Greeted {
+                identity, endpoint, ..
+            }
+            | Job::Welcomed {
+                identity, endpoint, ..
+            } if endpoint.resumes => (identity.part(HANDSHAKE), &costs.resumption),
             Job::Greeted { identity, .. } => (identity.part(HANDSHAKE), &costs.handshake_server),
             Job::Welcomed { identity, .. } => (identity.part(HANDSHAKE), &costs.handshake_client),
             Job::GreetedByZtunnel(letter) => {

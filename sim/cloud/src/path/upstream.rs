@@ -16,6 +16,7 @@ mod lines;
 mod outcomes;
 
 use super::call::Stage;
+use super::encryption::Session;
 use super::{Endpoint, Owner};
 use crate::control::translation::pod_address;
 use crate::domain::{Clock, Domain};
@@ -59,6 +60,8 @@ pub(crate) struct Upstream {
     outlier: Option<OutlierDetector>,
     /// From when sweeps are counted.
     since: Time,
+    /// What was kept of the connection that was encrypted last.
+    pub(super) session: Option<Session>,
     /// When its connections are looked at next.
     looks_at: Option<Time>,
     /// When threads hear of health, by priority.
@@ -135,6 +138,7 @@ impl Upstream {
                 .outlier_detector(version)
                 .map(|settings| OutlierDetector::new(settings, 0)),
             since,
+            session: None,
             looks_at: None,
             windows: Vec::new(),
             told: told.clone(),
@@ -411,7 +415,7 @@ impl Domain<'_> {
         Some(number)
     }
 
-    fn upstream(&mut self, pod: u32, number: u32) -> Option<&mut Upstream> {
+    pub(super) fn upstream(&mut self, pod: u32, number: u32) -> Option<&mut Upstream> {
         let sidecar = self.pods[pod as usize].sidecar.as_mut()?;
         sidecar.upstream(number)
     }

@@ -30,6 +30,8 @@ pub struct ProxyCosts {
     pub handshake_client: Distribution,
     /// As the one that took it.
     pub handshake_server: Distribution,
+    /// On either side, where both know each other from an earlier connection.
+    pub resumption: Distribution,
 }
 
 impl ProxyCosts {
@@ -47,6 +49,7 @@ impl ProxyCosts {
             response: work(1.0 - share),
             handshake_client: handshake.clone(),
             handshake_server: handshake,
+            resumption: Distribution::constant(facts::PROXY_CPU_PER_RESUMPTION.value),
         }
     }
 }

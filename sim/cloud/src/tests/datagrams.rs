@@ -78,6 +78,7 @@ fn datagrams_pass_sidecars_by() {
                 response: milliseconds(1),
                 handshake_client: milliseconds(1),
                 handshake_server: milliseconds(1),
+                resumption: milliseconds(1),
             },
         });
     }

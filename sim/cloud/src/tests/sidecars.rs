@@ -2,7 +2,9 @@
 
 use super::network::{pair, run_without_jitter};
 use super::*;
-use crate::istio::config::{ConnectionPool, HttpPool, Istio, PodSettings, PortPolicy, TcpPool};
+use crate::istio::config::{
+    BalancePolicy, ConnectionPool, HttpPool, Istio, LoadBalancer, PodSettings, PortPolicy, TcpPool,
+};
 use crate::record::{Caller, Reason, Record, ViewKind};
 
 fn microseconds(count: u64) -> Distribution {
@@ -20,6 +22,7 @@ pub(super) fn sidecar() -> Option<Sidecar> {
             response: microseconds(200),
             handshake_client: microseconds(700),
             handshake_server: microseconds(800),
+            resumption: microseconds(50),
         },
     })
 }
@@ -37,6 +40,9 @@ fn meshed(client: bool, web: bool) -> Scenario {
 /// What two sidecars agree on before the first request: one round trip, the work of both, and
 /// 517 and 2500 bytes at 10.7 Gbit/s.
 const ENCRYPTION_NS: u128 = 200_000 + 1_500_000 + 386 + 1_869;
+
+/// The same where both know each other from an earlier connection.
+const RESUMPTION_NS: u128 = ENCRYPTION_NS - 1_400_000;
 
 #[test]
 fn a_request_and_its_answer_pass_two_sidecars() {
@@ -80,11 +86,59 @@ fn a_sidecar_keeps_connections_that_its_application_does_not() {
     let first = 14_000_000 + ENCRYPTION_NS;
     assert_eq!(record.traffic[0].latency_sum_ns, first + 11_200_000);
     // Each thread keeps its own: with many, the second connection of the application ends at
-    // another one.
+    // another one, and what the first thread agreed on with the other sidecar helps it.
     threads(&mut scenario, 200);
     let record = run_without_jitter(&scenario);
-    let second = 11_400_000 + ENCRYPTION_NS;
+    let second = 11_400_000 + RESUMPTION_NS;
     assert_eq!(record.traffic[0].latency_sum_ns, first + second);
+}
+
+#[test]
+fn what_two_sidecars_agreed_on_serves_their_next_connection() {
+    // Every request on a connection of its own: how many of these resume shows in the work of
+    // both sidecars, where that is dearer.
+    let resumptions = |pods: u32, at: &[u64]| {
+        let work = |resumption| {
+            let mut scenario = meshed(true, true);
+            let end = at.last().expect("a request") + 2_000;
+            scenario.run.duration = Duration::from_millis(end);
+            scenario.traffic[0].arrivals = at_milliseconds(at);
+            let workloads = &mut scenario.clusters[0].workloads;
+            workloads[1].replicas = pods;
+            for workload in workloads {
+                let sidecar = workload.template.sidecar.as_mut().unwrap();
+                sidecar.threads = 1;
+                sidecar.costs.resumption = microseconds(resumption);
+            }
+            let mut istio = Istio::default();
+            istio.objects.apply(super::mesh::rule(PortPolicy {
+                connection_pool: Some(ConnectionPool {
+                    http: HttpPool {
+                        requests_per_connection_max: Some(1),
+                        ..HttpPool::default()
+                    },
+                    ..ConnectionPool::default()
+                }),
+                load_balancer: Some(LoadBalancer {
+                    policy: Some(BalancePolicy::RoundRobin),
+                    ..LoadBalancer::default()
+                }),
+                ..PortPolicy::default()
+            }));
+            scenario.clusters[0].istio = Some(istio);
+            let record = run_without_jitter(&scenario);
+            let busy = record.sidecars.iter().map(|sidecar| sidecar.busy_ns);
+            busy.sum::<u128>()
+        };
+        (work(60) - work(50)) / 20_000
+    };
+    assert_eq!(resumptions(1, &[1_000, 2_000, 3_000]), 2);
+    let of_two = resumptions(2, &[1_000, 2_000, 3_000]);
+    assert_eq!(of_two, 0, "the last session is with the other pod");
+    // At 2 s two connections are opened at once, and the first takes the session.
+    assert_eq!(resumptions(1, &[1_000, 2_000, 2_000]), 1);
+    let after_renewals = resumptions(1, &[1_000, 13 * 3_600_000]);
+    assert_eq!(after_renewals, 0, "both have other certificates");
 }
 
 #[test]
@@ -105,7 +159,7 @@ fn connections_of_sidecars_end_when_idle_or_old() {
         run_without_jitter(&scenario).traffic[0].latency_sum_ns
     };
     let all_kept = latencies(ConnectionPool::default());
-    let anew = 200_000 + ENCRYPTION_NS;
+    let anew = 200_000 + RESUMPTION_NS;
     let http = |seconds| HttpPool {
         idle_timeout: Some(Duration::from_secs(seconds)),
         ..HttpPool::default()

@@ -168,6 +168,7 @@ pub(super) fn costs_of(per_request: Duration, notes: &mut Notes) -> ProxyCosts {
         facts::PROXY_CPU_REQUEST_SHARE.id,
         facts::PROXY_CPU_VARIATION.id,
         facts::PROXY_CPU_PER_HANDSHAKE.id,
+        facts::PROXY_CPU_PER_RESUMPTION.id,
     ] {
         notes.facts.insert(fact);
     }

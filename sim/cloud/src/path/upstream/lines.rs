@@ -149,7 +149,8 @@ impl Domain<'_> {
                 None => pool.failed(number, breakers, act),
             };
         });
-        if endpoint.is_some() {
+        if let Some(endpoint) = endpoint {
+            self.keep_session(line, endpoint, now);
             self.watch_lines(line.slot.pod, line.slot.upstream, context);
         }
     }
