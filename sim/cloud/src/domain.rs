@@ -26,6 +26,7 @@ use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
 use crate::control::registry::Registry;
 use crate::control::service_controller::ServiceController;
+use crate::control::taken_in::TakenIn;
 use crate::control::translation::Translation;
 use crate::envoy::pool::Action;
 use crate::fault::Levers;
@@ -361,6 +362,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, u32, Option<Duration>), u32>,
     /// Which ways requests take through sidecars.
     pub(crate) ways: Ways,
+    /// What proxies take in for pods.
+    pub(crate) taken_in: TakenIn,
     /// What requests have to pass at sidecars.
     pub(crate) checkpoints: Checkpoints,
     pub(crate) services: Vec<ServiceState<'t>>,

@@ -81,5 +81,8 @@ impl Domain<'_> {
                 _ => {}
             }
         }
+        if self.translation.is_some() {
+            self.backends_moved();
+        }
     }
 }

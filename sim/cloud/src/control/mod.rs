@@ -34,5 +34,6 @@ pub(crate) mod registry;
 pub(crate) mod root;
 mod sending;
 pub(crate) mod service_controller;
+pub(crate) mod taken_in;
 pub(crate) mod translation;
 mod validation;

@@ -20,7 +20,7 @@ use crate::istio::config::{Endpoint, Labels, Resolution, ServiceEntry};
 use crate::istio::locality::{Locality, with_place};
 use crate::istio::translate::registry::{self, Health};
 use crate::scenario::{Service, ServiceId, ServiceKind, WorkloadKind};
-use crate::view::EndpointSet;
+use crate::view::{EndpointSet, View};
 use std::net::IpAddr;
 
 /// The label by which an entry says that a proxy stands before it.
@@ -76,6 +76,7 @@ impl Domain<'_> {
             let entries = self.entries_wanted(service);
             self.endpoint_log.begin(service, entries);
         }
+        self.backends_moved();
     }
 
     /// What istiod knows beside EndpointSlices may have changed: it hears of it one watch later.
@@ -100,10 +101,7 @@ impl Domain<'_> {
         if !has_changed {
             return;
         }
-        self.checkpoints.forget();
-        if let Some(translation) = &mut self.translation {
-            translation.forget_inbound();
-        }
+        self.entries_moved();
         self.istiod_hears(context);
     }
 
@@ -329,11 +327,13 @@ impl Domain<'_> {
         }
     }
 
-    /// Services that a pod or machine is an endpoint of for istiod alone, at this time.
-    pub(crate) fn services_of_entries(&self, pod: u32) -> Vec<ServiceId> {
+    /// Services that a pod or machine is an endpoint of for istiod alone, as one who has this
+    /// view knows it.
+    pub(crate) fn services_of_entries(&self, pod: u32, view: View) -> Vec<ServiceId> {
         let services = (0..self.services.len()).map(ServiceId::from);
         let holds = |service: &ServiceId| {
-            let entries = &self.endpoint_log.newest(*service).entries;
+            let version = view.version(&self.endpoint_log, *service);
+            let entries = &self.endpoint_log.version(*service, version).entries;
             let mut pods = entries.iter().map(|&entry| self.registry.pod(entry));
             pods.any(|it| it == pod)
         };

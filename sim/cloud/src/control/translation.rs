@@ -30,7 +30,7 @@ use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
 use crate::istio::translate::{Compiler, Tables, View, waypoint};
 use crate::istio::version::Version;
-use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport, WorkloadId};
+use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport};
 use engine::Time;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,11 +54,6 @@ pub(crate) struct Translation {
     /// Numbers of clusters that hold for all generations.
     clusters: BTreeMap<ClusterName, u32>,
     assignments: BTreeMap<Assigned, Arc<Assignment>>,
-    inbound: BTreeMap<Guarded, Arc<InboundTable>>,
-    /// The same for pods behind ztunnels.
-    for_ztunnels: BTreeMap<Guarded, Arc<InboundTable>>,
-    /// The same at waypoints: by generation, the waypoint's workload and the service.
-    at_waypoints: BTreeMap<(u32, WorkloadId, ServiceId), Arc<InboundTable>>,
     /// What was written during the run, one after the other.
     news: Vec<News>,
     /// Namespaces, ascending.
@@ -124,9 +119,6 @@ fn kind_of(object: &Object) -> Kind {
     }
 }
 
-/// Who is told what to take in: generation, workload and revision.
-pub(crate) type Guarded = (u32, WorkloadId, u32);
-
 /// Objects between two changes, and what was made of them.
 #[derive(Clone)]
 struct Generation {
@@ -183,11 +175,8 @@ impl Translation {
             generations: Vec::new(),
             clusters: BTreeMap::new(),
             assignments: BTreeMap::new(),
-            inbound: BTreeMap::new(),
             news: Vec::new(),
             namespaces: namespaces.into_iter().collect(),
-            for_ztunnels: BTreeMap::new(),
-            at_waypoints: BTreeMap::new(),
             istio,
         };
         let objects = translation.istio.objects.clone();
@@ -338,29 +327,27 @@ impl Translation {
         &self.generations[generation as usize].compiler.tables
     }
 
-    /// What sidecars are told to take in, if one of these has been asked before.
-    pub(crate) fn known_inbound(&self, guarded: &Guarded) -> Option<Arc<InboundTable>> {
-        self.inbound.get(guarded).cloned()
+    /// What sidecars are told to take in at the ports that services name.
+    pub(crate) fn inbound(&self, generation: u32, proxy: &Proxy, named: &[Named]) -> InboundTable {
+        let of = &self.generations[generation as usize];
+        let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
+        inbound::inbound(&world, proxy, named)
     }
 
-    /// What sidecars are told to take in at the ports that services name.
-    pub(crate) fn inbound(
-        &mut self,
-        guarded: Guarded,
+    /// What ztunnels are told to let in at the ports that services name.
+    pub(crate) fn for_ztunnels(
+        &self,
+        generation: u32,
         proxy: &Proxy,
         named: &[Named],
-    ) -> Arc<InboundTable> {
-        let of = &self.generations[guarded.0 as usize];
-        let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
-        let table = Arc::new(inbound::inbound(&world, proxy, named));
-        self.inbound.insert(guarded, table.clone());
-        table
-    }
-
-    /// What sidecars take in may be otherwise from now on, without new objects.
-    pub(crate) fn forget_inbound(&mut self) {
-        self.inbound.clear();
-        self.for_ztunnels.clear();
+    ) -> InboundTable {
+        let of = &self.generations[generation as usize];
+        let objects = Configuration {
+            authorization_policies: ambient::told(&of.objects.authorization_policies),
+            ..of.objects.clone()
+        };
+        let world = world(&self.istio, &self.gateways, &of.services, &objects);
+        inbound::inbound(&world, proxy, named)
     }
 
     /// Which endpoints of a service ztunnels prefer.
@@ -374,29 +361,6 @@ impl Translation {
         self.istio.services.get(&name).map(|said| &said.selector)
     }
 
-    /// What ztunnels are told to let in, if one of these has been asked before.
-    pub(crate) fn known_to_ztunnels(&self, guarded: &Guarded) -> Option<Arc<InboundTable>> {
-        self.for_ztunnels.get(guarded).cloned()
-    }
-
-    /// What ztunnels are told to let in at the ports that services name.
-    pub(crate) fn for_ztunnels(
-        &mut self,
-        guarded: Guarded,
-        proxy: &Proxy,
-        named: &[Named],
-    ) -> Arc<InboundTable> {
-        let of = &self.generations[guarded.0 as usize];
-        let objects = Configuration {
-            authorization_policies: ambient::told(&of.objects.authorization_policies),
-            ..of.objects.clone()
-        };
-        let world = world(&self.istio, &self.gateways, &of.services, &objects);
-        let table = Arc::new(inbound::inbound(&world, proxy, named));
-        self.for_ztunnels.insert(guarded, table.clone());
-        table
-    }
-
     /// The service of the waypoint that a service is reached through, in a generation.
     pub(crate) fn waypoint_of(&self, generation: u32, service: ServiceId) -> Option<ServiceId> {
         let pairs = &self.generations[generation as usize].waypoints;
@@ -406,19 +370,14 @@ impl Translation {
 
     /// What requests to a service have to pass at a waypoint.
     pub(crate) fn at_waypoint(
-        &mut self,
-        (generation, workload, service): (u32, WorkloadId, ServiceId),
-        proxy: impl FnOnce() -> Proxy,
-    ) -> Arc<InboundTable> {
-        let key = (generation, workload, service);
-        if let Some(known) = self.at_waypoints.get(&key) {
-            return known.clone();
-        }
+        &self,
+        generation: u32,
+        proxy: &Proxy,
+        service: ServiceId,
+    ) -> InboundTable {
         let of = &self.generations[generation as usize];
         let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
-        let table = Arc::new(waypoint::table(&world, &proxy(), service.0));
-        self.at_waypoints.insert(key, table.clone());
-        table
+        waypoint::table(&world, proxy, service.0)
     }
 
     /// Who decides about requests under this name.

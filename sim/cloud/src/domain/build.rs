@@ -18,6 +18,7 @@ use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
 use crate::control::registry::Registry;
 use crate::control::service_controller::ServiceController;
+use crate::control::taken_in::TakenIn;
 use crate::control::translation::Translation;
 use crate::facts;
 use crate::fault::Levers;
@@ -102,6 +103,7 @@ impl<'t> Domain<'t> {
             pool_actions: Vec::new(),
             outbound_plans: BTreeMap::new(),
             ways: Ways::default(),
+            taken_in: TakenIn::default(),
             checkpoints: Checkpoints::default(),
             services: Vec::new(),
             service_ports: described.map_or(0, |cluster| {

@@ -17,6 +17,7 @@ use super::edge::Takes;
 use super::route::answered;
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
+use crate::control::taken_in::{TableNumber, Taker};
 use crate::control::translation::pod_address;
 use crate::domain::Domain;
 use crate::facts;
@@ -25,7 +26,7 @@ use crate::istio::authorization::{self, Answer};
 use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
-use crate::istio::translate::inbound::{InboundTable, Named};
+use crate::istio::translate::inbound::InboundTable;
 use crate::record::Reason;
 use crate::scenario::{ServiceId, WorkloadId};
 use crate::slab::Key;
@@ -35,9 +36,8 @@ use std::sync::Arc;
 /// Requests that meet the same answer at the same port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Admitted {
-    generation: u32,
-    /// Workload and revision of the pod.
-    pod: (WorkloadId, u32),
+    /// What is taken in for the pod.
+    table: TableNumber,
     service: ServiceId,
     port: u32,
     /// The workload that asks, if it shows who it is.
@@ -50,7 +50,7 @@ impl Admitted {
     fn spread(&self) -> u32 {
         let client = self.client.map_or(0, |client| client.0 + 1);
         let asked = self.asked.spread().wrapping_mul(11);
-        self.pod.0.0.wrapping_mul(5) ^ self.service.0.wrapping_mul(3) ^ client ^ asked
+        self.table.workload.0.wrapping_mul(5) ^ self.service.0.wrapping_mul(3) ^ client ^ asked
     }
 }
 
@@ -75,48 +75,20 @@ impl Building {
 const FORBIDDEN: u16 = 403;
 
 impl Domain<'_> {
-    /// What the sidecar of a pod was told to take in.
-    fn inbound_table(&mut self, pod: u32) -> Arc<InboundTable> {
-        let state = &self.pods[pod as usize];
-        let sidecar = state.sidecar.as_ref().expect("a sidecar that takes in");
-        let key = (sidecar.generation, state.workload, state.revision);
+    /// What the proxy of a pod was told to take in, and the number of that.
+    fn inbound_table(&mut self, taker: Taker, pod: u32) -> (TableNumber, Arc<InboundTable>) {
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        let sidecar = sidecar.expect("a sidecar that takes in");
+        let number = self.table_number(taker, pod, (sidecar.generation, sidecar.view));
         if let Some((known, table)) = &sidecar.taken_in
-            && *known == key
+            && *known == number
         {
-            return table.clone();
+            return (number, table.clone());
         }
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        let table = translation.known_inbound(&key);
-        let table = table.unwrap_or_else(|| {
-            let named = self.named_ports(pod);
-            let proxy = self.standing(pod).proxy();
-            let translation = self.translation.as_mut().expect("a mesh translates");
-            translation.inbound(key, &proxy, &named)
-        });
+        let table = self.table(number, pod);
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
-        sidecar.expect("a sidecar that takes in").taken_in = Some((key, table.clone()));
-        table
-    }
-
-    /// Ports of a pod that services name.
-    pub(crate) fn named_ports(&self, pod: u32) -> Vec<Named> {
-        let cluster = self.cluster.expect("pods stand in clusters");
-        let services = (0..).zip(&self.topology.cluster(cluster).services);
-        let workload = self.pods[pod as usize].workload;
-        let mut behind = self.workloads[workload.index()].services.clone();
-        if self.has_registry() {
-            behind.extend(self.services_of_entries(pod));
-        }
-        let services = services.filter(|(number, _)| behind.contains(&ServiceId(*number)));
-        let named = services.flat_map(|(service, described)| {
-            let ports = (0..).zip(&described.ports);
-            ports.map(move |(port, described)| Named {
-                service,
-                port,
-                target: described.target_port,
-            })
-        });
-        named.collect()
+        sidecar.expect("a sidecar that takes in").taken_in = Some((number, table.clone()));
+        (number, table)
     }
 
     /// The port of the pod that an endpoint stands for.
@@ -170,7 +142,9 @@ impl Domain<'_> {
 
     fn mode(&mut self, endpoint: Endpoint) -> ServerMode {
         let port = self.target_port(endpoint);
-        self.inbound_table(endpoint.pod).mode(port)
+        self.inbound_table(Taker::Sidecar, endpoint.pod)
+            .1
+            .mode(port)
     }
 
     /// Whether a sidecar closes a connection over what comes on it.
@@ -185,10 +159,11 @@ impl Domain<'_> {
     /// What a request has to pass at a sidecar.
     pub(super) fn checkpoint(&mut self, request: &RequestArrival) -> u32 {
         let endpoint = request.endpoint;
-        let table = match endpoint.listener {
-            Listener::Waypoint(_) => self.waypoint_table(endpoint),
-            _ => self.inbound_table(endpoint.pod),
+        let taker = match endpoint.listener {
+            Listener::Waypoint(_) => Taker::Waypoint(endpoint.service),
+            _ => Taker::Sidecar,
         };
+        let (number, table) = self.inbound_table(taker, endpoint.pod);
         if table.is_open() {
             return OPEN;
         }
@@ -201,11 +176,8 @@ impl Domain<'_> {
         let client = client.filter(|_| shown);
         let client = client.map(|pod| self.pods[pod as usize].workload);
         let asked = self.asked_by(request);
-        let pod = &self.pods[endpoint.pod as usize];
-        let sidecar = pod.sidecar.as_ref().expect("a sidecar that takes in");
         let key = Admitted {
-            generation: sidecar.generation,
-            pod: (pod.workload, pod.revision),
+            table: number,
             service: endpoint.service,
             port: endpoint.port,
             client,

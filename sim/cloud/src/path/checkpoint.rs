@@ -79,12 +79,6 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// What requests have to pass may be otherwise from now on. Those that are under way keep
-    /// their steps.
-    pub(crate) fn forget(&mut self) {
-        self.known = Memo::default();
-    }
-
     /// The number of a descriptor of a domain.
     pub(super) fn counter(&mut self, domain: &str, parts: Vec<(String, String)>) -> u32 {
         let wanted = (domain.to_owned(), parts);

@@ -16,7 +16,7 @@ use super::tunnel::Letter;
 use super::upstream::{Slot, Upstream};
 use super::{CallRef, Endpoint, Identity, Listener};
 use crate::control::certificates::Credentials;
-use crate::control::translation::Guarded;
+use crate::control::taken_in::TableNumber;
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::rate_limit::RateLimit;
 use crate::istio::config::LocalLimit;
@@ -49,7 +49,7 @@ pub(crate) struct SidecarState {
     /// What that holds for it, once it was asked.
     pub(crate) told: Option<(u32, tables::View)>,
     /// What it takes in by that, once it was asked.
-    pub(super) taken_in: Option<(Guarded, Arc<InboundTable>)>,
+    pub(super) taken_in: Option<(TableNumber, Arc<InboundTable>)>,
     /// What it can show of itself.
     pub(crate) credentials: Credentials,
     /// From when on it has had the present generation.

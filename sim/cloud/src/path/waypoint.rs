@@ -20,9 +20,7 @@ use super::edge::Entering;
 use super::route::{Asking, Way};
 use super::{Endpoint, Listener};
 use crate::domain::Domain;
-use crate::istio::translate::inbound::InboundTable;
 use crate::scenario::ServiceId;
-use std::sync::Arc;
 
 impl Domain<'_> {
     /// The service whose pods a ztunnel sends a connection to a service to, by what it was told.
@@ -52,17 +50,6 @@ impl Domain<'_> {
         let described = &self.topology.cluster(cluster).services[endpoint.service.index()];
         let port = described.ports.get(endpoint.port as usize);
         port.map_or(0, |port| port.port)
-    }
-
-    /// What requests have to pass at a waypoint.
-    pub(super) fn waypoint_table(&mut self, endpoint: Endpoint) -> Arc<InboundTable> {
-        let pod = &self.pods[endpoint.pod as usize];
-        let sidecar = pod.sidecar.as_ref().expect("a waypoint is a proxy");
-        let key = (sidecar.generation, pod.workload, endpoint.service);
-        let mut translation = self.translation.take().expect("a mesh translates");
-        let table = translation.at_waypoint(key, || self.standing(endpoint.pod).proxy());
-        self.translation = Some(translation);
-        table
     }
 
     /// The way of a request through a waypoint; none where that does not speak for its service

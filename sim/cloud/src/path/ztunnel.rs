@@ -65,6 +65,11 @@ impl ZtunnelState {
         let mut versions = (0..=newest).rev();
         versions.any(|version| !log.version(service, version).pods.is_empty())
     }
+
+    /// What it was told of policies and of endpoints.
+    pub(super) fn knows(&self) -> (u32, View) {
+        (self.generation, self.view)
+    }
 }
 
 /// What the ztunnels of a cluster draw.

@@ -10,6 +10,7 @@
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::Endpoint;
+use crate::control::taken_in::Taker;
 use crate::control::translation::pod_address;
 use crate::domain::Domain;
 use crate::istio::authentication::ServerMode;
@@ -22,17 +23,9 @@ use std::sync::Arc;
 impl Domain<'_> {
     /// What the ztunnel of a node was told of a pod there.
     fn table_at(&mut self, node: u32, pod: u32) -> Arc<InboundTable> {
-        let generation = self.ztunnel(node).generation;
-        let state = &self.pods[pod as usize];
-        let key = (generation, state.workload, state.revision);
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        if let Some(known) = translation.known_to_ztunnels(&key) {
-            return known;
-        }
-        let named = self.named_ports(pod);
-        let proxy = self.standing(pod).proxy();
-        let translation = self.translation.as_mut().expect("a mesh translates");
-        translation.for_ztunnels(key, &proxy, &named)
+        let knows = self.ztunnel(node).knows();
+        let number = self.table_number(Taker::Ztunnel, pod, knows);
+        self.table(number, pod)
     }
 
     /// Which connections are taken at a port of a pod.

@@ -20,6 +20,7 @@ use crate::istio::translate::cluster::{Cluster, Discovery};
 use crate::istio::translate::place::Behind;
 use crate::istio::translate::tables::{Scope, Tables, View};
 use crate::scenario::ServiceId;
+use crate::view;
 use engine::Time;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -211,10 +212,9 @@ pub(super) fn proxy(reader: &Reader<'_>, pod: u32) -> Option<ProxySnapshot> {
     let mut translation = reader.domain.translation.clone()?;
     let log = &reader.domain.endpoint_log;
     let (told, newest) = (sidecar.generation, translation.newest());
-    let known = |service| sidecar.view.version(log, service);
-    let of_told = tables(reader, pod, &mut translation, told, known);
-    let newest_version = |service| log.newest_version(service);
-    let held = tables(reader, pod, &mut translation, newest, newest_version);
+    let of_told = tables(reader, pod, &mut translation, told, sidecar.view);
+    let all = view::View::at(log.len());
+    let held = tables(reader, pod, &mut translation, newest, all);
     Some(ProxySnapshot {
         told_of: translation.written(told),
         newest: translation.written(newest),
@@ -225,20 +225,19 @@ pub(super) fn proxy(reader: &Reader<'_>, pod: u32) -> Option<ProxySnapshot> {
     })
 }
 
-/// What a sidecar is told in a generation, of these versions of endpoints.
+/// What a sidecar is told in a generation, with this view of endpoints.
 fn tables(
     reader: &Reader<'_>,
     pod: u32,
     translation: &mut Translation,
     generation: u32,
-    version: impl Fn(ServiceId) -> u32,
+    known: view::View,
 ) -> ProxyTables {
     let domain = reader.domain;
+    let version = |service| known.version(&domain.endpoint_log, service);
     let proxy = domain.standing(pod).proxy();
     let view = translation.view(generation, (&proxy, domain.role(pod)));
-    let state = &domain.pods[pod as usize];
-    let key = (generation, state.workload, state.revision);
-    let taken_in = translation.inbound(key, &proxy, &domain.named_ports(pod));
+    let taken_in = translation.inbound(generation, &proxy, &domain.named_ports(pod, known));
     let endpoints = endpoints(reader, pod, translation, (generation, view), version);
     let known = Known {
         translation,

@@ -189,3 +189,62 @@ fn a_slow_istiod_takes_as_many_times_longer_for_what_it_sends() {
     });
     assert!((610..=630).contains(&scoped), "{scoped} of {all}");
 }
+
+#[test]
+fn a_pod_behind_another_service_takes_in_what_that_one_names() {
+    use crate::istio::authorization::{Action as Verdict, Operation, Rule, Values};
+    let allow = Object::from(AuthorizationPolicy {
+        identity: identity("allow"),
+        target: PolicyTarget::Everybody,
+        action: Verdict::Allow,
+        provider: None,
+        is_dry_run: false,
+        rules: vec![Rule {
+            to: vec![Operation {
+                paths: Values {
+                    any: vec!["/".into()],
+                    none: Vec::new(),
+                },
+                ..Operation::default()
+            }],
+            ..Rule::default()
+        }],
+    });
+    let mut scenario = versions(vec![allow], 400);
+    let cluster = &mut scenario.clusters[0];
+    // Only as HTTP a request has a path. The second version takes requests at another port, which
+    // no service of its own names so, and then stands behind the service that all ask.
+    cluster.services[1].backends = vec![WorkloadId(1)];
+    cluster.services.push(Service {
+        backends: vec![WorkloadId(2)],
+        ports: vec![ServicePort {
+            name: Some("http".into()),
+            target_port: 81,
+            ..cluster.services[1].ports[0].clone()
+        }],
+        ..service("old", 2)
+    });
+    cluster.services[1].ports[0].name = Some("http".into());
+    let mut early = scenario.traffic[0].clone();
+    early.name = "early".into();
+    early.target = TrafficTarget::Service {
+        cluster: ClusterId(0),
+        service: ServiceId(2),
+        port: 0,
+    };
+    early.arrivals = at_milliseconds(&[500, 600, 700]);
+    early.attributes.host = "old.default.svc.cluster.local".into();
+    scenario.traffic.push(early);
+    scenario.timeline = vec![TimelineEntry {
+        at: at(2_000),
+        label: "moved".into(),
+        action: Action::Apply {
+            cluster: ClusterId(0),
+            changes: vec![Change::Backends(ServiceId(1), vec![WorkloadId(2)])],
+        },
+    }];
+    let record = run_without_jitter(&scenario);
+    let succeeded = |traffic: usize| record.traffic[traffic].succeeded;
+    assert_eq!((succeeded(1), succeeded(0)), (3, 400));
+    assert!(shares(&record)[1] > 250);
+}

@@ -139,6 +139,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// One that has come to a position of the log.
+    pub(crate) fn at(position: usize) -> Self {
+        View { position }
+    }
+
     /// The ready endpoints that this element knows.
     pub(crate) fn endpoints<'l>(&self, log: &'l EndpointLog, service: ServiceId) -> &'l [u32] {
         &log.version(service, self.version(log, service)).pods
