@@ -53,7 +53,14 @@ fn meant_by(name: &str) -> Result<String, String> {
         [] => Err(format!(
             "{name}: no such file or folder, nor a shipped scenario (see `hybridsim list`)"
         )),
-        several => Err(format!("{name} can mean {}", several.join(" or "))),
+        several => Err(format!(
+            "several shipped scenarios are called {name}: ask for one by its whole name\n{}",
+            several
+                .iter()
+                .map(|one| format!("  {one}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        )),
     }
 }
 

@@ -92,6 +92,21 @@ fn shipped_scenarios_of_a_folder_have_two_names() {
 }
 
 #[test]
+fn a_name_of_several_scenarios_is_answered_with_their_whole_names() {
+    let output = hybridsim(&["check", "keep-alive-skew"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).expect("text");
+    let names: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+    assert_eq!(
+        names,
+        ["kubernetes/keep-alive-skew", "mesh/keep-alive-skew"]
+    );
+    for name in names {
+        assert_eq!(code(&["check", name]), 0, "{name}");
+    }
+}
+
+#[test]
 fn bad_input_ends_with_two() {
     assert_eq!(code(&["run", "no-such-file.yaml"]), 2);
     assert_eq!(code(&["check", "no-such-file.yaml"]), 2);

@@ -742,12 +742,9 @@ pub static NOT_SIMULATED: &[(&str, &str)] = &[
     ("CONSEC-0.9", "in `policies`: a pod that sidecars leave out"),
     (
         "CONSEC-0.2",
-        "as `CONSEC-0.5`, and known to a percent after 10^8 requests only",
+        "in `cloud`: the detector alone, as requests through sidecars take too long",
     ),
-    (
-        "CONSEC-time",
-        "arithmetic: the fifth arrival of a Poisson process",
-    ),
+    ("CONSEC-time", "in `cloud`: the detector alone"),
     ("PROBE-mean", "part of the closed form in `recovery`"),
     (
         "AV-",

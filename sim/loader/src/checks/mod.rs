@@ -9,6 +9,7 @@ mod certificates;
 mod contradictions;
 mod cycles;
 mod endpoints;
+mod entries;
 mod flow;
 mod hosts;
 mod names;

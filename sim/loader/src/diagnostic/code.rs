@@ -240,7 +240,7 @@ codes! {
     Overload = "HS0224", Warning, "A workload is offered more than it can serve",
         "The work that arrives exceeds what all replicas can do together, so queues grow for as long as it lasts (or overflow, where they are bounded) and latencies say more about the length of the run than about the system. Retries, timeouts and faults are not counted. Add replicas or workers, or lower the rate.";
     NoEndpointsCalled = "HS0225", Warning, "A service on the way has no endpoints",
-        "Requests lead to a service without any pods at the start, and are refused there.";
+        "Requests lead to a service without any pods at the start, or to a host whose ServiceEntry leads to no machine and no pod, and are refused there.";
     NoRoute = "HS0226", Warning, "No route takes the requests of a traffic source",
         "The entry is there, but none of its routes takes this host, path, method and headers, so every request is answered with 404.";
     AfterTheEnd = "HS0227", Warning, "Something comes after the end of the run",

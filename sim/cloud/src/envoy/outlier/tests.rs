@@ -332,3 +332,65 @@ fn hosts_that_stay_keep_what_was_known_of_them() {
     trace.statuses(0, &[500], 2.0);
     assert_eq!(trace.take(), [Ejected(0, ServerErrors)]);
 }
+
+/// A detector that leaves hosts out for good after five errors in a row.
+fn five_in_a_row() -> Trace {
+    Trace::of(
+        Settings {
+            base: Duration::from_secs(3_600),
+            ..lenient()
+        },
+        2,
+    )
+}
+
+#[test]
+fn a_host_that_fails_every_fifth_time_gets_thousands_of_requests() {
+    // The row CONSEC-0.2-5 of the closed forms: (q^-k - 1) / (1 - q) requests on average, which
+    // are as good as exponential.
+    const EXACT: f64 = 3_905.0;
+    let stream = Stream::new(Seed::default(), "errors");
+    let runs = 400_u32;
+    let mut told = 0_u64;
+    for run in 0..runs {
+        let mut trace = five_in_a_row();
+        let mut draw = stream.draw(0, u64::from(run));
+        while trace.happenings.is_empty() {
+            let status = if draw.below(5) == 0 { 500 } else { 200 };
+            trace.tell(0, Result::Status(status), 1.0);
+            told += 1;
+        }
+        assert_eq!(trace.take(), [Ejected(0, ServerErrors)]);
+    }
+    let mean = told as f64 / f64::from(runs);
+    let error = EXACT / f64::from(runs).sqrt();
+    assert!((mean - EXACT).abs() < 4.0 * error, "{mean} {error}");
+}
+
+#[test]
+fn a_dead_host_is_left_out_after_the_time_of_five_arrivals() {
+    // The rows CONSEC-time and CONSEC-time-p99: Erlang's law of five arrivals at 20/s, whose
+    // mean is a quarter of a second and whose 99 % quantile is 0.58 s.
+    let stream = Stream::new(Seed::default(), "arrivals");
+    let gap = engine::Distribution::exponential(0.05).unwrap();
+    let runs = 4_000_u32;
+    let times = (0..runs).map(|run| {
+        let mut trace = five_in_a_row();
+        let mut draw = stream.draw(0, u64::from(run));
+        let mut now = Time::ZERO;
+        while trace.happenings.is_empty() {
+            now += gap.sample(&mut draw);
+            trace.tell(0, Result::ConnectFailed, now.as_secs_f64());
+        }
+        now.as_secs_f64()
+    });
+    let times: Vec<f64> = times.collect();
+    let mean = times.iter().sum::<f64>() / f64::from(runs);
+    // The deviation is the mean over the root of five.
+    let error = 0.25 / (5.0 * f64::from(runs)).sqrt();
+    assert!((mean - 0.25).abs() < 4.0 * error, "{mean} {error}");
+    let late = times.iter().filter(|time| **time > 0.580_231_278_973_859);
+    let late = late.count() as f64 / f64::from(runs);
+    let error = (0.01 * 0.99 / f64::from(runs)).sqrt();
+    assert!((late - 0.01).abs() < 4.0 * error, "{late} {error}");
+}
