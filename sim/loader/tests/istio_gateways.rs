@@ -3,9 +3,10 @@
 use cloud::istio::config::{
     Gateway, GatewayName, HostNamespace, Object, ServerHost, ServerTlsMode, VirtualService,
 };
+use cloud::scenario::{Autoscaler, Cluster, Metric, Service, ServiceKind, Workload};
 use hybridsim_loader::diagnostic::Diagnostics;
 use hybridsim_loader::kubernetes::Objects;
-use hybridsim_loader::{Code, Diagnostic, File, Ledger, document};
+use hybridsim_loader::{Code, Diagnostic, File, Ledger, Nothing, document, load};
 
 /// What a cluster with a mesh holds, and what is told of it.
 fn read(text: &str) -> (Objects, Vec<Diagnostic>) {
@@ -375,4 +376,173 @@ spec: {selector: {app: edge}, ports: [{port: 80}]}
     // Without a type it is one of an IP address.
     let mixed = "{value: 10.0.0.1}, {type: Hostname, value: edge}";
     assert_eq!(with(mixed), ("app".to_owned(), true));
+}
+
+/// A cluster with a mesh and a Gateway that chooses the ingress gateway, installed so.
+fn installed(spec: &str) -> (Cluster, Vec<Diagnostic>) {
+    let text = format!(
+        "apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {{name: installation}}
+spec:
+  clusters: [{{name: cluster, istio: {{version: \"1.30\"}}}}]
+  workloads: {{client: {{}}, web: {{serviceTime: 1ms}}}}
+  traffic: [{{name: all, from: client, to: web, arrivals: {{poisson: 1/s}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge}}
+spec: {{selector: {{istio: ingressgateway}}, servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ['*']}}]}}
+{spec}"
+    );
+    let file = File {
+        name: "installation.yaml".to_owned(),
+        text,
+    };
+    let loaded = load(&[file], &Nothing);
+    let told = loaded.diagnostics;
+    let scenario = loaded.scenario.unwrap_or_else(|| panic!("{told:#?}"));
+    (scenario.clusters[0].clone(), told)
+}
+
+fn operator(spec: &str) -> String {
+    format!(
+        "---
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {{name: istio, namespace: istio-system}}
+spec: {spec}
+"
+    )
+}
+
+/// A gateway's Deployment, its Service and its autoscaler.
+fn gateway_of<'a>(
+    cluster: &'a Cluster,
+    name: &str,
+) -> Option<(&'a Workload, &'a Service, Option<&'a Autoscaler>)> {
+    let mut workloads = cluster.workloads.iter();
+    let position = workloads.position(|it| it.name == name)?;
+    let mut services = cluster.services.iter();
+    let service = services.find(|it| it.name == name)?;
+    let mut autoscalers = cluster.autoscalers.iter();
+    let autoscaler = autoscalers.find(|it| it.workload.index() == position);
+    Some((&cluster.workloads[position], service, autoscaler))
+}
+
+fn ports(service: &Service) -> Vec<(u16, u16)> {
+    let ports = service.ports.iter();
+    ports.map(|it| (it.port, it.target_port)).collect()
+}
+
+#[test]
+fn the_gateway_of_the_profile_comes_with_its_autoscaler() {
+    let (cluster, _) = installed("");
+    let (workload, service, autoscaler) = gateway_of(&cluster, "istio-ingressgateway").unwrap();
+    assert_eq!(workload.namespace, "istio-system");
+    assert_eq!(workload.replicas, 1);
+    assert_eq!(workload.template.placement.requests.cpu_milli, 100);
+    assert_eq!(service.kind, ServiceKind::LoadBalancer);
+    assert_eq!(
+        ports(service),
+        [(15_021, 15_021), (80, 8_080), (443, 8_443)]
+    );
+    let autoscaler = autoscaler.expect("an autoscaler");
+    assert_eq!((autoscaler.replicas_min, autoscaler.replicas_max), (1, 5));
+    assert_eq!(autoscaler.metrics, [Metric::CpuUtilization(80)]);
+    assert!(gateway_of(&cluster, "istio-egressgateway").is_none());
+}
+
+#[test]
+fn an_installation_says_what_its_gateways_are_like() {
+    let (cluster, _) = installed(&operator(
+        "{components: {ingressGateways: [{name: edge, namespace: edges, label: {istio: ingressgateway, team: web}, k8s: {\
+          replicaCount: 2, \
+          hpaSpec: {minReplicas: 3, maxReplicas: 9, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}]}, \
+          resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: '4'}}, \
+          service: {type: NodePort, ports: [{name: http2, port: 80, targetPort: 8080, nodePort: 30080}]}}}], \
+          egressGateways: [{name: istio-egressgateway, enabled: true}]}}",
+    ));
+    let (workload, service, autoscaler) = gateway_of(&cluster, "edge").expect("a gateway");
+    assert_eq!(workload.namespace, "edges");
+    assert_eq!(workload.replicas, 3, "its autoscaler has long been there");
+    let placement = &workload.template.placement;
+    assert_eq!(placement.labels["istio"], "ingressgateway");
+    assert_eq!(placement.labels["app"], "istio-ingressgateway");
+    assert_eq!(placement.labels["team"], "web");
+    assert_eq!(placement.requests.cpu_milli, 500);
+    assert_eq!(placement.requests.memory_bytes, 1 << 30);
+    let proxy = workload.template.sidecar.as_ref().expect("a proxy");
+    assert_eq!(proxy.threads, 4, "a thread for each CPU of its limit");
+    assert_eq!(service.kind, ServiceKind::NodePort);
+    assert_eq!(ports(service), [(80, 8_080)]);
+    assert_eq!(service.ports[0].node_port, Some(30_080));
+    let autoscaler = autoscaler.expect("an autoscaler");
+    assert_eq!((autoscaler.replicas_min, autoscaler.replicas_max), (3, 9));
+    assert_eq!(autoscaler.metrics, [Metric::CpuUtilization(60)]);
+    let (_, egress, _) = gateway_of(&cluster, "istio-egressgateway").expect("it is enabled");
+    assert_eq!(egress.kind, ServiceKind::ClusterIp);
+    assert!(gateway_of(&cluster, "istio-ingressgateway").is_none());
+}
+
+#[test]
+fn values_count_below_components() {
+    let (cluster, _) = installed(&operator(
+        "{values: {gateways: {istio-ingressgateway: {autoscaleEnabled: false, replicaCount: 2, type: ClusterIP, resources: {requests: {cpu: 200m}}}}}}",
+    ));
+    let (workload, service, autoscaler) =
+        gateway_of(&cluster, "istio-ingressgateway").expect("a gateway");
+    assert_eq!((workload.replicas, autoscaler), (2, None));
+    assert_eq!(workload.template.placement.requests.cpu_milli, 200);
+    assert_eq!(service.kind, ServiceKind::ClusterIp);
+    let (cluster, _) = installed(&operator(
+        "{components: {ingressGateways: [{name: istio-ingressgateway, k8s: {hpaSpec: {maxReplicas: 3}}}]}, \
+          values: {gateways: {istio-ingressgateway: {autoscaleMin: 2, autoscaleMax: 4, cpu: {targetAverageUtilization: 50}}}}}",
+    ));
+    let (workload, _, autoscaler) =
+        gateway_of(&cluster, "istio-ingressgateway").expect("a gateway");
+    let autoscaler = autoscaler.expect("an autoscaler");
+    assert_eq!((autoscaler.replicas_min, autoscaler.replicas_max), (2, 3));
+    assert_eq!(autoscaler.metrics, [Metric::CpuUtilization(50)]);
+    assert_eq!(workload.replicas, 2);
+}
+
+#[test]
+fn a_gateway_that_is_not_enabled_is_not_there() {
+    let disabled =
+        "{components: {ingressGateways: [{name: istio-ingressgateway, enabled: false}]}}";
+    let (cluster, _) = installed(&operator(disabled));
+    assert!(gateway_of(&cluster, "istio-ingressgateway").is_none());
+    assert!(cluster.autoscalers.is_empty());
+    // The values may switch it on all the same.
+    let enabled = disabled.replace(
+        "}]}}",
+        "}]}, values: {gateways: {istio-ingressgateway: {enabled: true}}}}",
+    );
+    let (cluster, _) = installed(&operator(&enabled));
+    assert!(gateway_of(&cluster, "istio-ingressgateway").is_some());
+}
+
+#[test]
+fn an_autoscaler_of_the_manifests_counts_before_that_of_the_installation() {
+    let own = "---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: istio-ingressgateway, namespace: istio-system}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: istio-ingressgateway}, minReplicas: 2, maxReplicas: 7}
+";
+    let (cluster, problems) = installed(own);
+    let (_, _, autoscaler) = gateway_of(&cluster, "istio-ingressgateway").expect("a gateway");
+    assert_eq!(autoscaler.expect("an autoscaler").replicas_max, 7);
+    assert_eq!(cluster.autoscalers.len(), 1, "{:?}", told(&problems));
+}
+
+#[test]
+fn an_installation_that_contradicts_itself_is_told() {
+    let (_, problems) = read(&operator(
+        "{components: {ingressGateways: [{name: istio-ingressgateway, k8s: {replicaCount: 2, hpaSpec: {minReplicas: 4, maxReplicas: 3}}}]}, \
+          values: {gateways: {istio-ingressgateway: {autoscaleEnabled: true}}}}",
+    ));
+    let codes: Vec<_> = told(&problems).iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [Code::Conflict, Code::IstioWarns]);
 }

@@ -31,6 +31,15 @@ facts! {
     ISTIO_GATEWAY_MEMORY_REQUEST_BYTES: u64 = 128 << 20, "bytes",
         "istio.gateway.memory-request", "Istio", "1.0 and later", Source, GATEWAYS;
 
+    /// The fewest replicas that their autoscaler leaves.
+    ISTIO_GATEWAY_REPLICAS_MIN: u32 = 1, "", "istio.gateway.replicas-min", "Istio", "1.0 and later",
+        Source, GATEWAYS;
+    /// The most that it makes.
+    ISTIO_GATEWAY_REPLICAS_MAX: u32 = 5, "", "istio.gateway.replicas-max", "Istio", "1.0 and later",
+        Source, GATEWAYS;
+    /// The use of CPU, as a share of what they request, that it aims at.
+    ISTIO_GATEWAY_CPU_UTILIZATION_PERCENT: u32 = 80, "%", "istio.gateway.cpu-utilization", "Istio",
+        "1.0 and later", Source, GATEWAYS;
     /// Where gateways say whether they are ready.
     ISTIO_GATEWAY_STATUS_PORT: u32 = 15_021, "", "istio.gateway.status-port", "Istio", "1.6 and later",
         Source, GATEWAYS;

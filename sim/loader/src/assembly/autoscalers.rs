@@ -7,26 +7,33 @@ use crate::kubernetes::Objects;
 use crate::kubernetes::autoscaler::Autoscaler;
 use cloud::facts;
 use cloud::scenario::{self, WorkloadKind};
+use std::collections::BTreeSet;
 
-/// The autoscalers of the first stage that act, by namespace and name. Those that later stages
-/// add, remove or change are told: they stay as they were.
+/// The autoscalers of the first stage that act, by namespace and name, those among them that
+/// come with an installation of Istio. Those that later stages add, remove or change are told:
+/// they stay as they were.
 pub(super) fn of_start(
     stages: &[Objects],
+    brought: Vec<Autoscaler>,
     view: &View,
     positions: &Positions,
     notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) -> Vec<scenario::Autoscaler> {
-    let said = &stages[0].autoscalers;
+    let name = |it: &Autoscaler| (it.metadata.namespace.clone(), it.metadata.name.clone());
+    let mut said = stages[0].autoscalers.clone();
+    let own: BTreeSet<_> = said.iter().map(name).collect();
+    said.extend(brought.into_iter().filter(|it| !own.contains(&name(it))));
+    said.sort_by_cached_key(name);
     for pair in stages.windows(2) {
         report_changes(&pair[0].autoscalers, &pair[1].autoscalers, diagnostics);
     }
     let mut found = Vec::new();
-    for autoscaler in said {
+    for autoscaler in &said {
         let Some((key, target)) = target(autoscaler, view, diagnostics) else {
             continue;
         };
-        if !is_only(autoscaler, said, diagnostics) || !is_measured(autoscaler, target, diagnostics)
+        if !is_only(autoscaler, &said, diagnostics) || !is_measured(autoscaler, target, diagnostics)
         {
             continue;
         }

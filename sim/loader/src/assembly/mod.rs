@@ -218,7 +218,10 @@ pub fn assemble(
 ) -> Assembly {
     let mut notes = Notes::default();
     let hosts = machines::hosts(frame, stages);
-    let gateways = istio_gateways::needed(stages);
+    let gateways = match frame.mesh {
+        Some(_) => istio_gateways::needed(stages, &mut notes),
+        None => Vec::new(),
+    };
     let views: Vec<View> = stages
         .iter()
         .map(|objects| {
@@ -233,8 +236,9 @@ pub fn assemble(
     for objects in stages {
         check_namespaces(objects, diagnostics);
     }
+    let brought: Vec<_> = gateways.iter().map(Installed::component).collect();
     for objects in stages {
-        crate::istio::references::check(objects, diagnostics);
+        crate::istio::references::check(objects, &brought, diagnostics);
         crate::istio::conflicts::check(&objects.istio.written, diagnostics);
         istio::check_mesh(frame.mesh.as_ref(), objects, diagnostics);
         entries::check(frame, objects, diagnostics);
@@ -334,8 +338,15 @@ pub fn assemble(
             balance: found.balance,
         });
     }
-    cluster.autoscalers =
-        autoscalers::of_start(stages, &views[0], &positions, &mut notes, diagnostics);
+    let brought = gateways.iter().filter_map(Installed::autoscaler);
+    cluster.autoscalers = autoscalers::of_start(
+        stages,
+        brought.collect(),
+        &views[0],
+        &positions,
+        &mut notes,
+        diagnostics,
+    );
     cluster.budgets = budgets::of_start(stages, &views[0], &positions, diagnostics);
     let changes = views
         .windows(2)

@@ -2,6 +2,7 @@
 //! IstioOperator, which installs Istio.
 
 use super::forms::{LABELS, MATCH_LABELS, Scope, held, istio_kind, string};
+use super::installation;
 use super::mesh::{MESH_CONFIG, minor};
 use super::security::TARGET_REFERENCE;
 use crate::diagnostic::Code;
@@ -105,7 +106,8 @@ static RESOURCES: Shape = Shape::new(
         held("limits", Kind::Map(&AMOUNTS)),
     ],
 );
-static OTHER: Field = Field::ignored("", Kind::Opaque, INSTALLED);
+/// What is not read of an installation.
+pub(super) static OTHER: Field = Field::ignored("", Kind::Opaque, INSTALLED);
 static PROXY_VALUES: Shape = Shape::new(
     "IstioProxyValues",
     &[held("resources", Kind::Map(&RESOURCES))],
@@ -135,14 +137,28 @@ static ISTIOD: Shape = Shape::new(
     &[held("k8s", Kind::Map(&ISTIOD_CONTAINER))],
 )
 .or_else(&OTHER);
-static COMPONENTS: Shape =
-    Shape::new("IstioComponents", &[held("pilot", Kind::Map(&ISTIOD))]).or_else(&OTHER);
+static COMPONENTS: Shape = Shape::new(
+    "IstioComponents",
+    &[
+        held("pilot", Kind::Map(&ISTIOD)),
+        Field::modelled(
+            "ingressGateways",
+            Kind::List(&Kind::Map(&installation::COMPONENT)),
+        ),
+        Field::modelled(
+            "egressGateways",
+            Kind::List(&Kind::Map(&installation::COMPONENT)),
+        ),
+    ],
+)
+.or_else(&OTHER);
 static VALUES: Shape = Shape::new(
     "IstioValues",
     &[
         held("pilot", Kind::Map(&ISTIOD_VALUES)),
         held("global", Kind::Map(&GLOBAL_VALUES)),
         held("meshConfig", Kind::Map(&MESH_CONFIG)),
+        Field::modelled("gateways", Kind::Map(&installation::GATEWAYS)),
     ],
 )
 .or_else(&OTHER);

@@ -11,25 +11,25 @@
 //! Validated by: the routes of Bookinfo for the Gateway API, and cases that follow from the
 //! rules, in `tests/istio_routes.rs`.
 
-use super::api_gateway::{ApiGateway, Attaching, Denied, GENERATED, Namespaces, Served};
+mod attach;
+
+pub(super) use attach::{Known, merge};
+
+use super::api_gateway::Served;
 use super::filters;
 use super::forms::{Scope, duration, identity, string, strings};
-use super::objects::Written;
-use crate::diagnostic::{Code, Diagnostics, Severity};
+use crate::diagnostic::Code;
 use crate::document::Document;
-use crate::kubernetes::service::Service;
 use crate::source::Span;
 use crate::tree::Node;
 use cloud::facts;
 use cloud::istio::config::{
-    Destination, ExportTo, GatewayName, HttpAction, HttpDestination, HttpMatch, HttpRoute,
-    Identity, Object, Retries, RetryOn, Source, StringMatch, Target, UriMatch, ValueMatch,
-    VirtualService,
+    Destination, HttpAction, HttpDestination, HttpMatch, HttpRoute, Identity, Retries, RetryOn,
+    StringMatch, Target, UriMatch, ValueMatch,
 };
 use cloud::istio::host;
 use engine::Duration;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A route, before those for one host are put together.
 #[derive(Clone, Debug)]
@@ -72,46 +72,6 @@ struct Rule {
     backends: Vec<Span>,
     /// Whether istiod leaves it out.
     is_broken: bool,
-}
-
-/// What routes may refer to.
-pub(crate) struct Known<'a> {
-    services: BTreeSet<(&'a str, &'a str)>,
-    domain: &'a str,
-    gateways: &'a [ApiGateway],
-    namespaces: &'a Namespaces,
-}
-
-impl<'a> Known<'a> {
-    pub(crate) fn of(
-        services: &'a [Service],
-        gateways: &'a [ApiGateway],
-        namespaces: &'a Namespaces,
-    ) -> Known<'a> {
-        let names = services.iter().map(|service| {
-            let metadata = &service.metadata;
-            (metadata.namespace.as_str(), metadata.name.as_str())
-        });
-        Known {
-            services: names.collect(),
-            domain: facts::MESH_TRUST_DOMAIN.value,
-            gateways,
-            namespaces,
-        }
-    }
-
-    /// Manifests of routes alone refer to services that are somewhere else.
-    fn has(&self, namespace: &str, name: &str) -> bool {
-        self.services.is_empty() || self.services.contains(&(namespace, name))
-    }
-
-    fn has_host(&self, wanted: &str) -> bool {
-        self.services.is_empty()
-            || self
-                .services
-                .iter()
-                .any(|(namespace, name)| host::service(name, namespace, self.domain) == wanted)
-    }
 }
 
 /// Reads a checked HTTPRoute or GRPCRoute, if any of its parents is istiod's.
@@ -401,300 +361,5 @@ fn grpc_match(node: &Node) -> HttpMatch {
         uri: uri.map(UriMatch::Text),
         headers: headers(node),
         ..HttpMatch::default()
-    }
-}
-
-/// What shares a VirtualService: the namespace of routes of the mesh or the Gateway of Istio, the
-/// port, and the host.
-type Place = (String, Option<u16>, String);
-
-/// More routes of VirtualServices are refused: they grow with the product of listeners, host
-/// names and matches.
-const ROUTES_MAX: usize = 500_000;
-
-/// Puts routes for one host together: each namespace, port and host has one VirtualService, and
-/// so has each listener and host.
-pub(super) fn merge(
-    mut routes: Vec<MeshRoute>,
-    entries: &[Written],
-    known: &Known<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<Written> {
-    routes.sort_by_cached_key(|route| {
-        let identity = &route.identity;
-        (
-            identity.created,
-            identity.namespace.clone(),
-            identity.name.clone(),
-        )
-    });
-    for route in &mut routes {
-        route.check(known, diagnostics);
-    }
-    let mut left = ROUTES_MAX;
-    let mut busy = BTreeSet::new();
-    let mut merged: BTreeMap<Place, (VirtualService, &MeshRoute)> = BTreeMap::new();
-    for route in &routes {
-        let mut count = 0;
-        for parent in &route.parents {
-            let port = match parent.kind {
-                ParentKind::Gateway => None,
-                _ => parent.port,
-            };
-            let http = route.at(port);
-            for (gateway, host) in places(route, parent, entries, known, &mut busy, diagnostics) {
-                left = left.saturating_sub(http.len());
-                if left == 0 {
-                    let message = format!("routes at gateways are more than {ROUTES_MAX}");
-                    diagnostics.report(Code::OverBudget, route.span, message);
-                    return Vec::new();
-                }
-                if http.is_empty() {
-                    continue;
-                }
-                let owner = match &gateway {
-                    GatewayName::Mesh => route.identity.namespace.clone(),
-                    GatewayName::Object { namespace, name } => format!("{namespace}/{name}"),
-                };
-                let (service, _) = merged
-                    .entry((owner, port, host.clone()))
-                    .or_insert_with(|| {
-                        count += 1;
-                        (route.virtual_service(count - 1, gateway, host), route)
-                    });
-                service.http.extend(http.iter().cloned());
-            }
-        }
-    }
-    report_idle(known, &busy, diagnostics);
-    let written = merged.into_values().map(|(mut service, route)| {
-        service
-            .http
-            .sort_by_cached_key(|route| rank(&route.matches));
-        Written {
-            object: Object::from(service),
-            span: route.span,
-            root: route.root.clone(),
-        }
-    });
-    written.collect()
-}
-
-/// Where requests take a route because of a parent: a gateway or the mesh, and a host. Marks
-/// listeners that have routes, by the positions of their Gateway and their own.
-fn places(
-    route: &MeshRoute,
-    parent: &Parent,
-    entries: &[Written],
-    known: &Known<'_>,
-    busy: &mut BTreeSet<(usize, usize)>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<(GatewayName, String)> {
-    if parent.kind != ParentKind::Gateway {
-        let hosts = hosts(parent, entries, known, diagnostics).into_iter();
-        return hosts.map(|host| (GatewayName::Mesh, host)).collect();
-    }
-    let mut gateways = known.gateways.iter().enumerate();
-    let found = gateways.find(|(_, it)| {
-        (&it.metadata.namespace, &it.metadata.name) == (&parent.namespace, &parent.name)
-    });
-    let Some((number, gateway)) = found else {
-        return Vec::new(); // Its document has problems of its own.
-    };
-    let attaching = Attaching {
-        namespace: &route.identity.namespace,
-        kind: route.kind,
-        hostnames: &route.hostnames,
-        listener: parent.listener.as_deref(),
-        port: parent.port,
-    };
-    let taken = match gateway.attach(&attaching, known.namespaces) {
-        Ok(taken) => taken,
-        Err(denied) => {
-            report_denied(denied, route, parent, diagnostics);
-            return Vec::new();
-        }
-    };
-    let mut places = Vec::new();
-    for (position, hosts) in taken {
-        busy.insert((number, position));
-        let name = gateway.generated(&gateway.listeners()[position]);
-        places.extend(hosts.into_iter().map(|host| (name.clone(), host)));
-    }
-    places
-}
-
-fn report_denied(
-    denied: Denied,
-    route: &MeshRoute,
-    parent: &Parent,
-    diagnostics: &mut Diagnostics,
-) {
-    let (message, help) = match denied {
-        Denied::NoneFits => (
-            format!(
-                "no listener of the gateway `{}` takes this route",
-                parent.name
-            ),
-            "compare `sectionName`, `port` and host names with those of its listeners",
-        ),
-        Denied::Namespace => (
-            format!(
-                "the gateway `{}` takes no routes of the namespace `{}`",
-                parent.name, route.identity.namespace
-            ),
-            "set `allowedRoutes: {namespaces: {from: All}}` on its listener: without it, its own namespace alone may attach",
-        ),
-    };
-    diagnostics
-        .report(Code::GatewayNotFound, parent.span, message)
-        .help(help);
-}
-
-fn report_idle(known: &Known<'_>, busy: &BTreeSet<(usize, usize)>, diagnostics: &mut Diagnostics) {
-    for (number, gateway) in known.gateways.iter().enumerate() {
-        for (position, listener) in gateway.listeners().iter().enumerate() {
-            if listener.carries_requests() && !busy.contains(&(number, position)) {
-                let message = format!(
-                    "no route attaches to the listener `{}` of `{}`",
-                    listener.name, gateway.metadata.name
-                );
-                diagnostics.report(Code::GatewayWithoutRoutes, listener.span, message);
-            }
-        }
-    }
-}
-
-/// Hosts of a parent; reports one that is not there.
-fn hosts(
-    parent: &Parent,
-    entries: &[Written],
-    known: &Known<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<String> {
-    let Parent {
-        namespace, name, ..
-    } = parent;
-    let is_entry = parent.kind == ParentKind::ServiceEntry;
-    let found = if is_entry {
-        entries.iter().find_map(|written| match &written.object {
-            Object::ServiceEntry(entry)
-                if (&entry.identity.namespace, &entry.identity.name) == (namespace, name) =>
-            {
-                Some(entry.hosts.clone())
-            }
-            _ => None,
-        })
-    } else {
-        known
-            .has(namespace, name)
-            .then(|| vec![host::service(name, namespace, known.domain)])
-    };
-    found.unwrap_or_else(|| {
-        let kind = if is_entry { "ServiceEntry" } else { "Service" };
-        let message =
-            format!("there is no {kind} `{namespace}/{name}`, so the route takes nothing");
-        let found = diagnostics.report(Code::GatewayNotFound, parent.span, message);
-        let same = known.services.iter().find(|(_, other)| other == name);
-        if let Some((other, _)) = same {
-            found.help(format!("set `namespace: {other}`"));
-        }
-        Vec::new()
-    })
-}
-
-/// Sorts before less specific matches; what has none comes last.
-fn rank(matches: &[HttpMatch]) -> impl Ord + use<> {
-    matches
-        .first()
-        .map_or((true, 0, Reverse(0), false, Reverse((0, 0))), |it| {
-            let (kind, length) = match &it.uri {
-                Some(UriMatch::Text(StringMatch::Exact(path))) => (0, path.len()),
-                Some(UriMatch::Below(path)) => (1, path.len().max(1)),
-                Some(UriMatch::Text(StringMatch::Prefix(path))) => (1, path.len()),
-                Some(UriMatch::Text(StringMatch::Regex(path))) => (2, path.len()),
-                None => (3, 0),
-            };
-            let conditions = (it.headers.len(), it.query.len());
-            (
-                false,
-                kind,
-                Reverse(length),
-                it.method.is_none(),
-                Reverse(conditions),
-            )
-        })
-}
-
-impl MeshRoute {
-    fn virtual_service(&self, number: u32, gateway: GatewayName, host: String) -> VirtualService {
-        let Identity {
-            namespace,
-            name,
-            created,
-        } = &self.identity;
-        VirtualService {
-            identity: Identity {
-                namespace: namespace.clone(),
-                name: format!("{name}-{number}-{GENERATED}"),
-                created: *created,
-            },
-            hosts: vec![host],
-            gateways: vec![gateway],
-            http: Vec::new(),
-            tls: Vec::new(),
-            tcp: Vec::new(),
-            export_to: ExportTo::Default,
-            is_of_gateway_api: true,
-        }
-    }
-
-    /// Its routes for a port, one for each match.
-    fn at(&self, port: Option<u16>) -> Vec<HttpRoute> {
-        let mut routes = Vec::new();
-        for rule in self.rules.iter().filter(|rule| !rule.is_broken) {
-            let mut matches: Vec<Vec<HttpMatch>> =
-                rule.matches.iter().map(|it| vec![it.clone()]).collect();
-            if matches.is_empty() {
-                let everything = port.map(|_| HttpMatch::default());
-                matches.push(everything.into_iter().collect());
-            }
-            routes.extend(matches.into_iter().map(|mut matches| {
-                for it in &mut matches {
-                    it.source = Source {
-                        port,
-                        ..Source::default()
-                    };
-                }
-                HttpRoute {
-                    matches,
-                    ..rule.route.clone()
-                }
-            }));
-        }
-        routes
-    }
-
-    /// Services that are not there answer nothing: their share of requests gets 500.
-    fn check(&mut self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
-        for rule in &mut self.rules {
-            let HttpAction::Forward(destinations) = &mut rule.route.action else {
-                continue;
-            };
-            for (destination, span) in destinations.iter_mut().zip(&rule.backends) {
-                let Target::Host(Destination { host, .. }) = &destination.target else {
-                    continue;
-                };
-                // Hosts of ServiceEntries are told by the check of references.
-                if host.ends_with(known.domain) && !known.has_host(host) {
-                    let message = format!("the backend `{host}` does not exist");
-                    diagnostics
-                        .report(Code::BackendNotFound, *span, message)
-                        .severity(Severity::Warning)
-                        .help("requests that are sent there are answered with an error (500)");
-                    destination.target = Target::Broken { status: 500 };
-                }
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 use super::annotations::{self, PodNotes};
 use super::api_gateway::{self, ApiGateway, Namespaces, Served};
 use super::forms::Scope;
+use super::installation::{self, Component};
 use super::mesh_route::{self, Known, MeshRoute};
 use super::{
     by_hand, destination_rule, gateway, limits, mesh, proxy, security, service_entry, sidecar,
@@ -53,6 +54,8 @@ pub struct IstioObjects {
     pub(crate) limits: Vec<LimitDomain>,
     /// Revisions of istiod that are installed beside the default one.
     pub(crate) revisions: BTreeSet<String>,
+    /// Gateways that an installation describes.
+    pub(crate) components: Vec<Component>,
     /// Gateways of the Gateway API that istiod serves.
     pub(crate) gateways: Vec<ApiGateway>,
     /// Their names, which are known before anything is read.
@@ -160,6 +163,7 @@ impl IstioObjects {
             .map(|node| mesh::read(node, scope))
             .or(self.mesh.take());
         self.minor = by_hand::release(document).or(self.minor);
+        self.components.extend(installation::read(document, scope));
         self.revisions.extend(by_hand::revision(document));
         self.istiod_environment
             .extend(by_hand::environment(document));

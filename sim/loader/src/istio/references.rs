@@ -4,6 +4,7 @@
 //! Left out: hosts and subsets that only another cluster has.
 
 use super::forms::string;
+use super::installation::Component;
 use super::objects::Written;
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::kubernetes::Objects;
@@ -29,8 +30,8 @@ struct Known<'a> {
     root_namespace: &'a str,
 }
 
-/// Reports references to nothing.
-pub(crate) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
+/// Reports references to nothing. `brought` are gateways that no manifest contains.
+pub(crate) fn check(objects: &Objects, brought: &[&Component], diagnostics: &mut Diagnostics) {
     let written = &objects.istio.written;
     let known = Known::of(objects);
     for written in written {
@@ -41,7 +42,9 @@ pub(crate) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
                 known.check_originals(service, written, diagnostics);
             }
             Object::DestinationRule(rule) => known.check_rule(rule, written, diagnostics),
-            Object::Gateway(gateway) => known.check_gateway(gateway, written, diagnostics),
+            Object::Gateway(gateway) => {
+                known.check_gateway(gateway, brought, written, diagnostics);
+            }
             Object::AuthorizationPolicy(policy) => {
                 check_provider(policy, objects, written, diagnostics);
             }
@@ -388,12 +391,21 @@ impl<'a> Known<'a> {
             .collect()
     }
 
-    fn check_gateway(&self, gateway: &Gateway, written: &Written, diagnostics: &mut Diagnostics) {
+    fn check_gateway(
+        &self,
+        gateway: &Gateway,
+        brought: &[&Component],
+        written: &Written,
+        diagnostics: &mut Diagnostics,
+    ) {
         if gateway.is_of_gateway_api {
             return; // istiod makes what serves it, or an address names it.
         }
         let pods = self.pods(&gateway.selector, None);
-        if pods.is_empty() {
+        let brought = brought.iter();
+        let brought = brought.filter(|it| authentication::selects(&gateway.selector, &it.labels));
+        let brought: Vec<_> = brought.flat_map(|it| &it.ports).map(|it| it.port).collect();
+        if pods.is_empty() && brought.is_empty() {
             let message = format!(
                 "no pod has the labels {} that the gateway selects",
                 shown(&gateway.selector)
@@ -426,7 +438,8 @@ impl<'a> Known<'a> {
                 continue;
             };
             let mut ports = leading.iter().flat_map(|service| &service.ports);
-            if !ports.any(|port| i64::from(port.port) == number) {
+            let is_brought = brought.iter().any(|port| i64::from(*port) == number);
+            if !is_brought && !ports.any(|port| i64::from(port.port) == number) {
                 let span: Span = port.map_or(node.span, |node| node.span);
                 let message = format!("no Service leads to port {number} of the gateway's pods");
                 diagnostics

@@ -82,7 +82,8 @@ static PODS: Shape = Shape::new(
         TARGETED,
     ],
 );
-static METRIC: Shape = Shape::new(
+/// What an autoscaler looks at.
+pub(crate) static METRIC: Shape = Shape::new(
     "MetricSpec",
     &[
         Field::modelled(
@@ -120,7 +121,8 @@ static RULES: Shape = Shape::new(
         Field::modelled("tolerance", Kind::Format(&QUANTITY)),
     ],
 );
-static BEHAVIOR: Shape = Shape::new(
+/// How fast it may move.
+pub(crate) static BEHAVIOR: Shape = Shape::new(
     "HorizontalPodAutoscalerBehavior",
     &[
         Field::modelled("scaleUp", Kind::Map(&RULES)),
@@ -174,7 +176,7 @@ impl Autoscaler {
             target: (of("kind"), of("name")),
             target_span: target.map_or(document.metadata.span, |target| target.span),
             replicas,
-            metrics: metrics(document, diagnostics),
+            metrics: metrics(document.spec(), diagnostics),
             behavior: at(&["spec", "behavior"]).map(behavior),
         }
     }
@@ -196,11 +198,10 @@ fn report_bounds(replicas: (u32, u32), most: Option<&Node>, diagnostics: &mut Di
 }
 
 /// What it looks at: the CPU at the API server's default where it names nothing.
-fn metrics(document: &Document, diagnostics: &mut Diagnostics) -> Vec<Metric> {
-    let at = |key| document.root.at(&["spec", key]);
-    let named = at("metrics").map_or(&[][..], Node::items);
+pub(crate) fn metrics(spec: &Node, diagnostics: &mut Diagnostics) -> Vec<Metric> {
+    let named = spec.list("metrics");
     if named.is_empty() {
-        let percent = natural(at("targetCPUUtilizationPercentage"));
+        let percent = natural(spec.get("targetCPUUtilizationPercentage"));
         let percent = percent.unwrap_or(facts::HPA_CPU_UTILIZATION_PERCENT.value);
         return vec![Metric::CpuUtilization(percent)];
     }
@@ -252,7 +253,7 @@ fn quantity(node: Option<&Node>) -> Option<Quantity> {
 }
 
 /// How fast it may move, with what the API server fills in.
-fn behavior(node: &Node) -> ScalingBehavior {
+pub(crate) fn behavior(node: &Node) -> ScalingBehavior {
     ScalingBehavior {
         up: rules(node.get("scaleUp"), ScalingRules::default_up()),
         down: rules(node.get("scaleDown"), ScalingRules::default_down()),
