@@ -55,6 +55,17 @@ pub fn replicate<T: Send>(
     (0..replications).into_par_iter().map(replication).collect()
 }
 
+/// Manifests in place of files.
+pub struct Manifests(pub String);
+
+impl Library for Manifests {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        let name = path.to_owned();
+        let text = self.0.clone();
+        Ok(vec![File { name, text }])
+    }
+}
+
 /// The project's own files, by paths relative to its root.
 pub struct Project;
 

@@ -1,0 +1,239 @@
+//! Limits of rates, as users write them: how many requests pass, and what becomes of the others.
+
+use crate::shop::{asked_service, failed, load, run};
+use cloud::record::Reason;
+
+/// The filter of istio.io's task about rate limits, for `web`, with so many tokens each minute.
+pub fn local_limit(tokens: u32, rest: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata:
+  name: filter-local-ratelimit-svc
+  namespace: istio-system
+spec:
+  workloadSelector:
+    labels:
+      app: web
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match:
+        context: SIDECAR_INBOUND
+        listener:
+          filterChain:
+            filter:
+              name: \"envoy.filters.network.http_connection_manager\"
+      patch:
+        operation: INSERT_BEFORE
+        value:
+          name: envoy.filters.http.local_ratelimit
+          typed_config:
+            \"@type\": type.googleapis.com/udpa.type.v1.TypedStruct
+            type_url: type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+            value:
+              stat_prefix: http_local_rate_limiter
+              token_bucket:
+                max_tokens: {tokens}
+                tokens_per_fill: {tokens}
+                fill_interval: 60s
+{rest}
+---
+"
+    )
+}
+
+pub const ENFORCED: &str = "
+              filter_enabled:
+                runtime_key: local_rate_limit_enabled
+                default_value:
+                  numerator: 100
+                  denominator: HUNDRED
+              filter_enforced:
+                runtime_key: local_rate_limit_enforced
+                default_value:
+                  numerator: 100
+                  denominator: HUNDRED
+              response_headers_to_add:
+                - append: false
+                  header:
+                    key: x-local-rate-limit
+                    value: 'true'
+";
+
+#[test]
+fn a_local_limit_lets_so_many_through_each_proxy() {
+    // A token comes every 10 s; two hundred requests come within 10 s.
+    let record = run(("", ""), "", &local_limit(6, ENFORCED));
+    assert_eq!(record.traffic[0].succeeded, 6);
+    assert_eq!(failed(&record, Reason::RateLimited), 194);
+    let more = local_limit(6, ENFORCED).replace("numerator: 100", "numerator: 0");
+    let loaded = load(("", ""), "", "", &more);
+    let told = loaded.diagnostics.iter().map(|told| told.code);
+    assert!(
+        told.into_iter()
+            .any(|code| code == loader::Code::LimitWithoutEffect)
+    );
+    // Two pods have a bucket each.
+    let two = local_limit(6, ENFORCED)
+        + "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-2}
+spec:
+  selector: {matchLabels: {app: web, version: v2}}
+  template: {metadata: {labels: {app: web, version: v2}}, spec: {containers: [{name: web, image: w}]}}
+";
+    let record = run(("", ""), "", &two);
+    assert_eq!(record.traffic[0].succeeded, 12);
+}
+
+#[test]
+fn a_limit_of_a_port_holds_there() {
+    for (port, succeeded) in [(8080, 3), (9080, 200)] {
+        let filter = format!(
+            "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {{name: filter-local-ratelimit-svc}}
+spec:
+  workloadSelector: {{labels: {{app: web}}}}
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match: {{context: SIDECAR_INBOUND}}
+      patch:
+        operation: INSERT_BEFORE
+        value:
+          name: envoy.filters.http.local_ratelimit
+          typed_config: {{value: {{stat_prefix: http_local_rate_limiter}}}}
+    - applyTo: HTTP_ROUTE
+      match:
+        context: SIDECAR_INBOUND
+        routeConfiguration: {{vhost: {{name: \"inbound|http|{port}\", route: {{action: ANY}}}}}}
+      patch:
+        operation: MERGE
+        value:
+          typed_per_filter_config:
+            envoy.filters.http.local_ratelimit:
+              value:
+                token_bucket: {{max_tokens: 3, tokens_per_fill: 1, fill_interval: 60s}}
+                filter_enabled: {{default_value: {{numerator: 100, denominator: HUNDRED}}}}
+                filter_enforced: {{default_value: {{numerator: 100, denominator: HUNDRED}}}}
+"
+        );
+        let record = run(("", ""), "", &filter);
+        assert_eq!(record.traffic[0].succeeded, succeeded, "{port}");
+    }
+}
+
+/// The rate limit service of istio.io's task, before `web`.
+fn global_limit(denies: bool) -> String {
+    let service = asked_service("ratelimit", 8081);
+    format!(
+        "{service}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: ratelimit-config
+data:
+  config.yaml: |
+    domain: ratelimit
+    descriptors:
+      - key: PATH
+        value: \"/productpage\"
+        rate_limit:
+          unit: second
+          requests_per_unit: 3
+      - key: PATH
+        rate_limit:
+          unit: minute
+          requests_per_unit: 100
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata:
+  name: filter-ratelimit
+  namespace: istio-system
+spec:
+  workloadSelector:
+    labels:
+      app: web
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match:
+        context: SIDECAR_INBOUND
+        listener:
+          filterChain:
+            filter:
+              name: \"envoy.filters.network.http_connection_manager\"
+              subFilter:
+                name: \"envoy.filters.http.router\"
+      patch:
+        operation: INSERT_BEFORE
+        value:
+          name: envoy.filters.http.ratelimit
+          typed_config:
+            \"@type\": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit
+            domain: ratelimit
+            failure_mode_deny: {denies}
+            timeout: 10s
+            rate_limit_service:
+              grpc_service:
+                envoy_grpc:
+                  cluster_name: outbound|8081||ratelimit.default.svc.cluster.local
+                  authority: ratelimit.default.svc.cluster.local
+              transport_api_version: V3
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata:
+  name: filter-ratelimit-svc
+  namespace: istio-system
+spec:
+  workloadSelector:
+    labels:
+      app: web
+  configPatches:
+    - applyTo: VIRTUAL_HOST
+      match:
+        context: SIDECAR_INBOUND
+        routeConfiguration:
+          vhost:
+            name: \"\"
+            route:
+              action: ANY
+      patch:
+        operation: MERGE
+        value:
+          rate_limits:
+            - actions:
+              - request_headers:
+                  header_name: \":path\"
+                  descriptor_key: \"PATH\"
+---
+"
+    )
+}
+
+#[test]
+fn a_global_limit_counts_in_windows_for_all_proxies() {
+    let record = run(("/productpage", ""), "", &global_limit(true));
+    // Three in each of the ten seconds.
+    assert_eq!(record.traffic[0].succeeded, 30);
+    assert_eq!(failed(&record, Reason::RateLimited), 170);
+    let record = run(("/cart", ""), "", &global_limit(true));
+    assert_eq!(record.traffic[0].succeeded, 100);
+}
+
+#[test]
+fn a_rate_limit_service_that_is_not_there_fails_open_or_not() {
+    for (denies, succeeded) in [(true, 0), (false, 200)] {
+        let limit = global_limit(denies).replace(
+            "kind: Deployment\nmetadata: {name: ratelimit}\nspec:",
+            "kind: Deployment\nmetadata: {name: ratelimit}\nspec:\n  replicas: 0",
+        );
+        let record = run(("/productpage", ""), "", &limit);
+        assert_eq!(record.traffic[0].succeeded, succeeded);
+        assert_eq!(failed(&record, Reason::ServerError), 200 - succeeded);
+    }
+}
