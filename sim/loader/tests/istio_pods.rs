@@ -7,6 +7,7 @@ use cloud::istio::distribution::Word;
 use cloud::istio::protocol::Protocol;
 use cloud::scenario::{Scenario, Sidecar};
 use engine::Duration;
+use hybridsim_loader::ledger::Standing;
 use hybridsim_loader::{Code, Diagnostic, File, Library, load};
 
 /// Nothing is read besides what is given.
@@ -203,4 +204,80 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
     };
     assert_eq!(look("canary"), (true, false));
     assert_eq!(look("stable"), (false, true));
+}
+
+/// What the simulation reads of the pod's proxy and of the mesh, and how the ledger marks a field.
+fn marked(document: &str, path: &str) -> (String, Standing) {
+    let text = SCENARIO.to_owned() + &pod("{}") + document;
+    let files = [File {
+        name: "test.yaml".to_owned(),
+        text,
+    }];
+    let loaded = load(&files, &Nothing);
+    let told = &loaded.diagnostics;
+    let scenario = loaded.scenario.unwrap_or_else(|| panic!("{told:#?}"));
+    let cluster = &scenario.clusters[0];
+    let mut workloads = cluster.workloads.iter();
+    let web = workloads.find(|it| it.name == "web").expect("a pod");
+    let sidecar = web.template.sidecar.as_ref().expect("a sidecar");
+    let looks = format!(
+        "{} {:?} {:?} {:?}",
+        sidecar.threads,
+        web.template.placement.requests,
+        cluster.mesh.as_ref().map(|mesh| mesh.istio_minor),
+        sidecar.settings,
+    );
+    let mut entries = loaded.ledger.documents.iter().flat_map(|it| &it.entries);
+    let entry = entries.find(|entry| entry.path == path);
+    let entry = entry.unwrap_or_else(|| panic!("{path} is not in the ledger"));
+    (looks, entry.standing)
+}
+
+#[test]
+fn what_an_installation_says_about_proxies_is_marked_as_acting_where_it_acts() {
+    let operator = |spec: &str| {
+        format!(
+            "---
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {{name: install, namespace: istio-system}}
+spec: {spec}
+"
+        )
+    };
+    let settings = |said: &str| operator(&format!("{{meshConfig: {{defaultConfig: {{{said}}}}}}}"));
+    let resources = |said: &str| {
+        operator(&format!(
+            "{{values: {{global: {{proxy: {{resources: {{requests: {{{said}}}}}}}}}}}}}"
+        ))
+    };
+    for (first, second, path) in [
+        (
+            settings("concurrency: 2"),
+            settings("concurrency: 3"),
+            "spec.meshConfig.defaultConfig.concurrency",
+        ),
+        (
+            settings("proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}"),
+            settings("proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'false'}"),
+            "spec.meshConfig.defaultConfig.proxyMetadata.*",
+        ),
+        (
+            resources("cpu: 100m"),
+            resources("cpu: 200m"),
+            "spec.values.global.proxy.resources.requests.cpu",
+        ),
+        (
+            resources("memory: 128Mi"),
+            resources("memory: 256Mi"),
+            "spec.values.global.proxy.resources.requests.memory",
+        ),
+    ] {
+        let ((one, standing), (other, _)) = (marked(&first, path), marked(&second, path));
+        assert_ne!(one, other, "{path}");
+        assert!(
+            [Standing::Modelled, Standing::Approximated].contains(&standing),
+            "{path} is marked as {standing:?}"
+        );
+    }
 }

@@ -92,11 +92,14 @@ static EXTENSION_SPEC: Shape = Shape::new(
 );
 istio_kind!(TRAFFIC_EXTENSION, "TrafficExtension", EXTENSION_SPEC);
 
+/// Which variables of istiod act.
+const ENVIRONMENT: &str = "`ENABLE_NATIVE_SIDECARS` acts, other variables do not";
+
 static AMOUNTS: Shape = Shape::new(
     "ProxyAmounts",
     &[
-        held("cpu", Kind::Format(&QUANTITY)),
-        held("memory", Kind::Format(&QUANTITY)),
+        Field::modelled("cpu", Kind::Format(&QUANTITY)),
+        Field::modelled("memory", Kind::Format(&QUANTITY)),
     ],
 );
 static RESOURCES: Shape = Shape::new(
@@ -118,12 +121,16 @@ static GLOBAL_VALUES: Shape = Shape::new(
     &[held("proxy", Kind::Map(&PROXY_VALUES))],
 )
 .or_else(&OTHER);
-static ISTIOD_VALUES: Shape = Shape::new("IstiodValues", &[held("env", TEXT_MAP)]).or_else(&OTHER);
+static ISTIOD_VALUES: Shape = Shape::new(
+    "IstiodValues",
+    &[Field::approximated("env", TEXT_MAP, ENVIRONMENT)],
+)
+.or_else(&OTHER);
 static VARIABLE: Shape = Shape::new(
     "IstiodVariable",
     &[
-        held("name", Kind::Text),
-        held("value", Kind::Word),
+        Field::approximated("name", Kind::Text, ENVIRONMENT),
+        Field::approximated("value", Kind::Word, ENVIRONMENT),
         Field::ignored("valueFrom", Kind::Opaque, INSTALLED),
     ],
 );
@@ -168,7 +175,7 @@ static OPERATOR_SPEC: Shape = Shape::new(
         Field::ignored("profile", Kind::Text, INSTALLED),
         Field::ignored("installPackagePath", Kind::Text, INSTALLED),
         Field::ignored("hub", Kind::Text, INSTALLED),
-        held("tag", Kind::Word),
+        Field::approximated("tag", Kind::Word, "its minor release counts"),
         Field::ignored("namespace", Kind::Text, INSTALLED),
         Field::modelled("revision", Kind::Text),
         Field::ignored("defaultRevision", Kind::Bool, INSTALLED),

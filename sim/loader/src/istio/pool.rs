@@ -52,7 +52,11 @@ static HTTP: Shape = Shape::new(
             "h2UpgradePolicy",
             Kind::OneOf(&["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
         ),
-        held("useClientProtocol", Kind::Bool),
+        Field::approximated(
+            "useClientProtocol",
+            Kind::Bool,
+            "HTTP/1.1 stands for whatever clients speak",
+        ),
         Field::modelled("maxConcurrentStreams", COUNT),
         held("http2KeepAlive", Kind::Map(&HTTP2_KEEPALIVE)),
     ],

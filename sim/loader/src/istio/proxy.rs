@@ -26,12 +26,15 @@ static IMAGE: Shape = Shape::new(
         "every image is the same proxy",
     )],
 );
+/// Which variables act.
+const ENVIRONMENT: &str = "`ISTIO_META_DNS_CAPTURE` acts, other variables do not";
+
 static SPEC: Shape = Shape::new(
     "ProxyConfigSpec",
     &[
         held("selector", Kind::Map(&MATCH_LABELS)),
-        held("concurrency", COUNT),
-        held("environmentVariables", TEXT_MAP),
+        Field::modelled("concurrency", COUNT),
+        Field::approximated("environmentVariables", TEXT_MAP, ENVIRONMENT),
         held("image", Kind::Map(&IMAGE)),
     ],
 );
@@ -110,7 +113,7 @@ pub(super) static PROXY_SETTINGS: Shape = Shape::new(
         Field::ignored("controlPlaneAuthPolicy", Kind::Text, PLACES),
         Field::ignored("customConfigFile", Kind::Text, PLACES),
         Field::ignored("statNameLength", COUNT, STATISTICS),
-        held("concurrency", COUNT),
+        Field::modelled("concurrency", COUNT),
         Field::ignored("proxyBootstrapTemplatePath", Kind::Text, PLACES),
         held(
             "interceptionMode",
@@ -120,7 +123,7 @@ pub(super) static PROXY_SETTINGS: Shape = Shape::new(
         Field::ignored("sds", Kind::Opaque, PLACES),
         Field::ignored("envoyAccessLogService", Kind::Map(&REMOTE_SERVICE), PLACES),
         Field::ignored("envoyMetricsService", Kind::Map(&REMOTE_SERVICE), PLACES),
-        held("proxyMetadata", TEXT_MAP),
+        Field::approximated("proxyMetadata", TEXT_MAP, ENVIRONMENT),
         Field::ignored("runtimeValues", TEXT_MAP, LIMITS),
         Field::ignored("statusPort", COUNT, PLACES),
         Field::ignored("extraStatTags", TEXT_LIST, STATISTICS),

@@ -109,14 +109,17 @@ static GRPC: Shape = Shape::new(
         Field::ignored("service", Kind::Text, PROBE_DETAILS),
     ],
 );
+/// Whose probes act.
+const OF_AGENTS: &str = "agents of machines keep to it; that of a proxy's settings does not act";
+
 pub(super) static PROBE: Shape = Shape::new(
     "IstioReadinessProbe",
     &[
-        held("initialDelaySeconds", NATURAL),
-        held("timeoutSeconds", NATURAL),
-        held("periodSeconds", NATURAL),
-        held("successThreshold", NATURAL),
-        held("failureThreshold", NATURAL),
+        Field::approximated("initialDelaySeconds", NATURAL, OF_AGENTS),
+        Field::approximated("timeoutSeconds", NATURAL, OF_AGENTS),
+        Field::approximated("periodSeconds", NATURAL, OF_AGENTS),
+        Field::approximated("successThreshold", NATURAL, OF_AGENTS),
+        Field::approximated("failureThreshold", NATURAL, OF_AGENTS),
         held("httpGet", Kind::Map(&HTTP_GET)),
         held("tcpSocket", Kind::Map(&TCP_SOCKET)),
         held("exec", Kind::Map(&EXEC)),
