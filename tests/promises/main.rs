@@ -1,5 +1,6 @@
 //! Promises to the user, a module per kind.
 
+mod ambient_cost;
 mod bad_input;
 mod behaviours;
 mod bookinfo;

@@ -43,9 +43,9 @@ struct Latencies {
     added: [f64; 3],
 }
 
-const PROBABILITIES: [f64; 3] = [0.5, 0.9, 0.99];
+pub(crate) const PROBABILITIES: [f64; 3] = [0.5, 0.9, 0.99];
 
-fn latencies(scenario: &Scenario) -> [f64; 3] {
+pub(crate) fn latencies(scenario: &Scenario) -> [f64; 3] {
     let options = Options {
         warm_up: Duration::from_secs(2),
         ..Options::default()
@@ -104,7 +104,7 @@ const CHART_1_22: [(u32, [f64; 2], [f64; 2]); 4] = [
     (64, [0.79, 1.09], [0.16, 0.21]),
 ];
 
-fn row(text: &mut String, what: &str, quantile: f64, model: f64, published: f64) {
+pub(crate) fn row(text: &mut String, what: &str, quantile: f64, model: f64, published: f64) {
     writeln!(
         text,
         "| {what} | {:.0} % | {model:.0} | {published:.0} | {:+.0} % |",
@@ -114,7 +114,7 @@ fn row(text: &mut String, what: &str, quantile: f64, model: f64, published: f64)
     .expect("a String takes all");
 }
 
-const HEAD: &str = "| case | quantile | model adds, µs | published, µs | difference |\n\
+pub(crate) const HEAD: &str = "| case | quantile | model adds, µs | published, µs | difference |\n\
                     |---|--:|--:|--:|--:|\n";
 
 /// The same runs at 10 requests per second.

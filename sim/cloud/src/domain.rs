@@ -233,7 +233,7 @@ pub(crate) enum Event {
     /// istiod looks through the entries of machines.
     EntriesSwept,
     /// A thread of a node's ztunnel has done a piece of work.
-    ZtunnelDone { node: u32, thread: u8 },
+    ZtunnelDone { node: u32, thread: u8, starts: u16 },
 }
 
 /// What a workload's pods share.
@@ -517,7 +517,11 @@ impl engine::Partition for Domain<'_> {
                 thread,
                 starts,
             } => self.thread_done(pod, thread, starts, context),
-            Event::ZtunnelDone { node, thread } => self.ztunnel_done(node, thread, context),
+            Event::ZtunnelDone {
+                node,
+                thread,
+                starts,
+            } => self.ztunnel_done(node, (thread, starts), context),
             Event::Shared { pod, generation } => self.shared(pod, generation, context),
             Event::TimedOut { attempt, call } => self.timed_out(call, attempt, context),
             Event::Retry(call) => self.attempt(call, context),

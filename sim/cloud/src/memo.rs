@@ -41,6 +41,11 @@ impl<K: Copy + Ord> Memo<K> {
         self.known.insert(key, number);
     }
 
+    /// All keys with their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, u32)> {
+        self.known.iter().map(|(key, number)| (key, *number))
+    }
+
     /// Forgets all keys but those that `stays` is true for; tells which numbers go.
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(&K) -> bool, mut goes: impl FnMut(u32)) {
         self.known.retain(|key, number| {

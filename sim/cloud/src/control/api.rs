@@ -474,6 +474,13 @@ impl Domain<'_> {
             .copied()
             .filter(|component| !self.levers.control.stands(*component))
             .collect();
+        let fell = self.levers.control.down.difference(&before.control.down);
+        let fell: Vec<Component> = fell.copied().collect();
+        for component in fell {
+            if let Component::Ztunnel(node) = component {
+                self.ztunnel_ends(node, context);
+            }
+        }
         for component in again {
             let restarted = before.control.down.contains(&component);
             match component {
@@ -490,6 +497,7 @@ impl Domain<'_> {
                     self.istiod_informed(context);
                     self.certificates_resumed(context);
                 }
+                Component::Ztunnel(node) => self.ztunnel_starts(node),
                 // What becomes of silence is seen where nodes move.
                 Component::Kubelet(node) => self.kubelet_acts(node, context),
             }

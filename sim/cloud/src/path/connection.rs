@@ -81,6 +81,16 @@ impl Pools {
         &mut self.all[number as usize]
     }
 
+    /// All connections of a client break; its sockets for UDP stay.
+    pub(super) fn cut(&mut self, client: Address) {
+        let of_it = self.numbers.iter().filter(|(key, _)| key.0 == client);
+        for (_, number) in of_it {
+            let pool = &mut self.all[number as usize];
+            pool.idle.clear();
+            pool.shared = Shared::None;
+        }
+    }
+
     /// A client is gone, with all its connections.
     pub(crate) fn forget(&mut self, client: Address) {
         let Pools { numbers, all, free } = self;

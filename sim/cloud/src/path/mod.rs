@@ -35,6 +35,7 @@ pub(crate) mod users;
 mod waypoint;
 pub(crate) mod ztunnel;
 mod ztunnel_admission;
+mod ztunnel_outage;
 
 use crate::record::Caller;
 use crate::record::Reason;

@@ -245,6 +245,11 @@ impl Domain<'_> {
         if let Some(fate) = self.stopped(endpoint) {
             return fate;
         }
+        // Nobody listens on behalf of its pods.
+        let carrier = self.carrier(endpoint.pod);
+        if carrier.is_some_and(|node| self.ztunnel_is_down(node)) {
+            return Fate::Refused;
+        }
         let pod = &self.pods[endpoint.pod as usize];
         if pod.serves() && pod.incarnation() == endpoint.restarts {
             Fate::Served

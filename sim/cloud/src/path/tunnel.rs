@@ -43,6 +43,11 @@ enum Tunnel {
 }
 
 impl Tunnels {
+    /// All of them are gone.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
     /// A pod is gone.
     fn forget(&mut self, pod: u32) {
         self.all.retain(|&(from, to), _| from != pod && to != pod);

@@ -12,8 +12,8 @@
 //! Approximated: an application that connects waits for its ztunnel, which in truth accepts at
 //! once and lets the first request wait; a connection that cannot be carried breaks for the
 //! application. Connections from and to other clusters cost work per request, not to be opened.
-//! Leaves out: ztunnel's own DNS, restarts, memory and place on the node; certificates
-//! that run out.
+//! Leaves out: ztunnel's own DNS, memory and place on the node; certificates that run out. What
+//! becomes of connections when it ends is in `ztunnel_outage.rs`.
 //! Sources: istio/ztunnel src/state.rs, src/proxy; istio/istio architecture/ambient/ztunnel.md;
 //! [`crate::facts`].
 //! Validated by: latencies worked out by hand, and shares of pods, in the crate's tests.
@@ -44,6 +44,8 @@ pub(crate) struct ZtunnelState {
     pub(super) generation: u32,
     running: Vec<Option<Job>>,
     waiting: VecDeque<Job>,
+    /// How often it has ended: what its threads had in hand before counts no more.
+    starts: u16,
     pub(super) tunnels: Tunnels,
 }
 
@@ -55,8 +57,17 @@ impl ZtunnelState {
             generation: 0,
             running: vec![None; usize::from(described.threads)],
             waiting: VecDeque::new(),
+            starts: 0,
             tunnels: Tunnels::default(),
         }
+    }
+
+    /// It ends, and everything inside is lost.
+    pub(super) fn end(&mut self) {
+        self.running.fill(None);
+        self.waiting.clear();
+        self.tunnels.clear();
+        self.starts = self.starts.wrapping_add(1);
     }
 
     /// Whether it has ever been told of a pod of a service.
@@ -222,6 +233,9 @@ impl Domain<'_> {
 
     /// Gives the ztunnel of a node something to do.
     pub(super) fn hand(&mut self, node: u32, job: Job, context: &mut Clock<'_, Self>) {
+        if self.ztunnel_is_down(node) {
+            return self.refuse_job(job, context);
+        }
         let state = self.ztunnel(node);
         match state.running.iter().position(Option::is_none) {
             Some(thread) => self.take_up(node, thread, job, context),
@@ -241,14 +255,28 @@ impl Domain<'_> {
         if cpu_factor != 1.0 {
             work = work.mul_f64(cpu_factor);
         }
-        self.ztunnel(node).running[thread] = Some(job);
-        let thread = thread as u8;
-        context.after(work, Event::ZtunnelDone { node, thread });
+        let state = self.ztunnel(node);
+        state.running[thread] = Some(job);
+        let (thread, starts) = (thread as u8, state.starts);
+        let event = Event::ZtunnelDone {
+            node,
+            thread,
+            starts,
+        };
+        context.after(work, event);
     }
 
     /// A thread has done a piece of work: it turns to the next, and what it did takes effect.
-    pub(crate) fn ztunnel_done(&mut self, node: u32, thread: u8, context: &mut Clock<'_, Self>) {
+    pub(crate) fn ztunnel_done(
+        &mut self,
+        node: u32,
+        (thread, starts): (u8, u16),
+        context: &mut Clock<'_, Self>,
+    ) {
         let state = self.ztunnel(node);
+        if state.starts != starts {
+            return; // It has ended meanwhile.
+        }
         let done = state.running[usize::from(thread)].take();
         if let Some(next) = state.waiting.pop_front() {
             self.take_up(node, usize::from(thread), next, context);
@@ -454,6 +482,9 @@ impl Domain<'_> {
 
     /// A ztunnel applies what istiod knew when it was told.
     pub(crate) fn ztunnel_told(&mut self, node: u32, told: Told, now: Time) {
+        if self.ztunnel_is_down(node) {
+            return; // It will be told everything.
+        }
         let Some(state) = self.nodes[node as usize].ztunnel.as_mut() else {
             return;
         };
@@ -472,7 +503,7 @@ impl Domain<'_> {
         }
     }
 
-    /// The ztunnel of a new machine starts, and is told what istiod knows.
+    /// The ztunnel of a new machine starts, or one that was away, and is told what istiod knows.
     pub(crate) fn ztunnel_starts(&mut self, node: u32) {
         if self.ztunnels.is_none() {
             return;
@@ -481,7 +512,7 @@ impl Domain<'_> {
         let state = self.ztunnel(node);
         state.view = view;
         state.generation = generation;
-        state.tunnels = Tunnels::default();
+        state.tunnels.clear();
     }
 }
 

@@ -277,6 +277,8 @@ pub enum Component {
     KubeProxy(u32),
     /// istiod.
     Istiod,
+    /// The ztunnel of a node, by its position in the cluster.
+    Ztunnel(u32),
 }
 
 /// What happens to packets sent to something that is down.

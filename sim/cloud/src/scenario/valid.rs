@@ -188,6 +188,11 @@ impl Scenario {
                         let cluster = &self.clusters[cluster.index()];
                         assert!(cluster.mesh.is_some(), "{name}: no mesh");
                     }
+                    Component::Ztunnel(node) => {
+                        self.assert_node(*cluster, *node, name);
+                        let cluster = &self.clusters[cluster.index()];
+                        assert!(cluster.ztunnel.is_some(), "{name}: no ztunnels");
+                    }
                     Component::Provisioner => {
                         let cluster = &self.clusters[cluster.index()];
                         assert!(cluster.provisioner.is_some(), "{name}: no provisioner");

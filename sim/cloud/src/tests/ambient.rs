@@ -40,7 +40,7 @@ pub(super) fn ambient(client: bool, web: bool) -> Scenario {
     scenario
 }
 
-fn keep_alive(scenario: &mut Scenario) {
+pub(super) fn keep_alive(scenario: &mut Scenario) {
     scenario.traffic[0].protocol = Protocol::Http1 {
         idle_timeout: Duration::from_secs(60),
     };
@@ -138,7 +138,7 @@ fn threads_do_one_thing_at_a_time() {
 
 /// `web` of two versions of one pod each, in the ambient mesh as the client is; a request every
 /// 10 ms.
-fn versions(requests: u64, objects: Vec<Object>) -> Scenario {
+pub(super) fn versions(requests: u64, objects: Vec<Object>) -> Scenario {
     let mut scenario = with_objects(ambient(true, true), objects);
     let instants: Vec<u64> = (0..requests).map(|at| 1_000 + 10 * at).collect();
     scenario.traffic[0].arrivals = at_milliseconds(&instants);

@@ -30,6 +30,7 @@ mod scale;
 pub(crate) mod scaling;
 mod sidecars;
 mod waypoints;
+mod ztunnel_outages;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};

@@ -117,6 +117,10 @@ fn powered_node(fault: &Fault) -> Option<(ClusterId, u32)> {
         | Fault::Frozen {
             cluster,
             component: Component::Kubelet(node) | Component::KubeProxy(node),
+        }
+        | Fault::ComponentDown {
+            cluster,
+            component: Component::Ztunnel(node),
         } => Some((cluster, node)),
         _ => None,
     }

@@ -46,6 +46,8 @@ pub(super) static FAULT: Shape = Shape::choice(
         Field::modelled("node-slow", Kind::Map(&NODE_SLOW)).doc("A machine's CPU or disk is slow."),
         Field::modelled("kubelet-down", Kind::Map(&OF_NODE))
             .doc("A machine's kubelet stands still; its containers run on."),
+        Field::modelled("ztunnel-down", Kind::Map(&OF_NODE))
+            .doc("A machine's ztunnel is away: connections of its pods of the ambient mesh break, and new ones are refused."),
         Field::modelled("image-registry-down", Kind::Map(&OF_CLUSTER))
             .doc("No image can be pulled."),
         Field::modelled("zone-down", Kind::Map(&ZONE_DOWN)).doc("All machines of a zone stop."),
@@ -264,7 +266,7 @@ pub(super) fn read(
         }
         kind if OF_PODS.contains(&kind) => pod_fault(kind, body, names, reader)?,
         "link-cut" | "link-delay" | "link-loss" => link_fault(kind, body, names, users, reader)?,
-        "node-down" | "node-partition" | "node-slow" | "kubelet-down" => {
+        "node-down" | "node-partition" | "node-slow" | "kubelet-down" | "ztunnel-down" => {
             match machine(kind, body, names, reader) {
                 Some(fault) => fault?,
                 None => node_fault(kind, body, names, reader)?,
@@ -373,6 +375,21 @@ fn node_fault(
     Some(match kind {
         "node-partition" => Fault::NodePartition { cluster, node },
         "kubelet-down" => Fault::KubeletDown { cluster, node },
+        "ztunnel-down" => {
+            let of = names.clusters[cluster.index()];
+            if of.ztunnel.is_none() {
+                let message = format!("there are no ztunnels{}", names.within(of));
+                reader
+                    .diagnostics
+                    .report(Code::Conflict, body.span, message)
+                    .help("let a namespace be part of the ambient mesh: `ambientNamespaces`");
+                return None;
+            }
+            Fault::ComponentDown {
+                cluster,
+                component: Component::Ztunnel(node),
+            }
+        }
         "node-slow" => {
             if factor("cpu").is_none() && factor("disk").is_none() {
                 let message = "neither `cpu` nor `disk` says what is slow";
