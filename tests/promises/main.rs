@@ -20,6 +20,7 @@ mod machines;
 mod models;
 mod network;
 mod nftables;
+mod outages;
 mod policies;
 mod proxy_config;
 mod proxy_cost;

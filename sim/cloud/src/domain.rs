@@ -26,6 +26,7 @@ use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
 use crate::control::registry::Registry;
 use crate::control::service_controller::ServiceController;
+use crate::control::subscriptions;
 use crate::control::taken_in::TakenIn;
 use crate::control::translation::Translation;
 use crate::envoy::pool::Action;
@@ -234,6 +235,14 @@ pub(crate) enum Event {
     EntriesSwept,
     /// A thread of a node's ztunnel has done a piece of work.
     ZtunnelDone { node: u32, thread: u8, starts: u16 },
+    /// Something happens to a proxy's stream to istiod.
+    Streamed {
+        pod: u32,
+        number: u32,
+        step: subscriptions::Step,
+    },
+    /// A kubelet finds a pod's proxy ready.
+    SidecarReady { pod: u32, starts: u16 },
 }
 
 /// What a workload's pods share.
@@ -502,6 +511,7 @@ impl engine::Partition for Domain<'_> {
         self.start_autoscalers(context);
         self.start_provisioner(context);
         self.start_certificates(context);
+        self.start_subscriptions(context);
         self.start_enrolments(context);
         self.start_root(context);
         self.start_sources(context);
@@ -541,7 +551,7 @@ impl engine::Partition for Domain<'_> {
             Event::IstiodInformed => self.istiod_informed(context),
             Event::IstiodLooks => self.istiod_looks(context),
             Event::PushGenerated { pod, told } => self.push_generated(pod, told, context),
-            Event::SidecarTold { pod, told } => self.proxy_told(pod, told, context.now()),
+            Event::SidecarTold { pod, told } => self.proxy_told(pod, told, context),
             Event::SidecarSpared { pod, told } => self.sidecar_spared(pod, told, context.now()),
             Event::CertificateDue { pod, starts } => self.certificate_due(pod, starts, context),
             Event::RootChecked => self.root_checked(context),
@@ -625,6 +635,8 @@ impl engine::Partition for Domain<'_> {
             Event::FaultEnds(entry) => self.fault_ends(entry, context),
             Event::Enrolled { machine, step } => self.enrolled(machine, step, context),
             Event::EntriesSwept => self.entries_swept(context),
+            Event::SidecarReady { pod, starts } => self.sidecar_ready(pod, starts, context),
+            Event::Streamed { pod, number, step } => self.streamed((pod, number), step, context),
         }
     }
 

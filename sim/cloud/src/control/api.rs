@@ -326,6 +326,7 @@ impl Domain<'_> {
         if before.control.api_slow_factor < self.levers.control.api_slow_factor {
             self.news_come_later(context);
         }
+        self.subscriptions_moved(before, context);
         self.move_clients(before, context);
         self.leaders_moved(before, context);
         self.nodes_moved(before, context);
@@ -495,7 +496,6 @@ impl Domain<'_> {
                 Component::KubeProxy(node) => self.kube_proxy_resumed(node, context),
                 Component::Istiod => {
                     self.istiod_informed(context);
-                    self.certificates_resumed(context);
                 }
                 Component::Ztunnel(node) => self.ztunnel_starts(node),
                 // What becomes of silence is seen where nodes move.

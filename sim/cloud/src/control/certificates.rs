@@ -13,6 +13,7 @@
 
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
+use crate::fault::Levers;
 use crate::istio::certificate::Certificate;
 use engine::{Draw, Time};
 
@@ -68,6 +69,11 @@ impl Credentials {
         self.certificate.is_some_and(|it| it.from <= earlier)
     }
 
+    /// Whether there ever was a certificate: without one no listener is opened.
+    pub(crate) fn has_any(&self) -> bool {
+        self.certificate.is_some()
+    }
+
     fn is_valid(&self, now: Time) -> bool {
         now <= self.root_until && self.certificate.is_some_and(|it| it.is_valid(now))
     }
@@ -120,17 +126,19 @@ impl Domain<'_> {
         if istiod_answers {
             sidecar.credentials = Credentials::issued(now, root_until, &mut draw);
             self.await_renewal(pod, context);
+            self.sidecar_may_be_ready(pod, context);
         }
     }
 
-    /// istiod answers again: whoever is overdue asks within its pause.
-    pub(crate) fn certificates_resumed(&mut self, context: &mut Clock<'_, Self>) {
+    /// istiod may be reached again: whoever is overdue asks within its pause.
+    pub(super) fn certificates_resumed(&mut self, before: &Levers, context: &mut Clock<'_, Self>) {
         let now = context.now();
         for pod in 0..self.pods.len() as u32 {
             let Some(sidecar) = &self.pods[pod as usize].sidecar else {
                 continue;
             };
-            if sidecar.runs && sidecar.credentials.renewal <= now {
+            let is_overdue = sidecar.runs && sidecar.credentials.renewal <= now;
+            if is_overdue && self.reaches_istiod(pod) && !self.reaches_under(before, pod) {
                 let starts = sidecar.starts;
                 let pause = facts::ENVOY_RECONNECT_MAX.value;
                 let pause = pause.mul_f64(self.certificate_draw(pod, now).uniform());

@@ -214,14 +214,15 @@ impl Domain<'_> {
     }
 
     /// Whether a pod or machine reaches istiod, under these levers.
-    fn reaches_under(&self, levers: &Levers, pod: u32) -> bool {
+    pub(super) fn reaches_under(&self, levers: &Levers, pod: u32) -> bool {
         !levers.control.stands(Component::Istiod) && self.is_joined_to_cluster(levers, pod)
     }
 
     /// Whether anything passes between a pod or machine and its cluster, under these levers.
-    fn is_joined_to_cluster(&self, levers: &Levers, pod: u32) -> bool {
+    pub(super) fn is_joined_to_cluster(&self, levers: &Levers, pod: u32) -> bool {
         let Some((workload, number)) = self.machine_number(pod) else {
-            return true;
+            let node = self.pods[pod as usize].node;
+            return node.is_none_or(|node| levers.node(node).is_none());
         };
         let site = self.pods[pod as usize].site;
         let link = levers.machines.link(site, None);
@@ -234,10 +235,12 @@ impl Domain<'_> {
         self.reaches_under(&self.levers, pod)
     }
 
-    /// Whether istiod has a stream to a sidecar; those of pods are taken for granted.
+    /// Whether what istiod says arrives at a sidecar.
     pub(crate) fn hears_istiod(&self, pod: u32) -> bool {
-        if self.pods[pod as usize].site.is_none() {
-            return true;
+        let state = &self.pods[pod as usize];
+        if state.site.is_none() {
+            let sidecar = state.sidecar.as_ref();
+            return sidecar.is_some_and(|sidecar| sidecar.subscription.is_open());
         }
         let enrolment = self.enrolments.of_pod(pod);
         enrolment.is_some_and(|it| it.connected.is_some() && !it.is_parted)
@@ -339,6 +342,7 @@ impl Domain<'_> {
         sidecar.follow(before);
         self.pods[pod as usize].sidecar = Some(sidecar);
         if let Some(starts) = self.sidecar_starts(pod, context.now()) {
+            self.sidecar_stands(pod, context.now());
             self.certificate_due(pod, starts, context);
         }
     }
@@ -507,6 +511,5 @@ impl Domain<'_> {
         };
         let wait = pause + self.way_to_istiod(pod) * 2;
         self.step_after(wait, machine, Step::Connects, context);
-        self.certificates_resumed(context);
     }
 }

@@ -17,6 +17,8 @@ use crate::facts;
 use crate::istio::debounce::{Debounce, Patience};
 use crate::istio::push::{self, Changed, Kind, Push};
 use crate::istio::queue::{Limits, Queue};
+use crate::istio::stream;
+use crate::kubernetes::bucket::Bucket;
 use crate::meter::Observation;
 use crate::path::ztunnel;
 use crate::record::ViewKind;
@@ -33,6 +35,8 @@ pub(crate) struct Istiod {
     /// For when its timer is in the calendar.
     wakes_at: Time,
     queue: Queue,
+    /// What new streams wait for.
+    pub(super) entrance: Bucket,
     /// The generation of configuration that it knows.
     pub(super) generation: u32,
     /// Until when the root of its certificates counts.
@@ -57,6 +61,7 @@ impl Istiod {
             debounce: Debounce::new(Patience::default()),
             wakes_at: Time::MAX,
             queue: Queue::new(limits.pushes.min(processors)),
+            entrance: stream::entrance(limits),
             generation: 0,
             root_until: mesh.root.map_or(Time::MAX, |root| root.until),
         }
@@ -165,6 +170,13 @@ impl Domain<'_> {
         self.generate(context);
     }
 
+    /// A sidecar whose stream has begun is to be told everything.
+    pub(super) fn tell_everything(&mut self, pod: u32, push: &Push, context: &mut Clock<'_, Self>) {
+        let queue = &mut self.istiod.as_mut().expect("it tells").queue;
+        queue.put(pod, push.clone());
+        self.generate(context);
+    }
+
     /// Processors of istiod that are free turn to the next sidecars.
     fn generate(&mut self, context: &mut Clock<'_, Self>) {
         if !self.acts(Client::Istiod) {
@@ -183,7 +195,7 @@ impl Domain<'_> {
     }
 
     /// What istiod can tell now.
-    fn told_now(&self) -> Told {
+    pub(super) fn told_now(&self) -> Told {
         let istiod = self.istiod.as_ref().expect("it tells");
         Told {
             position: istiod.view.position() as u32,
@@ -201,10 +213,15 @@ impl Domain<'_> {
     }
 
     /// A proxy applies what istiod knew when it was told.
-    pub(crate) fn proxy_told(&mut self, number: u32, told: Told, now: Time) {
+    pub(crate) fn proxy_told(&mut self, number: u32, told: Told, context: &mut Clock<'_, Self>) {
+        let now = context.now();
         match ztunnel::node_of(number) {
             Some(node) => self.ztunnel_told(node, told, now),
-            None => self.sidecar_told(number, told, now),
+            None if self.hears_istiod(number) => {
+                self.sidecar_told(number, told, now);
+                self.sidecar_may_be_ready(number, context);
+            }
+            None => {} // Its stream has ended meanwhile.
         }
     }
 
@@ -215,14 +232,21 @@ impl Domain<'_> {
         };
         let (meters, kind) = (&mut self.meters, ViewKind::Sidecar);
         let view = &mut sidecar.view;
+        // What it hears first of all is not late.
+        let is_new = !std::mem::replace(&mut sidecar.is_configured, true);
         view.advance(&self.endpoint_log, told.position as usize, |publication| {
+            if is_new {
+                return;
+            }
             let changed = publication.changed;
             meters.observe(now, Observation::ViewApplied { kind, changed });
         });
         if let Some(istiod) = &self.istiod {
             sidecar.credentials.believe(istiod.root_until);
         }
-        if told.generation > sidecar.generation {
+        if is_new {
+            (sidecar.generation, sidecar.configured) = (told.generation, now);
+        } else if told.generation > sidecar.generation {
             sidecar.generation = told.generation;
             sidecar.configured = now;
             let translation = self.translation.as_ref().expect("a mesh translates");

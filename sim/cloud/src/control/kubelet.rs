@@ -82,7 +82,7 @@ impl Domain<'_> {
     }
 
     /// A kubelet writes what it finds, as soon as it can.
-    fn write_status(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+    pub(super) fn write_status(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let delay = match self.pods[pod as usize].node {
             Some(node) => self.api_write(Client::Kubelet(node), context.now()),
             None => Some(Duration::ZERO),
@@ -196,6 +196,11 @@ impl Domain<'_> {
             Told::Started => {
                 if let Some(starts) = self.sidecar_starts(pod, context.now()) {
                     self.certificate_due(pod, starts, context);
+                    match self.pods[pod as usize].site {
+                        // Its stream is a matter of its enrolment.
+                        Some(_) => self.sidecar_stands(pod, context.now()),
+                        None => self.subscribe(pod, context),
+                    }
                 }
                 let state = &mut self.pods[pod as usize];
                 state.phase = Phase::Starting;
@@ -289,7 +294,7 @@ impl Domain<'_> {
         if life.is_gone() {
             return self.release(pod, context);
         }
-        let ready = life.is_ready();
+        let ready = life.is_ready() && self.has_ready_sidecar(pod);
         self.note_container(pod);
         self.set_ready(pod, ready, context);
     }

@@ -34,6 +34,8 @@ pub(crate) mod registry;
 pub(crate) mod root;
 mod sending;
 pub(crate) mod service_controller;
+mod sidecars;
+pub(crate) mod subscriptions;
 pub(crate) mod taken_in;
 pub(crate) mod translation;
 mod validation;

@@ -98,6 +98,7 @@ impl Domain<'_> {
         state.counters.start(now);
         self.add_capacity(pod, 1, now);
         self.sidecar_starts(pod, now);
+        self.sidecar_stands(pod, now);
     }
 
     /// Adds a pod that has found no node.

@@ -50,6 +50,7 @@ impl Domain<'_> {
         if root.check(now, facts::ISTIO_ROOT_LIFETIME.value) {
             istiod.root_until = root.certificate.until;
             self.push(&Push::forced(now), context);
+            self.streams_come_back(context);
         }
     }
 

@@ -73,7 +73,7 @@ impl Pod {
     /// Whether it answers on connections that it has.
     pub(crate) fn serves(&self) -> bool {
         match &self.sidecar {
-            Some(sidecar) => sidecar.runs,
+            Some(sidecar) => sidecar.listens(),
             None => matches!(self.phase, Phase::Running | Phase::Terminating),
         }
     }
@@ -82,7 +82,7 @@ impl Pod {
     /// are draining do.
     pub(crate) fn listens(&self) -> bool {
         match &self.sidecar {
-            Some(sidecar) => sidecar.runs,
+            Some(sidecar) => sidecar.listens(),
             None => self.phase == Phase::Running,
         }
     }

@@ -29,6 +29,9 @@ pub struct Reconnect {
 }
 
 impl Reconnect {
+    /// Nothing has been tried yet.
+    pub const NEW: Reconnect = Reconnect { failures: 0 };
+
     /// The stream has ended, or could not be had: how long until the next try.
     pub fn pause(&mut self, draw: &mut Draw) -> Duration {
         let doublings = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);

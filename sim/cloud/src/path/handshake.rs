@@ -106,9 +106,14 @@ impl Domain<'_> {
         }
         if !call.owner.is_sidecar()
             && self.captures_outbound(client, service, self.plans[plan as usize].port)
-            && let Some(listener) = self.outbound(client)
+            && let Some(sidecar) = &self.pods[client as usize].sidecar
         {
-            return self.connect_to_sidecar(key, service, listener, context);
+            if !sidecar.listens() {
+                return self.connection_failed(key, Reason::Refused, context);
+            }
+            if let Some(listener) = self.outbound(client) {
+                return self.connect_to_sidecar(key, service, listener, context);
+            }
         }
         let described = &self.topology.cluster(cluster).services[service.index()];
         let node = self.pods[client as usize].node;

@@ -16,6 +16,7 @@ use super::tunnel::Letter;
 use super::upstream::{Slot, Upstream};
 use super::{CallRef, Endpoint, Identity, Listener};
 use crate::control::certificates::Credentials;
+use crate::control::subscriptions::Subscription;
 use crate::control::taken_in::TableNumber;
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::rate_limit::RateLimit;
@@ -50,6 +51,14 @@ pub(crate) struct SidecarState {
     pub(crate) told: Option<(u32, tables::View)>,
     /// What it takes in by that, once it was asked.
     pub(super) taken_in: Option<(TableNumber, Arc<InboundTable>)>,
+    /// Its stream to istiod.
+    pub(crate) subscription: Subscription,
+    /// Whether it has been told anything since it started: before, it does nothing.
+    pub(crate) is_configured: bool,
+    /// Whether its kubelet has found it ready.
+    pub(crate) is_ready: bool,
+    /// When it started.
+    pub(crate) started: Time,
     /// What it can show of itself.
     pub(crate) credentials: Credentials,
     /// From when on it has had the present generation.
@@ -105,12 +114,21 @@ impl SidecarState {
             generation: 0,
             told: None,
             taken_in: None,
+            subscription: Subscription::ABSENT,
+            is_configured: false,
+            is_ready: false,
+            started: Time::ZERO,
             credentials: Credentials::NONE,
             configured: Time::ZERO,
             upstreams: Vec::new(),
             buckets: Vec::new(),
             by_cluster: BTreeMap::new(),
         }
+    }
+
+    /// Whether it takes connections: it runs, and has been told what to do with them and who it is.
+    pub(crate) fn listens(&self) -> bool {
+        self.runs && self.is_configured && self.credentials.has_any()
     }
 
     /// Counts on from what others are connected with so far.
@@ -165,6 +183,9 @@ impl SidecarState {
         self.upstreams.clear();
         self.buckets.clear();
         self.by_cluster.clear();
+        self.subscription.end();
+        (self.is_configured, self.is_ready) = (false, false);
+        self.credentials = Credentials::NONE;
         self.runs = false;
         self.starts = self.starts.wrapping_add(1);
         busy_milli
@@ -172,24 +193,36 @@ impl SidecarState {
 }
 
 impl Domain<'_> {
-    /// The sidecar of a pod starts, unless there is none or it runs; gives the number of this start.
+    /// The sidecar of a pod starts, unless there is none or it runs; gives the number of this
+    /// start. It knows nothing yet.
     pub(crate) fn sidecar_starts(&mut self, pod: u32, now: Time) -> Option<u16> {
         if !self.pods[pod as usize].has_sidecar() {
             return None;
         }
-        let (view, generation) = self.known_to_istiod();
         let state = &mut self.pods[pod as usize];
         let sidecar = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs)?;
         sidecar.runs = true;
-        sidecar.view = view;
-        sidecar.generation = generation;
-        sidecar.configured = now;
+        sidecar.started = now;
         let starts = sidecar.starts;
         let change = 1_000 * sidecar.threads.len() as i64;
         let station = StationId::Sidecar(state.workload);
         self.meters
             .observe(now, Observation::Capacity(station, change));
         Some(starts)
+    }
+
+    /// The sidecar of a pod knows all that istiod does.
+    pub(crate) fn sidecar_knows_all(&mut self, pod: u32, now: Time) {
+        if !self.pods[pod as usize].has_sidecar() {
+            return;
+        }
+        let (view, generation) = self.known_to_istiod();
+        let state = &mut self.pods[pod as usize];
+        let sidecar = state.sidecar.as_mut().expect("looked for just now");
+        sidecar.view = view;
+        sidecar.generation = generation;
+        sidecar.configured = now;
+        sidecar.is_configured = true;
     }
 
     /// The sidecar of a pod ends at once: the requests that pass it are lost.
@@ -394,6 +427,8 @@ pub(crate) struct SidecarStreams {
     pub(super) routes: Stream,
     /// What balancers do when hosts are left out or let in.
     pub(super) health: Stream,
+    /// When streams to istiod end and begin again.
+    pub(crate) subscriptions: Stream,
     /// When certificates are renewed.
     pub(crate) certificates: Stream,
 }
@@ -407,6 +442,7 @@ impl SidecarStreams {
             balancers: stream("balancers of sidecars"),
             routes: stream("routes of sidecars"),
             health: stream("health that sidecars see"),
+            subscriptions: stream("streams of sidecars to istiod"),
             certificates: stream("certificates of sidecars"),
         }
     }

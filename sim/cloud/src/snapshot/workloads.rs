@@ -41,7 +41,7 @@ fn pod(reader: &Reader<'_>, position: u32, now: Time) -> PodSnapshot {
         ready: notes.told.state == Some(ContainerState::Running) && notes.told.ready,
         sidecar_ready: match reader.domain.role(position).is_alone() {
             true => None, // It is the pod's only container.
-            false => state.sidecar.as_ref().map(|sidecar| sidecar.runs),
+            false => state.sidecar.as_ref().map(|sidecar| sidecar.is_ready),
         },
         restarts,
         restarted: notes.told.exited.filter(|_| restarts > 0),

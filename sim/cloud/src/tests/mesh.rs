@@ -532,14 +532,15 @@ fn pods_that_want_a_sidecar_are_refused_while_no_istiod_answers() {
         (first, last.saturating_since(first))
     };
     // Without a sidecar of its own the pod is replaced after a start-up of some seconds, but of
-    // the new address the caller's sidecar hears when istiod is back.
+    // the new address the caller's sidecar hears when istiod is back and it has found that: its
+    // pauses have grown to at most 16 s by then.
     let (first, outage) = run(false);
     assert!(first >= Time::ZERO + Duration::from_millis(2_900));
-    assert!((9.0..9.5).contains(&outage.as_secs_f64()), "{outage:?}");
+    assert!((9.0..25.1).contains(&outage.as_secs_f64()), "{outage:?}");
     // With one it is not even created: the controller tries 5 ms x (2^n - 1) after the first time,
-    // so 10.2 s after it, and the pod takes its start-up.
+    // so 10.2 s after it, and the pod takes its start-up and up to a second until it is found ready.
     let (_, outage) = run(true);
-    assert!((13.0..13.2).contains(&outage.as_secs_f64()), "{outage:?}");
+    assert!((13.0..14.3).contains(&outage.as_secs_f64()), "{outage:?}");
 }
 
 #[test]

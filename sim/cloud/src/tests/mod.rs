@@ -29,6 +29,7 @@ mod rollouts;
 mod scale;
 pub(crate) mod scaling;
 mod sidecars;
+mod streams;
 mod waypoints;
 mod ztunnel_outages;
 

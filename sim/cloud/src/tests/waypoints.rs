@@ -273,7 +273,9 @@ fn ztunnels_use_waypoints_from_when_they_were_told() {
                 .insert(0, fault_at(2_000, fault, Some(4_000)));
         }
         let record = run_without_jitter(&scenario);
-        assert_eq!(record.traffic[0].succeeded, 1_000);
+        // A waypoint whose stream comes back later than ztunnels hear of it knows no route until then.
+        let least = if is_dark { 600 } else { 1_000 };
+        assert!(record.traffic[0].succeeded >= least);
         passed(&record)
     };
     // 800 requests come after 3 s, and 500 after 6 s, when istiod is back.

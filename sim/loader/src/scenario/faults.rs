@@ -178,7 +178,13 @@ static FROZEN: Shape = Shape::new(
         FOR,
     ],
 );
-const COMPONENTS: &[&str] = &["controller-manager", "scheduler", "kubelet", "kube-proxy"];
+const COMPONENTS: &[&str] = &[
+    "controller-manager",
+    "scheduler",
+    "kubelet",
+    "kube-proxy",
+    "istiod",
+];
 
 static REGION_DOWN: Shape = Shape::new(
     "RegionDown",
@@ -482,15 +488,7 @@ fn cluster_fault(
         "controller-manager-down" => down(Component::ControllerManager),
         "scheduler-down" => down(Component::Scheduler),
         "istiod-down" | "istiod-slow" => {
-            let of = names.clusters[cluster.index()];
-            if of.mesh.is_none() {
-                let message = format!("there is no istiod{}", names.within(of));
-                reader
-                    .diagnostics
-                    .report(Code::Conflict, entry.key_span, message)
-                    .help("give the cluster `istio: {version: …}`");
-                return None;
-            }
+            has_istiod(cluster, entry, names, reader)?;
             match kind {
                 "istiod-slow" => Fault::IstiodSlow {
                     cluster,
@@ -501,6 +499,25 @@ fn cluster_fault(
         }
         _ => return None,
     })
+}
+
+/// A cluster without istiod is reported.
+fn has_istiod(
+    cluster: ClusterId,
+    entry: &Entry,
+    names: &Names<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<()> {
+    let of = names.clusters[cluster.index()];
+    if of.mesh.is_none() {
+        let message = format!("there is no istiod{}", names.within(of));
+        reader
+            .diagnostics
+            .report(Code::Conflict, entry.key_span, message)
+            .help("give the cluster `istio: {version: …}`");
+        return None;
+    }
+    Some(())
 }
 
 fn the_zone(
@@ -570,9 +587,13 @@ fn frozen(entry: &Entry, names: &Names<'_>, reader: &mut Reader<'_>) -> Option<F
     let component = match name {
         "controller-manager" => Component::ControllerManager,
         "scheduler" => Component::Scheduler,
+        "istiod" => Component::Istiod,
         _ => return None,
     };
     let cluster = names.the_cluster(body, entry.key_span, reader)?;
+    if component == Component::Istiod {
+        has_istiod(cluster, entry, names, reader)?;
+    }
     Some(Fault::Frozen { cluster, component })
 }
 
