@@ -10,6 +10,7 @@ mod datagrams;
 mod execution;
 mod flags;
 mod gateways;
+mod http2;
 mod ideal;
 mod indicators;
 mod localities;
