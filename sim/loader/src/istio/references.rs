@@ -11,6 +11,7 @@ use crate::kubernetes::Objects;
 use crate::shape::nearest;
 use crate::source::Span;
 use crate::tree::Node;
+use crate::value::IntegerOrText;
 use cloud::facts;
 use cloud::istio::authentication::{ClientMode, Policies, ServerMode};
 use cloud::istio::config::{
@@ -404,7 +405,7 @@ impl<'a> Known<'a> {
         let pods = self.pods(&gateway.selector, None);
         let brought = brought.iter();
         let brought = brought.filter(|it| authentication::selects(&gateway.selector, &it.labels));
-        let brought: Vec<_> = brought.flat_map(|it| &it.ports).map(|it| it.port).collect();
+        let brought: Vec<_> = brought.flat_map(|it| &it.ports).collect();
         if pods.is_empty() && brought.is_empty() {
             let message = format!(
                 "no pod has the labels {} that the gateway selects",
@@ -437,9 +438,15 @@ impl<'a> Known<'a> {
             let Some(number) = port.and_then(Node::integer) else {
                 continue;
             };
+            // A number that no Service has is opened as it is, which is what Services lead to.
             let mut ports = leading.iter().flat_map(|service| &service.ports);
-            let is_brought = brought.iter().any(|port| i64::from(*port) == number);
-            if !is_brought && !ports.any(|port| i64::from(port.port) == number) {
+            let mut brought = brought.iter();
+            let is_brought =
+                brought.any(|it| [it.port, it.target].map(i64::from).contains(&number));
+            let is_led_to = ports.any(|it| {
+                i64::from(it.port) == number || it.target == IntegerOrText::Integer(number)
+            });
+            if !is_brought && !is_led_to {
                 let span: Span = port.map_or(node.span, |node| node.span);
                 let message = format!("no Service leads to port {number} of the gateway's pods");
                 diagnostics
