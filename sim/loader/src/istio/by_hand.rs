@@ -1,7 +1,7 @@
 //! What changes Envoy's configuration by hand: EnvoyFilter, WasmPlugin, TrafficExtension; and
 //! IstioOperator, which installs Istio.
 
-use super::forms::{LABELS, MATCH_LABELS, Scope, held, istio_kind, string};
+use super::forms::{LABELS, MATCH_LABELS, Scope, istio_kind, string};
 use super::installation;
 use super::mesh::{MESH_CONFIG, minor};
 use super::security::TARGET_REFERENCE;
@@ -105,20 +105,20 @@ static AMOUNTS: Shape = Shape::new(
 static RESOURCES: Shape = Shape::new(
     "ProxyResources",
     &[
-        held("requests", Kind::Map(&AMOUNTS)),
-        held("limits", Kind::Map(&AMOUNTS)),
+        Field::modelled("requests", Kind::Map(&AMOUNTS)),
+        Field::modelled("limits", Kind::Map(&AMOUNTS)),
     ],
 );
 /// What is not read of an installation.
 pub(super) static OTHER: Field = Field::ignored("", Kind::Opaque, INSTALLED);
 static PROXY_VALUES: Shape = Shape::new(
     "IstioProxyValues",
-    &[held("resources", Kind::Map(&RESOURCES))],
+    &[Field::modelled("resources", Kind::Map(&RESOURCES))],
 )
 .or_else(&OTHER);
 static GLOBAL_VALUES: Shape = Shape::new(
     "IstioGlobalValues",
-    &[held("proxy", Kind::Map(&PROXY_VALUES))],
+    &[Field::modelled("proxy", Kind::Map(&PROXY_VALUES))],
 )
 .or_else(&OTHER);
 static ISTIOD_VALUES: Shape = Shape::new(
@@ -136,18 +136,18 @@ static VARIABLE: Shape = Shape::new(
 );
 static ISTIOD_CONTAINER: Shape = Shape::new(
     "IstiodContainer",
-    &[held("env", Kind::List(&Kind::Map(&VARIABLE)))],
+    &[Field::modelled("env", Kind::List(&Kind::Map(&VARIABLE)))],
 )
 .or_else(&OTHER);
 static ISTIOD: Shape = Shape::new(
     "IstiodComponent",
-    &[held("k8s", Kind::Map(&ISTIOD_CONTAINER))],
+    &[Field::modelled("k8s", Kind::Map(&ISTIOD_CONTAINER))],
 )
 .or_else(&OTHER);
 static COMPONENTS: Shape = Shape::new(
     "IstioComponents",
     &[
-        held("pilot", Kind::Map(&ISTIOD)),
+        Field::modelled("pilot", Kind::Map(&ISTIOD)),
         Field::modelled(
             "ingressGateways",
             Kind::List(&Kind::Map(&installation::COMPONENT)),
@@ -162,9 +162,9 @@ static COMPONENTS: Shape = Shape::new(
 static VALUES: Shape = Shape::new(
     "IstioValues",
     &[
-        held("pilot", Kind::Map(&ISTIOD_VALUES)),
-        held("global", Kind::Map(&GLOBAL_VALUES)),
-        held("meshConfig", Kind::Map(&MESH_CONFIG)),
+        Field::modelled("pilot", Kind::Map(&ISTIOD_VALUES)),
+        Field::modelled("global", Kind::Map(&GLOBAL_VALUES)),
+        Field::modelled("meshConfig", Kind::Map(&MESH_CONFIG)),
         Field::modelled("gateways", Kind::Map(&installation::GATEWAYS)),
     ],
 )
@@ -180,10 +180,10 @@ static OPERATOR_SPEC: Shape = Shape::new(
         Field::modelled("revision", Kind::Text),
         Field::ignored("defaultRevision", Kind::Bool, INSTALLED),
         Field::ignored("compatibilityVersion", Kind::Word, INSTALLED),
-        held("meshConfig", Kind::Map(&MESH_CONFIG)),
-        held("components", Kind::Map(&COMPONENTS)),
+        Field::modelled("meshConfig", Kind::Map(&MESH_CONFIG)),
+        Field::modelled("components", Kind::Map(&COMPONENTS)),
         Field::ignored("addonComponents", Kind::Opaque, INSTALLED),
-        held("values", Kind::Map(&VALUES)),
+        Field::modelled("values", Kind::Map(&VALUES)),
         Field::ignored("unvalidatedValues", Kind::Opaque, INSTALLED),
     ],
 );

@@ -111,9 +111,14 @@ static LOAD_BALANCER: Shape = Shape::new(
         ),
         Field::modelled("consistentHash", Kind::Map(&CONSISTENT_HASH)),
         Field::modelled("localityLbSetting", Kind::Map(&LOCALITY)),
-        held("zoneAwareLbSetting", Kind::Map(&ZONE_AWARE)),
+        Field::modelled("zoneAwareLbSetting", Kind::Map(&ZONE_AWARE)),
         Field::modelled("warmupDurationSecs", DURATION_KIND),
         Field::modelled("warmup", Kind::Map(&WARMUP)),
+        Field::ignored(
+            "backendUtilization",
+            Kind::Opaque,
+            "istiod does not act on it",
+        ),
     ],
 );
 static PORT_POLICY: Shape = Shape::new(

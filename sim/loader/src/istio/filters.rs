@@ -138,7 +138,7 @@ const FILTER_KIND: Kind = Kind::Map(&FILTER);
 pub(crate) const FILTERS: Field = Field::approximated(
     "filters",
     Kind::List(&FILTER_KIND),
-    "read for routes of the mesh; at gateways they do not change where requests go",
+    "act on routes of the mesh and of Gateways that istiod serves; at others they do not change where requests go",
 );
 
 /// What filters do.

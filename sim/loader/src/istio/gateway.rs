@@ -63,6 +63,7 @@ pub(super) static SERVER_TLS: Shape = Shape::new(
         Field::ignored("minProtocolVersion", VERSIONS, CIPHERS),
         Field::ignored("maxProtocolVersion", VERSIONS, CIPHERS),
         Field::ignored("cipherSuites", TEXT_LIST, CIPHERS),
+        Field::ignored("ecdhCurves", TEXT_LIST, CIPHERS),
         Field::ignored("insecureSkipVerify", Kind::Bool, CERTIFICATES),
     ],
 );

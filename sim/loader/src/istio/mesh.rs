@@ -46,20 +46,22 @@ static INBOUND: Shape = Shape::new(
         Kind::OneOf(&["PASSTHROUGH", "LOCALHOST"]),
     )],
 );
-static SERVICE_SETTING: Shape =
-    Shape::new("MeshServiceSetting", &[held("clusterLocal", Kind::Bool)]);
+static SERVICE_SETTING: Shape = Shape::new(
+    "MeshServiceSetting",
+    &[Field::modelled("clusterLocal", Kind::Bool)],
+);
 static SERVICE_SETTINGS: Shape = Shape::new(
     "MeshServiceSettings",
     &[
-        held("settings", Kind::Map(&SERVICE_SETTING)),
-        held("hosts", TEXT_LIST),
+        Field::modelled("settings", Kind::Map(&SERVICE_SETTING)),
+        Field::modelled("hosts", TEXT_LIST),
     ],
 );
 static TRAFFIC_POLICY: Shape = Shape::new(
     "MeshDefaultTrafficPolicy",
     &[
-        held("connectionPool", Kind::Map(&CONNECTION_POOL)),
-        held("outlierDetection", Kind::Map(&OUTLIER_DETECTION)),
+        Field::modelled("connectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::modelled("outlierDetection", Kind::Map(&OUTLIER_DETECTION)),
     ],
 );
 static TLS_CONFIG: Shape = Shape::new(
@@ -169,7 +171,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("accessLogEncoding", Kind::OneOf(&["TEXT", "JSON"]), LOGS),
         Field::ignored("enableEnvoyAccessLogService", Kind::Bool, LOGS),
         Field::ignored("disableEnvoyListenerLog", Kind::Bool, LOGS),
-        held("defaultConfig", Kind::Map(&PROXY_SETTINGS)),
+        Field::modelled("defaultConfig", Kind::Map(&PROXY_SETTINGS)),
         Field::modelled("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
         held("inboundTrafficPolicy", Kind::Map(&INBOUND)),
         Field::ignored("configSources", Kind::Opaque, PLACES),
@@ -182,7 +184,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::modelled("defaultDestinationRuleExportTo", TEXT_LIST),
         Field::modelled("rootNamespace", Kind::Text),
         Field::modelled("localityLbSetting", Kind::Map(&LOCALITY)),
-        held("zoneAwareLbSetting", Kind::Map(&ZONE_AWARE)),
+        Field::modelled("zoneAwareLbSetting", Kind::Map(&ZONE_AWARE)),
         held("dnsRefreshRate", DURATION_KIND),
         Field::modelled(
             "h2UpgradePolicy",
@@ -191,7 +193,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("inboundClusterStatName", Kind::Text, STATISTICS),
         Field::ignored("outboundClusterStatName", Kind::Text, STATISTICS),
         Field::ignored("certificates", Kind::Opaque, CERTIFICATES),
-        held("serviceSettings", Kind::List(&Kind::Map(&SERVICE_SETTINGS))),
+        Field::modelled("serviceSettings", Kind::List(&Kind::Map(&SERVICE_SETTINGS))),
         Field::ignored("serviceScopeConfigs", Kind::Opaque, VISIBILITY),
         Field::ignored("serviceEntryVisibility", Kind::Opaque, VISIBILITY),
         Field::ignored("enablePrometheusMerge", Kind::Bool, STATISTICS),
@@ -207,7 +209,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::modelled("defaultHttpRetryPolicy", Kind::Map(&RETRY)),
         Field::ignored("meshMTLS", Kind::Map(&TLS_CONFIG), CERTIFICATES),
         Field::ignored("tlsDefaults", Kind::Map(&TLS_CONFIG), CERTIFICATES),
-        held("defaultTrafficPolicy", Kind::Map(&TRAFFIC_POLICY)),
+        Field::modelled("defaultTrafficPolicy", Kind::Map(&TRAFFIC_POLICY)),
     ],
 );
 
@@ -242,7 +244,7 @@ static OTHER_DATA: Field = Field::ignored("", Kind::Text, "read by other program
 static DATA: Shape = Shape::new(
     "IstioConfigMapData",
     &[
-        held("mesh", Kind::Map(&MESH_CONFIG)),
+        Field::modelled("mesh", Kind::Map(&MESH_CONFIG)),
         held("meshNetworks", Kind::Map(&NETWORKS)),
     ],
 )
@@ -254,7 +256,7 @@ pub(crate) static CONFIG_MAP: Shape = Shape::new(
         API_VERSION,
         KIND,
         METADATA,
-        held("data", Kind::Map(&DATA)),
+        Field::modelled("data", Kind::Map(&DATA)),
         Field::ignored(
             "binaryData",
             Kind::Opaque,

@@ -32,7 +32,7 @@ const ENVIRONMENT: &str = "`ISTIO_META_DNS_CAPTURE` acts, other variables do not
 static SPEC: Shape = Shape::new(
     "ProxyConfigSpec",
     &[
-        held("selector", Kind::Map(&MATCH_LABELS)),
+        Field::modelled("selector", Kind::Map(&MATCH_LABELS)),
         Field::modelled("concurrency", COUNT),
         Field::approximated("environmentVariables", TEXT_MAP, ENVIRONMENT),
         held("image", Kind::Map(&IMAGE)),

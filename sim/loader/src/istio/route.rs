@@ -183,6 +183,8 @@ pub(super) static HTTP_ROUTE: Shape = Shape::new(
         Field::modelled("mirror", Kind::Map(&DESTINATION)),
         Field::modelled("mirrors", Kind::List(&Kind::Map(&MIRROR))),
         Field::modelled("mirrorPercent", COUNT),
+        // The same by its other name.
+        Field::modelled("mirror_percent", COUNT),
         Field::modelled("mirrorPercentage", Kind::Map(&PERCENT)),
         held("corsPolicy", Kind::Map(&CORS)),
         Field::modelled("headers", Kind::Map(&HEADER_CHANGES)),
@@ -594,11 +596,13 @@ fn abort(node: &Node, scope: &mut Scope<'_>) -> Option<FaultAbort> {
 }
 
 fn mirrors(node: &Node, scope: &mut Scope<'_>) -> Vec<Mirror> {
-    if let Some(old) = node.get("mirrorPercent") {
+    let deprecated = ["mirrorPercent", "mirror_percent"];
+    let deprecated = deprecated.into_iter().find(|key| node.get(key).is_some());
+    if let Some(old) = deprecated.and_then(|key| node.get(key)) {
         let message = "`mirrorPercent` is deprecated";
         scope.warn(old.span, message, "use `mirrorPercentage`");
     }
-    let old = super::forms::percent(node, "mirrorPercent");
+    let old = deprecated.and_then(|key| super::forms::percent(node, key));
     let single = node.get("mirror").map(|mirror| Mirror {
         destination: destination(mirror, scope),
         share: match (node.get("mirrorPercentage"), old) {

@@ -1,7 +1,7 @@
 //! PeerAuthentication, RequestAuthentication and AuthorizationPolicy.
 
 use super::forms::{
-    DURATION_KIND, MATCH_LABELS, Scope, duration, flag, held, identity, istio_kind, labels, string,
+    DURATION_KIND, MATCH_LABELS, Scope, duration, flag, identity, istio_kind, labels, string,
     strings,
 };
 use crate::document::Document;
@@ -15,6 +15,7 @@ use cloud::istio::config::{
 };
 
 const TOKENS: &str = "where tokens stand in a request is not told apart";
+const KEYS: &str = "keys of tokens are there, as if istiod had fetched them";
 
 pub(super) static TARGET_REFERENCE: Shape = Shape::new(
     "PolicyTargetReference",
@@ -67,11 +68,9 @@ static JWT_RULE: Shape = Shape::new(
     &[
         Field::modelled("issuer", Kind::Text),
         Field::modelled("audiences", TEXT_LIST),
-        Field::ignored(
-            "jwksUri",
-            Kind::Text,
-            "keys of tokens are there, as if istiod had fetched them",
-        ),
+        Field::ignored("jwksUri", Kind::Text, KEYS),
+        // The same by its other name.
+        Field::ignored("jwks_uri", Kind::Text, KEYS),
         Field::ignored(
             "jwks",
             Kind::Text,
@@ -87,12 +86,13 @@ static JWT_RULE: Shape = Shape::new(
             TOKENS,
         ),
         Field::modelled("forwardOriginalToken", Kind::Bool),
-        Field::ignored(
-            "timeout",
-            DURATION_KIND,
-            "keys of tokens are there, as if istiod had fetched them",
-        ),
+        Field::ignored("timeout", DURATION_KIND, KEYS),
         Field::ignored("spaceDelimitedClaims", TEXT_LIST, TOKENS),
+        Field::ignored(
+            "presence",
+            Kind::OneOf(&["OPTIONAL", "REQUIRED"]),
+            "istiod does not act on it",
+        ),
     ],
 );
 static REQUEST_SPEC: Shape = Shape::new(
@@ -121,10 +121,10 @@ static SOURCE: Shape = Shape::new(
         Field::modelled("notNamespaces", TEXT_LIST),
         Field::modelled("serviceAccounts", TEXT_LIST),
         Field::modelled("notServiceAccounts", TEXT_LIST),
-        held("ipBlocks", TEXT_LIST),
-        held("notIpBlocks", TEXT_LIST),
-        held("remoteIpBlocks", TEXT_LIST),
-        held("notRemoteIpBlocks", TEXT_LIST),
+        Field::modelled("ipBlocks", TEXT_LIST),
+        Field::modelled("notIpBlocks", TEXT_LIST),
+        Field::modelled("remoteIpBlocks", TEXT_LIST),
+        Field::modelled("notRemoteIpBlocks", TEXT_LIST),
         Field::modelled("trustDomains", TEXT_LIST),
         Field::modelled("notTrustDomains", TEXT_LIST),
     ],

@@ -30,7 +30,7 @@ static INGRESS: Shape = Shape::new(
         Field::modelled("port", Kind::Map(&PORT)).required(),
         held("bind", Kind::Text),
         held("captureMode", CAPTURE),
-        held("defaultEndpoint", Kind::Text),
+        Field::modelled("defaultEndpoint", Kind::Text),
         held("tls", Kind::Map(&SERVER_TLS)),
         Field::modelled("connectionPool", Kind::Map(&CONNECTION_POOL)),
     ],
@@ -57,7 +57,7 @@ static SPEC: Shape = Shape::new(
         Field::modelled("workloadSelector", Kind::Map(&LABELS)),
         Field::modelled("ingress", Kind::List(&Kind::Map(&INGRESS))),
         Field::modelled("egress", Kind::List(&Kind::Map(&EGRESS))),
-        held("inboundConnectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::modelled("inboundConnectionPool", Kind::Map(&CONNECTION_POOL)),
         Field::modelled("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
     ],
 );

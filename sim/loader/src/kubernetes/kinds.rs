@@ -158,8 +158,7 @@ pub static KNOWN: &[KnownKind] = &[
 ];
 
 /// The ConfigMap of an istiod; others are read over.
-pub(crate) static ISTIO_CONFIG_MAP: KnownKind =
-    namespaced("ConfigMap", &["v1"], &istio::mesh::CONFIG_MAP);
+pub static ISTIO_CONFIG_MAP: KnownKind = namespaced("ConfigMap", &["v1"], &istio::mesh::CONFIG_MAP);
 
 /// The ConfigMap of a rate limit service.
 pub(crate) static RATE_LIMIT_CONFIG_MAP: KnownKind =

@@ -49,7 +49,7 @@ pub fn check(
         diagnostics,
         path: String::new(),
     };
-    checker.map(node, shape, node.span);
+    checker.map(node, shape, Status::Modelled, node.span);
 }
 
 struct Checker<'a> {
@@ -80,7 +80,7 @@ impl Checker<'_> {
     }
 
     /// `blame` is where a missing field is reported: the key that holds the map.
-    fn map(&mut self, node: &Node, shape: &'static Shape, blame: Span) {
+    fn map(&mut self, node: &Node, shape: &'static Shape, status: Status, blame: Span) {
         let Value::Mapping(entries) = &node.value else {
             self.wrong_type(node, "a map");
             return;
@@ -92,7 +92,8 @@ impl Checker<'_> {
             };
             match field {
                 Some(field) => self.below(part, |checker| {
-                    checker.value(&entry.value, &field.kind, field.status, entry.key_span);
+                    let status = field.status.within(status);
+                    checker.value(&entry.value, &field.kind, status, entry.key_span);
                 }),
                 None => self.unknown(&entry.key, entry.key_span, shape),
             }
@@ -169,7 +170,7 @@ impl Checker<'_> {
                 if node.entries().is_empty() {
                     self.enter(status, line);
                 }
-                self.map(node, shape, blame);
+                self.map(node, shape, status, blame);
             }
             Kind::Keyed(inner) => self.keyed(node, inner, status, line),
             Kind::List(inner) => self.list(node, inner, status, line),
@@ -387,6 +388,7 @@ mod tests {
             Field::modelled("next", Kind::List(&Kind::Map(&LEAF))),
             Field::modelled("pick", Kind::Either(&[NATURAL, Kind::Map(&CHOICE)])),
             Field::modelled("labels", TEXT_MAP),
+            Field::ignored("unused", Kind::Map(&LEAF), "nobody looks"),
         ],
     );
 
@@ -437,6 +439,19 @@ mod tests {
                 "pick Modelled 1",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_below_an_ignored_field_is_ignored() {
+        let (found, entries) = told("name: x\nunused: {name: v, mode: Fast, labels: {a: b}}\n");
+        assert_eq!(found, [""; 0]);
+        let expected = [
+            "name Modelled 1",
+            "unused.labels.* Ignored 1",
+            "unused.mode Ignored 1",
+            "unused.name Ignored 1",
+        ];
+        assert_eq!(entries, expected);
     }
 
     #[test]

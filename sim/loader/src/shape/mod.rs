@@ -31,7 +31,7 @@ pub struct Field {
     pub name: &'static str,
     /// What it takes.
     pub kind: Kind,
-    /// What becomes of it. Of a field that holds maps with fields, the inner fields' own status counts.
+    /// What becomes of it. No field below acts more than this one.
     pub status: Status,
     /// One line about it; may be empty where the product documents it.
     pub doc: &'static str,
@@ -50,6 +50,18 @@ pub enum Status {
     Approximated(&'static str),
     /// It has no influence, for this reason.
     Ignored(&'static str),
+}
+
+impl Status {
+    /// What becomes of a field below one of which `outer` holds.
+    pub fn within(self, outer: Status) -> Status {
+        match (outer, self) {
+            (Status::Ignored(_), Status::Ignored(_))
+            | (Status::Approximated(_), Status::Approximated(_) | Status::Ignored(_))
+            | (Status::Modelled, _) => self,
+            _ => outer,
+        }
+    }
 }
 
 /// What a field takes.
