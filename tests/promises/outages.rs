@@ -8,6 +8,8 @@ use cloud::{Options, compile, simulate};
 use engine::{Duration, Seed};
 use loader::{File, Library, Severity};
 
+mod ambient;
+
 /// Ages of the outage at which it is looked at, in seconds.
 const AGES: [u64; 4] = [10, 3_600, 13 * 3_600, 24 * 3_600];
 /// When the outage begins.
@@ -86,6 +88,12 @@ impl Library for Files {
 
 /// A mesh, the rest of its spec, what it begins with, and what is applied later as `later.yaml`.
 fn mesh(spec: &str, manifests: &str, later: &str) -> Scenario {
+    let istio = "version: \"1.30\", injectedNamespaces: [default]";
+    mesh_of(istio, 3, spec, manifests, later)
+}
+
+/// The same, of so many machines, and of this `istio`.
+fn mesh_of(istio: &str, machines: u32, spec: &str, manifests: &str, later: &str) -> Scenario {
     let text = format!(
         "apiVersion: hybridsim.dev/v1alpha1
 kind: Scenario
@@ -96,9 +104,9 @@ spec:
       region: local
       zones: [a]
       kubernetes: \"1.32\"
-      nodePools: [{{name: node, count: 3, cpu: 16, memory: 64Gi}}]
+      nodePools: [{{name: node, count: {machines}, cpu: 16, memory: 64Gi}}]
       manifests: [shop.yaml]
-      istio: {{version: \"1.30\", injectedNamespaces: [default]}}
+      istio: {{{istio}}}
 {spec}"
     );
     let file = File {

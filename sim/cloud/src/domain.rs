@@ -243,6 +243,8 @@ pub(crate) enum Event {
     },
     /// A kubelet finds a pod's proxy ready.
     SidecarReady { pod: u32, starts: u16 },
+    /// A node's ztunnel may have to ask for certificates.
+    ZtunnelCertificatesDue(u32),
 }
 
 /// What a workload's pods share.
@@ -511,6 +513,7 @@ impl engine::Partition for Domain<'_> {
         self.start_autoscalers(context);
         self.start_provisioner(context);
         self.start_certificates(context);
+        self.start_ztunnel_certificates(context);
         self.start_subscriptions(context);
         self.start_enrolments(context);
         self.start_root(context);
@@ -554,6 +557,7 @@ impl engine::Partition for Domain<'_> {
             Event::SidecarTold { pod, told } => self.proxy_told(pod, told, context),
             Event::SidecarSpared { pod, told } => self.sidecar_spared(pod, told, context.now()),
             Event::CertificateDue { pod, starts } => self.certificate_due(pod, starts, context),
+            Event::ZtunnelCertificatesDue(node) => self.ztunnel_certificates_due(node, context),
             Event::RootChecked => self.root_checked(context),
             Event::Delayed(passage) => self.send_on(passage, context),
             Event::RouteTimedOut(passage) => self.route_timed_out(passage, context),

@@ -497,7 +497,7 @@ impl Domain<'_> {
                 Component::Istiod => {
                     self.istiod_informed(context);
                 }
-                Component::Ztunnel(node) => self.ztunnel_starts(node),
+                Component::Ztunnel(node) => self.ztunnel_starts(node, context),
                 // What becomes of silence is seen where nodes move.
                 Component::Kubelet(node) => self.kubelet_acts(node, context),
             }

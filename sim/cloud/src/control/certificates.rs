@@ -44,19 +44,34 @@ impl Credentials {
         }
     }
 
-    /// As those of a sidecar that has run for long.
-    fn of_any_age(root_until: Time, draw: &mut Draw) -> Self {
-        let issued = Self::issued(Time::ZERO, root_until, draw);
-        let age = issued.renewal.since(Time::ZERO).mul_f64(draw.uniform());
+    /// Those that a ztunnel is given, which does not ask until when a root counts.
+    pub(super) fn of_ztunnel(now: Time) -> Self {
+        let lifetime = facts::ZTUNNEL_CERTIFICATE_LIFETIME.value;
+        let certificate = Certificate::issue(now, lifetime);
+        Credentials {
+            renewal: certificate.renewal_by_ztunnel(),
+            certificate: Some(certificate),
+            root_until: Time::MAX,
+        }
+    }
+
+    /// What was issued at the start, as if its proxy had run for long.
+    pub(super) fn of_any_age(self, draw: &mut Draw) -> Self {
+        let age = self.renewal.since(Time::ZERO).mul_f64(draw.uniform());
         let earlier = |time: Time| Time::ZERO + time.since(Time::ZERO).saturating_sub(age);
         Credentials {
-            certificate: issued.certificate.map(|certificate| Certificate {
+            certificate: self.certificate.map(|certificate| Certificate {
                 until: earlier(certificate.until),
                 ..certificate
             }),
-            renewal: earlier(issued.renewal),
-            root_until,
+            renewal: earlier(self.renewal),
+            ..self
         }
+    }
+
+    /// When the next one is asked for.
+    pub(super) fn renewal(&self) -> Time {
+        self.renewal
     }
 
     /// It hears of a root.
@@ -74,7 +89,7 @@ impl Credentials {
         self.certificate.is_some()
     }
 
-    fn is_valid(&self, now: Time) -> bool {
+    pub(super) fn is_valid(&self, now: Time) -> bool {
         now <= self.root_until && self.certificate.is_some_and(|it| it.is_valid(now))
     }
 }
@@ -89,7 +104,8 @@ impl Domain<'_> {
             let mut draw = self.certificate_draw(pod, Time::ZERO);
             let root_until = self.root_until();
             if let Some(sidecar) = self.pods[pod as usize].sidecar.as_mut() {
-                sidecar.credentials = Credentials::of_any_age(root_until, &mut draw);
+                let issued = Credentials::issued(Time::ZERO, root_until, &mut draw);
+                sidecar.credentials = issued.of_any_age(&mut draw);
             }
             self.await_renewal(pod, context);
         }
@@ -151,6 +167,6 @@ impl Domain<'_> {
     pub(crate) fn is_certified(&self, pod: u32, now: Time) -> bool {
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
         let is_valid = sidecar.is_some_and(|sidecar| sidecar.credentials.is_valid(now));
-        is_valid || self.carrier(pod).is_some()
+        is_valid || self.is_certified_by_ztunnel(pod, now)
     }
 }

@@ -143,7 +143,7 @@ impl Domain<'_> {
             .catch_up(&self.endpoint_log, context.now(), |_| ());
         state.flows.forget();
         let number = state.machine_number;
-        self.ztunnel_starts(node);
+        self.ztunnel_starts(node, context);
         self.node_comes(node, context.now());
         self.checks_may_change(node, context);
         self.balanced_nodes_changed(context);

@@ -39,3 +39,4 @@ pub(crate) mod subscriptions;
 pub(crate) mod taken_in;
 pub(crate) mod translation;
 mod validation;
+pub(crate) mod ztunnel_certificates;

@@ -366,6 +366,8 @@ impl Domain<'_> {
         }
         state.life = None;
         state.ready = false;
+        self.drop_certificate(pod);
+        let state = &self.pods[pod as usize];
         let workload = state.workload;
         // One whose node is gone takes no room any more.
         let node = state.node.filter(|_| !state.orphaned);

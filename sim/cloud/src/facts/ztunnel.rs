@@ -5,6 +5,8 @@ use engine::Duration;
 
 /// Defaults of ztunnel.
 const CONFIG: &str = "istio/ztunnel 62d82653 src/config.rs";
+/// Its certificates.
+const IDENTITY: &str = "istio/ztunnel 62d82653 src/identity/manager.rs";
 /// What istiod makes for a waypoint.
 const WAYPOINT: &str = "istio/istio 86c9f01f manifests/charts/istio-control/istio-discovery/files/waypoint.yaml and values.yaml";
 
@@ -30,6 +32,28 @@ facts! {
     /// How long a ztunnel tries to open a tunnel.
     ZTUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "s", "istio.ztunnel.connect-timeout", "Istio", "1.24 and later",
         Source, "istio/ztunnel 62d82653 src/proxy.rs, CONNECTION_TIMEOUT";
+
+    /// How long its certificates count.
+    ZTUNNEL_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3_600), "h", "istio.ztunnel.certificate-lifetime", "Istio", "1.24 and later",
+        Source, "istio/ztunnel 62d82653 src/config.rs, SECRET_TTL";
+    /// After which share of its life it asks for the next one.
+    ZTUNNEL_CERTIFICATE_RENEWAL: f64 = 0.5, "", "istio.ztunnel.certificate-renewal", "Istio", "1.24 and later",
+        Source, "istio/ztunnel 62d82653 src/tls/certificate.rs, refresh_at";
+    /// The pause before it asks again after it has asked in vain; the next ones are twice as long each.
+    ZTUNNEL_CERTIFICATE_PAUSE_FIRST: Duration = Duration::from_secs(1), "s", "istio.ztunnel.certificate-pause-first", "Istio", "1.24 and later",
+        Source, IDENTITY;
+    /// The longest of these pauses.
+    ZTUNNEL_CERTIFICATE_PAUSE_MAX: Duration = Duration::from_secs(150), "s", "istio.ztunnel.certificate-pause-max", "Istio", "1.24 and later",
+        Source, IDENTITY;
+    /// By which share of itself each differs, either way.
+    ZTUNNEL_CERTIFICATE_PAUSE_JITTER: f64 = 0.2, "", "istio.ztunnel.certificate-pause-jitter", "Istio", "1.24 and later",
+        Source, IDENTITY;
+    /// After how long in vain every pause is the longest one, exactly.
+    ZTUNNEL_CERTIFICATE_PAUSES_GROW: Duration = Duration::from_secs(15 * 60), "min", "istio.ztunnel.certificate-pauses-grow", "Istio", "1.24 and later",
+        Documentation, "crate backoff 0.4, default of max_elapsed_time, after which next_backoff gives none";
+    /// The first minor version that keeps a certificate that it could not renew.
+    ZTUNNEL_KEEPS_CERTIFICATES_FROM_MINOR: u32 = 28, "", "istio.ztunnel.keeps-certificates-from-minor", "Istio", "all",
+        Source, "istio/ztunnel 41ee0127, which no tag before 1.28 contains; istio/istio issue 56452";
 
     /// CPU time of a waypoint for a request and its answer, of 1 kB, with the default telemetry.
     WAYPOINT_CPU_PER_REQUEST: Duration = Duration::from_micros(250), "s", "istio.waypoint.cpu-per-request", "Istio", "1.24",

@@ -1,7 +1,8 @@
 //! Certificates as clocks: when they are renewed, when they run out, and who is left.
 //!
 //! Models: a workload's certificate of 24 h whose agent asks for the next one at half its life,
-//! give or take a hundredth of it; Envoy's pauses between tries while istiod does not answer;
+//! give or take a hundredth of it; that of a ztunnel, which asks at half its life exactly, and the
+//! pauses between its tries in vain;
 //! which share of a fleet has none left after an outage of some length; the root that istiod
 //! signs itself, looked at every hour and renewed, with the same key, in the last fifth of its
 //! life; which handshakes succeed.
@@ -9,7 +10,8 @@
 //! clocks of machines agree.
 //! Leaves out: roots from outside, whose renewal is the business of their owners; revocation.
 //! Sources: istio/istio security/pkg/nodeagent/cache/secretcache.go (rotateTime), sds/sdsservice.go,
-//! security/pkg/pki/ca/selfsignedcarootcertrotator.go, security/pkg/util/certutil.go.
+//! security/pkg/pki/ca/selfsignedcarootcertrotator.go, security/pkg/util/certutil.go; istio/ztunnel
+//! src/identity/manager.rs, src/tls/certificate.rs.
 //! Validated by: bounds and means over many draws, and the closed form, below.
 
 use crate::facts;
@@ -43,6 +45,39 @@ impl Certificate {
         let jitter = facts::ISTIO_CERTIFICATE_JITTER.value * (2.0 * draw.uniform() - 1.0);
         let grace = (facts::ISTIO_CERTIFICATE_GRACE.value + jitter).clamp(0.0, 1.0);
         self.from + self.until.since(self.from).mul_f64(1.0 - grace)
+    }
+
+    /// When the ztunnel that has it asks for the next one.
+    pub fn renewal_by_ztunnel(&self) -> Time {
+        let share = facts::ZTUNNEL_CERTIFICATE_RENEWAL.value;
+        self.from + self.until.since(self.from).mul_f64(share)
+    }
+}
+
+/// Pauses of a ztunnel that asks for a certificate in vain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchPauses {
+    /// How many times in a row it has asked.
+    failures: u32,
+    /// When it did so first.
+    since: Option<Time>,
+}
+
+impl FetchPauses {
+    /// It has asked once more, now: how long until the next time.
+    pub fn pause(&mut self, now: Time, draw: &mut Draw) -> Duration {
+        let longest = facts::ZTUNNEL_CERTIFICATE_PAUSE_MAX.value;
+        let since = *self.since.get_or_insert(now);
+        let doublings = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);
+        let usual = facts::ZTUNNEL_CERTIFICATE_PAUSE_FIRST.value;
+        let usual = usual.saturating_mul(doublings).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        let jitter = facts::ZTUNNEL_CERTIFICATE_PAUSE_JITTER.value * (2.0 * draw.uniform() - 1.0);
+        let pause = usual.mul_f64(1.0 + jitter);
+        match now.since(since) + pause <= facts::ZTUNNEL_CERTIFICATE_PAUSES_GROW.value {
+            true => pause,
+            false => longest,
+        }
     }
 }
 
@@ -125,6 +160,27 @@ mod tests {
         assert!((mean - 12.0).abs() < 0.005, "{mean}");
         assert!((11.76..11.761).contains(&least), "{least}");
         assert!((12.239..=12.24).contains(&greatest), "{greatest}");
+    }
+
+    #[test]
+    fn pauses_of_ztunnels_double_from_a_second_up_to_150_and_stay_there() {
+        let stream = Stream::new(Seed::default(), "fetches");
+        for ztunnel in 0..1_000 {
+            let mut draw = stream.draw(ztunnel, 0);
+            let (mut now, mut pauses) = (at(1), FetchPauses::default());
+            for usual in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0] {
+                let pause = pauses.pause(now, &mut draw);
+                let share = pause.as_secs_f64() / usual;
+                assert!((0.8..=1.2).contains(&share), "{share} of {usual} s");
+                now += pause;
+            }
+            // 255 s, give or take a fifth; 15 min are over after at most six more.
+            for _ in 0..6 {
+                now += pauses.pause(now, &mut draw);
+            }
+            let pause = pauses.pause(now, &mut draw);
+            assert_eq!(pause, Duration::from_secs(150));
+        }
     }
 
     #[test]

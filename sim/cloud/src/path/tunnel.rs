@@ -5,7 +5,7 @@
 //! of both ends for their certificates, and then, as for each further connection that it carries,
 //! one round trip that asks for the connection inside. A tunnel is kept until no connection has
 //! been asked for over it for five minutes, or one of its pods is gone. Sidecars take tunnels
-//! as ztunnels do. A tunnel that does not come about within ten seconds is given up, and so
+//! as ztunnels do. Both ends need certificates that count. A tunnel that does not come about within ten seconds is given up, and so
 //! are the connections that wait for it.
 //!
 //! Approximated: what is lost on the way is sent again as data are, SYNs as well; a sidecar asks
@@ -183,6 +183,10 @@ impl Domain<'_> {
             }
             _ => {}
         }
+        if !self.is_certified(client, now) {
+            return self.connection_failed(to.call, Reason::Reset, context);
+        }
+        let tunnels = &mut self.ztunnel(node).tunnels;
         tunnels.opened += 1;
         let waiting = vec![to];
         let opening = Tunnel::Opening { number, waiting };
@@ -258,8 +262,14 @@ impl Domain<'_> {
 
     fn tunnel_greeted(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
         let endpoint = letter.endpoint;
+        let now = context.now();
+        let both = [letter.client, endpoint.pod];
+        let are_certified = both.into_iter().all(|pod| self.is_certified(pod, now));
         match self.fate(endpoint) {
             Fate::Dropped => self.go_unanswered(letter, context),
+            Fate::Served if !are_certified => {
+                self.send_letter(letter.answered(Step::Refused), context);
+            }
             Fate::Refused => self.send_letter(letter.answered(Step::Refused), context),
             Fate::Served => match self.carrier(endpoint.pod) {
                 Some(node) => self.hand(node, Job::Greeted(letter), context),

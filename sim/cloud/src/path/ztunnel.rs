@@ -12,8 +12,9 @@
 //! Approximated: an application that connects waits for its ztunnel, which in truth accepts at
 //! once and lets the first request wait; a connection that cannot be carried breaks for the
 //! application. Connections from and to other clusters cost work per request, not to be opened.
-//! Leaves out: ztunnel's own DNS, memory and place on the node; certificates that run out. What
-//! becomes of connections when it ends is in `ztunnel_outage.rs`.
+//! Leaves out: ztunnel's own DNS, memory and place on the node. What becomes of connections when
+//! it ends is in `ztunnel_outage.rs`, and what it shows in
+//! [`crate::control::ztunnel_certificates`].
 //! Sources: istio/ztunnel src/state.rs, src/proxy; istio/istio architecture/ambient/ztunnel.md;
 //! [`crate::facts`].
 //! Validated by: latencies worked out by hand, and shares of pods, in the crate's tests.
@@ -24,6 +25,7 @@ use super::service::{Fate, RequestArrival};
 use super::tunnel::{Letter, Tunnels};
 use super::{CallRef, Endpoint, Identity, Outcome, Target};
 use crate::control::istiod::Told;
+use crate::control::ztunnel_certificates::Certificates;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::locality;
@@ -47,6 +49,7 @@ pub(crate) struct ZtunnelState {
     /// How often it has ended: what its threads had in hand before counts no more.
     starts: u16,
     pub(super) tunnels: Tunnels,
+    pub(crate) certificates: Certificates,
 }
 
 impl ZtunnelState {
@@ -59,6 +62,7 @@ impl ZtunnelState {
             waiting: VecDeque::new(),
             starts: 0,
             tunnels: Tunnels::default(),
+            certificates: Certificates::default(),
         }
     }
 
@@ -67,6 +71,7 @@ impl ZtunnelState {
         self.running.fill(None);
         self.waiting.clear();
         self.tunnels.clear();
+        self.certificates.clear();
         self.starts = self.starts.wrapping_add(1);
     }
 
@@ -226,7 +231,7 @@ impl Domain<'_> {
         is_carried.then(|| self.carrier(call.client)).flatten()
     }
 
-    pub(super) fn ztunnel(&mut self, node: u32) -> &mut ZtunnelState {
+    pub(crate) fn ztunnel(&mut self, node: u32) -> &mut ZtunnelState {
         let state = self.nodes[node as usize].ztunnel.as_mut();
         state.expect("a ztunnel on each node of its cluster")
     }
@@ -504,7 +509,7 @@ impl Domain<'_> {
     }
 
     /// The ztunnel of a new machine starts, or one that was away, and is told what istiod knows.
-    pub(crate) fn ztunnel_starts(&mut self, node: u32) {
+    pub(crate) fn ztunnel_starts(&mut self, node: u32, context: &mut Clock<'_, Self>) {
         if self.ztunnels.is_none() {
             return;
         }
@@ -513,6 +518,12 @@ impl Domain<'_> {
         state.view = view;
         state.generation = generation;
         state.tunnels.clear();
+        state.certificates.clear();
+        for pod in 0..self.pods.len() as u32 {
+            if self.carrier(pod) == Some(node) && !self.pods[pod as usize].released {
+                self.want_certificate(pod, context);
+            }
+        }
     }
 }
 

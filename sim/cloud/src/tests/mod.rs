@@ -32,6 +32,7 @@ pub(crate) mod scaling;
 mod sidecars;
 mod streams;
 mod waypoints;
+mod ztunnel_certificates;
 mod ztunnel_outages;
 
 use crate::scenario::*;
