@@ -37,6 +37,7 @@ use crate::path::checkpoint::Checkpoints;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::Pools;
 use crate::path::flow::Flows;
+use crate::path::leaving::Leaving;
 use crate::path::link::{Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
 use crate::path::passage::Passage;
@@ -47,7 +48,7 @@ use crate::path::service::RequestArrival;
 use crate::path::sidecar::SidecarStreams;
 use crate::path::users::Resolver;
 use crate::path::ztunnel::{ZtunnelState, ZtunnelStreams};
-use crate::path::{Call, Plan, Target, Task};
+use crate::path::{Call, CallRef, Plan, Target, Task};
 use crate::rules::Mode;
 use crate::scenario::{
     Behavior, ClusterId, GlobalNameId, NetworkModel, ProxyId, ServiceId, WorkloadId,
@@ -369,6 +370,9 @@ pub(crate) struct Domain<'t> {
     pub(crate) passages: Slab<Passage>,
     /// What follows from what happened to a pool; empty in between.
     pub(crate) pool_actions: Vec<Action>,
+    /// Requests at proxies whose callers do not know how those keep them: that are elsewhere, or
+    /// had left before.
+    pub(crate) unlinked: BTreeMap<CallRef, Key>,
     /// What the sidecars of a workload do with requests, by whom they ask and how long for.
     pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, u32, Option<Duration>), u32>,
     /// Which ways requests take through sidecars.
@@ -464,6 +468,7 @@ impl Domain<'_> {
             Packet::Welcome { to, endpoint } => self.welcomed(to, endpoint, context),
             Packet::Tunnel(letter) => self.take_letter(letter, context),
             Packet::Request(request) => self.take_request(request, context),
+            Packet::Leaving(leaving) => self.hear_of_leaving(leaving, context),
             Packet::Response {
                 to,
                 outcome,
@@ -661,13 +666,10 @@ impl engine::Partition for Domain<'_> {
                 endpoint,
                 bytes,
                 ..
-            }) => {
-                let leg = crate::path::link::Leg::Request;
-                let way = self.way_in(endpoint, bytes, identity, leg, context.now());
-                if let Some(delay) = way {
-                    self.post(delay, packet, context);
-                }
-            }
+            }) => self.post_from_border((endpoint, bytes), identity, packet, context),
+            Packet::Leaving(Leaving {
+                identity, endpoint, ..
+            }) => self.post_from_border((endpoint, 0), identity, packet, context),
             Packet::Query {
                 name,
                 resolver,

@@ -344,6 +344,7 @@ impl Domain<'_> {
         let gone = calls.filter(|(_, call)| of_it(call) && plans[call.plan as usize].from_pod);
         let gone: Vec<_> = gone.map(|(key, _)| key).collect();
         for key in gone {
+            self.tell_of_leaving(key, context);
             self.release_outstanding(key);
             let call = self.calls.remove(key).expect("listed just now");
             if let Owner::User(asker) = call.owner {

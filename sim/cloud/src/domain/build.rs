@@ -101,6 +101,7 @@ impl<'t> Domain<'t> {
             tasks: Slab::new(),
             passages: Slab::new(),
             pool_actions: Vec::new(),
+            unlinked: BTreeMap::new(),
             outbound_plans: BTreeMap::new(),
             ways: Ways::default(),
             taken_in: TakenIn::default(),

@@ -57,11 +57,13 @@ pub enum Flag {
     DropOverload,
     /// RLSE: the rate limit service did not answer.
     RateLimitService,
+    /// DR: the caller reset the stream.
+    DownstreamReset,
 }
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Flag; 23] = [
+    pub const ALL: [Flag; 24] = [
         Flag::NoHealthyUpstream,
         Flag::ConnectFailure,
         Flag::Overflow,
@@ -85,6 +87,7 @@ impl Flag {
         Flag::OverloadManager,
         Flag::DropOverload,
         Flag::RateLimitService,
+        Flag::DownstreamReset,
     ];
 
     /// The flag with these letters.
@@ -118,6 +121,7 @@ impl Flag {
             Flag::OverloadManager => "proxy overloaded",
             Flag::DropOverload => "load dropped for the upstream",
             Flag::RateLimitService => "the rate limit service failed",
+            Flag::DownstreamReset => "caller reset the stream",
         }
     }
 
@@ -147,6 +151,7 @@ impl Flag {
             Flag::OverloadManager => "OM",
             Flag::DropOverload => "DO",
             Flag::RateLimitService => "RLSE",
+            Flag::DownstreamReset => "DR",
         }
     }
 }

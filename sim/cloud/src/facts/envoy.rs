@@ -199,6 +199,9 @@ facts! {
     /// First release with the smaller limit of streams.
     ENVOY_STREAMS_MAX_FROM_MINOR: u32 = 36, "", "envoy.pool.streams-max-from-minor", "Envoy", "1.36 and later",
         Source, "envoyproxy/envoy changelogs/1.36.0.yaml";
+    /// First release that flags requests whose caller has reset the stream.
+    ENVOY_REMOTE_RESET_FLAG_FROM_MINOR: u32 = 30, "", "envoy.flags.remote-reset-from-minor", "Envoy", "1.30 and later",
+        Source, "envoyproxy/envoy changelogs/1.30.0.yaml; before, onResetStream in source/common/http/conn_manager_impl.cc sets no flag";
     /// Connections that one event may open at most.
     ENVOY_CONNECTS_PER_EVENT: u32 = 3, "", "envoy.pool.connects-per-event", "Envoy", "1.15 and later",
         Source, "envoyproxy/envoy source/common/conn_pool/conn_pool_base.cc, tryCreateNewConnections";

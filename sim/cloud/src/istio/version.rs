@@ -76,6 +76,11 @@ impl Version {
         self.minor >= 25
     }
 
+    /// Whether proxies flag requests whose caller has reset the stream (DR).
+    pub fn flags_remote_resets(self) -> bool {
+        self.envoy_minor() >= facts::ENVOY_REMOTE_RESET_FLAG_FROM_MINOR.value
+    }
+
     /// Whether a sidecar retries what was reset before its application saw it.
     pub fn retries_inbound_resets(self) -> bool {
         self.minor >= 32

@@ -1,7 +1,8 @@
 //! Calls: attempts, patience and retries of a client.
 //!
 //! Models: a timeout per attempt, retries with a doubling pause and a budget, repetition. An attempt that
-//! its caller has given up goes on at the callee; its answer finds nobody.
+//! its caller has given up goes on at the application that is asked, and its answer finds nobody;
+//! proxies on the way let go (`leaving.rs`).
 //! Leaves out: hedging, deadlines that travel with a request.
 //! Validated by: latencies computed by hand, hop by hop, in the crate's tests.
 
@@ -115,6 +116,7 @@ impl Domain<'_> {
         };
         call.attempts += 1;
         call.attempt = call.attempt.wrapping_add(1);
+        call.passage = None;
         call.started = context.now();
         let attempt = call.attempt;
         let plan = &self.plans[call.plan as usize];
@@ -321,6 +323,7 @@ impl Call {
             origin: None,
             resolved: ClusterId(0),
             answer_bytes: 0,
+            passage: None,
         }
     }
 

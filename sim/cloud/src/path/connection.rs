@@ -413,6 +413,7 @@ impl Domain<'_> {
 
     /// A caller gives an attempt up: what becomes of its connection.
     pub(crate) fn abandon(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        self.tell_of_leaving(key, context);
         let call = &self.calls[key];
         if let Owner::Passage(passage) = call.owner {
             return self.leave_attempt(key, passage, context);

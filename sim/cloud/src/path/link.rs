@@ -15,6 +15,7 @@
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::flow::Datagram;
+use super::leaving::Leaving;
 use super::service::RequestArrival;
 use super::tunnel::Letter;
 use super::{CallRef, Endpoint, Identity, Outcome};
@@ -71,6 +72,8 @@ pub(crate) enum Packet {
     Welcome { to: CallRef, endpoint: Endpoint },
     /// A request on a connection.
     Request(RequestArrival),
+    /// Who sent it waits for its answer no longer.
+    Leaving(Leaving),
     /// Its answer.
     Response {
         to: CallRef,
@@ -528,6 +531,7 @@ impl Packet {
                 | Packet::Hello { .. }
                 | Packet::Welcome { .. }
                 | Packet::Request(_)
+                | Packet::Leaving(_)
                 | Packet::Response { .. }
         )
     }
@@ -541,6 +545,8 @@ impl Packet {
             Packet::Hello { .. } => (facts::TLS_CLIENT_HELLO_BYTES.value, Leg::Hello),
             Packet::Welcome { .. } => (facts::TLS_SERVER_FLIGHT_BYTES.value, Leg::Welcome),
             Packet::Request(request) => (request.bytes, Leg::Request),
+            // What delayed the request delays what follows it on its connection.
+            Packet::Leaving(_) => (0, Leg::Request),
             Packet::Response { bytes, .. } => (*bytes, Leg::Response),
             Packet::Datagram(datagram) => (datagram.bytes, Leg::Datagram),
             Packet::AnswerDatagram { bytes, .. } => (*bytes, Leg::AnswerDatagram),

@@ -1,9 +1,8 @@
 //! What a sidecar writes into its access log about a request, for the meters.
 //!
 //! Models: the flags that Envoy sets, of the last attempt, with URX where its retries are used
-//! up; DC where nobody waits for the answer any more. Copies are not logged.
-//! Approximated: a request whose caller has gone is logged when its answer comes; who asked is
-//! known where a sidecar asks.
+//! up; DC and DR where the caller has left. Copies are not logged.
+//! Approximated: who asked is known where a sidecar asks.
 //! Sources: envoyproxy/envoy source/common/router/router.cc; [`crate::envoy::flags`].
 //! Validated by: requests that go wrong in every way, in the crate's tests.
 
@@ -53,7 +52,7 @@ impl Domain<'_> {
     }
 
     /// A request leaves a sidecar for whom it waits, or for nobody any more.
-    pub(super) fn log_passage(&mut self, passage: &Passage, now: Time) {
+    pub(super) fn log_passage(&mut self, passage: &Passage, status: u16, now: Time) {
         let Some(to) = passage.reply else { return };
         let pod = &self.pods[passage.pod as usize];
         let own = (pod.workload, pod.revision);
@@ -79,15 +78,10 @@ impl Domain<'_> {
                 }
             }
         };
-        let (mut status, mut flags) = (passage.status(), passage.flags);
-        if is_here && !self.awaits(to) {
-            flags.set(Flag::DownstreamTermination);
-            status = 0;
-        }
         let passed = Observation::Passed {
             key,
             arrived: passage.arrived,
-            logged: (status, flags),
+            logged: (status, passage.flags),
         };
         self.meters.observe(now, passed);
     }

@@ -17,6 +17,7 @@ mod edge;
 mod encryption;
 pub(crate) mod flow;
 mod handshake;
+pub(crate) mod leaving;
 pub(crate) mod link;
 mod logging;
 pub(crate) mod name_service;
@@ -114,7 +115,7 @@ pub(crate) struct Plan {
 }
 
 /// Where the call that an attempt belongs to is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CallRef {
     /// Partition of the caller.
     pub(crate) partition: u16,
@@ -247,6 +248,8 @@ pub(crate) struct Call {
     pub(crate) resolved: ClusterId,
     /// Size of the answer.
     pub(crate) answer_bytes: u64,
+    /// What the present attempt is at the proxy of this partition that has it.
+    pub(crate) passage: Option<Key>,
 }
 
 /// The server's side of an attempt.

@@ -3,9 +3,9 @@
 //! Models: what an application beside asks finds its way, may be delayed, answered or copied on
 //! purpose, and goes on by a call of the sidecar's own, balanced over the pods of its view, past
 //! virtual addresses; what comes from outside is handed to the application once it has passed
-//! its checkpoint; the answer of either goes back the same way.
+//! its checkpoint; the answer of either goes back the same way. What becomes of a request whose
+//! caller has given up is in `leaving.rs`.
 //!
-//! Leaves out: what becomes of a request whose caller has given up (it goes on).
 //! Source: Envoy's HTTP connection manager and router.
 //! Validated by: latencies computed by hand, in the crate's tests.
 
@@ -180,6 +180,7 @@ impl Domain<'_> {
             answer_bytes: 0,
             flags: Flags::default(),
         });
+        self.link_passage(request.from, key);
         let thread = endpoint.listener.thread();
         self.give(endpoint.pod, thread, Job::Request(key), context);
     }
@@ -440,14 +441,17 @@ impl Domain<'_> {
 
     /// An answer leaves the sidecar for whom it waits.
     pub(super) fn pass_back(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let passage = self.passages.remove(key).expect("a passage ends once");
+        let Some(passage) = self.passages.remove(key) else {
+            return; // Whoever waited for it has left.
+        };
         let Some(to) = passage.reply else {
             if let Some(waiting) = passage.about {
                 self.told_about(waiting, passage.outcome, context);
             }
             return;
         };
-        self.log_passage(&passage, context.now());
+        self.unlink_passage(to);
+        self.log_passage(&passage, passage.status(), context.now());
         let pod = &self.pods[passage.pod as usize];
         let finished = Observation::Finished {
             station: StationId::Sidecar(pod.workload),

@@ -230,6 +230,21 @@ impl Domain<'_> {
         Some(first + second)
     }
 
+    /// What comes on a connection from outside goes on from the border of the cluster, as requests
+    /// do.
+    pub(crate) fn post_from_border(
+        &mut self,
+        (endpoint, bytes): (Endpoint, u64),
+        identity: Identity,
+        packet: Packet,
+        context: &mut Clock<'_, Self>,
+    ) {
+        let way = self.way_in(endpoint, bytes, identity, Leg::Request, context.now());
+        if let Some(delay) = way {
+            self.post(delay, packet, context);
+        }
+    }
+
     /// What machines make of a packet to an endpoint that they do not let pass.
     pub(super) fn stopped(&self, endpoint: Endpoint) -> Option<Fate> {
         let pod = &self.pods[endpoint.pod as usize];

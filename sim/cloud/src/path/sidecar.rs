@@ -14,7 +14,7 @@ use super::call::Stage;
 use super::link::Goal;
 use super::tunnel::Letter;
 use super::upstream::{Slot, Upstream};
-use super::{CallRef, Endpoint, Identity, Listener};
+use super::{Call, CallRef, Endpoint, Identity, Listener, Owner};
 use crate::control::certificates::Credentials;
 use crate::control::subscriptions::Subscription;
 use crate::control::taken_in::TableNumber;
@@ -228,6 +228,12 @@ impl Domain<'_> {
     /// The sidecar of a pod ends at once: the requests that pass it are lost.
     pub(crate) fn sidecar_dies(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let now = context.now();
+        let of_it = |call: &Call| call.client == pod && matches!(call.owner, Owner::Passage(_));
+        let calls = self.calls.iter().filter(|(_, call)| of_it(call));
+        let calls: Vec<Key> = calls.map(|(key, _)| key).collect();
+        for call in calls {
+            self.tell_of_leaving(call, context);
+        }
         let state = &mut self.pods[pod as usize];
         let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| sidecar.runs) else {
             return;
@@ -244,6 +250,9 @@ impl Domain<'_> {
         self.calls
             .take_out(|call| call.client == pod && call.owner.is_sidecar());
         for passage in &lost {
+            if let Some(reply) = passage.reply {
+                self.unlink_passage(reply);
+            }
             if let Some(reply) = passage.reply
                 && !matches!(passage.listener, Listener::Outbound(_))
             {
@@ -364,7 +373,14 @@ impl Domain<'_> {
             return; // Its pod died meanwhile.
         }
         let thread = &mut sidecar.threads[usize::from(number)];
-        let next = thread.waiting.pop_front();
+        let passages = &self.passages;
+        let next = loop {
+            match thread.waiting.pop_front() {
+                // Whoever waited for it has left.
+                Some(Job::Request(key) | Job::Response(key)) if passages.get(key).is_none() => {}
+                next => break next,
+            }
+        };
         let done = std::mem::replace(&mut thread.running, next);
         match next {
             Some(next) => self.turn_to(pod, number, next, context),
@@ -375,9 +391,10 @@ impl Domain<'_> {
             }
         }
         match done.expect("a thread at work") {
-            Job::Request(key) => match self.passages[key].listener {
-                Listener::Outbound(_) => self.find_way(key, context),
-                _ => self.pass_checkpoint(key, context),
+            Job::Request(key) => match self.passages.get(key).map(|it| it.listener) {
+                Some(Listener::Outbound(_)) => self.find_way(key, context),
+                Some(_) => self.pass_checkpoint(key, context),
+                None => {} // Whoever waited for it has left.
             },
             Job::Response(key) => self.pass_back(key, context),
             Job::Greeted {

@@ -73,7 +73,10 @@ impl Domain<'_> {
             }
             match self.calls[to.call].stage {
                 Stage::Dialling(_) => self.connection_failed(to.call, Reason::Reset, context),
-                _ => self.reset(to, context),
+                _ => {
+                    self.tell_of_leaving(to.call, context);
+                    self.reset(to, context);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::istio::config::*;
 use crate::record::{Record, Reporter};
 
 /// What sidecars of one side logged of requests to `web`: version, status, flags and how many.
-fn logged(record: &Record, reporter: Reporter) -> Vec<(String, u16, String, u64)> {
+pub(super) fn logged(record: &Record, reporter: Reporter) -> Vec<(String, u16, String, u64)> {
     let records = record.flags.iter().filter(|it| it.reporter == reporter);
     let rows = records.flat_map(|record| {
         let version = record.version.clone().unwrap_or_default();
@@ -20,7 +20,12 @@ fn logged(record: &Record, reporter: Reporter) -> Vec<(String, u16, String, u64)
     rows.collect()
 }
 
-fn row(version: &str, status: u16, flags: &str, count: u64) -> (String, u16, String, u64) {
+pub(super) fn row(
+    version: &str,
+    status: u16,
+    flags: &str,
+    count: u64,
+) -> (String, u16, String, u64) {
     (version.to_owned(), status, flags.to_owned(), count)
 }
 

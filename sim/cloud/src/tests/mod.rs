@@ -13,6 +13,7 @@ mod gateways;
 mod http2;
 mod ideal;
 mod indicators;
+mod leaving;
 mod localities;
 mod machines;
 mod mesh;

@@ -12,7 +12,7 @@ use super::super::{Call, Endpoint, Identity, Owner};
 use super::{Connection, HostThread, Line, Slot, Upstream};
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::breaker::Breakers;
-use crate::envoy::pool::{Action, End, Pool};
+use crate::envoy::pool::{Action, End, Ends, Pool};
 use crate::istio::authentication::Sent as Spoken;
 use crate::record::Reason;
 use crate::slab::Key;
@@ -35,6 +35,12 @@ impl Domain<'_> {
             self.act_for_pool(slot, action, context);
         }
         self.pool_actions = actions;
+    }
+
+    /// What a cut stream ends at the connections of a slot.
+    pub(in crate::path) fn ends_at(&mut self, slot: Slot) -> Ends {
+        let upstream = self.upstream(slot.pod, slot.upstream);
+        upstream.map_or(Ends::Connection, |upstream| upstream.pool.cut)
     }
 
     /// How a host is spoken to on a connection.

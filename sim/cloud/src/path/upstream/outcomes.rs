@@ -222,9 +222,20 @@ impl Domain<'_> {
     }
 
     /// The call that sends a request on, until there is an answer.
-    fn open_call(&self, key: Key) -> Option<Key> {
+    pub(in crate::path) fn open_call(&self, key: Key) -> Option<Key> {
         let call = self.passages.get(key)?.call?;
         self.calls.get(call).map(|_| call)
+    }
+
+    /// The call that sends a request on ends before there is an answer.
+    pub(in crate::path) fn end_call(&mut self, key: Key, call: Key) {
+        self.calls.remove(call);
+        let mut retries = self.passages[key].retries;
+        let slot = self.passages[key].slot;
+        if let Some((_, breakers)) = slot.and_then(|slot| self.host_thread(slot)) {
+            retries.release(breakers);
+        }
+        self.passages[key].retries = retries;
     }
 
     /// Whether a request has gone through a sidecar, or its answer is on its way back.
@@ -245,14 +256,7 @@ impl Domain<'_> {
                 self.tell_result(slot, outlier::Result::TimedOut, context);
             }
         }
-        self.calls.remove(call);
-        if let Some(slot) = slot {
-            let mut retries = self.passages[key].retries;
-            if let Some((_, breakers)) = self.host_thread(slot) {
-                retries.release(breakers);
-            }
-            self.passages[key].retries = retries;
-        }
+        self.end_call(key, call);
         self.passages[key].flags.set(Flag::RequestTimeout);
         self.passage_answered(key, Err(Reason::GatewayTimeout), 0, context);
     }

@@ -1,0 +1,170 @@
+//! Callers that give up, and proxies that let go of what they asked.
+//!
+//! Models: who gives an attempt up, or ends, closes its HTTP/1.1 connection or resets its HTTP/2
+//! stream. The proxy at the other end ends the request at once, unless that is on its way back:
+//! it cancels what it has under way for it, which may go on like this from proxy to proxy; limits
+//! count it no more, and threads pass over what waits for them. An application that has been
+//! asked works on: its answer reaches nobody.
+//!
+//! Approximated: the news travels behind the request and costs no work; what was asked aside, of
+//! providers and rate limit services, and copies go on; with a machine that has lost its power or
+//! its network nobody learns that its callers are gone.
+//! Sources: envoyproxy/envoy source/common/http/conn_manager_impl.cc (onResetStream,
+//! resetAllStreams), source/common/router/router.cc (onDestroy).
+//! Validated by: who is freed and when, and what is logged of it, in the crate's tests.
+
+use super::call::Stage;
+use super::link::Packet;
+use super::service::Fate;
+use super::{CallRef, Endpoint, Identity, Listener, Owner, Target};
+use crate::domain::{Clock, Domain};
+use crate::envoy::flags::Flag;
+use crate::envoy::pool::Ends;
+use crate::meter::{Observation, StationId};
+use crate::scenario::Protocol;
+use crate::slab::Key;
+
+/// Somebody waits no longer for an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    pub(crate) from: CallRef,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) identity: Identity,
+    /// What was asked, as the proxy there keeps it, if the caller knows.
+    passage: Option<Key>,
+    /// What ends with it.
+    ends: Ends,
+}
+
+impl Domain<'_> {
+    /// Whoever made a call waits for its present attempt no longer: a proxy that has it is told.
+    pub(crate) fn tell_of_leaving(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        let Stage::Waiting(endpoint) = call.stage else {
+            return;
+        };
+        let (client, identity) = (call.client, call.work());
+        let leaving = Leaving {
+            from: self.reference(key),
+            endpoint,
+            identity,
+            passage: call.passage,
+            ends: self.ends_of(key),
+        };
+        match endpoint.listener {
+            Listener::Application => {}
+            Listener::Outbound(_) => self.take_leaving(leaving, context),
+            _ if self.is_cut_off(key) => {}
+            _ => self.send_to(
+                endpoint,
+                client,
+                Packet::Leaving(leaving),
+                identity,
+                context,
+            ),
+        }
+    }
+
+    /// What a caller ends that gives up.
+    fn ends_of(&mut self, key: Key) -> Ends {
+        let call = &self.calls[key];
+        let plan = &self.plans[call.plan as usize];
+        match call.owner {
+            Owner::Passage(passage) if matches!(plan.target, Target::Backend(_)) => {
+                let slot = self.passages[passage].slot;
+                slot.map_or(Ends::Connection, |slot| self.ends_at(slot))
+            }
+            _ if plan.protocol == Protocol::Http2 => Ends::Stream,
+            _ => Ends::Connection,
+        }
+    }
+
+    /// Whether nothing of what a pod sends leaves its machine.
+    fn is_cut_off(&self, key: Key) -> bool {
+        let call = &self.calls[key];
+        let from_pod = self.plans[call.plan as usize].from_pod;
+        from_pod && {
+            let node = self.pods[call.client as usize].node;
+            let stopped = node.and_then(|node| self.levers.node(node));
+            self.machine_off(call.client).or(stopped).is_some()
+        }
+    }
+
+    /// The news that a caller has left has come.
+    pub(crate) fn hear_of_leaving(&mut self, leaving: Leaving, context: &mut Clock<'_, Self>) {
+        if self.fate(leaving.endpoint) == Fate::Served {
+            self.take_leaving(leaving, context);
+        }
+    }
+
+    /// A proxy hears that a caller has left.
+    fn take_leaving(&mut self, leaving: Leaving, context: &mut Clock<'_, Self>) {
+        let known = leaving
+            .passage
+            .or_else(|| self.unlinked.remove(&leaving.from));
+        let Some(key) = known else {
+            return; // It has been answered.
+        };
+        let version = self.translation.as_ref().map(|it| it.version());
+        let flag = match leaving.ends {
+            Ends::Connection => Some(Flag::DownstreamTermination),
+            Ends::Stream => version
+                .filter(|version| version.flags_remote_resets())
+                .map(|_| Flag::DownstreamReset),
+        };
+        self.let_go(key, flag, context);
+    }
+
+    /// A proxy ends a request for which nobody waits.
+    fn let_go(&mut self, key: Key, flag: Option<Flag>, context: &mut Clock<'_, Self>) {
+        if self.passages.get(key).is_none() {
+            return; // Its answer is on its way, or its proxy has died.
+        }
+        if let Some(call) = self.open_call(key) {
+            if self.calls[call].stage != Stage::Paused {
+                self.abandon(call, context);
+            }
+            self.end_call(key, call);
+        }
+        let now = context.now();
+        let mut passage = self.passages.remove(key).expect("it was there just now");
+        if let Some(flag) = flag {
+            passage.flags.set(flag);
+        }
+        let to = passage.reply.expect("somebody has left");
+        self.log_passage(&passage, NO_STATUS, now);
+        let finished = Observation::Finished {
+            station: StationId::Sidecar(self.pods[passage.pod as usize].workload),
+            arrived: passage.arrived,
+            lost: false,
+        };
+        self.meters.observe(now, finished);
+        if !matches!(passage.listener, Listener::Outbound(_)) {
+            // What has no status is no error to who counts those of servers.
+            let latency = Some(now.since(passage.arrived));
+            self.note_answer(passage.pod, (to, latency), now);
+        }
+    }
+
+    /// Somebody asks a proxy, and either learns how that keeps it or has to be found by who asked.
+    pub(super) fn link_passage(&mut self, from: CallRef, key: Key) {
+        let is_here = from.partition == self.id;
+        let call = self.calls.get_mut(from.call).filter(|_| is_here);
+        match call.filter(|call| call.attempt == from.attempt && call.stage != Stage::Paused) {
+            Some(call) => call.passage = Some(key),
+            None => {
+                self.unlinked.insert(from, key);
+            }
+        }
+    }
+
+    /// A proxy has nothing any more to do for somebody.
+    pub(super) fn unlink_passage(&mut self, from: CallRef) {
+        if from.partition != self.id {
+            self.unlinked.remove(&from);
+        }
+    }
+}
+
+/// The status in the log of a request that was not answered.
+const NO_STATUS: u16 = 0;
