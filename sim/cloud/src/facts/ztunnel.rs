@@ -34,7 +34,7 @@ facts! {
         Source, "istio/ztunnel 62d82653 src/proxy.rs, CONNECTION_TIMEOUT";
 
     /// How long its certificates count.
-    ZTUNNEL_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3_600), "h", "istio.ztunnel.certificate-lifetime", "Istio", "1.24 and later",
+    ZTUNNEL_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3_600), "s", "istio.ztunnel.certificate-lifetime", "Istio", "1.24 and later",
         Source, "istio/ztunnel 62d82653 src/config.rs, SECRET_TTL";
     /// After which share of its life it asks for the next one.
     ZTUNNEL_CERTIFICATE_RENEWAL: f64 = 0.5, "", "istio.ztunnel.certificate-renewal", "Istio", "1.24 and later",
@@ -49,7 +49,7 @@ facts! {
     ZTUNNEL_CERTIFICATE_PAUSE_JITTER: f64 = 0.2, "", "istio.ztunnel.certificate-pause-jitter", "Istio", "1.24 and later",
         Source, IDENTITY;
     /// After how long in vain every pause is the longest one, exactly.
-    ZTUNNEL_CERTIFICATE_PAUSES_GROW: Duration = Duration::from_secs(15 * 60), "min", "istio.ztunnel.certificate-pauses-grow", "Istio", "1.24 and later",
+    ZTUNNEL_CERTIFICATE_PAUSES_GROW: Duration = Duration::from_secs(15 * 60), "s", "istio.ztunnel.certificate-pauses-grow", "Istio", "1.24 and later",
         Documentation, "crate backoff 0.4, default of max_elapsed_time, after which next_backoff gives none";
     /// The first minor version that keeps a certificate that it could not renew.
     ZTUNNEL_KEEPS_CERTIFICATES_FROM_MINOR: u32 = 28, "", "istio.ztunnel.keeps-certificates-from-minor", "Istio", "all",
