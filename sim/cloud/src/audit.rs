@@ -68,6 +68,8 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
             record.indicators.extend(indicators);
             record.flags.extend(domain.flag_records(cluster));
             record.canaries.extend(domain.canary_records());
+            let proxies = domain.proxy_records(cluster, record.until);
+            record.proxies.extend(proxies);
         }
         record.calls.extend(domain.meters.call_records());
         let partition = u32::from(domain.id);

@@ -520,6 +520,7 @@ impl engine::Partition for Domain<'_> {
         self.start_certificates(context);
         self.start_ztunnel_certificates(context);
         self.start_subscriptions(context);
+        self.start_ztunnels(context);
         self.start_enrolments(context);
         self.start_root(context);
         self.start_sources(context);

@@ -4,10 +4,12 @@
 mod canary;
 mod flags;
 mod indicators;
+mod proxies;
 
 pub use canary::*;
 pub use flags::*;
 pub use indicators::*;
+pub use proxies::*;
 
 use crate::scenario::{ClusterId, TrafficId, WorkloadId};
 use engine::{Duration, Time};
@@ -170,6 +172,8 @@ pub struct Record {
     pub flags: Vec<FlagRecord>,
     /// Per kind of view and place.
     pub views: Vec<ViewRecord>,
+    /// Per proxy of Istio, by cluster.
+    pub proxies: Vec<ProxyRecord>,
     /// Per cluster and service-level indicator of Kubernetes.
     pub indicators: Vec<IndicatorRecord>,
     /// Per canary release, in the order of the timeline.

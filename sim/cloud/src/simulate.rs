@@ -38,6 +38,7 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
         calls: Vec::new(),
         flags: Vec::new(),
         views: Vec::new(),
+        proxies: Vec::new(),
         indicators: Vec::new(),
         canaries: Vec::new(),
     };

@@ -4,8 +4,10 @@
 //! in seconds, shares between 0 and 1, rates per second.
 
 mod canary;
+mod proxies;
 
 pub use canary::CanarySummary;
+pub use proxies::{ProxySummary, Spread, StalestProxy};
 
 use serde::Serialize;
 use stats::Estimate;
@@ -53,6 +55,9 @@ pub struct Summary {
     pub flags: Vec<FlagSummary>,
     /// Views of the control plane's state.
     pub views: Vec<ViewSummary>,
+    /// How far Istio's proxies were behind, by workload, where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<ProxySummary>,
     /// How long each fault was felt by each traffic source.
     pub recovery: Vec<RecoverySummary>,
     /// How canary releases ended, and what they cost, where there are some.

@@ -2,7 +2,8 @@
 
 use crate::number::{clock, count, counted};
 use cloud::summary::{
-    CanarySummary, FlagSummary, Outcome, Summary, TrafficSummary, Verdict, WorkloadSummary,
+    CanarySummary, FlagSummary, Outcome, ProxySummary, Summary, TrafficSummary, Verdict,
+    WorkloadSummary,
 };
 
 /// A workload busier than this is told to be so in steady state.
@@ -21,6 +22,22 @@ pub(crate) fn groups(summary: &Summary) -> &[TrafficSummary] {
     match summary.traffic.as_slice() {
         [groups @ .., _all] if !groups.is_empty() => groups,
         all => all,
+    }
+}
+
+/// Workloads with proxies that something was changed for, the stalest first.
+pub(crate) fn stalest(summary: &Summary) -> Vec<&ProxySummary> {
+    let concerned = |it: &&ProxySummary| it.updates.value > 0.0 || it.spread.greatest > 0.0;
+    let mut stalest: Vec<_> = summary.proxies.iter().filter(concerned).collect();
+    stalest.sort_by(|a, b| b.behind.value.total_cmp(&a.behind.value));
+    stalest
+}
+
+/// `cluster/namespace/name`, or `cluster/ztunnel`.
+pub(crate) fn proxies(proxies: &ProxySummary) -> String {
+    match &*proxies.namespace {
+        "" => format!("{}/{}", proxies.cluster, proxies.name),
+        namespace => format!("{}/{namespace}/{}", proxies.cluster, proxies.name),
     }
 }
 

@@ -227,6 +227,13 @@ impl Domain<'_> {
 
     /// A sidecar applies what istiod knew when it was told.
     pub(super) fn sidecar_told(&mut self, pod: u32, told: Told, now: Time) {
+        let Some(sidecar) = &self.pods[pod as usize].sidecar else {
+            return;
+        };
+        match sidecar.is_configured {
+            true => self.proxy_takes_in(pod, now),
+            false => self.proxy_acts(pod, now),
+        }
         let Some(sidecar) = &mut self.pods[pod as usize].sidecar else {
             return;
         };

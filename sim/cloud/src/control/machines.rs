@@ -10,6 +10,7 @@ use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::budget::Answer;
+use crate::path::ztunnel;
 use crate::scenario::{WorkloadId, WorkloadKind};
 use engine::{Duration, Time};
 
@@ -268,6 +269,9 @@ impl Domain<'_> {
         let drains = matches!(machine, Machine::Leaving { drains: Some(_) });
         if !drains || !self.tenants(node).is_empty() {
             return;
+        }
+        if self.nodes[node as usize].ztunnel.is_some() {
+            self.proxy_ends(ztunnel::number_of(node), context.now());
         }
         let state = &mut self.nodes[node as usize];
         state.machine = Machine::Absent;

@@ -9,6 +9,7 @@ pub(crate) mod api;
 pub(crate) mod apply;
 pub(crate) mod autoscaler;
 pub(crate) mod balancer;
+pub(crate) mod behind;
 pub(crate) mod budgets;
 pub(crate) mod canaries;
 pub(crate) mod certificates;

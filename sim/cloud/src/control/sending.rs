@@ -24,6 +24,14 @@ use crate::path::ztunnel;
 use crate::scenario::ServiceId;
 use std::collections::BTreeSet;
 
+/// Whether ztunnels are told of changes of a kind.
+pub(super) fn is_for_ztunnels(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Endpoints | Kind::PeerAuthentication | Kind::AuthorizationPolicy
+    )
+}
+
 impl Domain<'_> {
     /// Whether something of a push is for a proxy.
     pub(super) fn concerns(&mut self, pod: u32, push: &Push) -> bool {
@@ -43,7 +51,7 @@ impl Domain<'_> {
                     let known = istiod.view.endpoints(&self.endpoint_log, service);
                     volume.endpoints += known.len() as u32;
                 }
-                Kind::PeerAuthentication | Kind::AuthorizationPolicy => volume.resources += 1,
+                kind if is_for_ztunnels(kind) => volume.resources += 1,
                 _ => {}
             }
         }

@@ -7,11 +7,13 @@
 mod calls;
 mod flags;
 mod indicators;
+mod proxies;
 mod stations;
 mod traffic;
 mod views;
 
 pub(crate) use flags::FlagKey;
+pub(crate) use proxies::ProxyCounts;
 
 use crate::record::Logged;
 use crate::record::{
@@ -94,6 +96,17 @@ pub(crate) enum Observation {
         began: Time,
         latency: Duration,
     },
+    /// A proxy of Istio, by its number, acts from now on.
+    ProxyActs(u32),
+    /// It has acted until now, and been behind since an instant, or not at all.
+    ProxyActed {
+        proxy: u32,
+        behind_since: Option<Time>,
+    },
+    /// It takes in something that concerns it.
+    ProxyTookIn(u32),
+    /// It acts no more.
+    ProxyEnds(u32),
 }
 
 /// All meters of one partition.
@@ -107,6 +120,7 @@ pub(crate) struct Meters {
     calls: calls::CallMeter,
     flags: flags::FlagMeter,
     views: views::ViewMeter,
+    proxies: proxies::ProxyMeter,
     indicators: indicators::IndicatorMeter,
 }
 
@@ -123,6 +137,7 @@ impl Meters {
             calls: calls::CallMeter::default(),
             flags: flags::FlagMeter::default(),
             views: views::ViewMeter::default(),
+            proxies: proxies::ProxyMeter::default(),
             indicators: indicators::IndicatorMeter::default(),
         }
     }
@@ -169,6 +184,13 @@ impl Meters {
                 began,
                 latency,
             } => self.indicators.took(&plan, indicator, began, latency),
+            Observation::ProxyActs(proxy) => self.proxies.acts(now, proxy),
+            Observation::ProxyActed {
+                proxy,
+                behind_since,
+            } => self.proxies.acted(&plan, now, proxy, behind_since),
+            Observation::ProxyTookIn(proxy) => self.proxies.took_in(&plan, now, proxy),
+            Observation::ProxyEnds(proxy) => self.proxies.ends(proxy),
         }
     }
 
@@ -222,6 +244,16 @@ impl Meters {
     /// Views held in this partition.
     pub(crate) fn view_records(&mut self, partition: u32) -> Vec<ViewRecord> {
         self.views.records(partition)
+    }
+
+    /// Proxies of Istio that act, by number.
+    pub(crate) fn acting_proxies(&self) -> Vec<u32> {
+        self.proxies.acting()
+    }
+
+    /// What proxies of Istio came to, by number.
+    pub(crate) fn proxy_counts(&mut self) -> Vec<(u32, ProxyCounts)> {
+        self.proxies.take()
     }
 
     /// Kubernetes' service-level indicators of this partition, a cluster.

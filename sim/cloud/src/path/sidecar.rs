@@ -223,6 +223,7 @@ impl Domain<'_> {
         sidecar.generation = generation;
         sidecar.configured = now;
         sidecar.is_configured = true;
+        self.proxy_acts(pod, now);
     }
 
     /// The sidecar of a pod ends at once: the requests that pass it are lost.
@@ -234,10 +235,13 @@ impl Domain<'_> {
         for call in calls {
             self.tell_of_leaving(call, context);
         }
-        let state = &mut self.pods[pod as usize];
-        let Some(sidecar) = state.sidecar.as_mut().filter(|sidecar| sidecar.runs) else {
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        if !sidecar.is_some_and(|sidecar| sidecar.runs) {
             return;
-        };
+        }
+        self.proxy_ends(pod, now);
+        let state = &mut self.pods[pod as usize];
+        let sidecar = state.sidecar.as_mut().expect("looked for just now");
         let capacity = 1_000 * sidecar.threads.len() as i64;
         let busy = sidecar.end();
         let station = StationId::Sidecar(state.workload);

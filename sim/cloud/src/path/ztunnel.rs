@@ -83,7 +83,7 @@ impl ZtunnelState {
     }
 
     /// What it was told of policies and of endpoints.
-    pub(super) fn knows(&self) -> (u32, View) {
+    pub(crate) fn knows(&self) -> (u32, View) {
         (self.generation, self.view)
     }
 }
@@ -490,9 +490,12 @@ impl Domain<'_> {
         if self.ztunnel_is_down(node) {
             return; // It will be told everything.
         }
-        let Some(state) = self.nodes[node as usize].ztunnel.as_mut() else {
+        if self.nodes[node as usize].ztunnel.is_none() {
             return;
-        };
+        }
+        self.proxy_takes_in(number_of(node), now);
+        let state = self.nodes[node as usize].ztunnel.as_mut();
+        let state = state.expect("looked for just now");
         let (meters, kind) = (&mut self.meters, ViewKind::Ztunnel);
         let position = told.position as usize;
         let view = &mut state.view;
@@ -519,6 +522,7 @@ impl Domain<'_> {
         state.generation = generation;
         state.tunnels.clear();
         state.certificates.clear();
+        self.proxy_acts(number_of(node), context.now());
         for pod in 0..self.pods.len() as u32 {
             if self.carrier(pod) == Some(node) && !self.pods[pod as usize].released {
                 self.want_certificate(pod, context);

@@ -14,7 +14,7 @@
 use super::Reply;
 use super::call::Stage;
 use super::link::{Address, Packet};
-use super::ztunnel::Job;
+use super::ztunnel::{self, Job};
 use crate::domain::{Clock, Domain};
 use crate::record::Reason;
 use crate::scenario::Component;
@@ -31,6 +31,7 @@ impl Domain<'_> {
         if self.nodes[node as usize].ztunnel.is_none() {
             return;
         }
+        self.proxy_ends(ztunnel::number_of(node), context.now());
         self.ztunnel(node).end();
         let pods = 0..self.pods.len() as u32;
         let carried: Vec<u32> = pods

@@ -11,7 +11,7 @@ mod events;
 mod inbound;
 pub(crate) mod journal;
 mod moment;
-mod names;
+pub(crate) mod names;
 mod outbound;
 mod proxies;
 mod read;

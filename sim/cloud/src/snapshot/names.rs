@@ -10,8 +10,8 @@
 //! pkg/storage/names/generate.go.
 //! Validated by: the tests below.
 
-use crate::scenario::{Workload, WorkloadKind};
-use engine::Stream;
+use crate::scenario::{Cluster, Workload, WorkloadKind};
+use engine::{Seed, Stream};
 
 /// What generated names are made of.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -20,8 +20,19 @@ const SUFFIX_LENGTH: usize = 5;
 /// Longest generated name before its drawn characters.
 const BASE_LENGTH_MAX: usize = 63 - SUFFIX_LENGTH;
 
-/// The name of the pod of a workload that was created as its `number`th, from 0.
-pub(super) fn pod(workload: &Workload, revision: u32, number: u64, suffixes: Stream) -> String {
+/// The name of the pod of a workload of this cluster that was created as its `number`th, from 0.
+pub(crate) fn of_pod(
+    (cluster, workload): (&Cluster, &Workload),
+    seed: Seed,
+    (revision, number): (u32, u32),
+) -> String {
+    let kind = format!("{}/{:?}", cluster.name, workload.kind);
+    let name = format!("{kind}/{}/{}", workload.namespace, workload.name);
+    let suffixes = Stream::new(seed, &format!("names of {name}"));
+    pod(workload, revision, number.into(), suffixes)
+}
+
+fn pod(workload: &Workload, revision: u32, number: u64, suffixes: Stream) -> String {
     let base = match workload.kind {
         WorkloadKind::Deployment | WorkloadKind::Inline => replica_set(workload, revision),
         WorkloadKind::ReplicaSet | WorkloadKind::DaemonSet => workload.name.clone(),

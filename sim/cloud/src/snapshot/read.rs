@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::scenario::{
     Cluster, Node, Service, ServiceId, ServiceKind, Workload, WorkloadId, WorkloadKind,
 };
-use engine::{Stream, Time};
+use engine::Time;
 use std::collections::BTreeMap;
 
 /// Labels whose keys begin so say a role of a node.
@@ -236,21 +236,10 @@ fn called(
     journal: &Journal,
     addresses: &Addresses,
 ) -> Vec<EndpointSnapshot> {
-    let suffixes: Vec<Stream> = described
-        .workloads
-        .iter()
-        .map(|workload| {
-            let kind = format!("{}/{:?}", described.name, workload.kind);
-            let name = format!("{kind}/{}/{}", workload.namespace, workload.name);
-            Stream::new(domain.seed, &format!("names of {name}"))
-        })
-        .collect();
-    let mut created = vec![0u64; described.workloads.len()];
-    let pods = (0..).zip(&domain.pods).map(|(position, pod)| {
-        let index = pod.workload.index();
-        let workload = &described.workloads[index];
-        let number = pod.ordinal.map_or(created[index], u64::from);
-        created[index] += 1;
+    let numbers = domain.numbers_of_pods();
+    let pods = (0..).zip(domain.pods.iter().zip(numbers));
+    let pods = pods.map(|(position, (pod, number))| {
+        let workload = &described.workloads[pod.workload.index()];
         let notes = journal.pods.get(&position);
         let came = notes.map_or(0, |notes| notes.number);
         let is_machine = workload.kind == WorkloadKind::External;
@@ -263,7 +252,7 @@ fn called(
                 }
                 node => addresses.pod(node.unwrap_or(0), came),
             },
-            pod: names::pod(workload, pod.revision, number, suffixes[index]),
+            pod: names::of_pod((described, workload), domain.seed, (pod.revision, number)),
             node: node.map(|node| node.name.clone()),
         }
     });

@@ -14,6 +14,7 @@ mod canaries;
 mod flags;
 mod indicators;
 mod leanings;
+mod proxies;
 mod recovery;
 mod tally;
 #[cfg(test)]
@@ -108,6 +109,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         calls: calls::summaries(&study),
         flags: flags::summaries(&study),
         views: calls::views(&study),
+        proxies: proxies::summaries(&study),
         recovery,
         canaries: canaries::summaries(&study),
         verdicts,

@@ -4,8 +4,8 @@ use super::verdicts::judge;
 use super::*;
 use crate::compile;
 use crate::record::{
-    CallKey, CallRecord, Caller, IndicatorRecord, IndicatorStep, Sketch, StepRecord, ViewKind,
-    ViewRecord, WaitStep, WorkloadRecord,
+    CallKey, CallRecord, Caller, IndicatorRecord, IndicatorStep, ProxyKey, ProxyRecord, Sketch,
+    StepRecord, ViewKind, ViewRecord, WaitStep, WorkloadRecord,
 };
 use crate::scenario::*;
 use crate::summary::Outcome;
@@ -111,6 +111,7 @@ fn record(replication: u32, alice: TrafficRecord, bob: TrafficRecord) -> Record 
         calls: vec![],
         flags: vec![],
         views: vec![],
+        proxies: vec![],
         indicators: vec![],
         canaries: vec![],
     }
@@ -653,4 +654,44 @@ proptest! {
         prop_assert_eq!(one.traffic[0].succeeded,
             runs.iter().map(|(latencies, _)| latencies.len() as u64).sum::<u64>());
     }
+}
+
+#[test]
+fn proxies_are_told_of_by_workload_with_the_stalest_by_name() {
+    let proxy = |number: u32, behind: u64, updates: u64| ProxyRecord {
+        cluster: ClusterId(0),
+        proxy: ProxyKey::OfPod {
+            workload: WorkloadId(0),
+            revision: 0,
+            number,
+        },
+        acted: Duration::from_secs(60),
+        behind: Duration::from_secs(behind),
+        // One stretch that ends with the greatest lag.
+        lag_twice_ns2: u128::from(behind * 1_000_000_000).pow(2),
+        lag_max: Duration::from_secs(behind),
+        updates,
+    };
+    let mut records = two_records();
+    records[0].proxies = vec![proxy(0, 6, 2), proxy(1, 12, 1)];
+    records[1].proxies = vec![proxy(0, 24, 1), proxy(1, 6, 4)];
+    let summary = summary(&scenario(), &records);
+    let [web] = &summary.proxies[..] else {
+        panic!("one workload: {:?}", summary.proxies);
+    };
+    assert_eq!((&*web.cluster, &*web.name), ("cluster", "web"));
+    assert!(close(web.proxies, 2.0));
+    assert!(close(web.updates.value, 2.0));
+    // 48 s of 240, with an interval from 18 of 120 and 30 of 120.
+    assert!(close(web.behind.value, 0.2));
+    assert_eq!(web.behind.samples, 2);
+    // Halves of the squares: 18 + 72 + 288 + 18.
+    assert!(close(web.lag_mean.value, 396.0 / 240.0));
+    assert!(close(web.lag_max, 24.0));
+    assert!(close(web.spread.least, 0.1) && close(web.spread.greatest, 0.4));
+    assert!(close(web.spread.median, 0.15));
+    let stalest = &web.stalest;
+    assert_eq!(stalest.replication, 1);
+    assert!(stalest.name.starts_with("web"), "{}", stalest.name);
+    assert!(close(stalest.behind, 0.4) && close(stalest.lag_max, 24.0));
 }

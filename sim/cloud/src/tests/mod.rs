@@ -31,6 +31,7 @@ mod rollouts;
 mod scale;
 pub(crate) mod scaling;
 mod sidecars;
+mod staleness;
 mod streams;
 mod waypoints;
 mod ztunnel_certificates;

@@ -6,6 +6,7 @@ mod marks;
 mod over_time;
 mod percentiles;
 mod recovery;
+mod staleness;
 mod topology;
 mod utilization;
 
@@ -22,7 +23,7 @@ pub(crate) struct Chart {
 }
 
 /// The pictures in the order of a page. Another one is another file and one line here.
-pub(crate) const CHARTS: [Chart; 5] = [
+pub(crate) const CHARTS: [Chart; 6] = [
     Chart {
         name: "over-time",
         heading: "What users saw over time",
@@ -49,6 +50,14 @@ pub(crate) const CHARTS: [Chart; 5] = [
         heading: "How busy workloads were",
         caption: "Mean over replications; on the right the whole run with its interval.",
         draw: utilization::draw,
+    },
+    Chart {
+        name: "staleness",
+        heading: "How far proxies were behind",
+        caption: "Share of its time in which a proxy acted on what no longer held. Thin: from the \
+                  freshest to the stalest proxy of all replications; thick: the middle four \
+                  fifths; blue: the median; orange: the stalest.",
+        draw: staleness::draw,
     },
     Chart {
         name: "topology",

@@ -5,6 +5,7 @@ mod calls;
 mod canaries;
 mod flags;
 mod series;
+mod staleness;
 mod summary;
 mod workloads;
 
@@ -20,7 +21,7 @@ struct Table {
 }
 
 /// The tables. Another one is another file and one line here.
-const TABLES: [&Table; 7] = [
+const TABLES: [&Table; 8] = [
     &summary::TABLE,
     &series::TABLE,
     &calls::TABLE,
@@ -28,6 +29,7 @@ const TABLES: [&Table; 7] = [
     &workloads::TABLE,
     &workloads::SIDECARS,
     &canaries::TABLE,
+    &staleness::TABLE,
 ];
 
 /// All tables as (file name, text).

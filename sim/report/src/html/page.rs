@@ -6,8 +6,8 @@ use crate::number::{
 };
 use crate::tell;
 use cloud::summary::{
-    CallSummary, CanarySummary, Failure, FlagSummary, MeasureSummary, RecoverySummary, Summary,
-    TrafficSummary, Verdict, ViewSummary, WorkloadSummary,
+    CallSummary, CanarySummary, Failure, FlagSummary, MeasureSummary, ProxySummary,
+    RecoverySummary, Summary, TrafficSummary, Verdict, ViewSummary, WorkloadSummary,
 };
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -37,6 +37,7 @@ pub(super) fn values(summary: &Summary) -> Value {
         calls => list(&summary.calls, call),
         flags => list(tell::flagged(summary), flag),
         views => list(&summary.views, view),
+        proxies => list(tell::stalest(summary), proxies),
         facts => Value::from(Serde(&summary.facts)),
         foundations => tell::foundations(summary),
         assumptions => summary.assumptions.clone(),
@@ -228,6 +229,25 @@ fn view(view: &ViewSummary) -> Value {
         updates => count(view.updates),
         mean => if applied { duration(view.staleness_mean) } else { String::new() },
         max => if applied { duration(view.staleness_max) } else { String::new() },
+    }
+}
+
+fn proxies(proxies: &ProxySummary) -> Value {
+    let stalest = &proxies.stalest;
+    context! {
+        name => tell::proxies(proxies),
+        kind => proxies.kind,
+        proxies => plain(proxies.proxies),
+        updates => figure(number_figure(&proxies.updates)),
+        behind => figure(share_figure(&proxies.behind)),
+        median => share(proxies.spread.median),
+        p90 => share(proxies.spread.p90),
+        lag_mean => figure(duration_figure(&proxies.lag_mean)),
+        lag_max => duration(proxies.lag_max),
+        stalest => tell::clean(&stalest.name),
+        stalest_behind => share(stalest.behind),
+        stalest_lag => duration(stalest.lag_max),
+        replication => stalest.replication,
     }
 }
 

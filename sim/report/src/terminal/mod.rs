@@ -4,6 +4,7 @@ mod canaries;
 mod flags;
 mod measures;
 mod provenance;
+mod proxies;
 mod recovery;
 mod users;
 mod verdicts;
@@ -35,7 +36,7 @@ const INDENT: &str = "  ";
 type Section = fn(&Summary, Style) -> Option<String>;
 
 /// The parts, in reading order. Another table is another file and one line here.
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     verdicts::section,
     users::section,
     measures::section,
@@ -45,6 +46,7 @@ const SECTIONS: [Section; 10] = [
     workloads::sidecars,
     flags::section,
     views::section,
+    proxies::section,
     provenance::section,
 ];
 

@@ -4,5 +4,6 @@ mod csv;
 mod flags;
 mod json;
 mod markup;
+mod staleness;
 mod support;
 mod terminal;

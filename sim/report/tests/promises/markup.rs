@@ -8,13 +8,14 @@ fn page(summary: &Summary) -> String {
     html(summary, &support::extras())
 }
 
-fn all() -> [Summary; 5] {
+fn all() -> [Summary; 6] {
     [
         support::shop(),
         support::queue(),
         support::silence(),
         support::hostile(),
         support::crowd(),
+        support::proxies(40),
     ]
 }
 

@@ -490,6 +490,7 @@ pub fn shop() -> Summary {
             staleness_max: max,
         })
         .to_vec(),
+        proxies: Vec::new(),
         recovery: recovery(),
         canaries: Vec::new(),
         verdicts: verdicts(),
@@ -573,6 +574,41 @@ pub fn releases() -> Summary {
     summary
 }
 
+/// The shop with proxies of so many workloads, of which each is behind for longer than the one
+/// before it; nothing was changed for the first.
+pub fn proxies(workloads: u32) -> Summary {
+    let mut summary = shop();
+    let of = |number: u32| {
+        let share = f64::from(number) / 100.0;
+        ProxySummary {
+            cluster: "america".to_owned(),
+            namespace: "shop".to_owned(),
+            name: format!("web-{number}"),
+            kind: "sidecar",
+            proxies: 1_000.0,
+            updates: around(f64::from(number), 0.1),
+            behind: around(share, 0.1),
+            spread: Spread {
+                least: 0.2 * share,
+                p10: 0.5 * share,
+                median: share,
+                p90: 1.5 * share,
+                greatest: 2.0 * share,
+            },
+            lag_mean: around(share, 0.1),
+            lag_max: 12.5,
+            stalest: StalestProxy {
+                name: format!("web-{number}-5d8f7-x2k9q"),
+                replication: 3,
+                behind: 2.0 * share,
+                lag_max: 12.5,
+            },
+        }
+    };
+    summary.proxies = (0..workloads).map(of).collect();
+    summary
+}
+
 /// One M/M/1 queue in steady state: one source, one workload, no cluster to draw, no fault.
 pub fn queue() -> Summary {
     let mut summary = shop();
@@ -638,6 +674,7 @@ pub fn silence() -> Summary {
 /// Names that would break a careless format.
 pub fn hostile() -> Summary {
     let mut summary = releases();
+    summary.proxies = proxies(2).proxies;
     let evil = "<script>alert(\"x\")</script>&'{{7*7}},\n\u{1b}[31m=1+1";
     summary.scenario = evil.to_owned();
     summary.question = Some(evil.to_owned());
@@ -654,6 +691,8 @@ pub fn hostile() -> Summary {
     summary.verdicts[0].statement = evil.to_owned();
     summary.assumptions[0] = evil.to_owned();
     summary.calls[0].source = evil.to_owned();
+    summary.proxies[1].name = evil.to_owned();
+    summary.proxies[1].stalest.name = evil.to_owned();
     summary
 }
 

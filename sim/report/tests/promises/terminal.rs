@@ -60,6 +60,7 @@ fn fits_its_width() {
         support::silence(),
         support::crowd(),
         support::releases(),
+        support::proxies(40),
     ];
     for summary in summaries {
         for width in [80, 100, 120, 200] {
