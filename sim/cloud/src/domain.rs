@@ -238,7 +238,7 @@ pub(crate) enum Event {
     ZtunnelDone { node: u32, thread: u8, starts: u16 },
     /// Something happens to a proxy's stream to istiod.
     Streamed {
-        pod: u32,
+        proxy: u32,
         number: u32,
         step: subscriptions::Step,
     },
@@ -246,6 +246,8 @@ pub(crate) enum Event {
     SidecarReady { pod: u32, starts: u16 },
     /// A node's ztunnel may have to ask for certificates.
     ZtunnelCertificatesDue(u32),
+    /// A ztunnel waits no longer to be told of the pod that opens a connection.
+    PodUnheardOf(CallRef),
 }
 
 /// What a workload's pods share.
@@ -518,9 +520,8 @@ impl engine::Partition for Domain<'_> {
         self.start_autoscalers(context);
         self.start_provisioner(context);
         self.start_certificates(context);
-        self.start_ztunnel_certificates(context);
-        self.start_subscriptions(context);
         self.start_ztunnels(context);
+        self.start_subscriptions(context);
         self.start_enrolments(context);
         self.start_root(context);
         self.start_sources(context);
@@ -563,6 +564,7 @@ impl engine::Partition for Domain<'_> {
             Event::SidecarTold { pod, told } => self.proxy_told(pod, told, context),
             Event::SidecarSpared { pod, told } => self.sidecar_spared(pod, told, context.now()),
             Event::CertificateDue { pod, starts } => self.certificate_due(pod, starts, context),
+            Event::PodUnheardOf(to) => self.pod_unheard_of(to, context),
             Event::ZtunnelCertificatesDue(node) => self.ztunnel_certificates_due(node, context),
             Event::RootChecked => self.root_checked(context),
             Event::Delayed(passage) => self.send_on(passage, context),
@@ -646,7 +648,11 @@ impl engine::Partition for Domain<'_> {
             Event::Enrolled { machine, step } => self.enrolled(machine, step, context),
             Event::EntriesSwept => self.entries_swept(context),
             Event::SidecarReady { pod, starts } => self.sidecar_ready(pod, starts, context),
-            Event::Streamed { pod, number, step } => self.streamed((pod, number), step, context),
+            Event::Streamed {
+                proxy,
+                number,
+                step,
+            } => self.streamed((proxy, number), step, context),
         }
     }
 

@@ -497,7 +497,8 @@ impl Domain<'_> {
                 Component::Istiod => {
                     self.istiod_informed(context);
                 }
-                Component::Ztunnel(node) => self.ztunnel_starts(node, context),
+                Component::Ztunnel(node) if restarted => self.ztunnel_starts(node, context),
+                Component::Ztunnel(_) => {}
                 // What becomes of silence is seen where nodes move.
                 Component::Kubelet(node) => self.kubelet_acts(node, context),
             }

@@ -14,7 +14,7 @@
 //! Validated by: shares and lags in closed form, in the crate's tests.
 
 use super::sending::is_for_ztunnels;
-use crate::domain::{Clock, Domain};
+use crate::domain::Domain;
 use crate::istio::push::{Changed, Kind, Push};
 use crate::meter::Observation;
 use crate::path::ztunnel;
@@ -23,16 +23,6 @@ use crate::scenario::ClusterId;
 use engine::Time;
 
 impl Domain<'_> {
-    /// Ztunnels that there are from the start act on what they were told.
-    pub(crate) fn start_ztunnels(&mut self, context: &mut Clock<'_, Self>) {
-        for node in 0..self.nodes.len() as u32 {
-            let state = &self.nodes[node as usize];
-            if state.ztunnel.is_some() && state.machine.runs() {
-                self.proxy_acts(ztunnel::number_of(node), context.now());
-            }
-        }
-    }
-
     /// A proxy acts from now on on what it was told.
     pub(crate) fn proxy_acts(&mut self, proxy: u32, now: Time) {
         self.meters.observe(now, Observation::ProxyActs(proxy));

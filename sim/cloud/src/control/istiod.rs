@@ -2,8 +2,8 @@
 //!
 //! Models: a watch of the API server; changes that wait for calm; a push to every sidecar, which
 //! istiod's processors generate one after the other, each at the cost of what is sent; sidecars
-//! that act on what the last push told them, for as long as no other comes. A sidecar that
-//! starts is told all that istiod knows.
+//! that act on what the last push told them, for as long as no other comes. A proxy that starts is
+//! told all that istiod knows ([`super::subscriptions`]).
 //!
 //! Approximated: each processor works on one push at a time; a push takes the time of a watch to
 //! arrive and to be applied.
@@ -163,14 +163,17 @@ impl Domain<'_> {
         }
         let queue = &mut self.istiod.as_mut().expect("it pushes").queue;
         for (node, state) in (0..).zip(&self.nodes) {
-            if state.ztunnel.is_some() && state.machine.runs() {
+            let ztunnel = state.ztunnel.as_ref();
+            // There is nothing for them in what does not change addresses or policies.
+            let hears = ztunnel.is_some_and(|ztunnel| ztunnel.subscription.is_open());
+            if hears && push.changed().next().is_some() {
                 queue.put(ztunnel::number_of(node), push.clone());
             }
         }
         self.generate(context);
     }
 
-    /// A sidecar whose stream has begun is to be told everything.
+    /// A proxy whose stream has begun is to be told everything.
     pub(super) fn tell_everything(&mut self, pod: u32, push: &Push, context: &mut Clock<'_, Self>) {
         let queue = &mut self.istiod.as_mut().expect("it tells").queue;
         queue.put(pod, push.clone());
@@ -216,7 +219,7 @@ impl Domain<'_> {
     pub(crate) fn proxy_told(&mut self, number: u32, told: Told, context: &mut Clock<'_, Self>) {
         let now = context.now();
         match ztunnel::node_of(number) {
-            Some(node) => self.ztunnel_told(node, told, now),
+            Some(node) => self.ztunnel_told(node, told, context),
             None if self.hears_istiod(number) => {
                 self.sidecar_told(number, told, now);
                 self.sidecar_may_be_ready(number, context);

@@ -202,7 +202,7 @@ impl Domain<'_> {
                         None => self.subscribe(pod, context),
                     }
                 }
-                self.want_certificate(pod, context);
+                self.ztunnel_may_hear_of(pod, context);
                 let state = &mut self.pods[pod as usize];
                 state.phase = Phase::Starting;
                 state.hung_by = None;

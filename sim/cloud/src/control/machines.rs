@@ -10,7 +10,6 @@ use super::api::Client;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::kubernetes::budget::Answer;
-use crate::path::ztunnel;
 use crate::scenario::{WorkloadId, WorkloadKind};
 use engine::{Duration, Time};
 
@@ -270,13 +269,11 @@ impl Domain<'_> {
         if !drains || !self.tenants(node).is_empty() {
             return;
         }
-        if self.nodes[node as usize].ztunnel.is_some() {
-            self.proxy_ends(ztunnel::number_of(node), context.now());
-        }
         let state = &mut self.nodes[node as usize];
         state.machine = Machine::Absent;
         state.machine_number += 1;
         let pods = std::mem::take(&mut state.pods);
+        self.forget_ztunnel(node, context.now());
         self.await_end_of_node(node, context);
         self.node_goes(node);
         self.checks_may_change(node, context);

@@ -41,3 +41,4 @@ pub(crate) mod taken_in;
 pub(crate) mod translation;
 mod validation;
 pub(crate) mod ztunnel_certificates;
+pub(crate) mod ztunnels;

@@ -241,6 +241,7 @@ impl Domain<'_> {
         for pod in self.pods_on(node) {
             self.live(pod, context, |life, _, told| life.power_off(told));
         }
+        self.forget_ztunnel(node, context.now());
         self.end_unheard(node, context);
     }
 
@@ -255,6 +256,7 @@ impl Domain<'_> {
         }
         self.nodes[node as usize].flows.forget();
         self.kube_proxy_starts(node, context);
+        self.ztunnel_starts(node, context);
     }
 
     /// A kubelet renews no more.

@@ -7,8 +7,9 @@
 //! for each port, and a configuration of routes for each that carries requests.
 //!
 //! Approximated: each cluster counts all endpoints of its service, whatever its subset leaves of
-//! them; an object that the scope hides because of `exportTo` counts as seen unless a Sidecar
-//! names what is seen; what istiod's cache saves is not taken off.
+//! them; a ztunnel that asks for everything gets no policies; an object that the scope hides
+//! because of `exportTo` counts as seen unless a Sidecar names what is seen; what istiod's cache
+//! saves is not taken off.
 //! Leaves out: `PILOT_FILTER_GATEWAY_CLUSTER_CONFIG`, which is off unless somebody says otherwise:
 //! gateways get the clusters of all that their namespace sees.
 //! Sources: [`crate::istio::push`]; istio/istio pilot/pkg/networking/core/cluster.go
@@ -38,19 +39,23 @@ impl Domain<'_> {
         self.part_of(pod, push).is_some()
     }
 
-    /// What a push holds for a ztunnel: pods of the services that have changed, and policies.
+    /// What a push holds for a ztunnel: pods of the services that have changed, and policies; pods
+    /// of all services where it asks for everything.
     fn volume_for_ztunnel(&self, push: &Push) -> Volume {
         let Some(istiod) = &self.istiod else {
             return Volume::default();
         };
+        let known = |service| istiod.view.endpoints(&self.endpoint_log, service).len() as u32;
         let mut volume = Volume::default();
+        if push.is_forced() {
+            let services = (0..self.services.len()).map(ServiceId::from);
+            volume.endpoints = services.map(known).sum();
+            volume.resources = self.services.len() as u32;
+            return volume;
+        }
         for changed in push.changed() {
             match changed.kind {
-                Kind::Endpoints => {
-                    let service = ServiceId(changed.object);
-                    let known = istiod.view.endpoints(&self.endpoint_log, service);
-                    volume.endpoints += known.len() as u32;
-                }
+                Kind::Endpoints => volume.endpoints += known(ServiceId(changed.object)),
                 kind if is_for_ztunnels(kind) => volume.resources += 1,
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! Certificates of ztunnels: one for each service account that has pods on the node.
 //!
-//! Models: a certificate of a day, asked for as soon as the first pod of its account starts on
-//! the node, and shared by all of them; the next one is asked for at half its life, and where
+//! Models: a certificate of a day, asked for as soon as the ztunnel is told of the first pod of
+//! its account on the node, and shared by all of them; the next one is asked for at half its life, and where
 //! istiod does not answer again after pauses that grow. Ztunnels before 1.28 give up the one that
 //! they could not renew, later ones keep it to its end. With the last pod of an account its
 //! certificate goes, and with a ztunnel all of them. Among ztunnels a certificate outlives its root: they
@@ -64,7 +64,7 @@ impl Certificates {
 
 impl Domain<'_> {
     /// Ztunnels that there are from the start have certificates for the pods on their nodes.
-    pub(crate) fn start_ztunnel_certificates(&mut self, context: &mut Clock<'_, Self>) {
+    pub(super) fn start_ztunnel_certificates(&mut self, context: &mut Clock<'_, Self>) {
         let issued = Credentials::of_ztunnel(Time::ZERO);
         for pod in 0..self.pods.len() as u32 {
             let Some(node) = self.carrier(pod) else {
@@ -101,7 +101,7 @@ impl Domain<'_> {
     }
 
     /// The ztunnel of a pod's node needs a certificate for it, and asks unless it has done so.
-    pub(crate) fn want_certificate(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
+    pub(super) fn want_certificate(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         let Some(node) = self.carrier(pod) else {
             return;
         };
@@ -178,6 +178,7 @@ impl Domain<'_> {
             return false;
         };
         let ztunnel = self.nodes[node as usize].ztunnel.as_ref();
+        let ztunnel = ztunnel.filter(|ztunnel| !ztunnel.unheard.contains(&pod));
         let held = ztunnel.and_then(|it| it.certificates.held.get(&self.account(pod)));
         held.is_some_and(|held| held.credentials.is_valid(now))
     }

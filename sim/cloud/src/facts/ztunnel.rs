@@ -29,9 +29,22 @@ facts! {
     /// How long a tunnel that carries no new connection is kept for the next one.
     ZTUNNEL_POOL_TIMEOUT: Duration = Duration::from_secs(300), "s", "istio.ztunnel.pool-timeout", "Istio", "1.24 and later",
         Source, CONFIG;
+    /// The most connections that a tunnel carries at once: it is not used again after that.
+    ZTUNNEL_TUNNEL_CONNECTIONS_MAX: u32 = 100, "", "istio.ztunnel.tunnel-connections-max", "Istio", "1.24 and later",
+        Source, "istio/ztunnel 62d82653 src/config.rs, POOL_MAX_STREAMS_PER_CONNECTION; src/proxy/pool.rs, maybe_checkin_conn";
     /// How long a ztunnel tries to open a tunnel.
     ZTUNNEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "s", "istio.ztunnel.connect-timeout", "Istio", "1.24 and later",
         Source, "istio/ztunnel 62d82653 src/proxy.rs, CONNECTION_TIMEOUT";
+
+    /// The pause before it connects to istiod again; the next ones are twice as long each.
+    ZTUNNEL_RECONNECT_FIRST: Duration = Duration::from_millis(10), "ms", "istio.ztunnel.reconnect-first", "Istio", "1.24 and later",
+        Source, "istio/ztunnel 62d82653 src/xds/client.rs, INITIAL_BACKOFF";
+    /// The longest of these pauses.
+    ZTUNNEL_RECONNECT_MAX: Duration = Duration::from_secs(15), "s", "istio.ztunnel.reconnect-max", "Istio", "1.24 and later",
+        Source, "istio/ztunnel 62d82653 src/xds/client.rs, MAX_BACKOFF";
+    /// How long a connection of a pod waits until its ztunnel has been told of that pod.
+    ZTUNNEL_WORKLOAD_PATIENCE: Duration = Duration::from_secs(5), "s", "istio.ztunnel.workload-patience", "Istio", "1.24 and later",
+        Source, "istio/ztunnel 62d82653 src/proxy.rs, get_workload";
 
     /// How long its certificates count.
     ZTUNNEL_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3_600), "s", "istio.ztunnel.certificate-lifetime", "Istio", "1.24 and later",

@@ -2,12 +2,12 @@
 //!
 //! Models: the rate at which an istiod takes new streams, without a burst; Envoy's pauses before
 //! it connects again, uniform below a bound that doubles from 500 ms to 30 s and starts over
-//! with the first answer; the age at which istiod asks a proxy to go, 30 min less or more a
+//! with the first answer; those of a ztunnel, which double from 10 ms to 15 s; the age at which istiod asks a proxy to go, 30 min less or more a
 //! tenth, which spreads proxies over its replicas again; how long a silent peer goes unnoticed.
 //! Approximated: the agent between Envoy and istiod only passes on what happens on either side.
 //! Sources: istio/istio pilot/pkg/xds/{ads,discovery}.go, pkg/keepalive/options.go;
-//! envoyproxy/envoy source/common/common/backoff_strategy.cc; grpc/grpc-go
-//! internal/transport/http2_server.go.
+//! envoyproxy/envoy source/common/common/backoff_strategy.cc; istio/ztunnel
+//! src/xds/client.rs; grpc/grpc-go internal/transport/http2_server.go.
 //! Validated by: bounds and means over many draws and a wave of reconnects, below.
 
 use super::queue::Limits;
@@ -21,7 +21,7 @@ pub fn entrance(limits: Limits) -> Bucket {
     Bucket::of_rate(f64::from(limits.streams_per_second), 1)
 }
 
-/// Pauses before Envoy connects again.
+/// Pauses before a proxy connects again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconnect {
     /// How many times in a row it has tried in vain.
@@ -32,13 +32,23 @@ impl Reconnect {
     /// Nothing has been tried yet.
     pub const NEW: Reconnect = Reconnect { failures: 0 };
 
-    /// The stream has ended, or could not be had: how long until the next try.
+    /// The stream has ended, or could not be had: how long until Envoy's next try.
     pub fn pause(&mut self, draw: &mut Draw) -> Duration {
         let doublings = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);
         let bound = facts::ENVOY_RECONNECT_BASE.value.saturating_mul(doublings);
         let bound = bound.min(facts::ENVOY_RECONNECT_MAX.value);
         self.failures = self.failures.saturating_add(1);
         bound.mul_f64(draw.uniform())
+    }
+
+    /// The same of a ztunnel.
+    pub fn pause_of_ztunnel(&mut self) -> Duration {
+        let doublings = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);
+        let pause = facts::ZTUNNEL_RECONNECT_FIRST
+            .value
+            .saturating_mul(doublings);
+        self.failures = self.failures.saturating_add(1);
+        pause.min(facts::ZTUNNEL_RECONNECT_MAX.value)
     }
 
     /// istiod has answered.
@@ -82,6 +92,17 @@ mod tests {
             assert!((mean / bound - 0.5).abs() < 0.01, "{mean} of {bound}");
             assert!(greatest <= bound && greatest > 0.99 * bound);
         }
+    }
+
+    #[test]
+    fn pauses_of_ztunnels_double_up_to_15_s() {
+        let mut reconnect = Reconnect::NEW;
+        let pauses = [(); 13].map(|()| reconnect.pause_of_ztunnel());
+        let doubled = (0..11).map(|number| Duration::from_millis(10 << number));
+        assert!(pauses[..11].iter().copied().eq(doubled));
+        assert_eq!(pauses[11..], [Duration::from_secs(15); 2]);
+        reconnect.answered();
+        assert_eq!(reconnect.pause_of_ztunnel(), Duration::from_millis(10));
     }
 
     #[test]

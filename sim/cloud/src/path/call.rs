@@ -167,6 +167,7 @@ impl Domain<'_> {
             port: 0,
             secured: false,
             resumes: false,
+            tunnel: 0,
         };
         self.calls[key].stage = Stage::Waiting(endpoint);
         let request = RequestArrival {

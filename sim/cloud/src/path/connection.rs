@@ -91,6 +91,19 @@ impl Pools {
         }
     }
 
+    /// How many connections a client keeps that a tunnel carries.
+    pub(super) fn inside(&self, client: Address, tunnel: u32) -> usize {
+        let of_it = self.numbers.iter().filter(|(key, _)| key.0 == client);
+        of_it
+            .map(|(_, number)| {
+                let pool = &self.all[number as usize];
+                let idle = pool.idle.iter().filter(|(kept, _)| kept.tunnel == tunnel);
+                let shared = matches!(&pool.shared, Shared::Open(open, _) if open.tunnel == tunnel);
+                idle.count() + usize::from(shared)
+            })
+            .sum()
+    }
+
     /// A client is gone, with all its connections.
     pub(crate) fn forget(&mut self, client: Address) {
         let Pools { numbers, all, free } = self;

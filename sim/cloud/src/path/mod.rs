@@ -304,6 +304,9 @@ pub(crate) struct Endpoint {
     pub(crate) secured: bool,
     /// Whether that goes by what they kept of an earlier connection.
     pub(crate) resumes: bool,
+    /// The number of the tunnel that carries the connection, among those of the client's ztunnel;
+    /// 0 if none does.
+    pub(crate) tunnel: u32,
 }
 
 impl Plan {

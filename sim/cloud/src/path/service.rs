@@ -69,6 +69,7 @@ impl Domain<'_> {
             port: 0,
             secured: false,
             resumes: false,
+            tunnel: 0,
         }
     }
 

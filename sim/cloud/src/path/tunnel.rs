@@ -4,25 +4,27 @@
 //! when a connection needs one and none is kept: TCP's round trip, that of TLS 1.3 with the work
 //! of both ends for their certificates, and then, as for each further connection that it carries,
 //! one round trip that asks for the connection inside. A tunnel is kept until no connection has
-//! been asked for over it for five minutes, or one of its pods is gone. Sidecars take tunnels
+//! been asked for over it for five minutes, or a hundred are inside, or one of its pods is gone;
+//! one that was full is not used again, whatever becomes of its connections. Sidecars take tunnels
 //! as ztunnels do. Both ends need certificates that count. A tunnel that does not come about within ten seconds is given up, and so
 //! are the connections that wait for it.
 //!
 //! Approximated: what is lost on the way is sent again as data are, SYNs as well; a sidecar asks
 //! nothing more of a connection inside a tunnel than of its requests; the tunnels of a pod end
-//! with its container. Leaves out: a hundred connections at once as the most that a tunnel
-//! carries, and its flow control.
+//! with its container; connections that a client keeps idle for too long are still inside until
+//! the client looks. Leaves out: flow control.
 //! Sources: istio/ztunnel src/proxy/{pool,outbound,inbound,h2}.rs; [`crate::facts`].
 //! Validated by: latencies worked out by hand in the crate's tests.
 
 use super::call::Stage;
-use super::link::Packet;
+use super::link::{Address, Goal, Packet};
 use super::service::Fate;
 use super::ztunnel::{Job, pool_timeout};
-use super::{CallRef, Endpoint, Identity, sidecar};
+use super::{Call, CallRef, Endpoint, Identity, sidecar};
 use crate::domain::{Clock, Domain};
 use crate::facts;
 use crate::record::Reason;
+use crate::scenario::Protocol;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
 
@@ -38,8 +40,18 @@ pub(crate) struct Tunnels {
 enum Tunnel {
     /// These wait for it.
     Opening { number: u32, waiting: Vec<CallRef> },
-    /// To this endpoint, asked for a connection last then.
-    Open(Endpoint, Time),
+    /// It carries connections.
+    Open(Open),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// What is at its other end.
+    endpoint: Endpoint,
+    /// When it was asked for a connection last.
+    used: Time,
+    /// As many connections are inside at most.
+    connections: usize,
 }
 
 impl Tunnels {
@@ -152,7 +164,7 @@ impl Domain<'_> {
         let call = &self.calls[to.call];
         let (client, identity) = (call.client, call.work());
         let tunnels = &mut self.ztunnel(node).tunnels;
-        let number = tunnels.opened;
+        let number = tunnels.opened + 1;
         let letter = Letter {
             step: Step::Syn,
             node,
@@ -164,22 +176,22 @@ impl Domain<'_> {
         };
         match tunnels.all.get_mut(&(client, endpoint.pod)) {
             Some(Tunnel::Opening { waiting, .. }) => return waiting.push(to),
-            Some(Tunnel::Open(through, used))
-                if through.restarts == endpoint.restarts
-                    && now.saturating_since(*used) < pool_timeout() =>
+            Some(Tunnel::Open(open))
+                if open.endpoint.restarts == endpoint.restarts
+                    && now.saturating_since(open.used) < pool_timeout() =>
             {
-                *used = now;
-                let through = Endpoint {
+                open.used = now;
+                let endpoint = Endpoint {
                     service: endpoint.service,
                     port: endpoint.port,
-                    ..*through
+                    ..open.endpoint
                 };
                 let letter = Letter {
                     step: Step::Connect(to),
-                    endpoint: through,
+                    endpoint,
                     ..letter
                 };
-                return self.send_letter(letter, context);
+                return self.ask_inside(letter, to, context);
             }
             _ => {}
         }
@@ -192,6 +204,50 @@ impl Domain<'_> {
         let opening = Tunnel::Opening { number, waiting };
         tunnels.all.insert((client, endpoint.pod), opening);
         self.send_letter(letter, context);
+    }
+
+    /// A connection is asked for inside of an open tunnel, which takes no more if it is full then.
+    fn ask_inside(&mut self, letter: Letter, to: CallRef, context: &mut Clock<'_, Self>) {
+        let Letter {
+            node,
+            client,
+            endpoint,
+            ..
+        } = letter;
+        self.calls[to.call].stage = Stage::Dialling(Some(Goal::Endpoint(endpoint)));
+        self.send_letter(letter, context);
+        let most = facts::ZTUNNEL_TUNNEL_CONNECTIONS_MAX.value as usize;
+        let ends = (client, endpoint.pod);
+        let Some(Tunnel::Open(open)) = self.ztunnel(node).tunnels.all.get_mut(&ends) else {
+            unreachable!("it was looked up just now");
+        };
+        open.connections += 1;
+        if open.connections < most {
+            return;
+        }
+        // Those that ended have not been counted off.
+        let inside = self.connections_inside(client, endpoint.tunnel);
+        let tunnels = &mut self.ztunnel(node).tunnels.all;
+        if inside >= most {
+            tunnels.remove(&ends);
+        } else if let Some(Tunnel::Open(open)) = tunnels.get_mut(&ends) {
+            open.connections = inside;
+        }
+    }
+
+    /// How many connections of a pod are inside of a tunnel.
+    fn connections_inside(&self, client: u32, tunnel: u32) -> usize {
+        let is_one = |call: &Call| {
+            let plan = &self.plans[call.plan as usize];
+            // Many requests share a connection of HTTP/2, which its pool has.
+            let is_own =
+                plan.protocol != Protocol::Http2 || matches!(call.stage, Stage::Dialling(_));
+            let endpoint = call.stage.endpoint();
+            let is_inside = endpoint.is_some_and(|endpoint| endpoint.tunnel == tunnel);
+            plan.from_pod && call.client == client && is_own && is_inside
+        };
+        let asking = self.calls.iter().filter(|(_, call)| is_one(call)).count();
+        asking + self.pools.inside(Address::Pod(self.id, client), tunnel)
     }
 
     fn send_letter(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
@@ -291,18 +347,19 @@ impl Domain<'_> {
     pub(super) fn tunnel_opened(&mut self, letter: Letter, context: &mut Clock<'_, Self>) {
         let endpoint = Endpoint {
             secured: true,
+            tunnel: letter.number,
             ..letter.endpoint
         };
-        let open = Tunnel::Open(endpoint, context.now());
-        for to in self.take_waiting(letter, Some(open)) {
-            if self.is_carried(to) {
-                let asked = Letter {
-                    step: Step::Connect(to),
-                    endpoint,
-                    identity: self.calls[to.call].work(),
-                    ..letter
-                };
-                self.send_letter(asked, context);
+        let open = Open {
+            endpoint,
+            used: context.now(),
+            connections: 0,
+        };
+        for to in self.take_waiting(letter, Some(Tunnel::Open(open))) {
+            if self.is_carried(to)
+                && let Some(asked) = self.calls[to.call].stage.endpoint()
+            {
+                self.enter_tunnel(letter.node, to, asked, context);
             }
         }
     }

@@ -13,7 +13,7 @@
 //! once and lets the first request wait; a connection that cannot be carried breaks for the
 //! application. Connections from and to other clusters cost work per request, not to be opened.
 //! Leaves out: ztunnel's own DNS, memory and place on the node. What becomes of connections when
-//! it ends is in `ztunnel_outage.rs`, and what it shows in
+//! it ends is in `ztunnel_outage.rs`, what it knows and shows in [`crate::control::ztunnels`] and
 //! [`crate::control::ztunnel_certificates`].
 //! Sources: istio/ztunnel src/state.rs, src/proxy; istio/istio architecture/ambient/ztunnel.md;
 //! [`crate::facts`].
@@ -24,26 +24,35 @@ use super::link::{Goal, Packet};
 use super::service::{Fate, RequestArrival};
 use super::tunnel::{Letter, Tunnels};
 use super::{CallRef, Endpoint, Identity, Outcome, Target};
-use crate::control::istiod::Told;
+use crate::control::subscriptions::Subscription;
 use crate::control::ztunnel_certificates::Certificates;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::locality;
-use crate::meter::Observation;
-use crate::record::{Reason, ViewKind};
+use crate::record::Reason;
 use crate::scenario::{Protocol, ServiceId, TrafficPolicy, Ztunnel};
 use crate::slab::Key;
 use crate::view::{EndpointLog, View};
-use engine::{Distribution, Duration, Stream, Time};
-use std::collections::VecDeque;
+use engine::{Distribution, Duration, Stream};
+use std::collections::{BTreeSet, VecDeque};
 
 /// The ztunnel of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct ZtunnelState {
+    /// Whether there is one.
+    pub(crate) runs: bool,
+    /// Its stream to istiod.
+    pub(crate) subscription: Subscription,
+    /// Whether istiod has told it anything.
+    pub(crate) is_configured: bool,
     /// What istiod has told it of endpoints.
-    view: View,
+    pub(crate) view: View,
     /// The generation of policies that it was told.
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
+    /// Pods of its node that it has not been told of, as far as they have started since it has.
+    pub(crate) unheard: BTreeSet<u32>,
+    /// Whose connections wait until it is told of them.
+    waiting_for_word: Vec<CallRef>,
     running: Vec<Option<Job>>,
     waiting: VecDeque<Job>,
     /// How often it has ended: what its threads had in hand before counts no more.
@@ -53,11 +62,16 @@ pub(crate) struct ZtunnelState {
 }
 
 impl ZtunnelState {
-    /// One with nothing in hand.
+    /// One that has not started.
     pub(crate) fn new(described: &Ztunnel) -> Self {
         ZtunnelState {
+            runs: false,
+            subscription: Subscription::ABSENT,
+            is_configured: false,
             view: View::default(),
             generation: 0,
+            unheard: BTreeSet::new(),
+            waiting_for_word: Vec::new(),
             running: vec![None; usize::from(described.threads)],
             waiting: VecDeque::new(),
             starts: 0,
@@ -67,12 +81,24 @@ impl ZtunnelState {
     }
 
     /// It ends, and everything inside is lost.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
+        self.runs = false;
+        self.subscription.end();
+        self.is_configured = false;
+        self.view = View::default();
+        self.generation = 0;
+        self.unheard.clear();
+        self.waiting_for_word.clear();
         self.running.fill(None);
         self.waiting.clear();
         self.tunnels.clear();
         self.certificates.clear();
         self.starts = self.starts.wrapping_add(1);
+    }
+
+    /// Whether it listens on behalf of its pods.
+    pub(crate) fn takes_connections(&self) -> bool {
+        self.runs && self.is_configured
     }
 
     /// Whether it has ever been told of a pod of a service.
@@ -93,6 +119,7 @@ impl ZtunnelState {
 pub(crate) struct ZtunnelStreams {
     work: Stream,
     picks: Stream,
+    pub(crate) subscriptions: Stream,
 }
 
 impl ZtunnelStreams {
@@ -101,6 +128,7 @@ impl ZtunnelStreams {
         ZtunnelStreams {
             work: stream("work of ztunnels"),
             picks: stream("picks of ztunnels"),
+            subscriptions: stream("subscriptions of ztunnels"),
         }
     }
 }
@@ -357,6 +385,13 @@ impl Domain<'_> {
         if !self.awaits(to) {
             return; // Its application has given up.
         }
+        let client = self.calls[to.call].client;
+        let state = self.ztunnel(node);
+        if state.unheard.contains(&client) {
+            state.waiting_for_word.push(to);
+            let patience = facts::ZTUNNEL_WORKLOAD_PATIENCE.value;
+            return context.after(patience, Event::PodUnheardOf(to));
+        }
         let plan = &self.plans[self.calls[to.call].plan as usize];
         let asked = match plan.target {
             Target::Service(_, service) if chosen.is_none() => Some(service),
@@ -379,6 +414,34 @@ impl Domain<'_> {
         match takes_tunnels || waypoint.is_some() {
             true => self.enter_tunnel(node, to, endpoint, context),
             false => self.dial_plainly(to.call, context),
+        }
+    }
+
+    /// The ztunnel of a node has been told of all its pods: their connections need not wait.
+    pub(crate) fn pods_heard_of(&mut self, node: u32, context: &mut Clock<'_, Self>) {
+        for to in std::mem::take(&mut self.ztunnel(node).waiting_for_word) {
+            let stage = self.calls.get(to.call).map(|call| call.stage);
+            let chosen = match stage {
+                Some(Stage::Dialling(Some(Goal::Endpoint(endpoint)))) => Some(endpoint),
+                _ => None,
+            };
+            self.find_pod(node, to, chosen, context);
+        }
+    }
+
+    /// A connection has waited for long enough until its ztunnel is told of its pod.
+    pub(crate) fn pod_unheard_of(&mut self, to: CallRef, context: &mut Clock<'_, Self>) {
+        if !self.awaits(to) {
+            return;
+        }
+        let Some(node) = self.carrier_of(to.call) else {
+            return;
+        };
+        let waiting = &mut self.ztunnel(node).waiting_for_word;
+        let count = waiting.len();
+        waiting.retain(|&other| other != to);
+        if waiting.len() < count {
+            self.connection_failed(to.call, Reason::Reset, context);
         }
     }
 
@@ -483,51 +546,6 @@ impl Domain<'_> {
             return self.hand(node, job, context);
         }
         self.responded(to, outcome, bytes, closing, context);
-    }
-
-    /// A ztunnel applies what istiod knew when it was told.
-    pub(crate) fn ztunnel_told(&mut self, node: u32, told: Told, now: Time) {
-        if self.ztunnel_is_down(node) {
-            return; // It will be told everything.
-        }
-        if self.nodes[node as usize].ztunnel.is_none() {
-            return;
-        }
-        self.proxy_takes_in(number_of(node), now);
-        let state = self.nodes[node as usize].ztunnel.as_mut();
-        let state = state.expect("looked for just now");
-        let (meters, kind) = (&mut self.meters, ViewKind::Ztunnel);
-        let position = told.position as usize;
-        let view = &mut state.view;
-        view.advance(&self.endpoint_log, position, |publication| {
-            let changed = publication.changed;
-            meters.observe(now, Observation::ViewApplied { kind, changed });
-        });
-        if told.generation > state.generation {
-            state.generation = told.generation;
-            let translation = self.translation.as_ref().expect("a mesh translates");
-            let changed = translation.written(told.generation);
-            meters.observe(now, Observation::ViewApplied { kind, changed });
-        }
-    }
-
-    /// The ztunnel of a new machine starts, or one that was away, and is told what istiod knows.
-    pub(crate) fn ztunnel_starts(&mut self, node: u32, context: &mut Clock<'_, Self>) {
-        if self.ztunnels.is_none() {
-            return;
-        }
-        let (view, generation) = self.known_to_istiod();
-        let state = self.ztunnel(node);
-        state.view = view;
-        state.generation = generation;
-        state.tunnels.clear();
-        state.certificates.clear();
-        self.proxy_acts(number_of(node), context.now());
-        for pod in 0..self.pods.len() as u32 {
-            if self.carrier(pod) == Some(node) && !self.pods[pod as usize].released {
-                self.want_certificate(pod, context);
-            }
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Models: ports that demand mutual TLS take connections of tunnels and of sidecars only;
 //! AuthorizationPolicies know the client by its certificate and the port; rules about HTTP count
 //! as ztunnel is told of them ([`crate::istio::ambient`]). A connection that is denied is
-//! closed, and so is one that stands when a ztunnel is told of a policy that denies it.
+//! closed, and so is one that stands when a ztunnel is told of a policy that denies it, and one to a
+//! pod that it was not told of.
 //!
 //! Approximated: addresses of clients are nobody's, as at sidecars.
 //! Sources: istio/ztunnel src/state.rs, src/rbac.rs, src/proxy/connection_manager.rs.
@@ -41,6 +42,9 @@ impl Domain<'_> {
         endpoint: Endpoint,
         client: Option<WorkloadId>,
     ) -> bool {
+        if self.ztunnel(node).unheard.contains(&endpoint.pod) {
+            return false;
+        }
         let table = self.table_at(node, endpoint.pod);
         let port = self.target_port(endpoint);
         if client.is_none() && table.mode(port) == ServerMode::Strict {

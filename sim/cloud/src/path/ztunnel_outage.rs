@@ -3,8 +3,8 @@
 //! Models: with a node's ztunnel every connection of its pods breaks, in either direction, those
 //! inside of tunnels and others; what it had in hand is lost. While it is away nobody listens on
 //! behalf of these pods: connections that they open, and connections to them, are refused; where
-//! another ztunnel has taken the connection, it breaks. It comes back with what istiod knows, and
-//! without tunnels. Applications run on, and what they
+//! another ztunnel has taken the connection, it breaks. It comes back without tunnels, and takes
+//! connections once istiod has told it what it knows ([`crate::control::ztunnels`]). Applications run on, and what they
 //! answer on connections that have broken reaches nobody.
 //! Leaves out: an upgrade, in which the old process hands over to the new one.
 //! Sources: istio/istio architecture/ambient/ztunnel-cni-lifecycle.md (sockets of the pods' own
@@ -17,13 +17,12 @@ use super::link::{Address, Packet};
 use super::ztunnel::{self, Job};
 use crate::domain::{Clock, Domain};
 use crate::record::Reason;
-use crate::scenario::Component;
 
 impl Domain<'_> {
-    /// Whether the ztunnel of a node is away.
+    /// Whether the ztunnel of a node is away, or has not been told anything yet.
     pub(super) fn ztunnel_is_down(&self, node: u32) -> bool {
-        let down = &self.levers.control.down;
-        !down.is_empty() && down.contains(&Component::Ztunnel(node))
+        let ztunnel = self.nodes[node as usize].ztunnel.as_ref();
+        !ztunnel.is_some_and(|ztunnel| ztunnel.takes_connections())
     }
 
     /// A ztunnel ends at once, and every connection that it carries breaks.

@@ -36,6 +36,7 @@ mod streams;
 mod waypoints;
 mod ztunnel_certificates;
 mod ztunnel_outages;
+mod ztunnel_streams;
 
 use crate::scenario::*;
 use crate::{Options, compile, simulate};

@@ -67,21 +67,6 @@ fn ztunnels_ask_again_within_150_seconds_once_istiod_is_back() {
 }
 
 #[test]
-fn a_ztunnel_that_starts_without_istiod_has_none() {
-    for node in [0, 1] {
-        // It asks in vain at five seconds; istiod is back at 100 s, and its pauses are less than
-        // 1.2 * (1 + 2 + ... + 128) s by then.
-        let mut scenario = without_istiod(30, None, &[1_000, 10_000, 90_000, 420_000]);
-        scenario.timeline = vec![
-            fault_at(2_000, down(Component::Istiod), Some(98_000)),
-            fault_at(3_000, down(Component::Ztunnel(node)), Some(2_000)),
-        ];
-        let record = run_without_jitter(&scenario);
-        assert_eq!(told(&record), [2, 2], "{node}");
-    }
-}
-
-#[test]
 fn certificates_outlive_their_root_among_ztunnels_and_are_not_renewed_after_it() {
     let run = |has_sidecar: bool| {
         let mut scenario = without_istiod(30, None, &[1_000, 3 * HOUR, 26 * HOUR]);

@@ -34,16 +34,18 @@ fn told(record: &Record) -> [u64; 3] {
 
 #[test]
 fn connections_fail_at_either_end_until_it_is_back() {
-    // 200 requests come in two seconds, perhaps one of them at the instant that it begins. Nobody
-    // takes the client's connections; the ztunnel of the client takes them, and cannot go on.
+    // 200 requests come in two seconds, perhaps one of them at the instant that it begins, and one
+    // more before istiod has told it everything. Nobody takes the client's connections; the ztunnel
+    // of the client takes them, and cannot go on.
     let [succeeded, refused, reset] = told(&run_without_jitter(&without(0)));
     assert!(
-        (199..=200).contains(&refused) && reset <= 1,
+        (199..=201).contains(&refused) && reset <= 1,
         "{refused} {reset}"
     );
     assert_eq!(succeeded + refused + reset, 1_000);
     let [succeeded, refused, reset] = told(&run_without_jitter(&without(1)));
-    assert_eq!((succeeded, refused, reset), (800, 0, 200));
+    assert!((200..=201).contains(&reset), "{reset}");
+    assert_eq!((succeeded + reset, refused), (1_000, 0));
     let record = run_without_jitter(&without(2));
     assert_eq!(told(&record), [1_000, 0, 0], "nothing goes through it");
 }
