@@ -10,6 +10,7 @@
 
 use crate::control::api::Client;
 use crate::domain::{Clock, Domain, Event, Phase, Pod};
+use crate::envoy::flags::Flag;
 use crate::facts;
 use crate::kubernetes::back_off::BackOff;
 use crate::kubernetes::kubelet::Life;
@@ -292,6 +293,7 @@ impl Domain<'_> {
         for task in &lost {
             match task.reply {
                 Reply::Passage(key) => {
+                    self.flag(key, Flag::ConnectionTermination);
                     self.passage_answered(key, Err(Reason::Unavailable), 0, context);
                 }
                 Reply::Datagram(_) => {} // Nobody is told.

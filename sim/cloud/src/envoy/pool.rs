@@ -161,6 +161,11 @@ impl Pool {
         }
     }
 
+    /// What ends when a stream is cut.
+    pub fn cut(&self) -> Ends {
+        self.settings.cut
+    }
+
     /// Connections that are open or under way.
     pub fn connections(&self) -> u32 {
         self.open

@@ -16,6 +16,9 @@ facts! {
     /// By how much Envoy's minor release exceeds Istio's.
     ISTIO_ENVOY_OFFSET: u32 = 8, "", "istio.envoy-offset", "Istio", "1.18 and later",
         Source, "istio/proxy branch release-1.30 pins Envoy 1.38; the same distance is assumed for other releases";
+    /// First release whose proxies may discover themselves, and route by zone.
+    ISTIO_SELF_DISCOVERY_FROM_MINOR: u32 = 31, "", "istio.self-discovery-from-minor", "Istio", "1.31 and later",
+        Source, "istio/istio releasenotes/notes/zone-aware-load-balancing.yaml, in 1.31.0-alpha.0 and later";
     /// How long making a connection may take.
     MESH_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "s", "istio.mesh.connect-timeout",
         "istiod", "1.5 and later", Source, MESH;

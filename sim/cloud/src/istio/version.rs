@@ -76,6 +76,11 @@ impl Version {
         self.minor >= 25
     }
 
+    /// Whether proxies may be told of their likes, so that they route by zone.
+    pub fn discovers_likes(self) -> bool {
+        self.minor >= facts::ISTIO_SELF_DISCOVERY_FROM_MINOR.value
+    }
+
     /// Whether proxies flag requests whose caller has reset the stream (DR).
     pub fn flags_remote_resets(self) -> bool {
         self.envoy_minor() >= facts::ENVOY_REMOTE_RESET_FLAG_FROM_MINOR.value

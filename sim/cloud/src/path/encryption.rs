@@ -167,7 +167,8 @@ impl Domain<'_> {
         let Owner::Line(line) = call.owner else {
             return self.secured(to, endpoint, context); // Of whose work nothing is known.
         };
-        let (pod, thread, identity) = (line.slot.pod, line.slot.thread, call.work());
+        let (pod, identity) = (line.slot.pod, call.work());
+        let thread = self.thread_of(line.slot);
         let job = Job::Welcomed {
             to,
             identity,

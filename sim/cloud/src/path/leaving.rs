@@ -6,7 +6,8 @@
 //! count it no more, and threads pass over what waits for them. An application that has been
 //! asked works on: its answer reaches nobody.
 //!
-//! Approximated: the news travels behind the request and costs no work; what was asked aside, of
+//! Approximated: the news travels behind the request and costs no work, so that it may overtake one
+//! that waits in a ztunnel, which then goes on; what was asked aside, of
 //! providers and rate limit services, and copies go on; with a machine that has lost its power or
 //! its network nobody learns that its callers are gone.
 //! Sources: envoyproxy/envoy source/common/http/conn_manager_impl.cc (onResetStream,
@@ -62,6 +63,23 @@ impl Domain<'_> {
                 identity,
                 context,
             ),
+        }
+    }
+
+    /// Whether a proxy was asked something by HTTP/2.
+    pub(super) fn is_asked_by_http2(&mut self, passage: Key) -> bool {
+        let asked = &self.passages[passage];
+        match (asked.reply, asked.traffic) {
+            // Proxies ask by HTTP/1.1 of their own accord.
+            (None, _) => false,
+            (Some(from), _) if from.partition == self.id => {
+                let waits = self.calls.get(from.call).is_some();
+                waits && self.ends_of(from.call) == Ends::Stream
+            }
+            (Some(_), traffic) => traffic.is_some_and(|traffic| {
+                let traffic = &self.topology.scenario.traffic[traffic.index()];
+                traffic.protocol == Protocol::Http2
+            }),
         }
     }
 

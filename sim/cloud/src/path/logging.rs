@@ -20,6 +20,13 @@ use engine::Time;
 use std::collections::BTreeMap;
 
 impl Domain<'_> {
+    /// Something has gone wrong with a request at its sidecar, if that still has it.
+    pub(crate) fn flag(&mut self, key: Key, flag: Flag) {
+        if let Some(passage) = self.passages.get_mut(key) {
+            passage.flags.set(flag);
+        }
+    }
+
     /// The last attempt of a request has failed at its sidecar.
     pub(super) fn flag_attempt(
         &mut self,

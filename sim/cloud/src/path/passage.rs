@@ -199,6 +199,7 @@ impl Domain<'_> {
         let passage = &self.passages[key];
         if self.pods[passage.pod as usize].phase != Phase::Running {
             // Nobody listens behind it.
+            self.passages[key].flags.set(Flag::ConnectFailure);
             let refused = Err(Reason::Unavailable);
             return self.passage_answered(key, refused, 0, context);
         }

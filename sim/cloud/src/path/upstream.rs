@@ -7,13 +7,15 @@
 //! those of [`crate::envoy`]; here they meet connections, packets and time. A cluster of which
 //! the sidecar is told something else begins anew, and what is under way ends with the old one.
 //!
-//! Approximated: a pod that leaves the view keeps its idle connections until it ends; clusters
-//! that keep the protocol of their clients speak HTTP/1.1.
+//! Clusters that keep the protocol of their clients have pools for both versions of HTTP.
+//!
+//! Approximated: a pod that leaves the view keeps its idle connections until it ends.
 //! Sources: envoyproxy/envoy source/common/router, source/common/upstream; [`crate::facts`].
 //! Validated by: latencies and connections worked out by hand in the crate's tests.
 
 mod lines;
 mod outcomes;
+mod zones;
 
 use super::call::Stage;
 use super::encryption::Session;
@@ -36,6 +38,7 @@ use crate::record::Reason;
 use crate::scenario::ServiceId;
 use crate::slab::Key;
 use engine::{Draw, Time};
+use zones::Likes;
 
 /// A cluster as a sidecar keeps it.
 #[derive(Clone, Debug)]
@@ -43,11 +46,14 @@ pub(crate) struct Upstream {
     service: ServiceId,
     /// What the sidecar was told of it.
     told: Cluster,
-    /// Where that and the hosts come from, once they do: the generation of the configuration and
-    /// the version of the endpoints.
-    from: Option<(u32, u32)>,
+    /// Where that and the hosts come from, once they do: the generation of the configuration, the
+    /// version of the endpoints, and that of the proxy's likes.
+    from: Option<(u32, u32, u32)>,
+    /// The service by which the proxy knows its likes.
+    likes: Option<ServiceId>,
     settings: Settings,
-    pool: pool::Settings,
+    /// What each thread keeps connections of, to each pod.
+    pools: Vec<pool::Settings>,
     /// Every pod that it ever had.
     hosts: Vec<UpstreamHost>,
     /// Which of them each host of the balancers is.
@@ -78,12 +84,14 @@ struct UpstreamHost {
     place: Option<u32>,
     /// How it is spoken to.
     sent: Spoken,
-    threads: Vec<HostThread>,
+    /// Of each thread; of each thread for HTTP/1.1 and then for HTTP/2, where the protocol of
+    /// clients is kept.
+    pools: Vec<HostPool>,
 }
 
-/// The connections of a thread to a pod.
+/// Connections of a thread to a pod.
 #[derive(Clone, Debug)]
-struct HostThread {
+struct HostPool {
     pool: Pool,
     /// By the numbers of the pool.
     connections: Vec<Option<Connection>>,
@@ -103,7 +111,8 @@ pub(crate) struct Slot {
     pub(crate) upstream: u32,
     /// Position among the hosts of the cluster.
     pub(crate) host: u32,
-    pub(crate) thread: u8,
+    /// Position among the pools of the host.
+    pub(crate) pool: u16,
 }
 
 /// A connection of a sidecar to a pod.
@@ -128,7 +137,8 @@ impl Upstream {
         Upstream {
             service: ServiceId(told.service),
             from: None,
-            pool: told.connections(version),
+            likes: None,
+            pools: told.connections(version),
             hosts: Vec::new(),
             order: Vec::new(),
             members: Vec::new(),
@@ -148,7 +158,13 @@ impl Upstream {
     }
 
     /// The hosts are these pods now, the endpoints of the assignment.
-    fn update(&mut self, assignment: &Assignment, pods: &[u32], draw: &mut Draw, now: Time) {
+    fn update(
+        &mut self,
+        (assignment, pods): (&Assignment, &[u32]),
+        likes: Option<&Likes>,
+        draw: &mut Draw,
+        now: Time,
+    ) {
         // What is there when the cluster is looked at first has been there since it was told.
         let joined = if self.hosts.is_empty() {
             self.since
@@ -158,12 +174,12 @@ impl Upstream {
         let mut order = Vec::with_capacity(assignment.len());
         let mut members = Vec::with_capacity(assignment.len());
         let mut weights: Vec<Vec<u32>> = Vec::new();
-        for group in &assignment.groups {
+        let numbers = self.number_places(assignment, likes);
+        for (group, locality) in assignment.groups.iter().zip(numbers) {
             let priority = group.priority as usize;
             if weights.len() <= priority {
                 weights.resize(priority + 1, Vec::new());
             }
-            let locality = weights[priority].len() as u32;
             weights[priority].push(group.weight);
             for host in &group.hosts {
                 let Behind::Endpoint(endpoint, _) = host.behind else {
@@ -223,8 +239,8 @@ impl Upstream {
         let known = self.hosts.iter().position(|host| host.pod == pod);
         let number = known.unwrap_or_else(|| {
             let threads = self.balancers.len();
-            self.hosts
-                .push(UpstreamHost::new(pod, self.pool, threads, now));
+            let host = UpstreamHost::new(pod, &self.pools, threads, now);
+            self.hosts.push(host);
             self.hosts.len() - 1
         });
         self.hosts[number].sent = sent;
@@ -301,23 +317,26 @@ fn address(pod: u32) -> String {
 }
 
 impl UpstreamHost {
-    fn new(pod: u32, pool: pool::Settings, threads: usize, now: Time) -> Self {
-        let thread = HostThread {
-            pool: Pool::new(pool),
-            connections: Vec::new(),
+    fn new(pod: u32, pools: &[pool::Settings], threads: usize, now: Time) -> Self {
+        let of_threads = |settings: &pool::Settings| {
+            let pool = HostPool {
+                pool: Pool::new(*settings),
+                connections: Vec::new(),
+            };
+            vec![pool; threads]
         };
         UpstreamHost {
             pod,
             since: now,
             place: None,
             sent: Spoken::IstioMutual,
-            threads: vec![thread; threads],
+            pools: pools.iter().flat_map(of_threads).collect(),
         }
     }
 
     /// Requests that it holds, from all threads.
     fn active(&self) -> u32 {
-        self.threads.iter().map(|thread| thread.pool.active()).sum()
+        self.pools.iter().map(|it| it.pool.active()).sum()
     }
 }
 
@@ -348,13 +367,19 @@ impl Domain<'_> {
             return self.attempt_ended(key, Err(Reason::NoEndpoints), context);
         };
         state.retries.attempt(host);
+        let (of_kind, kinds) = (known.balancers.len(), known.pools.len());
+        // The last kind is HTTP/2, if there are several.
+        let kind = match kinds > 1 && self.is_asked_by_http2(passage) {
+            true => kinds - 1,
+            false => 0,
+        };
         let slot = Slot {
             pod,
             upstream,
             host,
-            thread,
+            pool: (kind * of_kind) as u16 + u16::from(thread),
         };
-        state.slot = Some(slot);
+        self.passages[passage].slot = Some(slot);
         self.calls[key].stage = Stage::Queued;
         self.with_pool(slot, context, |pool, breakers, act| {
             pool.ask(key.slot(), breakers, act);
@@ -379,10 +404,15 @@ impl Domain<'_> {
         let sidecar = state.sidecar.as_ref().expect("a sidecar that sends");
         let version = sidecar.view.version(&self.endpoint_log, service);
         let known = sidecar.by_cluster.get(&cluster.lasting).copied();
-        let from = known.and_then(|known| sidecar.upstreams[known as usize].from);
-        if from == Some((generation, version)) {
+        let upstream = known.map(|known| &sidecar.upstreams[known as usize]);
+        let of_likes = |service| sidecar.view.version(&self.endpoint_log, service);
+        let likes_from = upstream.and_then(|it| it.likes).map_or(0, of_likes);
+        let from = upstream.and_then(|it| it.from);
+        if from == Some((generation, version, likes_from)) {
             return known;
         }
+        let likes = self.service_of_likes(pod);
+        let likes = likes.map(|service| (service, of_likes(service)));
         let stream = &self.workloads[state.workload.index()].sidecars.balancers;
         let mut draw = stream.draw(
             u64::from(pod),
@@ -393,6 +423,10 @@ impl Domain<'_> {
         let assignment = translation.assignment(told, |_| self.endpoints_of(service, version));
         let described = translation.cluster(generation, number);
         let pods = self.pods_behind(service, version);
+        let place = &translation.tables(generation).viewers[view.viewer as usize]
+            .proxy
+            .locality;
+        let known_likes = likes.map(|of| self.likes(pod, of, place));
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         let sidecar = sidecar.expect("a sidecar that sends");
         let kept = known.filter(|&known| {
@@ -406,8 +440,10 @@ impl Domain<'_> {
             sidecar.add_upstream(cluster.lasting, upstream)
         });
         let upstream = &mut sidecar.upstreams[number as usize];
-        upstream.from = Some((generation, version));
-        upstream.update(&assignment, &pods, &mut draw, now);
+        upstream.likes = likes.map(|(service, _)| service);
+        upstream.from = Some((generation, version, likes.map_or(0, |(_, version)| version)));
+        let told = (&*assignment, &pods[..]);
+        upstream.update(told, known_likes.as_ref(), &mut draw, now);
         self.translation = Some(translation);
         if kept.is_none() {
             self.await_sweep(pod, number, context);

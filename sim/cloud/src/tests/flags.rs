@@ -139,3 +139,22 @@ fn a_full_pool_is_flagged() {
     let expected = [row("v2", 200, "-", 2), row("v2", 503, "UO", 3)];
     assert_eq!(source(&scenario), expected);
 }
+
+#[test]
+fn a_sidecar_flags_what_becomes_of_its_application() {
+    // The second version dies with one request inside, and the next finds nobody behind the sidecar.
+    let mut scenario = to_second(|_| {});
+    scenario.traffic[0].arrivals = at_milliseconds(&[1_000, 1_050]);
+    let crash = Fault::ContainerCrash {
+        cluster: ClusterId(0),
+        workload: WorkloadId(2),
+        count: 1,
+    };
+    scenario.timeline = vec![fault_at(1_010, crash, None)];
+    let record = run_without_jitter(&scenario);
+    let there = logged(&record, Reporter::Destination);
+    assert_eq!(there, [row("v2", 503, "UF", 1), row("v2", 503, "UC", 1)]);
+    // To the client's sidecar these are answers.
+    let here = logged(&record, Reporter::Source);
+    assert_eq!(here, [row("v2", 503, "-", 2)]);
+}

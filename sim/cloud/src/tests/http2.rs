@@ -66,6 +66,29 @@ fn upgraded_requests_share_a_connection_up_to_its_streams() {
 }
 
 #[test]
+fn clusters_may_speak_what_their_clients_do() {
+    let kept = HttpPool {
+        uses_client_protocol: true,
+        ..HttpPool::default()
+    };
+    let by_http2 = |name: &str| {
+        let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+        move |scenario: &mut Scenario| {
+            scenario.traffic[0].protocol = crate::scenario::Protocol::Http2;
+            scenario.clusters[0].services[1].ports[0].name = name;
+        }
+    };
+    let nothing = |_: &mut Scenario| {};
+    // Said by a rule.
+    assert_eq!(busy_for_five(kept, nothing), connections(5));
+    assert_eq!(busy_for_five(kept, by_http2("http-web")), connections(1));
+    // A port that says nothing of what it carries does so by itself.
+    let usual = HttpPool::default();
+    assert_eq!(busy_for_five(usual, by_http2("")), connections(1));
+    assert_eq!(busy_for_five(usual, by_http2("http-web")), connections(5));
+}
+
+#[test]
 fn ports_called_after_http2_or_grpc_need_no_upgrade() {
     for (name, count) in [("http-web", 5), ("http2-web", 1), ("grpc", 1)] {
         let named = |scenario: &mut Scenario| {

@@ -34,6 +34,7 @@ mod sidecars;
 mod staleness;
 mod streams;
 mod waypoints;
+mod zones;
 mod ztunnel_certificates;
 mod ztunnel_outages;
 mod ztunnel_streams;

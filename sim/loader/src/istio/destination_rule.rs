@@ -84,7 +84,7 @@ pub(super) static ZONE_AWARE: Shape = Shape::new(
         Field::modelled("enabled", Kind::Bool),
         Field::modelled("failover", Kind::List(&Kind::Map(&FAILOVER))),
         Field::modelled("failoverPriority", TEXT_LIST),
-        held("minClusterSize", COUNT),
+        Field::modelled("minClusterSize", COUNT),
     ],
 );
 static WARMUP: Shape = Shape::new(

@@ -27,6 +27,7 @@ const PLACES: &str = "where Istio's own parts are found does not change what the
 const LOGS: &str = "what is written into logs costs the same";
 const CERTIFICATES: &str = super::forms::CERTIFICATES;
 const STATISTICS: &str = "statistics of proxies are not counted one by one";
+const CLIENTS_FIRST: &str = "no client waits for its server to speak first";
 const VISIBILITY: &str = "services are seen by all clusters of the mesh";
 
 static OUTBOUND: Shape = Shape::new(
@@ -156,7 +157,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("proxyHttpPort", COUNT, PLACES),
         Field::modelled("connectTimeout", DURATION_KIND),
         held("hboneIdleTimeout", DURATION_KIND),
-        held("protocolDetectionTimeout", DURATION_KIND),
+        Field::ignored("protocolDetectionTimeout", DURATION_KIND, CLIENTS_FIRST),
         held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
         held("ingressClass", Kind::Text),
         held("ingressService", Kind::Text),

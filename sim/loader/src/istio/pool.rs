@@ -52,11 +52,7 @@ static HTTP: Shape = Shape::new(
             "h2UpgradePolicy",
             Kind::OneOf(&["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
         ),
-        Field::approximated(
-            "useClientProtocol",
-            Kind::Bool,
-            "HTTP/1.1 stands for whatever clients speak",
-        ),
+        Field::modelled("useClientProtocol", Kind::Bool),
         Field::modelled("maxConcurrentStreams", COUNT),
         held("http2KeepAlive", Kind::Map(&HTTP2_KEEPALIVE)),
     ],

@@ -27,7 +27,8 @@ static IMAGE: Shape = Shape::new(
     )],
 );
 /// Which variables act.
-const ENVIRONMENT: &str = "`ISTIO_META_DNS_CAPTURE` acts, other variables do not";
+const ENVIRONMENT: &str =
+    "`ISTIO_META_DNS_CAPTURE` and `ISTIO_META_ENABLE_SELF_DISCOVERY` act, other variables do not";
 
 static SPEC: Shape = Shape::new(
     "ProxyConfigSpec",

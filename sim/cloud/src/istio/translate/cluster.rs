@@ -184,7 +184,7 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
             .tcp
             .connect_timeout
             .unwrap_or(world.mesh.connect_timeout),
-        spoken: spoken(world, &pool, port.protocol),
+        spoken: spoken(world, &pool, port.protocol, part.role),
         panic_percent: panic_percent(service, outlier.as_ref()),
         tls: policy.common.tls.as_ref().map(|tls| tls.mode),
         is_weighted: locality.as_ref().is_some_and(weighted),
@@ -238,18 +238,29 @@ impl Cluster {
         }
     }
 
-    /// What its connections carry.
-    pub fn connections(&self, version: Version) -> envoy::pool::Settings {
-        let usual = match self.spoken {
-            Spoken::Http2 => envoy::pool::Settings::http2(version.envoy_minor()),
-            Spoken::Http1 | Spoken::OfClient | Spoken::Bytes => envoy::pool::Settings::http1(),
+    /// What its connections carry: HTTP/1.1 or HTTP/2, or either, in this order, where that
+    /// follows the client.
+    pub fn connections(&self, version: Version) -> Vec<envoy::pool::Settings> {
+        let first = || self.limited(envoy::pool::Settings::http1());
+        let second = || {
+            let usual = envoy::pool::Settings::http2(version.envoy_minor());
+            let streams_max = self.pool.http.streams_max.unwrap_or(usual.streams_max);
+            self.limited(envoy::pool::Settings {
+                streams_max,
+                ..usual
+            })
         };
+        match self.spoken {
+            Spoken::Http1 | Spoken::Bytes => vec![first()],
+            Spoken::Http2 => vec![second()],
+            Spoken::OfClient => vec![first(), second()],
+        }
+    }
+
+    /// Connections as the policy limits them.
+    fn limited(&self, usual: envoy::pool::Settings) -> envoy::pool::Settings {
         let (http, tcp) = (&self.pool.http, &self.pool.tcp);
         envoy::pool::Settings {
-            streams_max: match self.spoken {
-                Spoken::Http2 => http.streams_max.unwrap_or(usual.streams_max),
-                _ => usual.streams_max,
-            },
             requests_max: http.requests_per_connection_max.filter(|&max| max > 0),
             idle_timeout: match http.idle_timeout.or(tcp.idle_timeout) {
                 None => usual.idle_timeout,
@@ -257,6 +268,20 @@ impl Cluster {
             },
             lifetime: tcp.lifetime,
             ..usual
+        }
+    }
+
+    /// How many healthy hosts proxies that know their likes need to route by zone, if they do.
+    pub fn zone_hosts_min(&self) -> Option<u32> {
+        let usual = facts::ENVOY_ZONE_ROUTING_HOSTS_MIN.value;
+        match &self.locality {
+            _ if self.is_weighted => None,
+            Some(Setting::ZoneAware(said)) => {
+                let hosts_min = said.endpoints_min.unwrap_or(usual);
+                said.enabled.then_some(hosts_min)
+            }
+            // Envoy does so by itself.
+            Some(Setting::Locality(..)) | None => Some(usual),
         }
     }
 
@@ -348,16 +373,16 @@ fn balance(policy: Option<&BalancePolicy>, protocol: Protocol) -> (Balance, Opti
     }
 }
 
-fn spoken(world: &World<'_>, pool: &ConnectionPool, protocol: Protocol) -> Spoken {
+fn spoken(world: &World<'_>, pool: &ConnectionPool, protocol: Protocol, role: Role) -> Spoken {
     let upgrade = pool.http.h2_upgrade;
     let by_mesh = protocol.is_http() && upgrade.is_none() && world.mesh.h2_upgrade;
     if pool.http.uses_client_protocol {
         Spoken::OfClient
     } else if protocol.is_http2() || upgrade == Some(true) || by_mesh {
         Spoken::Http2
-    } else if protocol == Protocol::Sniffed {
+    } else if protocol == Protocol::Sniffed && role != Role::Gateway {
         Spoken::OfClient
-    } else if protocol.is_http() {
+    } else if protocol.is_http() || protocol == Protocol::Sniffed {
         Spoken::Http1
     } else {
         Spoken::Bytes

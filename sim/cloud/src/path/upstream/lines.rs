@@ -9,7 +9,7 @@
 use super::super::call::Stage;
 use super::super::link::Goal;
 use super::super::{Call, Endpoint, Identity, Owner};
-use super::{Connection, HostThread, Line, Slot, Upstream};
+use super::{Connection, HostPool, Line, Slot, Upstream};
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::breaker::Breakers;
 use crate::envoy::pool::{Action, End, Ends, Pool};
@@ -26,7 +26,7 @@ impl Domain<'_> {
         happens: impl FnOnce(&mut Pool, &mut Breakers, &mut dyn FnMut(Action)),
     ) {
         let mut actions = std::mem::take(&mut self.pool_actions);
-        if let Some((thread, breakers)) = self.host_thread(slot) {
+        if let Some((thread, breakers)) = self.host_pool(slot) {
             happens(&mut thread.pool, breakers, &mut |action| {
                 actions.push(action)
             });
@@ -39,8 +39,18 @@ impl Domain<'_> {
 
     /// What a cut stream ends at the connections of a slot.
     pub(in crate::path) fn ends_at(&mut self, slot: Slot) -> Ends {
+        let found = self.host_pool(slot);
+        found.map_or(Ends::Connection, |(found, _)| found.pool.cut())
+    }
+
+    /// The thread whose connection it is.
+    pub(in crate::path) fn thread_of(&mut self, slot: Slot) -> u8 {
         let upstream = self.upstream(slot.pod, slot.upstream);
-        upstream.map_or(Ends::Connection, |upstream| upstream.pool.cut)
+        let threads = upstream
+            .expect("a cluster with connections")
+            .balancers
+            .len();
+        (usize::from(slot.pool) % threads) as u8
     }
 
     /// How a host is spoken to on a connection.
@@ -49,18 +59,18 @@ impl Domain<'_> {
         Some(upstream.hosts[line.slot.host as usize].sent)
     }
 
-    pub(super) fn host_thread(&mut self, slot: Slot) -> Option<(&mut HostThread, &mut Breakers)> {
+    pub(super) fn host_pool(&mut self, slot: Slot) -> Option<(&mut HostPool, &mut Breakers)> {
         let sidecar = self.pods[slot.pod as usize].sidecar.as_mut()?;
         let Upstream {
             hosts, breakers, ..
         } = sidecar.upstream(slot.upstream)?;
         let host = &mut hosts[slot.host as usize];
-        Some((&mut host.threads[usize::from(slot.thread)], breakers))
+        Some((&mut host.pools[usize::from(slot.pool)], breakers))
     }
 
     /// What is at a line; nothing once its sidecar has ended.
     fn connection(&mut self, line: Line) -> Option<&mut Option<Connection>> {
-        let (thread, _) = self.host_thread(line.slot)?;
+        let (thread, _) = self.host_pool(line.slot)?;
         let number = line.number as usize;
         if thread.connections.len() <= number {
             thread.connections.resize(number + 1, None);
@@ -171,8 +181,8 @@ impl Domain<'_> {
         if known.looks_at.is_some_and(|at| at > now) {
             return;
         }
-        let threads = known.hosts.iter().flat_map(|host| &host.threads);
-        known.looks_at = threads.filter_map(|it| it.pool.look_next(now)).min();
+        let pools = known.hosts.iter().flat_map(|host| &host.pools);
+        known.looks_at = pools.filter_map(|it| it.pool.look_next(now)).min();
         if let Some(at) = known.looks_at {
             context.after(at.since(now), Event::LinesLooked { pod, upstream });
         }
@@ -186,14 +196,14 @@ impl Domain<'_> {
         let Some(known) = known.filter(|it| it.looks_at == Some(now)) else {
             return; // It has begun anew since.
         };
-        let threads = (0..).zip(known.hosts.iter().map(|host| host.threads.len()));
-        let slots: Vec<Slot> = threads
-            .flat_map(|(host, threads)| {
-                (0..threads as u8).map(move |thread| Slot {
+        let pools = (0..).zip(known.hosts.iter().map(|host| host.pools.len()));
+        let slots: Vec<Slot> = pools
+            .flat_map(|(host, pools)| {
+                (0..pools as u16).map(move |pool| Slot {
                     pod,
                     upstream,
                     host,
-                    thread,
+                    pool,
                 })
             })
             .collect();
@@ -259,14 +269,14 @@ impl Domain<'_> {
             for (upstream, known) in (0..).zip(upstreams) {
                 let hosts = (0..).zip(&known.hosts);
                 for (host, known) in hosts.filter(|(_, host)| host.pod == pod) {
-                    for (thread, of_thread) in (0..).zip(&known.threads) {
+                    for (pool, of_pool) in (0..).zip(&known.pools) {
                         let slot = Slot {
                             pod: owner,
                             upstream,
                             host,
-                            thread,
+                            pool,
                         };
-                        let lines = (0..).zip(&of_thread.connections);
+                        let lines = (0..).zip(&of_pool.connections);
                         let lines = lines.filter(|(_, connection)| leads_there(connection));
                         gone.extend(lines.map(|(number, _)| Line { slot, number }));
                     }

@@ -182,7 +182,7 @@ impl Domain<'_> {
         let mut draw = stream.draw(identity.request, identity.branch);
         let mut retries = state.retries;
         let policy = self.ways.at(state.way).retries.clone()?;
-        let (_, breakers) = self.host_thread(slot)?;
+        let (_, breakers) = self.host_pool(slot)?;
         let verdict = retries.decide(&policy, seen, breakers, &mut draw);
         self.passages[passage].retries = retries;
         Some(verdict)
@@ -232,7 +232,7 @@ impl Domain<'_> {
         self.calls.remove(call);
         let mut retries = self.passages[key].retries;
         let slot = self.passages[key].slot;
-        if let Some((_, breakers)) = slot.and_then(|slot| self.host_thread(slot)) {
+        if let Some((_, breakers)) = slot.and_then(|slot| self.host_pool(slot)) {
             retries.release(breakers);
         }
         self.passages[key].retries = retries;
