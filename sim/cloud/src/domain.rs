@@ -29,6 +29,7 @@ use crate::control::service_controller::ServiceController;
 use crate::control::subscriptions;
 use crate::control::taken_in::TakenIn;
 use crate::control::translation::Translation;
+use crate::envoy::flags::Flag;
 use crate::envoy::pool::Action;
 use crate::fault::Levers;
 use crate::guard::RetryBudget;
@@ -120,6 +121,8 @@ pub(crate) enum Event {
     Delayed(Key),
     /// The time that a route gives a request is over.
     RouteTimedOut(Key),
+    /// The time of a request at a proxy is up.
+    Overdue { passage: Key, flag: Flag },
     /// A sidecar sweeps through the hosts of a cluster.
     Swept {
         pod: u32,
@@ -569,6 +572,7 @@ impl engine::Partition for Domain<'_> {
             Event::RootChecked => self.root_checked(context),
             Event::Delayed(passage) => self.send_on(passage, context),
             Event::RouteTimedOut(passage) => self.route_timed_out(passage, context),
+            Event::Overdue { passage, flag } => self.overdue(passage, flag, context),
             Event::Swept {
                 pod,
                 starts,
@@ -662,6 +666,7 @@ impl engine::Partition for Domain<'_> {
                 self.is_over(call, attempt)
             }
             Event::RouteTimedOut(passage) => self.is_through(passage),
+            Event::Overdue { passage, .. } => self.is_never_overdue(passage),
             _ => false,
         }
     }

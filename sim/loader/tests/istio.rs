@@ -445,3 +445,75 @@ spec:
         Code::IstioRefuses
     );
 }
+
+#[test]
+fn filters_by_hand_change_clusters_and_streams() {
+    use cloud::istio::config::{
+        ClusterMatch, ClusterPatch, EnvoyPatch, PatchChange, PatchContext, PatchedLimits,
+        StreamLimits,
+    };
+    let text = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: by-hand, namespace: shop}
+spec:
+  configPatches:
+    - applyTo: NETWORK_FILTER
+      match:
+        context: SIDECAR_INBOUND
+        listener:
+          filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}
+      patch:
+        operation: MERGE
+        value:
+          name: envoy.filters.network.http_connection_manager
+          typed_config:
+            \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+            stream_idle_timeout: 0s
+            common_http_protocol_options: {maxStreamDuration: 90s}
+    - applyTo: CLUSTER
+      match:
+        context: SIDECAR_OUTBOUND
+        cluster: {service: web.shop.svc.cluster.local, portNumber: 80}
+      patch:
+        operation: MERGE_AND_REPLACE_LIST
+        value:
+          connect_timeout: 0.5s
+          circuit_breakers:
+            thresholds:
+              - {priority: HIGH, max_requests: 9}
+              - {max_requests: 5, maxRetries: 1}
+";
+    let written = objects(text);
+    let [Object::EnvoyFilter(filter)] = written.as_slice() else {
+        panic!("{written:?}");
+    };
+    let streams = PatchChange::Streams(StreamLimits {
+        idle: Some(Duration::ZERO),
+        lasting: Some(Duration::from_secs(90)),
+    });
+    let matches = ClusterMatch {
+        service: Some("web.shop.svc.cluster.local".into()),
+        port: Some(80),
+        ..ClusterMatch::default()
+    };
+    let change = ClusterPatch {
+        connect_timeout: Some(Duration::from_millis(500)),
+        limits: Some(PatchedLimits {
+            requests: Some(5),
+            retries: Some(1),
+            ..PatchedLimits::default()
+        }),
+    };
+    let expected = [
+        EnvoyPatch {
+            context: PatchContext::SidecarInbound,
+            change: streams,
+        },
+        EnvoyPatch {
+            context: PatchContext::SidecarOutbound,
+            change: PatchChange::Clusters(matches, change),
+        },
+    ];
+    assert_eq!(filter.patches, expected);
+}

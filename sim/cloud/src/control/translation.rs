@@ -26,6 +26,7 @@ use crate::istio::protocol::Protocol;
 use crate::istio::push::{Changed, Kind, Role};
 use crate::istio::translate::cluster::{Cluster, ClusterName};
 use crate::istio::translate::inbound::{self, InboundTable, Named};
+use crate::istio::translate::patches::Patches;
 use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
 use crate::istio::translate::{Compiler, Tables, View, waypoint};
@@ -425,6 +426,26 @@ impl Translation {
     /// A cluster of a generation.
     pub(crate) fn cluster(&self, generation: u32, cluster: u32) -> &Cluster {
         &self.tables(generation).clusters[cluster as usize]
+    }
+
+    /// A cluster as a proxy with these patches is told of it.
+    pub(crate) fn patched(&self, generation: u32, cluster: u32, by: &Patches) -> Cluster {
+        let described = self.cluster(generation, cluster);
+        let name = &self.tables(generation).names[described.name as usize];
+        by.apply(name, described)
+    }
+
+    /// What EnvoyFilters of a generation change for a proxy.
+    pub(crate) fn patches(&self, generation: u32, (proxy, role): (&Proxy, Role)) -> Patches {
+        let filters = &self.objects(generation).envoy_filters;
+        let of = (proxy.namespace.as_str(), &proxy.labels);
+        Patches::of(filters, of, role, &self.istio.mesh.root_namespace)
+    }
+
+    /// Whether EnvoyFilters of a generation change anything.
+    pub(crate) fn is_patched(&self, generation: u32) -> bool {
+        let mut filters = self.objects(generation).envoy_filters.iter();
+        filters.any(|filter| !filter.patches.is_empty())
     }
 
     /// The number of a cluster in a generation, as proxies of a scope know it.

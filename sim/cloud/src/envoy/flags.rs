@@ -1,7 +1,9 @@
 //! Response flags: what Envoy writes into its access log about a request that went wrong.
 //!
 //! Models: the letters, and their order, which is that in which they were set.
-//! Leaves out: flags of what is not modelled: health-check filter, HTTP/3, name resolution.
+//! Leaves out: flags of what is not modelled: health-check filter, HTTP/3, name resolution. Of those
+//! listed nothing here sets UR, UPE and DPE (applications neither reset streams nor break protocols),
+//! LR, OM and DO (Istio configures neither of what they come from), and UMSDR.
 //! Sources: envoyproxy/envoy envoy/stream_info/stream_info.h and
 //! docs/root/configuration/advanced/substitution_formatter.rst.
 //! Validated by: the test below and the flags of recorded requests.

@@ -190,8 +190,8 @@ impl Domain<'_> {
 
     /// A service that was asked about a request has answered, or not.
     pub(super) fn told_about(&mut self, key: Key, outcome: Outcome, context: &mut Clock<'_, Self>) {
-        let Some(passage) = self.passages.get(key) else {
-            return; // Its sidecar died meanwhile.
+        let Some(passage) = self.open_passage(key) else {
+            return; // Its sidecar died meanwhile, or its time was up.
         };
         let checkpoint = &self.checkpoints.all[passage.checkpoint as usize];
         let refusal = match &checkpoint.steps[usize::from(passage.step)] {

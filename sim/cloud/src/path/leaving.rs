@@ -138,12 +138,7 @@ impl Domain<'_> {
         if self.passages.get(key).is_none() {
             return; // Its answer is on its way, or its proxy has died.
         }
-        if let Some(call) = self.open_call(key) {
-            if self.calls[call].stage != Stage::Paused {
-                self.abandon(call, context);
-            }
-            self.end_call(key, call);
-        }
+        self.drop_call(key, context);
         let now = context.now();
         let mut passage = self.passages.remove(key).expect("it was there just now");
         if let Some(flag) = flag {

@@ -29,6 +29,7 @@ pub(crate) mod service;
 pub(crate) mod sharing;
 pub(crate) mod sidecar;
 pub(crate) mod station;
+mod stream;
 pub(crate) mod tunnel;
 pub(crate) mod upstream;
 pub(crate) mod usage;

@@ -68,6 +68,8 @@ pub(crate) struct Passage {
     /// The connection that it was sent on.
     pub(super) line: Option<Line>,
     outcome: Outcome,
+    /// Whether there is an answer to it, which is on its way back.
+    is_answered: bool,
     answer_bytes: u64,
     /// What went wrong.
     pub(super) flags: Flags,
@@ -177,10 +179,12 @@ impl Domain<'_> {
             slot: None,
             line: None,
             outcome: Ok(()),
+            is_answered: false,
             answer_bytes: 0,
             flags: Flags::default(),
         });
         self.link_passage(request.from, key);
+        self.limit_stream(key, context);
         let thread = endpoint.listener.thread();
         self.give(endpoint.pod, thread, Job::Request(key), context);
     }
@@ -270,8 +274,8 @@ impl Domain<'_> {
 
     /// Along its way, unless that ends here.
     pub(crate) fn send_on(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let Some(passage) = self.passages.get(key) else {
-            return; // The sidecar died while it waited on purpose.
+        let Some(passage) = self.open_passage(key) else {
+            return; // The sidecar died while it waited on purpose, or its time was up.
         };
         let way = self.ways.at(passage.way);
         let asked = passage.service;
@@ -431,13 +435,22 @@ impl Domain<'_> {
         bytes: u64,
         context: &mut Clock<'_, Self>,
     ) {
-        let Some(passage) = self.passages.get_mut(key) else {
-            return; // The sidecar died meanwhile.
+        let passage = self.passages.get_mut(key).filter(|it| !it.is_answered);
+        let Some(passage) = passage else {
+            return; // The sidecar died meanwhile, or its time was up.
         };
+        passage.is_answered = true;
         passage.outcome = outcome;
         passage.answer_bytes = bytes;
         let (pod, thread) = (passage.pod, passage.listener.thread());
         self.give(pod, thread, Job::Response(key), context);
+    }
+
+    /// A request that a proxy has not answered yet.
+    pub(super) fn open_passage(&self, key: Key) -> Option<&Passage> {
+        self.passages
+            .get(key)
+            .filter(|passage| !passage.is_answered)
     }
 
     /// An answer leaves the sidecar for whom it waits.

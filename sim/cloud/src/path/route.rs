@@ -208,8 +208,11 @@ impl Domain<'_> {
         let role = self.role(pod);
         let translation = self.translation.as_mut().expect("a mesh translates");
         let view = translation.view(generation, (&proxy, role));
+        let patches = translation.patches(generation, (&proxy, role));
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
-        sidecar.expect("a sidecar that sends").told = Some((generation, view));
+        let sidecar = sidecar.expect("a sidecar that sends");
+        sidecar.told = Some((generation, view));
+        sidecar.patches = patches;
         (generation, view)
     }
 

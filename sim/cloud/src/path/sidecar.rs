@@ -22,6 +22,7 @@ use crate::domain::{Clock, Domain, Event};
 use crate::envoy::rate_limit::RateLimit;
 use crate::istio::config::LocalLimit;
 use crate::istio::translate::inbound::InboundTable;
+use crate::istio::translate::patches::Patches;
 use crate::istio::translate::tables;
 use crate::meter::{Observation, StationId};
 use crate::scenario::{Role, ServiceId};
@@ -49,6 +50,8 @@ pub(crate) struct SidecarState {
     pub(crate) generation: u32,
     /// What that holds for it, once it was asked.
     pub(crate) told: Option<(u32, tables::View)>,
+    /// What EnvoyFilters change of that.
+    pub(super) patches: Patches,
     /// What it takes in by that, once it was asked.
     pub(super) taken_in: Option<(TableNumber, Arc<InboundTable>)>,
     /// Its stream to istiod.
@@ -113,6 +116,7 @@ impl SidecarState {
             opened: 0,
             generation: 0,
             told: None,
+            patches: Patches::default(),
             taken_in: None,
             subscription: Subscription::ABSENT,
             is_configured: false,
@@ -395,10 +399,10 @@ impl Domain<'_> {
             }
         }
         match done.expect("a thread at work") {
-            Job::Request(key) => match self.passages.get(key).map(|it| it.listener) {
+            Job::Request(key) => match self.open_passage(key).map(|it| it.listener) {
                 Some(Listener::Outbound(_)) => self.find_way(key, context),
                 Some(_) => self.pass_checkpoint(key, context),
-                None => {} // Whoever waited for it has left.
+                None => {} // Whoever waited for it has left, or its time was up.
             },
             Job::Response(key) => self.pass_back(key, context),
             Job::Greeted {

@@ -421,7 +421,9 @@ impl Domain<'_> {
         let mut translation = self.translation.take().expect("a mesh translates");
         let told = (generation, number, view.viewer, version);
         let assignment = translation.assignment(told, |_| self.endpoints_of(service, version));
-        let described = translation.cluster(generation, number);
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        let patches = &sidecar.expect("a sidecar that sends").patches;
+        let described = &translation.patched(generation, number, patches);
         let pods = self.pods_behind(service, version);
         let place = &translation.tables(generation).viewers[view.viewer as usize]
             .proxy

@@ -74,9 +74,11 @@ fn meaning(flags: &Flags) -> String {
 /// The share of requests with a flag, as the sidecars saw them that set it; `None` if none
 /// passed.
 pub(super) fn share(study: &Study<'_>, filter: &FlagFilter) -> Option<Estimate> {
-    // Who refuses requests at the door is the destination.
+    // Who refuses requests at the door, or is left by other proxies, is the destination.
     let reporter = match filter.flag {
-        Flag::RateLimited | Flag::Unauthorized => Reporter::Destination,
+        Flag::RateLimited | Flag::Unauthorized | Flag::RateLimitService | Flag::DownstreamReset => {
+            Reporter::Destination
+        }
         _ => Reporter::Source,
     };
     let is_meant = |record: &&FlagRecord| {

@@ -23,6 +23,7 @@ mod network;
 mod nodes;
 mod operations;
 mod outages;
+mod patches;
 mod properties;
 mod provisioning;
 mod proxies;

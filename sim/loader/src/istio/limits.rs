@@ -3,13 +3,14 @@
 //!
 //! Models: `envoy.filters.http.local_ratelimit` for all requests that a sidecar takes in, or for
 //! one of its ports by a patch of routes; `envoy.filters.http.ratelimit`, its cluster and its
-//! descriptors. Leaves out: descriptors of local limits, limits of what an application asks, and
-//! every other patch, which is told.
+//! descriptors; what is in `patches.rs`. Leaves out: descriptors of local limits, limits of what an
+//! application asks, and every other patch, which is told.
 //! Sources: istio.io, the task about rate limits; envoyproxy/envoy
 //! api/envoy/extensions/filters/http; envoyproxy/ratelimit README.
 //! Validated by: requests under unmodified manifests of the task.
 
 use super::forms::{Scope, duration, identity, labels, string};
+use super::patches;
 use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::kubernetes::metadata::{API_VERSION, KIND, METADATA, STATUS};
@@ -146,9 +147,11 @@ enum Patch {
     Actions(Vec<LimitActions>),
     /// Describes a cluster that others name.
     Cluster,
+    /// Changes what istiod writes.
+    Change(patches::Read),
 }
 
-/// Reads an EnvoyFilter: what it limits, if it limits anything, and the patches that are not
+/// Reads an EnvoyFilter: what it limits or changes, if it does, and the patches that are not
 /// simulated.
 pub(super) fn read<'a>(
     document: &'a Document,
@@ -164,6 +167,7 @@ pub(super) fn read<'a>(
         local: Vec::new(),
         service: None,
         actions: Vec::new(),
+        patches: Vec::new(),
     };
     let patches = spec.list("configPatches");
     let clusters = clusters(patches);
@@ -178,6 +182,10 @@ pub(super) fn read<'a>(
             Some(Patch::Service(service)) => filter.service = Some(service),
             Some(Patch::Actions(actions)) => filter.actions.extend(actions),
             Some(Patch::Cluster) => {}
+            Some(Patch::Change(read)) => {
+                filter.patches.extend(read.patch);
+                left_out.extend((!read.is_all).then_some(node));
+            }
             None => left_out.push(node),
         }
     }
@@ -192,7 +200,8 @@ pub(super) fn read<'a>(
         }
     }
     let limits = !filter.local.is_empty() || filter.service.is_some() || !filter.actions.is_empty();
-    (limits.then_some(filter), left_out)
+    let acts = limits || !filter.patches.is_empty();
+    (acts.then_some(filter), left_out)
 }
 
 fn without_effect(node: &Node, why: &str, scope: &mut Scope<'_>) {
@@ -243,9 +252,14 @@ fn patch(
     let context = node.at(&["match", "context"]).and_then(Node::str);
     let is_inbound = matches!(context, None | Some("ANY" | "SIDECAR_INBOUND"));
     match node.get("applyTo").and_then(Node::str)? {
-        "CLUSTER" => clusters
-            .contains_key(&string(value, "name")?)
-            .then_some(Patch::Cluster),
+        "CLUSTER" => {
+            let name = string(value, "name");
+            match name.is_some_and(|name| clusters.contains_key(&name)) {
+                true => Some(Patch::Cluster),
+                false => patches::clusters(node, scope).map(Patch::Change),
+            }
+        }
+        "NETWORK_FILTER" => patches::streams(node).map(Patch::Change),
         "HTTP_FILTER" if is_inbound => match string(value, "name")?.as_str() {
             LOCAL => {
                 let place = place(node);

@@ -21,6 +21,7 @@ pub(crate) mod limits;
 pub(crate) mod mesh;
 pub(crate) mod mesh_route;
 pub(crate) mod objects;
+mod patches;
 pub(crate) mod pool;
 pub(crate) mod proxy;
 pub(crate) mod references;

@@ -12,11 +12,12 @@ use cloud::scenario::{FlagFilter, Quantity};
 
 /// Flags that sidecars of a scenario set.
 const FLAGS: &[&str] = &[
-    "UH", "UF", "UO", "UC", "UT", "NR", "NC", "URX", "DC", "DI", "FI", "RL", "UAEX", "DR",
+    "UH", "UF", "UO", "UC", "UT", "NR", "NC", "URX", "DC", "DI", "FI", "RL", "UAEX", "DR", "SI",
+    "DT", "RLSE",
 ];
 
 pub(super) const FLAG: Field = Field::modelled("flag", Kind::OneOf(FLAGS))
-    .doc("Which of Envoy's response flags: `flagged`, the share of requests that sidecars log with it, those of who asks, or for `RL`, `UAEX` and `DR` of who is asked.");
+    .doc("Which of Envoy's response flags: `flagged`, the share of requests that sidecars log with it, those of who asks, or for `RL`, `UAEX`, `RLSE` and `DR` of who is asked.");
 
 /// The share of requests with a flag.
 pub(super) fn quantity(

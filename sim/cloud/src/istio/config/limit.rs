@@ -1,9 +1,10 @@
-//! EnvoyFilters, as far as they limit rates, and what a rate limit service counts.
+//! EnvoyFilters, as far as they limit rates or patch what `patch.rs` says, and what a rate limit
+//! service counts.
 
-use super::{Identity, Labels};
+use super::{EnvoyPatch, Identity, Labels};
 use engine::Duration;
 
-/// An EnvoyFilter that limits what its proxies let in.
+/// An EnvoyFilter that limits what its proxies let in, or changes what they are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyFilter {
     /// How it is called.
@@ -16,6 +17,8 @@ pub struct EnvoyFilter {
     pub service: Option<LimitService>,
     /// What that is told of requests.
     pub actions: Vec<LimitActions>,
+    /// What is changed of what istiod writes.
+    pub patches: Vec<EnvoyPatch>,
 }
 
 /// Where a filter stands among those that decide whether a request goes on.

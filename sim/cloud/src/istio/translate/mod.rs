@@ -20,6 +20,7 @@ mod edge;
 pub mod inbound;
 mod keys;
 mod listen;
+pub mod patches;
 pub mod place;
 pub mod registry;
 pub mod rewrite;
