@@ -54,9 +54,9 @@ fn a_machine_without_power_is_an_endpoint_until_its_entry_is_removed() {
     assert_eq!(clusters, ["ledger.corp 8080 - outbound EDS"]);
 }
 
-#[test]
-fn hosts_are_known_by_wildcard_by_name_and_from_when_they_are_applied() {
-    let output = hybridsim(&["run", "tests/data/hosts/scenario.yaml"]);
+/// Runs a scenario whose expectations all have to be met.
+fn meets_its_expectations(scenario: &str) {
+    let output = hybridsim(&["run", scenario]);
     let told = String::from_utf8_lossy(&output.stdout);
     let missed: Vec<&str> = told
         .lines()
@@ -64,4 +64,14 @@ fn hosts_are_known_by_wildcard_by_name_and_from_when_they_are_applied() {
         .collect();
     assert_eq!(missed, [""; 0]);
     assert!(output.status.success(), "{told}");
+}
+
+#[test]
+fn hosts_are_known_by_wildcard_by_name_and_from_when_they_are_applied() {
+    meets_its_expectations("tests/data/hosts/scenario.yaml");
+}
+
+#[test]
+fn hosts_are_asked_through_the_waypoint_of_their_entry_by_the_addresses_that_they_have() {
+    meets_its_expectations("tests/data/waypoint-hosts/scenario.yaml");
 }

@@ -254,3 +254,72 @@ fn pods_that_are_not_there_or_have_no_sidecar_are_told() {
         "{told}"
     );
 }
+
+/// The words of the rows that `inspect` prints of a waypoint, without addresses of pods.
+fn of_waypoint(part: &str) -> Vec<String> {
+    let scenario = "tests/data/waypoint/scenario.yaml";
+    let arguments = [
+        "inspect", part, scenario, "--proxy", "waypoint", "--at", "9s",
+    ];
+    let output = hybridsim(&arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.lines().skip(1).map(words).collect()
+}
+
+#[test]
+fn a_waypoint_has_clusters_chains_and_routes_of_what_is_reached_through_it() {
+    let web = "web.default.svc.cluster.local";
+    let clusters = of_waypoint("clusters");
+    let own =
+        |port: u16, subset: &str| format!("{web} {port} {subset} inbound-vip EDS web.default");
+    let expected = [
+        "connect_originate - - - ORIGINAL_DST".to_owned(),
+        "encap - - - STATIC".to_owned(),
+        "main_internal - - - STATIC".to_owned(),
+        own(80, "http"),
+        own(80, "http/v1"),
+        own(80, "http/v2"),
+        own(90, "tcp"),
+        own(90, "tcp/v1"),
+        own(90, "tcp/v2"),
+    ];
+    assert_eq!(clusters, expected);
+    // One for tunnels, and one inside that leads where a route alone takes everything.
+    let listeners = of_waypoint("listeners");
+    let expected = [
+        format!("0 ALL Cluster: inbound-vip|90|tcp|{web}"),
+        format!("0 ALL Cluster: inbound-vip|80|http/v1|{web}"),
+        "0.0.0.0 15008 ALL Cluster: main_internal".to_owned(),
+    ];
+    assert_eq!(listeners, expected);
+    let routes = of_waypoint("routes");
+    let route = format!("inbound-vip|80|http|{web} inbound|http|80 * /* web.default");
+    assert_eq!(routes, [route]);
+    let endpoints = of_waypoint("endpoints");
+    let mut clusters: Vec<&str> = endpoints
+        .iter()
+        .map(|row| {
+            let tunnel = row.strip_prefix("envoy://connect_originate/");
+            let row = tunnel.expect("a tunnel leads there");
+            row.rsplit(' ').next().expect("a cluster")
+        })
+        .collect();
+    clusters.sort_unstable();
+    let of = |port: u16, subset: &str| format!("inbound-vip|{port}|{subset}|{web}");
+    let all = [
+        of(80, "http"),
+        of(80, "http"),
+        of(80, "http/v1"),
+        of(80, "http/v2"),
+        of(90, "tcp"),
+        of(90, "tcp"),
+        of(90, "tcp/v1"),
+        of(90, "tcp/v2"),
+    ];
+    let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
+    all.sort_unstable();
+    assert_eq!(clusters, all);
+}

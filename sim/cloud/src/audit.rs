@@ -70,6 +70,8 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
             record.canaries.extend(domain.canary_records());
             let proxies = domain.proxy_records(cluster, record.until);
             record.proxies.extend(proxies);
+            let ztunnels = domain.meters.ztunnel_records(cluster);
+            record.ztunnels.extend(ztunnels);
         }
         record.calls.extend(domain.meters.call_records());
         let partition = u32::from(domain.id);

@@ -178,6 +178,8 @@ pub struct Record {
     pub indicators: Vec<IndicatorRecord>,
     /// Per canary release, in the order of the timeline.
     pub canaries: Vec<CanaryRecord>,
+    /// Per ztunnel, by cluster and then by node.
+    pub ztunnels: Vec<ZtunnelRecord>,
 }
 
 /// What one traffic source saw. Only requests whose intended start lies in the measured
@@ -263,6 +265,31 @@ pub struct WorkloadRecord {
     pub capacity_steps_ns: Vec<u128>,
     /// Waits of requests that began service, per series step of their arrival.
     pub wait_steps: Vec<WaitStep>,
+}
+
+/// What a node's ztunnel did in the measured time.
+#[derive(Clone, Debug)]
+pub struct ZtunnelRecord {
+    /// Cluster.
+    pub cluster: ClusterId,
+    /// Position of its node in the cluster.
+    pub node: u32,
+    /// Integral over time of busy threads.
+    pub busy_ns: u128,
+    /// Integral over time of threads there were.
+    pub capacity_ns: u128,
+    /// Pieces of work that a thread turned to: connections, requests, answers, handshakes.
+    pub begun: u64,
+    /// Waits of those for a thread; nothing if there were none.
+    pub wait: Option<Histogram<u64>>,
+    /// Sum of the same, exact.
+    pub wait_sum_ns: u128,
+    /// Connections that pods of its node opened.
+    pub opened: u64,
+    /// Connections to pods of its node, in tunnels or not.
+    pub taken: u64,
+    /// Tunnels that it opened.
+    pub tunnels: u64,
 }
 
 /// Waits of the requests that arrived in one step.

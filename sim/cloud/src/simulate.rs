@@ -41,6 +41,7 @@ pub fn simulate(topology: &Topology, seed: Seed, options: &Options) -> Record {
         proxies: Vec::new(),
         indicators: Vec::new(),
         canaries: Vec::new(),
+        ztunnels: Vec::new(),
     };
     let mut domains = simulation.into_partitions();
     audit::close(&mut domains, &mut record);

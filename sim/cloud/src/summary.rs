@@ -48,6 +48,9 @@ pub struct Summary {
     /// The proxies beside them, where there are some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sidecars: Vec<WorkloadSummary>,
+    /// Ztunnels, where there are some at work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ztunnels: Vec<ZtunnelSummary>,
     /// Calls, per source, destination, version and zone pair.
     pub calls: Vec<CallSummary>,
     /// What sidecars logged of requests, per side, source, service, version, status and flags.
@@ -160,6 +163,27 @@ pub struct SeriesPoint {
     pub p50: Option<f64>,
     /// 99 % quantile, pooled.
     pub p99: Option<f64>,
+}
+
+/// What the ztunnel of a node did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ZtunnelSummary {
+    /// Cluster.
+    pub cluster: String,
+    /// Node.
+    pub node: String,
+    /// Busy share of its threads.
+    pub utilization: Estimate,
+    /// Wait for a thread, of connections, requests, answers and handshakes, in seconds.
+    pub wait_mean: Estimate,
+    /// Its 99 % quantile.
+    pub wait_p99: Estimate,
+    /// Connections that pods of its node opened, per second.
+    pub opened: Estimate,
+    /// Connections to pods of its node, per second.
+    pub taken: Estimate,
+    /// Tunnels that it opened, per second.
+    pub tunnels: Estimate,
 }
 
 /// What one workload did.

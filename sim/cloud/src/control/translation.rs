@@ -29,7 +29,8 @@ use crate::istio::translate::inbound::{self, InboundTable, Named};
 use crate::istio::translate::patches::Patches;
 use crate::istio::translate::place::Assignment;
 use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
-use crate::istio::translate::{Compiler, Tables, View, waypoint};
+use crate::istio::translate::waypoint::{self, Through};
+use crate::istio::translate::{Compiler, Tables, View};
 use crate::istio::version::Version;
 use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport};
 use engine::Time;
@@ -83,11 +84,7 @@ impl News {
             host: match object {
                 Object::DestinationRule(rule) => rule.host.clone(),
                 Object::ServiceEntry(entry) => entry.hosts.first().cloned().unwrap_or_default(),
-                Object::WaypointUse(_) => host::service(
-                    &identity.name,
-                    &identity.namespace,
-                    facts::CLUSTER_DOMAIN.value,
-                ),
+                Object::WaypointUse(used) => used.host(facts::CLUSTER_DOMAIN.value),
                 _ => String::new(),
             },
             generation,
@@ -127,14 +124,15 @@ struct Generation {
     /// Services as proxies may know them; those that do not exist keep their places.
     services: Vec<Service>,
     compiler: Compiler,
-    /// Services that are reached through waypoints, each with its waypoint's.
-    waypoints: Vec<(u32, u32)>,
+    /// Services that are reached through waypoints.
+    waypoints: Vec<Through>,
     /// When they were written.
     written: Time,
 }
 
-/// What endpoints are told of: generation, cluster, viewer, version of the service's endpoints.
-type Assigned = (u32, u32, u32, u32);
+/// What endpoints are told of: generation, cluster, viewer, the service behind it and the version of
+/// its endpoints.
+type Assigned = (u32, u32, u32, (ServiceId, u32));
 
 impl std::fmt::Debug for Translation {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -364,9 +362,25 @@ impl Translation {
 
     /// The service of the waypoint that a service is reached through, in a generation.
     pub(crate) fn waypoint_of(&self, generation: u32, service: ServiceId) -> Option<ServiceId> {
-        let pairs = &self.generations[generation as usize].waypoints;
-        let found = pairs.binary_search_by_key(&service.0, |(service, _)| *service);
-        found.ok().map(|index| ServiceId(pairs[index].1))
+        let through = self.through(generation, service)?;
+        Some(ServiceId(through.waypoint))
+    }
+
+    /// The same for gateways, which pass most waypoints by.
+    pub(crate) fn waypoint_for_gateways(
+        &self,
+        generation: u32,
+        service: ServiceId,
+    ) -> Option<ServiceId> {
+        let through = self.through(generation, service)?;
+        let waypoint = ServiceId(through.waypoint);
+        through.is_for_gateways.then_some(waypoint)
+    }
+
+    fn through(&self, generation: u32, service: ServiceId) -> Option<Through> {
+        let all = &self.generations[generation as usize].waypoints;
+        let found = all.binary_search_by_key(&service.0, |through| through.service);
+        found.ok().map(|index| all[index])
     }
 
     /// What requests to a service have to pass at a waypoint.
@@ -469,23 +483,31 @@ impl Translation {
         number
     }
 
-    /// What is told of a cluster's endpoints; `endpoints` are the service's, in this version.
+    /// What is told of a cluster's endpoints; `endpoints` are those of the service behind it, in
+    /// this version: its own, or its waypoint's.
     pub(crate) fn assignment(
         &mut self,
-        (generation, cluster, viewer, version): Assigned,
-        endpoints: impl FnOnce(&Service) -> Vec<Endpoint>,
+        asked: Assigned,
+        endpoints: impl FnOnce() -> Vec<Endpoint>,
     ) -> Arc<Assignment> {
-        let key = (generation, cluster, viewer, version);
-        if let Some(known) = self.assignments.get(&key) {
+        if let Some(known) = self.assignments.get(&asked) {
             return known.clone();
         }
-        let number = self.cluster(generation, cluster).service;
+        let (generation, cluster, viewer, (behind, _)) = asked;
+        let endpoints = endpoints();
+        let own = self.cluster(generation, cluster).service;
         let of = &self.generations[generation as usize];
-        let endpoints = endpoints(&of.services[number as usize]);
         let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
-        let assignment = of.compiler.assignment(&world, cluster, viewer, &endpoints);
+        let assignment = match behind.0 == own {
+            true => of.compiler.assignment(&world, cluster, viewer, &endpoints),
+            false => {
+                let through = (cluster, behind.0);
+                of.compiler
+                    .assignment_through(&world, through, viewer, &endpoints)
+            }
+        };
         let assignment = Arc::new(assignment);
-        self.assignments.insert(key, assignment.clone());
+        self.assignments.insert(asked, assignment.clone());
         assignment
     }
 }

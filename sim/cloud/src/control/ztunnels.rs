@@ -29,8 +29,8 @@ impl Domain<'_> {
         }
         for node in 0..self.nodes.len() as u32 {
             if self.has_machine(node) {
-                let ztunnel = self.ztunnel(node);
-                (ztunnel.runs, ztunnel.is_configured) = (true, true);
+                self.ztunnel_runs(node, context.now());
+                self.ztunnel(node).is_configured = true;
                 self.proxy_acts(ztunnel::number_of(node), context.now());
             }
         }
@@ -43,17 +43,15 @@ impl Domain<'_> {
         if self.ztunnels.is_none() || is_down || self.levers.is_off(node) {
             return;
         }
-        let state = self.ztunnel(node);
-        state.end();
-        state.runs = true;
+        self.ztunnel_runs_no_more(node, context.now());
+        self.ztunnel_runs(node, context.now());
         self.subscribe(ztunnel::number_of(node), context);
     }
 
     /// A machine has no power any more, or is no more, and its ztunnel ends with it.
     pub(super) fn forget_ztunnel(&mut self, node: u32, now: Time) {
         if self.ztunnels.is_some() {
-            self.proxy_ends(ztunnel::number_of(node), now);
-            self.ztunnel(node).end();
+            self.ztunnel_runs_no_more(node, now);
         }
     }
 

@@ -68,6 +68,15 @@ facts! {
     ZTUNNEL_KEEPS_CERTIFICATES_FROM_MINOR: u32 = 28, "", "istio.ztunnel.keeps-certificates-from-minor", "Istio", "all",
         Source, "istio/ztunnel 41ee0127, which no tag before 1.28 contains; istio/istio issue 56452";
 
+    /// The first minor version in which a namespace's label sends gateways through waypoints, as that
+    /// of a service does from 1.24 on.
+    ISTIO_INGRESS_WAYPOINT_NAMESPACES_FROM_MINOR: u32 = 25, "", "istio.waypoint.ingress-namespaces-from-minor", "Istio", "all",
+        Source, "istio/istio 3b1d8130, which 1.25.0 is the first to contain";
+    /// The first minor version in which ztunnels answer what pods of the ambient mesh ask of names:
+    /// with addresses by which they know hosts of ServiceEntries.
+    AMBIENT_NAMES_FROM_MINOR: u32 = 25, "", "istio.ambient.names-from-minor", "Istio", "all",
+        Source, "istio/istio manifests/charts/istio-cni/values.yaml, dnsCapture: false in 1.24.0, true in 1.25.0";
+
     /// CPU time of a waypoint for a request and its answer, of 1 kB, with the default telemetry.
     WAYPOINT_CPU_PER_REQUEST: Duration = Duration::from_micros(250), "s", "istio.waypoint.cpu-per-request", "Istio", "1.24",
         Documentation, "istio.io ops/deployment/performance-and-scalability at istio/istio.io 2e453e8d: 0.25 vCPU at 1000 requests per second, on the machines of istio.proxy.cpu-per-request";

@@ -11,14 +11,16 @@ mod proxies;
 mod stations;
 mod traffic;
 mod views;
+mod ztunnels;
 
 pub(crate) use flags::FlagKey;
 pub(crate) use proxies::ProxyCounts;
+pub(crate) use ztunnels::Carried;
 
 use crate::record::Logged;
 use crate::record::{
     CallKey, CallRecord, IndicatorRecord, Reason, TrafficRecord, ViewKind, ViewRecord,
-    WorkloadRecord,
+    WorkloadRecord, ZtunnelRecord,
 };
 use crate::scenario::{ClusterId, Indicator, TrafficId, WorkloadId};
 use engine::{Duration, Seed, Time};
@@ -107,6 +109,14 @@ pub(crate) enum Observation {
     ProxyTookIn(u32),
     /// It acts no more.
     ProxyEnds(u32),
+    /// So many more threads of a node's ztunnel are there.
+    ZtunnelThreads { node: u32, change: i64 },
+    /// One of them turns to a piece of work that came then.
+    ZtunnelBegan { node: u32, asked: Time },
+    /// So many more of them are busy.
+    ZtunnelBusy { node: u32, change: i64 },
+    /// It carries one more.
+    ZtunnelCarries { node: u32, what: Carried },
 }
 
 /// All meters of one partition.
@@ -122,6 +132,8 @@ pub(crate) struct Meters {
     views: views::ViewMeter,
     proxies: proxies::ProxyMeter,
     indicators: indicators::IndicatorMeter,
+    /// By node, of those that have one.
+    ztunnels: Vec<Option<Box<ztunnels::ZtunnelMeter>>>,
 }
 
 impl Meters {
@@ -139,6 +151,7 @@ impl Meters {
             views: views::ViewMeter::default(),
             proxies: proxies::ProxyMeter::default(),
             indicators: indicators::IndicatorMeter::default(),
+            ztunnels: Vec::new(),
         }
     }
 
@@ -191,7 +204,21 @@ impl Meters {
             } => self.proxies.acted(&plan, now, proxy, behind_since),
             Observation::ProxyTookIn(proxy) => self.proxies.took_in(&plan, now, proxy),
             Observation::ProxyEnds(proxy) => self.proxies.ends(proxy),
+            Observation::ZtunnelThreads { node, change } => {
+                self.ztunnel(node).threads(now, change);
+            }
+            Observation::ZtunnelBegan { node, asked } => self.ztunnel(node).began(now, asked),
+            Observation::ZtunnelBusy { node, change } => self.ztunnel(node).busy(now, change),
+            Observation::ZtunnelCarries { node, what } => self.ztunnel(node).carried(now, what),
         }
+    }
+
+    fn ztunnel(&mut self, node: u32) -> &mut ztunnels::ZtunnelMeter {
+        let (plan, node) = (self.plan, node as usize);
+        if node >= self.ztunnels.len() {
+            self.ztunnels.resize_with(node + 1, || None);
+        }
+        self.ztunnels[node].get_or_insert_with(|| Box::new(ztunnels::ZtunnelMeter::new(plan)))
     }
 
     #[inline]
@@ -254,6 +281,15 @@ impl Meters {
     /// What proxies of Istio came to, by number.
     pub(crate) fn proxy_counts(&mut self) -> Vec<(u32, ProxyCounts)> {
         self.proxies.take()
+    }
+
+    /// Ztunnels of this partition, a cluster, by node.
+    pub(crate) fn ztunnel_records(&mut self, cluster: ClusterId) -> Vec<ZtunnelRecord> {
+        let ztunnels = (0..).zip(&mut self.ztunnels);
+        let ztunnels = ztunnels.filter_map(|(node, meter)| Some((node, meter.as_mut()?)));
+        ztunnels
+            .map(|(node, meter)| meter.close(cluster, node))
+            .collect()
     }
 
     /// Kubernetes' service-level indicators of this partition, a cluster.

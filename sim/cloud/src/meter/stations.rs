@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 
 /// A level that changes at instants and is integrated over the measured time.
 #[derive(Clone, Copy, Debug, Default)]
-struct Level {
+pub(super) struct Level {
     value: i64,
     /// When it changed last.
     since: Time,
@@ -26,6 +26,16 @@ impl Level {
             self.measured += area(self.value, now.since(measured_from));
         }
         self.since = now;
+    }
+
+    pub(super) fn change(&mut self, change: i64, now: Time, from: Time) {
+        self.advance(now, from);
+        self.value += change;
+    }
+
+    /// What it has added up to since the measured time began.
+    pub(super) fn measured(&self) -> u128 {
+        self.measured
     }
 }
 

@@ -131,8 +131,8 @@ impl Domain<'_> {
         let server = match (endpoint.listener, self.carrier(endpoint.pod)) {
             (Listener::Inbound(_), _) => Server::Sidecar(self.mode(endpoint)),
             (Listener::Edge(_, takes), _) => return takes.meets(Some(sent)),
-            // Nobody opens a connection to a waypoint but ztunnels.
-            (Listener::Waypoint(_), _) => return Outcome::HandshakeFails,
+            // Waypoints take tunnels, of ztunnels and of gateways.
+            (Listener::Waypoint(_), _) => Server::Sidecar(ServerMode::Strict),
             // A ztunnel takes what a sidecar does.
             (_, Some(node)) => Server::Sidecar(self.mode_at(node, endpoint)),
             (Listener::Application | Listener::Outbound(_), None) => Server::Application,

@@ -119,7 +119,11 @@ impl Domain<'_> {
         let node = self.pods[client as usize].node;
         let carrier = self.carrier_of(key);
         let is_headless = described.kind.is_headless();
-        if let Some(node) = carrier.filter(|_| !is_headless) {
+        // A host outside has an address of its own for those who reach it through a waypoint.
+        let is_through = |node| self.waypoint_for(node, service).is_some();
+        let is_host = matches!(described.kind, ServiceKind::Host { .. });
+        let has_address = |node: &u32| !is_headless || is_host && is_through(*node);
+        if let Some(node) = carrier.filter(has_address) {
             return self.carry_connection(key, node, None, context);
         }
         let choice = if is_headless {

@@ -23,6 +23,7 @@ use super::ztunnel::{Job, pool_timeout};
 use super::{Call, CallRef, Endpoint, Identity, sidecar};
 use crate::domain::{Clock, Domain};
 use crate::facts;
+use crate::meter::{Carried, Observation};
 use crate::record::Reason;
 use crate::scenario::Protocol;
 use engine::{Duration, Time};
@@ -198,6 +199,9 @@ impl Domain<'_> {
         if !self.is_certified(client, now) {
             return self.connection_failed(to.call, Reason::Reset, context);
         }
+        let what = Carried::Tunnel;
+        let carries = Observation::ZtunnelCarries { node, what };
+        self.meters.observe(now, carries);
         let tunnels = &mut self.ztunnel(node).tunnels;
         tunnels.opened += 1;
         let waiting = vec![to];

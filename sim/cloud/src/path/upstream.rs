@@ -31,6 +31,7 @@ use crate::envoy::retry::{Retries, RetryPolicy};
 use crate::envoy::worker::{Ask, Worker};
 use crate::facts;
 use crate::istio::authentication::Sent as Spoken;
+use crate::istio::push::Role;
 use crate::istio::translate::cluster::Cluster;
 use crate::istio::translate::place::{Assignment, Behind};
 use crate::istio::version::Version;
@@ -399,10 +400,10 @@ impl Domain<'_> {
             true => cluster.number,
             false => translation.find(generation, view.scope, cluster.lasting)?,
         };
-        let service = cluster.service;
+        let behind = self.behind(pod, generation, cluster.service);
         let state = &self.pods[pod as usize];
         let sidecar = state.sidecar.as_ref().expect("a sidecar that sends");
-        let version = sidecar.view.version(&self.endpoint_log, service);
+        let version = sidecar.view.version(&self.endpoint_log, behind);
         let known = sidecar.by_cluster.get(&cluster.lasting).copied();
         let upstream = known.map(|known| &sidecar.upstreams[known as usize]);
         let of_likes = |service| sidecar.view.version(&self.endpoint_log, service);
@@ -419,12 +420,12 @@ impl Domain<'_> {
             u64::from(cluster.lasting) << 32 | u64::from(version),
         );
         let mut translation = self.translation.take().expect("a mesh translates");
-        let told = (generation, number, view.viewer, version);
-        let assignment = translation.assignment(told, |_| self.endpoints_of(service, version));
+        let told = (generation, number, view.viewer, (behind, version));
+        let assignment = translation.assignment(told, || self.endpoints_of(behind, version));
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
         let patches = &sidecar.expect("a sidecar that sends").patches;
         let described = &translation.patched(generation, number, patches);
-        let pods = self.pods_behind(service, version);
+        let pods = self.pods_behind(behind, version);
         let place = &translation.tables(generation).viewers[view.viewer as usize]
             .proxy
             .locality;
@@ -451,6 +452,15 @@ impl Domain<'_> {
             self.await_sweep(pod, number, context);
         }
         Some(number)
+    }
+
+    /// The service whose pods a proxy sends requests for a service to: for a gateway it may be that
+    /// of a waypoint.
+    fn behind(&self, pod: u32, generation: u32, service: ServiceId) -> ServiceId {
+        let translation = self.translation.as_ref();
+        let translation = translation.filter(|_| self.role(pod) == Role::Gateway);
+        let waypoint = translation.and_then(|it| it.waypoint_for_gateways(generation, service));
+        waypoint.unwrap_or(service)
     }
 
     pub(super) fn upstream(&mut self, pod: u32, number: u32) -> Option<&mut Upstream> {

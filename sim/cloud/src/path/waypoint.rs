@@ -5,12 +5,13 @@
 //! which the client's ztunnel picks as it picks those of any service, and stays with it and with
 //! one of its threads; there each request passes the policies that are attached, knowing its
 //! client by the tunnel, and finds its way as at a gateway, over connections of the waypoint's
-//! own: whoever serves it sees the waypoint. Clients with a sidecar, gateways, and clients outside
-//! of the mesh pass it by. A waypoint that has never had a pod that serves is not asked yet.
+//! own: whoever serves it sees the waypoint. Gateways go the same way where the service says so;
+//! other gateways, clients with a sidecar, and clients outside of the mesh pass it by. Ztunnels do
+//! not ask a waypoint yet that has never had a pod that serves.
 //!
-//! Approximated: the waypoint's tunnels to ztunnels are connections of its pools with mutual TLS,
-//! which carry a request each at a time. Leaves out: `istio.io/ingress-use-waypoint`; connections
-//! to pods past a service; waypoints of other clusters; what `inspect` could show of its listeners.
+//! Approximated: a waypoint's tunnels to ztunnels, and gateways' to it, are connections of pools
+//! with mutual TLS, which carry a request each at a time. Leaves out: connections to pods past a
+//! service; waypoints of other clusters; what `inspect` could show of its listeners.
 //! Sources: istio/ztunnel src/proxy/outbound.rs, src/state.rs; istio/istio
 //! pilot/pkg/serviceregistry/ambient/waypoints.go, pilot/pkg/xds/endpoints;
 //! [`crate::istio::translate::waypoint`].

@@ -29,11 +29,12 @@ use crate::control::ztunnel_certificates::Certificates;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::locality;
+use crate::meter::{Carried, Observation};
 use crate::record::Reason;
 use crate::scenario::{Protocol, ServiceId, TrafficPolicy, Ztunnel};
 use crate::slab::Key;
 use crate::view::{EndpointLog, View};
-use engine::{Distribution, Duration, Stream};
+use engine::{Distribution, Duration, Stream, Time};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The ztunnel of a node.
@@ -54,7 +55,8 @@ pub(crate) struct ZtunnelState {
     /// Whose connections wait until it is told of them.
     waiting_for_word: Vec<CallRef>,
     running: Vec<Option<Job>>,
-    waiting: VecDeque<Job>,
+    /// What waits for a thread, and since when.
+    waiting: VecDeque<(Job, Time)>,
     /// How often it has ended: what its threads had in hand before counts no more.
     starts: u16,
     pub(super) tunnels: Tunnels,
@@ -81,7 +83,7 @@ impl ZtunnelState {
     }
 
     /// It ends, and everything inside is lost.
-    pub(crate) fn end(&mut self) {
+    fn end(&mut self) {
         self.runs = false;
         self.subscription.end();
         self.is_configured = false;
@@ -194,6 +196,15 @@ mod part {
 }
 
 impl Job {
+    /// What there is one more of for a ztunnel that does it.
+    fn carries(self) -> Option<Carried> {
+        match self {
+            Job::Outbound { .. } => Some(Carried::Opened),
+            Job::Accepted(_) | Job::Inbound(_) => Some(Carried::Taken),
+            _ => None,
+        }
+    }
+
     /// The law of what it takes, the bytes that it moves, and the address of its draw.
     fn cost(self, of: &Ztunnel) -> (&Distribution, u64, Identity) {
         let costs = &of.costs;
@@ -259,6 +270,39 @@ impl Domain<'_> {
         is_carried.then(|| self.carrier(call.client)).flatten()
     }
 
+    /// The ztunnel of a node runs from now on.
+    pub(crate) fn ztunnel_runs(&mut self, node: u32, now: Time) {
+        let state = self.ztunnel(node);
+        state.runs = true;
+        let change = state.running.len() as i64;
+        let threads = Observation::ZtunnelThreads { node, change };
+        self.meters.observe(now, threads);
+    }
+
+    /// The ztunnel of a node ends, if there is one.
+    pub(crate) fn ztunnel_runs_no_more(&mut self, node: u32, now: Time) {
+        let state = self.ztunnel(node);
+        if !state.runs {
+            return;
+        }
+        let busy = state.running.iter().flatten().count() as i64;
+        let threads = state.running.len() as i64;
+        self.proxy_ends(number_of(node), now);
+        self.ztunnel(node).end();
+        for ended in [
+            Observation::ZtunnelBusy {
+                node,
+                change: -busy,
+            },
+            Observation::ZtunnelThreads {
+                node,
+                change: -threads,
+            },
+        ] {
+            self.meters.observe(now, ended);
+        }
+    }
+
     pub(crate) fn ztunnel(&mut self, node: u32) -> &mut ZtunnelState {
         let state = self.nodes[node as usize].ztunnel.as_mut();
         state.expect("a ztunnel on each node of its cluster")
@@ -269,14 +313,27 @@ impl Domain<'_> {
         if self.ztunnel_is_down(node) {
             return self.refuse_job(job, context);
         }
+        let now = context.now();
+        if let Some(what) = job.carries() {
+            let carries = Observation::ZtunnelCarries { node, what };
+            self.meters.observe(now, carries);
+        }
         let state = self.ztunnel(node);
         match state.running.iter().position(Option::is_none) {
-            Some(thread) => self.take_up(node, thread, job, context),
-            None => state.waiting.push_back(job),
+            Some(thread) => self.take_up(node, thread, (job, now), context),
+            None => state.waiting.push_back((job, now)),
         }
     }
 
-    fn take_up(&mut self, node: u32, thread: usize, job: Job, context: &mut Clock<'_, Self>) {
+    fn take_up(
+        &mut self,
+        node: u32,
+        thread: usize,
+        (job, asked): (Job, Time),
+        context: &mut Clock<'_, Self>,
+    ) {
+        let began = Observation::ZtunnelBegan { node, asked };
+        self.meters.observe(context.now(), began);
         let described = self.described_ztunnel().expect("it is at work");
         let (law, bytes, identity) = job.cost(described);
         let streams = self.ztunnels.as_ref().expect("it is at work");
@@ -311,7 +368,10 @@ impl Domain<'_> {
             return; // It has ended meanwhile.
         }
         let done = state.running[usize::from(thread)].take();
-        if let Some(next) = state.waiting.pop_front() {
+        let next = state.waiting.pop_front();
+        let idle = Observation::ZtunnelBusy { node, change: -1 };
+        self.meters.observe(context.now(), idle);
+        if let Some(next) = next {
             self.take_up(node, usize::from(thread), next, context);
         }
         match done.expect("a thread at work") {

@@ -14,7 +14,7 @@
 use super::Reply;
 use super::call::Stage;
 use super::link::{Address, Packet};
-use super::ztunnel::{self, Job};
+use super::ztunnel::Job;
 use crate::domain::{Clock, Domain};
 use crate::record::Reason;
 
@@ -30,8 +30,7 @@ impl Domain<'_> {
         if self.nodes[node as usize].ztunnel.is_none() {
             return;
         }
-        self.proxy_ends(ztunnel::number_of(node), context.now());
-        self.ztunnel(node).end();
+        self.ztunnel_runs_no_more(node, context.now());
         let pods = 0..self.pods.len() as u32;
         let carried: Vec<u32> = pods
             .filter(|&pod| self.carrier(pod) == Some(node))

@@ -15,7 +15,7 @@ impl Known<'_> {
             match listeners.last_mut().filter(|last| last.port == edge.port) {
                 Some(last) => last.chains.extend(chains),
                 None => listeners.push(ListenerSnapshot {
-                    address: ANY,
+                    address: Some(ANY),
                     port: edge.port,
                     chains,
                 }),

@@ -94,7 +94,7 @@ pub(super) fn listener(table: &InboundTable) -> ListenerSnapshot {
         chains.extend(ways.map(|way| chain(*way, Some(inbound.port), &to)));
     }
     ListenerSnapshot {
-        address: ANY,
+        address: Some(ANY),
         port: own,
         chains,
     }

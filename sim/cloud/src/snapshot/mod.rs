@@ -17,6 +17,7 @@ mod proxies;
 mod read;
 #[cfg(test)]
 mod tests;
+mod waypoints;
 mod workloads;
 
 pub use moment::{Moment, PodPlace};

@@ -66,7 +66,7 @@ impl Known<'_> {
         }
         let address = listener.address.unwrap_or(ANY);
         ListenerSnapshot {
-            address: service.map_or(address, |service| self.address(service, address)),
+            address: Some(service.map_or(address, |service| self.address(service, address))),
             port,
             chains,
         }
@@ -97,7 +97,7 @@ impl Known<'_> {
             ..ChainSnapshot::all(To::Nothing)
         };
         ListenerSnapshot {
-            address: ANY,
+            address: Some(ANY),
             port,
             chains: vec![itself, ChainSnapshot::all(self.unknown())],
         }

@@ -16,6 +16,7 @@ use crate::control::translation::Translation;
 use crate::envoy::memory;
 use crate::istio::config::{Identity, Resolution};
 use crate::istio::protocol::Protocol;
+use crate::istio::push::Role;
 use crate::istio::translate::cluster::{Cluster, Discovery};
 use crate::istio::translate::place::Behind;
 use crate::istio::translate::tables::{Scope, Tables, View};
@@ -96,8 +97,8 @@ pub struct UpstreamSnapshot {
 /// A listener of a sidecar.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListenerSnapshot {
-    /// Address.
-    pub address: IpAddr,
+    /// Address; none if it is for connections from inside the proxy.
+    pub address: Option<IpAddr>,
     /// Port.
     pub port: u16,
     /// Its filter chains; the one for everything is the last.
@@ -199,6 +200,9 @@ pub struct HostSnapshot {
     pub is_left_out: bool,
     /// Name of the cluster.
     pub cluster: String,
+    /// What stands before its address if it is reached through something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through: Option<&'static str>,
 }
 
 /// A pod's sidecar, if one runs.
@@ -247,6 +251,9 @@ fn tables(
         allocated: addresses::allocate(reader.described, domain.seed),
     };
     let mut clusters = known.clusters();
+    if domain.role(pod) == Role::Waypoint {
+        return known.of_waypoint(clusters, endpoints);
+    }
     if domain.role(pod).is_alone() {
         let passing = [PASSTHROUGH, INBOUND_PASSTHROUGH];
         clusters.retain(|cluster| !passing.contains(&cluster.host.as_str()));
@@ -396,11 +403,14 @@ fn endpoints(
             continue;
         }
         let (service, name) = (ServiceId(cluster.service), cluster.name);
-        let version = version(service);
+        let through = translation.waypoint_for_gateways(generation, service);
+        let through = through.filter(|_| domain.role(pod) == Role::Gateway);
+        let behind = through.unwrap_or(service);
+        let version = version(behind);
         let lasting = translation.lasting_number(generation, name);
-        let asked = (generation, number, view.viewer, version);
-        let assignment = translation.assignment(asked, |_| domain.endpoints_of(service, version));
-        let pods = domain.pods_behind(service, version);
+        let asked = (generation, number, view.viewer, (behind, version));
+        let assignment = translation.assignment(asked, || domain.endpoints_of(behind, version));
+        let pods = domain.pods_behind(behind, version);
         let cluster = translation.tables(generation).names[name as usize].to_string();
         for host in assignment.groups.iter().flat_map(|group| &group.hosts) {
             let Behind::Endpoint(endpoint, port) = host.behind else {
@@ -413,6 +423,7 @@ fn endpoints(
                 is_healthy: host.is_healthy,
                 is_left_out: sidecar.is_some_and(|sidecar| sidecar.leaves_out(lasting, to)),
                 cluster: cluster.clone(),
+                through: None,
             });
         }
     }

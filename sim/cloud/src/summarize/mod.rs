@@ -24,6 +24,7 @@ mod traffic;
 mod verdicts;
 mod words;
 mod workloads;
+mod ztunnels;
 
 use crate::record::{FailureCounts, Reason, Record, TrafficRecord};
 use crate::scenario::{Action, Analysis, Scenario, TrafficId};
@@ -106,6 +107,7 @@ pub fn summarize(topology: &Topology, records: &[Record], warm_up: &WarmUp) -> S
         traffic: traffic::summaries(&study),
         workloads: workloads::summaries(&study),
         sidecars: workloads::sidecars(&study),
+        ztunnels: ztunnels::summaries(&study),
         calls: calls::summaries(&study),
         flags: flags::summaries(&study),
         views: calls::views(&study),

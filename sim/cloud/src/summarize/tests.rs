@@ -114,6 +114,7 @@ fn record(replication: u32, alice: TrafficRecord, bob: TrafficRecord) -> Record 
         proxies: vec![],
         indicators: vec![],
         canaries: vec![],
+        ztunnels: vec![],
     }
 }
 

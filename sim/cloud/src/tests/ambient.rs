@@ -154,6 +154,43 @@ fn connections_that_come_at_once_wait_for_one_tunnel() {
 }
 
 #[test]
+fn ztunnels_tell_how_busy_they_were_and_what_they_carried() {
+    let record = run_without_jitter(&ambient(true, true));
+    let told: Vec<_> = record
+        .ztunnels
+        .iter()
+        .map(|it| {
+            (
+                it.node, it.busy_ns, it.begun, it.opened, it.taken, it.tunnels,
+            )
+        })
+        .collect();
+    // A connection, a handshake, a request and an answer at either end.
+    let work = 50_000 + 300_000 + 30_000 + 20_000;
+    assert_eq!(told, [(0, work, 4, 1, 0, 1), (1, work, 4, 0, 1, 0)]);
+    // Two threads for five seconds, unless it is away.
+    let capacity = |scenario: &Scenario| {
+        let record = run_without_jitter(scenario);
+        [0, 1].map(|node: usize| record.ztunnels[node].capacity_ns / 1_000_000)
+    };
+    let mut scenario = ambient(true, true);
+    assert_eq!(capacity(&scenario), [10_000, 10_000]);
+    let away = Fault::ComponentDown {
+        cluster: ClusterId(0),
+        component: Component::Ztunnel(1),
+    };
+    scenario.timeline = vec![fault_at(2_000, away, Some(1_500))];
+    assert_eq!(capacity(&scenario), [10_000, 7_000]);
+    // One thread: the second of two connections at once waits for the first.
+    let mut scenario = ambient(true, false);
+    scenario.clusters[0].ztunnel.as_mut().unwrap().threads = 1;
+    scenario.clusters[0].workloads[1].template.station = Station::fifo(8);
+    scenario.traffic[0].arrivals = at_milliseconds(&[1_000, 2_000, 2_000]);
+    let waited = &run_without_jitter(&scenario).ztunnels[0];
+    assert_eq!((waited.wait_sum_ns, waited.opened), (50_000, 3));
+}
+
+#[test]
 fn threads_do_one_thing_at_a_time() {
     let mut scenario = ambient(true, false);
     scenario.clusters[0].ztunnel.as_mut().unwrap().threads = 1;

@@ -1,17 +1,22 @@
 //! Waypoints at work: which requests pass them, what they do there, and what that costs.
 
 use super::ambient::{ambient, policy};
-use super::mesh::{failed, identity, route, routes, rule, shares, versions, weights};
+use super::mesh::{destination, failed, identity, route, routes, rule, shares, versions, weights};
 use super::network::run_without_jitter;
 use super::sidecars::sidecar;
 use super::*;
 use crate::istio::authorization::Action as Verdict;
-use crate::istio::config::*;
+use crate::istio::config::{Server, *};
 use crate::record::{Caller, Reason, Record};
 use crate::scenario::{Action, Component};
 
 /// `web` is reached through the waypoint, or not.
 fn used(is_used: bool) -> Object {
+    used_by(is_used, false)
+}
+
+/// The same, by gateways as well or not.
+fn used_by(is_used: bool, is_for_gateways: bool) -> Object {
     let waypoint = is_used.then(|| WaypointName {
         namespace: "default".into(),
         name: "waypoint".into(),
@@ -19,6 +24,7 @@ fn used(is_used: bool) -> Object {
     Object::from(WaypointUse {
         identity: identity("web"),
         waypoint,
+        is_for_gateways,
     })
 }
 
@@ -320,4 +326,93 @@ fn nobody_is_served_by_a_waypoint_itself() {
     };
     let record = run_without_jitter(&scenario);
     assert_eq!(failed(&record, Reason::Refused), 5);
+}
+
+/// As before, asked by way of a gateway on a node of its own, whose service is the last.
+fn entered(is_for_gateways: bool, mut objects: Vec<Object>) -> Scenario {
+    objects.push(used_by(true, is_for_gateways));
+    objects.push(Object::from(Gateway {
+        identity: identity("edge"),
+        selector: [("app".to_owned(), "edge".to_owned())].into(),
+        is_of_gateway_api: false,
+        servers: vec![Server {
+            name: None,
+            port: 80,
+            port_name: "http".to_owned(),
+            protocol: crate::istio::protocol::Protocol::Http,
+            bind: None,
+            hosts: vec![ServerHost::of("shop.example")],
+            tls: None,
+        }],
+    }));
+    let to_web = HttpDestination {
+        target: Target::Host(destination(None)),
+        weight: 1,
+        headers: HeaderChanges::default(),
+    };
+    objects.push(Object::from(VirtualService {
+        identity: identity("entry"),
+        hosts: vec!["shop.example".to_owned()],
+        gateways: vec![GatewayName::Object {
+            namespace: "default".into(),
+            name: "edge".into(),
+        }],
+        http: vec![route(HttpAction::Forward(vec![to_web]))],
+        tls: Vec::new(),
+        tcp: Vec::new(),
+        export_to: ExportTo::Default,
+        is_of_gateway_api: false,
+    }));
+    let mut scenario = through(objects, 100);
+    let traffic = &mut scenario.traffic[0];
+    traffic.attributes.host = "shop.example".into();
+    traffic.target = TrafficTarget::Service {
+        cluster: ClusterId(0),
+        service: ServiceId(3),
+        port: 0,
+    };
+    let cluster = &mut scenario.clusters[0];
+    cluster.workloads[0].template.is_ambient = false;
+    let mut edge = workload("edge", 1, 1, milliseconds(0));
+    let labels = &mut edge.template.placement.labels;
+    labels.insert("app".to_owned(), "edge".to_owned());
+    edge.template.service_account = "edge".into();
+    edge.template.sidecar = sidecar().map(|sidecar| crate::scenario::Sidecar {
+        role: Role::Gateway,
+        ..sidecar
+    });
+    cluster.nodes.push(node("n4", 0));
+    edge.template.placement.node_name = Some("n4".to_owned());
+    cluster.workloads.push(edge);
+    cluster.services.push(service("edge", 4));
+    scenario
+}
+
+#[test]
+fn gateways_go_through_waypoints_where_the_service_says_so() {
+    let run = |is_for_gateways, objects| {
+        let record = run_without_jitter(&entered(is_for_gateways, objects));
+        (record.traffic[0].succeeded, passed(&record))
+    };
+    assert_eq!(run(false, Vec::new()), (100, 0));
+    assert_eq!(run(true, Vec::new()), (100, 100));
+    // The waypoint knows the gateway by its tunnel.
+    let only = |account: &str| {
+        let principal = format!("cluster.local/ns/default/sa/{account}");
+        let allow = policy(Verdict::Allow, Some(&principal), None);
+        vec![attached("Service", "web", allow)]
+    };
+    assert_eq!(run(true, only("edge")), (100, 100));
+    assert_eq!(run(true, only("buyer")).0, 0);
+    // Who goes past the waypoint is asked by nobody.
+    assert_eq!(run(false, only("buyer")), (100, 0));
+}
+
+#[test]
+fn a_gateway_finds_nobody_where_the_waypoint_has_no_pods() {
+    let mut scenario = entered(true, Vec::new());
+    scenario.clusters[0].workloads[3].replicas = 0;
+    let record = run_without_jitter(&scenario);
+    assert_eq!(record.traffic[0].succeeded, 0);
+    assert_eq!(failed(&record, Reason::Unavailable), 100);
 }

@@ -229,9 +229,10 @@ pub fn assemble(
             View::new(objects, inline, frame, &mut notes, diagnostics)
         })
         .collect();
+    let minor = frame.mesh.as_ref().map_or(0, |mesh| mesh.istio_minor);
     let uses: Vec<_> = stages
         .iter()
-        .map(|objects| waypoints::uses(objects, inline))
+        .map(|objects| waypoints::uses(objects, inline, minor))
         .collect();
     for objects in stages {
         check_namespaces(objects, diagnostics);
@@ -242,7 +243,7 @@ pub fn assemble(
         crate::istio::conflicts::check(&objects.istio.written, diagnostics);
         istio::check_mesh(frame.mesh.as_ref(), objects, diagnostics);
         entries::check(frame, objects, diagnostics);
-        waypoints::check(objects, diagnostics);
+        waypoints::check(objects, minor, diagnostics);
     }
     for ((view, objects), uses) in views.iter().zip(stages).zip(&uses) {
         ambient::check(view, objects, uses, diagnostics);

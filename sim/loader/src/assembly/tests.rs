@@ -996,3 +996,66 @@ spec:
         ("inherits", &None)
     );
 }
+
+#[test]
+fn labels_of_hosts_and_for_gateways_count_as_those_of_services_do() {
+    let text = |of_namespace: &str| {
+        format!(
+            "---
+apiVersion: v1
+kind: Namespace
+metadata: {{name: shop, labels: {{istio.io/dataplane-mode: ambient, istio.io/use-waypoint: near{of_namespace}}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: near, namespace: shop}}
+spec: {{gatewayClassName: istio-waypoint, listeners: [{{name: mesh, port: 15008, protocol: HBONE}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: plain, namespace: shop}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: says, namespace: shop, labels: {{istio.io/ingress-use-waypoint: \"True\"}}}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: given, namespace: shop, labels: {{istio.io/ingress-use-waypoint: \"false\"}}}}
+spec: {{hosts: [api.example.com], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: DNS}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: bare, namespace: shop}}
+spec: {{hosts: [bare.example.com], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: NONE}}
+"
+        )
+    };
+    let uses = |minor, of_namespace| {
+        let mesh = MeshFrame {
+            istio_minor: minor,
+            injected_namespaces: Vec::new(),
+            ambient_namespaces: Vec::new(),
+            proxy_cost: Duration::from_micros(400),
+            root: None,
+        };
+        let found = assembled_in(Some(mesh), &[&text(of_namespace)]);
+        let istio = found.cluster().istio.as_ref().expect("there is one");
+        let uses = istio.objects.waypoint_uses.iter();
+        let uses = uses.map(|used| (used.identity.name.clone(), used.is_for_gateways));
+        uses.collect::<Vec<_>>()
+    };
+    let named = |name: &str, is_for_gateways| (name.to_owned(), is_for_gateways);
+    let host = named("api.example.com", false);
+    let usual = [named("plain", false), named("says", true)];
+    // Before 1.25 nobody tells pods of the mesh an address of a host.
+    assert_eq!(uses(24, ""), usual);
+    let with_host = [vec![host.clone()], usual.to_vec()].concat();
+    assert_eq!(uses(25, ""), with_host);
+    let wide = ", istio.io/ingress-use-waypoint: \"true\"";
+    assert_eq!(uses(24, wide), usual);
+    let all = [host, named("plain", true), named("says", true)];
+    assert_eq!(uses(30, wide), all);
+}

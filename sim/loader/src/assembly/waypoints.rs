@@ -1,9 +1,11 @@
 //! Waypoints: what istiod makes for a Gateway of the class `istio-waypoint`, and which services are
 //! reached through which.
 //!
-//! Models: labels of services over those of their namespace; what the waypoint speaks for and
-//! whom its listener admits.
-//! Leaves out: labels of pods, of ServiceEntries and of GatewayClasses; `parametersRef`.
+//! Models: labels of services and ServiceEntries over those of their namespace; what the waypoint
+//! speaks for and whom its listener admits; whether gateways go that way as well. Clients ask a
+//! host of a ServiceEntry through a waypoint from 1.25 on, by
+//! its own address or by one that istiod gives it where it resolves to anything.
+//! Leaves out: labels of pods, of WorkloadEntries and of GatewayClasses; `parametersRef`.
 //! Sources: istio/istio pilot/pkg/serviceregistry/ambient/waypoints.go, manifests/charts/
 //! istio-control/istio-discovery/files/waypoint.yaml; `cloud::facts`.
 
@@ -11,12 +13,16 @@ use super::services::ServiceView;
 use super::workloads::{WorkloadView, key};
 use super::{Inline, MeshFrame, Notes, View, sidecars};
 use crate::diagnostic::{Code, Diagnostics};
+use crate::istio::objects::Written;
 use crate::kubernetes::gateway::{Admits, Gateway};
+use crate::kubernetes::service::Addressing;
 use crate::kubernetes::{Metadata, Objects};
 use crate::source::Span;
+use crate::tree::Node;
 use cloud::facts;
 use cloud::istio::config::{
-    Created, GATEWAY_NAME, Identity, Object, PodSettings, WaypointName, WaypointUse,
+    Created, GATEWAY_NAME, Identity, Object, PodSettings, Resolution, ServiceEntry, WaypointName,
+    WaypointUse,
 };
 use cloud::scenario::{
     Resources, Role, ServiceKind, ServicePort, TrafficDistribution, Transport, WorkloadKind,
@@ -96,33 +102,87 @@ fn bare(gateway: &Gateway, notes: &mut Notes) -> WorkloadView {
     workload
 }
 
-/// Which services of a stage are reached through a waypoint.
-pub(super) fn uses(objects: &Objects, inline: &[Inline]) -> Vec<WaypointUse> {
-    let known = Known::of(objects);
-    let nothing = Labels::new();
-    let declared = inline
-        .iter()
-        .map(|it| ("default", it.name.as_str(), &nothing));
-    let written = objects.services.iter().map(|service| {
-        let it = &service.metadata;
-        (it.namespace.as_str(), it.name.as_str(), &it.labels)
+/// Something that clients may reach through a waypoint.
+struct Asked<'a> {
+    namespace: &'a str,
+    /// A Service, or a host of a ServiceEntry.
+    name: String,
+    labels: Labels,
+    /// Whether it has an address of its own, by which waypoints know it.
+    has_address: bool,
+    span: Option<Span>,
+}
+
+/// Services and hosts of a stage.
+fn all_asked<'a>(objects: &'a Objects, inline: &'a [Inline], minor: u32) -> Vec<Asked<'a>> {
+    let written = objects.services.iter().map(|service| Asked {
+        namespace: &service.metadata.namespace,
+        name: service.metadata.name.clone(),
+        labels: service.metadata.labels.clone(),
+        has_address: !matches!(
+            service.addressing,
+            Addressing::Headless | Addressing::ExternalName(_)
+        ),
+        span: Some(service.metadata.span),
     });
-    let all = written
-        .chain(declared)
-        .filter_map(|(namespace, name, labels)| {
-            let asked = known.asked(namespace, labels)?;
-            let is_itself = known.gateway(&[namespace, name]).is_some();
-            let spoken_for = !is_itself && known.refusal(&asked, namespace).is_none();
-            spoken_for.then(|| WaypointUse {
-                identity: Identity {
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                    created: Created::At(Time::ZERO),
-                },
-                waypoint: Some(asked),
+    let declared = inline.iter().map(|it| Asked {
+        namespace: "default",
+        name: it.name.clone(),
+        labels: Labels::new(),
+        has_address: true,
+        span: None,
+    });
+    let hosts = objects.istio.written.iter().flat_map(move |written| {
+        let entry = match &written.object {
+            Object::ServiceEntry(entry) => Some(entry),
+            _ => None,
+        };
+        entry.into_iter().flat_map(move |entry| {
+            entry.hosts.iter().map(move |host| Asked {
+                namespace: &entry.identity.namespace,
+                name: host.to_lowercase(),
+                labels: labels_of(written),
+                has_address: has_address(entry, host, minor),
+                span: Some(written.span),
             })
-        });
-    all.collect()
+        })
+    });
+    written.chain(declared).chain(hosts).collect()
+}
+
+/// Whether clients find a host of a ServiceEntry at an address of its own.
+fn has_address(entry: &ServiceEntry, host: &str, minor: u32) -> bool {
+    let is_given = entry.resolution != Resolution::None && !host.starts_with('*');
+    let has_address = !entry.addresses.is_empty() || is_given;
+    has_address && minor >= facts::AMBIENT_NAMES_FROM_MINOR.value
+}
+
+/// Labels of an object of Istio's.
+fn labels_of(written: &Written) -> Labels {
+    let labels = written.root.at(&["metadata", "labels"]);
+    let entries = labels.map_or(&[][..], Node::entries).iter();
+    entries
+        .filter_map(|entry| Some((entry.key.clone(), entry.value.str()?.to_owned())))
+        .collect()
+}
+
+/// Which services of a stage are reached through a waypoint.
+pub(super) fn uses(objects: &Objects, inline: &[Inline], minor: u32) -> Vec<WaypointUse> {
+    let known = Known::of(objects);
+    let all = all_asked(objects, inline, minor).into_iter();
+    let used = all.filter_map(|it| {
+        let waypoint = known.used(&it)?;
+        Some(WaypointUse {
+            is_for_gateways: known.is_for_gateways(&it, minor),
+            identity: Identity {
+                namespace: it.namespace.to_owned(),
+                name: it.name,
+                created: Created::At(Time::ZERO),
+            },
+            waypoint: Some(waypoint),
+        })
+    });
+    used.collect()
 }
 
 /// What a stage has of waypoints, with what the stage before it had and this one has not taken
@@ -164,6 +224,26 @@ impl<'a> Known<'a> {
         })
     }
 
+    /// The waypoint that something is reached through.
+    fn used(&self, it: &Asked<'_>) -> Option<WaypointName> {
+        let asked = self.asked(it.namespace, &it.labels)?;
+        let is_itself = self.gateway(&[it.namespace, &it.name]).is_some();
+        let is_host = it.name.contains('.');
+        let spoken_for = !is_itself && self.refusal(&asked, it.namespace).is_none();
+        (spoken_for && (it.has_address || !is_host)).then_some(asked)
+    }
+
+    /// Whether gateways are to go through its waypoint: its own label counts before that of the
+    /// namespace.
+    fn is_for_gateways(&self, it: &Asked<'_>, minor: u32) -> bool {
+        let wide = self.namespaces.get(it.namespace).copied();
+        let wide =
+            wide.filter(|_| minor >= facts::ISTIO_INGRESS_WAYPOINT_NAMESPACES_FROM_MINOR.value);
+        let mut labels = [Some(&it.labels), wide].into_iter().flatten();
+        let said = labels.find_map(|labels| labels.get(INGRESS));
+        said.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     /// The waypoint that an object of a namespace asks for: its own labels count before those of
     /// the namespace.
     fn asked(&self, namespace: &str, labels: &Labels) -> Option<WaypointName> {
@@ -178,6 +258,14 @@ impl<'a> Known<'a> {
             namespace: of.to_owned(),
             name: name.clone(),
         })
+    }
+
+    /// Why the waypoint that labels of a namespace ask for is not there for it.
+    fn refused(&self, namespace: &str, labels: &Labels) -> Option<String> {
+        let asked = labels
+            .contains_key(USE)
+            .then(|| self.asked(namespace, labels));
+        self.refusal(&asked.flatten()?, namespace)
     }
 
     /// Why a waypoint does not speak for the services of a namespace.
@@ -220,21 +308,50 @@ impl<'a> Known<'a> {
 }
 
 /// Tells of labels that ask for what is not there, or is not simulated.
-pub(super) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
+pub(super) fn check(objects: &Objects, minor: u32, diagnostics: &mut Diagnostics) {
     let known = Known::of(objects);
-    let services = objects.services.iter().map(|service| &service.metadata);
-    let namespaces = objects.namespaces.iter().map(|it| (it.name.as_str(), it));
-    let all = namespaces.chain(services.map(|it| (it.namespace.as_str(), it)));
-    for (namespace, it) in all {
-        if it.labels.contains_key(USE)
-            && let Some(asked) = known.asked(namespace, &it.labels)
-            && let Some(why) = known.refusal(&asked, namespace)
-        {
-            let help = "istiod leaves the label aside: connections go straight on";
-            let found = diagnostics.report(Code::WaypointNotFound, it.span, why);
+    for namespace in &objects.namespaces {
+        let refused = known.refused(&namespace.name, &namespace.labels);
+        tell_refusal(refused, namespace.span, diagnostics);
+        let counts = minor >= facts::ISTIO_INGRESS_WAYPOINT_NAMESPACES_FROM_MINOR.value;
+        let why = (!counts).then(|| "of a namespace it counts from Istio 1.25 on".to_owned());
+        tell(&namespace.labels, why, namespace.span, diagnostics);
+    }
+    for it in all_asked(objects, &[], minor) {
+        let Some(span) = it.span else {
+            continue;
+        };
+        let refused = known.refused(it.namespace, &it.labels);
+        let is_there = refused.is_none();
+        tell_refusal(refused, span, diagnostics);
+        let asks = it.labels.contains_key(USE) && known.asked(it.namespace, &it.labels).is_some();
+        if asks && is_there && !it.has_address {
+            let message = format!(
+                "clients ask `{}` past any waypoint: it has no address",
+                it.name
+            );
+            let help = match it.name.contains('.') {
+                true => "give it `addresses`, or a `resolution` other than NONE with Istio 1.25",
+                false => "waypoints are asked for addresses of Services; a headless one has none",
+            };
+            let found = diagnostics.report(Code::WaypointNeedsAddress, span, message);
             found.help(help);
         }
-        tell(&it.labels, it.span, diagnostics);
+        let is_passed = known.used(&it).is_none();
+        let why = is_passed.then(|| format!("`{}` is reached through no waypoint", it.name));
+        tell(&it.labels, why, span, diagnostics);
+    }
+    for written in &objects.istio.written {
+        if let Object::WorkloadEntry(entry) = &written.object
+            && labels_of(written).contains_key(USE)
+        {
+            let message = format!(
+                "`{}` asks for a waypoint of its own, and connections past a service go straight on",
+                entry.identity.name
+            );
+            let found = diagnostics.report(Code::WaypointPassedBy, written.span, message);
+            found.help("label the Service or ServiceEntry, which clients ask");
+        }
     }
     for workload in &objects.workloads {
         let labels = &workload.template.placement.labels;
@@ -259,19 +376,22 @@ pub(super) fn check(objects: &Objects, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn tell(labels: &Labels, span: Span, diagnostics: &mut Diagnostics) {
-    let told = [
-        (
-            INGRESS,
-            "gateways go straight on to pods, past the waypoint",
-        ),
-        (CANARY, "all connections take the first waypoint"),
-    ];
-    for (label, message) in told {
-        if labels.get(label).is_some_and(|value| value != "false") {
-            let message = format!("`{label}` has no effect: {message}");
+fn tell_refusal(refused: Option<String>, span: Span, diagnostics: &mut Diagnostics) {
+    if let Some(why) = refused {
+        let found = diagnostics.report(Code::WaypointNotFound, span, why);
+        found.help("istiod leaves the label aside: connections go straight on");
+    }
+}
+
+/// Tells of labels without effect; of the one for gateways, why it has none.
+fn tell(labels: &Labels, of_gateways: Option<String>, span: Span, diagnostics: &mut Diagnostics) {
+    let of_canary = "all connections take the first waypoint".to_owned();
+    for (label, why) in [(INGRESS, of_gateways), (CANARY, Some(of_canary))] {
+        let is_said = labels.get(label).is_some_and(|value| value != "false");
+        if let Some(why) = why.filter(|_| is_said) {
+            let message = format!("`{label}` has no effect: {why}");
             let found = diagnostics.report(Code::WaypointPassedBy, span, message);
-            found.help("the simulator leaves it out");
+            found.help("gateways and clients go on as without it");
         }
     }
 }

@@ -181,7 +181,7 @@ codes! {
     WaypointNotFound = "HS0177", Warning, "A waypoint is asked for that does not speak for it",
         "`istio.io/use-waypoint` names a Gateway of the class `istio-waypoint` in the same namespace, or in that of `istio.io/use-waypoint-namespace`, whose listener has to allow that namespace. Its label `istio.io/waypoint-for` says whether it speaks for services, as by default, for workloads, or for all. Otherwise istiod leaves the label aside, and ztunnels send connections straight on.";
     WaypointPassedBy = "HS0178", Warning, "Something about a waypoint is not simulated",
-        "Simulated waypoints stand in front of services, for clients whose ztunnel sends connections to them. What is asked of pods past a service, gateways that are told to go through a waypoint, hosts of ServiceEntries and a second waypoint for a share of the connections are not simulated: there connections go straight on.";
+        "Simulated waypoints stand in front of services, for clients whose ztunnel sends connections to them. What is asked of pods and of machines past a service, and a second waypoint for a share of the connections, are not simulated: there connections go straight on. Gateways that are told to go through a waypoint do so where their service is reached through one.";
     WaypointShutOut = "HS0179", Warning, "A policy shuts out the waypoint",
         "Behind a waypoint the ztunnel of a server sees the waypoint's identity, not that of who asked it. A policy that is selected by labels, or holds for the namespace, is enforced there: it has to let the waypoint in, and what it says of clients belongs into a policy that is attached to the service or the waypoint by `targetRefs`.";
 
@@ -192,6 +192,9 @@ codes! {
         "With `resolution: NONE` a sidecar goes to the address that its application connected to. Clients of a gateway connect to the gateway, so it has nobody to send their requests to, and answers 503 (UH). Give the ServiceEntry `resolution: DNS`, or endpoints.";
     PatchWithoutEffect = "HS0187", Warning, "A patch of an EnvoyFilter never acts",
         "MERGE adds to lists, and what istiod has written stays in front: of several thresholds of a cluster Envoy takes the first for a priority, so that those of a patch are never looked at. Since Istio 1.31 MERGE_AND_REPLACE_LIST puts them in place of istiod's, and whatever they do not say is then as in Envoy: 1024 connections, pending requests and requests, and 3 retries.";
+
+    WaypointNeedsAddress = "HS0184", Warning, "A waypoint is asked for where there is no address",
+        "Ztunnels and gateways send connections to a waypoint by the address of a service. A headless Service has none. A host of a ServiceEntry has one in `addresses`, or istiod gives it one where it has no wildcard and a `resolution` other than NONE; clients are told of it from Istio 1.25 on. All others are asked at the addresses of their endpoints, past the waypoint.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

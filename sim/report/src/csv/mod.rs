@@ -8,8 +8,10 @@ mod series;
 mod staleness;
 mod summary;
 mod workloads;
+mod ztunnels;
 
 use cloud::summary::Summary;
+use stats::Estimate;
 
 /// A table: its file name, its columns and its rows.
 struct Table {
@@ -21,13 +23,14 @@ struct Table {
 }
 
 /// The tables. Another one is another file and one line here.
-const TABLES: [&Table; 8] = [
+const TABLES: [&Table; 9] = [
     &summary::TABLE,
     &series::TABLE,
     &calls::TABLE,
     &flags::TABLE,
     &workloads::TABLE,
     &workloads::SIDECARS,
+    &ztunnels::TABLE,
     &canaries::TABLE,
     &staleness::TABLE,
 ];
@@ -65,6 +68,19 @@ fn name(text: &str) -> String {
     } else {
         text.to_owned()
     }
+}
+
+/// Estimates as fields, each with its interval; empty ones where nothing was seen.
+fn estimates(all: &[&Estimate]) -> Vec<String> {
+    let fields = |estimate: &&Estimate| match estimate.samples {
+        0 => Default::default(),
+        _ => [
+            number(estimate.value),
+            maybe(estimate.low),
+            maybe(estimate.high),
+        ],
+    };
+    all.iter().flat_map(fields).collect()
 }
 
 /// A number as a field, in the shortest form that brings it back.

@@ -1,8 +1,7 @@
 //! workloads.csv and sidecars.csv: one row per workload, each estimate with its interval.
 
-use super::{Table, maybe, name, number};
+use super::{Table, estimates, name};
 use cloud::summary::WorkloadSummary;
-use stats::Estimate;
 
 pub(super) const TABLE: Table = Table {
     file: "workloads.csv",
@@ -70,7 +69,7 @@ fn row(workload: &WorkloadSummary) -> Vec<String> {
         workload.replicas.to_string(),
         workload.pending.to_string(),
     ];
-    let estimates: [&Estimate; 11] = [
+    row.extend(estimates(&[
         &workload.utilization,
         &workload.in_system,
         &workload.wait_mean,
@@ -82,17 +81,6 @@ fn row(workload: &WorkloadSummary) -> Vec<String> {
         &workload.sojourn_variance,
         &workload.arrivals,
         &workload.rejected,
-    ];
-    for estimate in estimates {
-        row.extend(if estimate.samples > 0 {
-            [
-                number(estimate.value),
-                maybe(estimate.low),
-                maybe(estimate.high),
-            ]
-        } else {
-            Default::default()
-        });
-    }
+    ]));
     row
 }

@@ -8,6 +8,7 @@ use crate::tell;
 use cloud::summary::{
     CallSummary, CanarySummary, Failure, FlagSummary, MeasureSummary, ProxySummary,
     RecoverySummary, Summary, TrafficSummary, Verdict, ViewSummary, WorkloadSummary,
+    ZtunnelSummary,
 };
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -30,6 +31,7 @@ pub(super) fn values(summary: &Summary) -> Value {
         ),
         workloads => list(&summary.workloads, workload),
         sidecars => list(&summary.sidecars, workload),
+        ztunnels => list(&summary.ztunnels, ztunnel),
         measures => list(&summary.measures, measure),
         canaries => list(&summary.canaries, canary),
         recovery => list(&summary.recovery, |each| recovery(summary, each)),
@@ -156,6 +158,17 @@ fn workload(workload: &WorkloadSummary) -> Value {
         waited => figure(share_figure(&workload.waited)),
         rejected => figure(share_figure(&workload.rejected)),
         times => list(times, |estimate| figure(duration_figure(&estimate))),
+    }
+}
+
+fn ztunnel(ztunnel: &ZtunnelSummary) -> Value {
+    let times = [ztunnel.wait_mean, ztunnel.wait_p99];
+    let rates = [ztunnel.opened, ztunnel.taken, ztunnel.tunnels];
+    context! {
+        name => tell::clean(&format!("{}/{}", ztunnel.cluster, ztunnel.node)),
+        utilization => figure(share_figure(&ztunnel.utilization)),
+        times => list(times, |estimate| figure(duration_figure(&estimate))),
+        rates => list(rates, |estimate| figure(rate_figure(&estimate))),
     }
 }
 

@@ -8,7 +8,10 @@ pub(super) const HEADINGS: &[&str] = &["ENDPOINT", "STATUS", "OUTLIER CHECK", "C
 pub(super) fn rows(endpoints: &[HostSnapshot]) -> Vec<Row> {
     let mut sorted: Vec<&HostSnapshot> = endpoints.iter().collect();
     // Addresses stand in the order of their texts.
-    sorted.sort_by_cached_key(|it| (it.address.to_string(), it.port, it.cluster.clone()));
+    sorted.sort_by_cached_key(|it| {
+        let address = format!("{}{}", it.through.unwrap_or_default(), it.address);
+        (address, it.port, it.cluster.clone())
+    });
     sorted.into_iter().map(row).collect()
 }
 
@@ -21,9 +24,10 @@ fn row(endpoint: &HostSnapshot) -> Row {
         true => "FAILED",
         false => "OK",
     };
+    let through = endpoint.through.unwrap_or_default();
     Row {
         cells: vec![
-            format!("{}:{}", endpoint.address, endpoint.port),
+            format!("{through}{}:{}", endpoint.address, endpoint.port),
             status.to_owned(),
             check.to_owned(),
             endpoint.cluster.clone(),

@@ -7,8 +7,14 @@ pub(super) const HEADINGS: &[&str] = &["ADDRESSES", "PORT", "MATCH", "DESTINATIO
 
 pub(super) fn rows(listeners: &[ListenerSnapshot]) -> Vec<Row> {
     let mut sorted: Vec<&ListenerSnapshot> = listeners.iter().collect();
-    sorted.sort_by_cached_key(|it| (it.port, it.address.to_string()));
+    sorted.sort_by_cached_key(|it| (it.port, address(it)));
     sorted.into_iter().flat_map(chains).collect()
+}
+
+/// Nothing for one that connections from inside the proxy come to.
+fn address(listener: &ListenerSnapshot) -> String {
+    let address = listener.address.as_ref();
+    address.map_or_else(String::new, ToString::to_string)
 }
 
 /// The chains of a listener, the destination that is last in the alphabet first.
@@ -20,7 +26,7 @@ fn chains(listener: &ListenerSnapshot) -> Vec<Row> {
     pairs.sort_by(|left, right| right.0.cmp(&left.0));
     let row = |(destination, matched): (String, String)| Row {
         cells: vec![
-            listener.address.to_string(),
+            address(listener),
             listener.port.to_string(),
             matched,
             destination,

@@ -59,6 +59,7 @@ fn endpoint(last: u8, is_left_out: bool) -> HostSnapshot {
         is_healthy: true,
         is_left_out,
         cluster: "outbound|80||web.shop.svc.cluster.local".to_owned(),
+        through: None,
     }
 }
 
@@ -101,7 +102,7 @@ web.shop               80       v2         outbound      EDS              web.sh
 #[test]
 fn chains_show_what_they_take_and_where_they_lead() {
     let listener = |last: u8, port, chains| ListenerSnapshot {
-        address: IpAddr::V4(Ipv4Addr::new(10, 96, 0, last)),
+        address: Some(IpAddr::V4(Ipv4Addr::new(10, 96, 0, last))),
         port,
         chains,
     };

@@ -10,6 +10,7 @@ mod users;
 mod verdicts;
 mod views;
 mod workloads;
+mod ztunnels;
 
 use crate::number::Figure;
 use crate::tell::clean;
@@ -36,7 +37,7 @@ const INDENT: &str = "  ";
 type Section = fn(&Summary, Style) -> Option<String>;
 
 /// The parts, in reading order. Another table is another file and one line here.
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     verdicts::section,
     users::section,
     measures::section,
@@ -44,6 +45,7 @@ const SECTIONS: [Section; 11] = [
     canaries::section,
     workloads::section,
     workloads::sidecars,
+    ztunnels::section,
     flags::section,
     views::section,
     proxies::section,

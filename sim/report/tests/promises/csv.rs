@@ -35,8 +35,23 @@ fn releases_have_a_table_where_there_are_some() {
 }
 
 #[test]
+fn ztunnels_have_a_table_where_there_are_some() {
+    let text = table("ztunnels.csv", &support::ambient());
+    let rows: Vec<&str> = text.lines().collect();
+    assert_eq!(rows.len(), 2);
+    assert!(rows[1].starts_with("america,a-1,0.25,"), "{}", rows[1]);
+    let tables = csv(&support::shop());
+    assert!(tables.iter().all(|(file, _)| *file != "ztunnels.csv"));
+}
+
+#[test]
 fn every_row_has_every_column() {
-    for summary in [support::releases(), support::hostile(), support::silence()] {
+    for summary in [
+        support::releases(),
+        support::ambient(),
+        support::hostile(),
+        support::silence(),
+    ] {
         for (file, text) in csv(&summary) {
             let mut reader = ::csv::Reader::from_reader(text.as_bytes());
             let columns = reader.headers().unwrap().len();

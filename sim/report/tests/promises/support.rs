@@ -474,6 +474,7 @@ pub fn shop() -> Summary {
             .flat_map(|cluster| (0..WORKLOADS.len()).map(|row| workload(cluster, row)))
             .collect(),
         sidecars: Vec::new(),
+        ztunnels: Vec::new(),
         calls: calls(),
         flags: Vec::new(),
         views: [
@@ -530,6 +531,22 @@ pub fn shop() -> Summary {
             "Access networks of users add 10 ms of round trip.".to_owned(),
         ],
     }
+}
+
+/// The shop with a ztunnel.
+pub fn ambient() -> Summary {
+    let mut summary = shop();
+    summary.ztunnels = vec![ZtunnelSummary {
+        cluster: "america".to_owned(),
+        node: "a-1".to_owned(),
+        utilization: around(0.25, 0.02),
+        wait_mean: around(12e-6, 0.1),
+        wait_p99: around(150e-6, 0.1),
+        opened: around(120.0, 0.05),
+        taken: around(80.0, 0.05),
+        tunnels: around(0.5, 0.2),
+    }];
+    summary
 }
 
 /// The shop with two releases: a bad one that is found, and a good one of which nobody said that.

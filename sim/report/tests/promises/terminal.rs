@@ -53,6 +53,25 @@ fn tells_how_releases_ended_and_whom_they_harmed() {
 }
 
 #[test]
+fn tells_how_busy_ztunnels_were() {
+    let text = terminal(&support::ambient(), plain(120));
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Ztunnels"))
+        .skip(1);
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let header = lines.next().map(words);
+    assert_eq!(
+        header.as_deref(),
+        Some("node busy wait wait p99 opened taken tunnels")
+    );
+    let row = lines.nth(1).map(words);
+    let expected =
+        "america/a-1 25.0 ± 0.5 % 12.0 ± 1.2 µs 150 ± 15 µs 120 ± 6/s 80 ± 4/s 0.50 ± 0.10/s";
+    assert_eq!(row.as_deref(), Some(expected));
+}
+
+#[test]
 fn fits_its_width() {
     let summaries = [
         support::shop(),

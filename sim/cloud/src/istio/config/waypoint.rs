@@ -1,6 +1,7 @@
 //! Waypoints: which service is reached through which.
 
 use super::{Identity, PolicyTarget, TargetReference};
+use crate::istio::host;
 
 /// The label that pods of a Gateway of the Gateway API carry.
 pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
@@ -8,13 +9,26 @@ pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The class of Gateways that are waypoints.
 pub const WAYPOINT_CLASS: &str = "istio-waypoint";
 
-/// What labels of a service and of its namespace come to: `istio.io/use-waypoint`.
+/// What labels of a service and of its namespace come to: `istio.io/use-waypoint` and others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaypointUse {
-    /// The service.
+    /// The service; for a host of a ServiceEntry the name is that host.
     pub identity: Identity,
     /// The waypoint that it is reached through, if it still is.
     pub waypoint: Option<WaypointName>,
+    /// Whether gateways go through it as well: `istio.io/ingress-use-waypoint`.
+    pub is_for_gateways: bool,
+}
+
+impl WaypointUse {
+    /// The host of the service.
+    pub fn host(&self, domain: &str) -> String {
+        match self.identity.name.contains('.') {
+            // Names of Services have no dots.
+            true => self.identity.name.clone(),
+            false => host::service(&self.identity.name, &self.identity.namespace, domain),
+        }
+    }
 }
 
 /// A waypoint, and its service.

@@ -12,6 +12,7 @@ use super::rules::{Rules, policy};
 use super::scope::{self, Twins};
 use super::tables::{Directory, Index, Scope, Tables, View, Viewer, VirtualHost};
 use super::waypoint;
+use crate::istio::authentication::Sent;
 use crate::istio::config::{Destination, GatewayName, Labels, Retries};
 use crate::istio::locality::Locality;
 use crate::istio::protocol::Protocol;
@@ -256,6 +257,28 @@ impl Compiler {
         let rule = cluster.rule.map(|rule| self.rules.get(rule));
         let proxy = &self.tables.viewers[viewer as usize].proxy;
         place::assignment(world, cluster, rule, endpoints, proxy)
+    }
+
+    /// Endpoints of a waypoint, of which these are, as a gateway is told of them for a cluster that
+    /// it reaches through it.
+    pub fn assignment_through(
+        &self,
+        world: &World<'_>,
+        (cluster, waypoint): (u32, u32),
+        viewer: u32,
+        endpoints: &[Endpoint],
+    ) -> place::Assignment {
+        let cluster = &self.tables.clusters[cluster as usize];
+        let proxy = &self.tables.viewers[viewer as usize].proxy;
+        let through = waypoint::cluster_through(world, cluster, waypoint);
+        let mut assignment = through.map_or_else(place::Assignment::default, |cluster| {
+            place::assignment(world, &cluster, None, endpoints, proxy)
+        });
+        let groups = assignment.groups.iter_mut();
+        for host in groups.flat_map(|group| &mut group.hosts) {
+            host.sent = Sent::IstioMutual;
+        }
+        assignment
     }
 
     /// The DestinationRules that a merged rule is made of, by their places in the configuration.

@@ -11,6 +11,7 @@
 //! Sources: istio/istio pilot/pkg/networking/core/{listener_waypoint,waypoint,httproute}.go,
 //! pilot/pkg/model/policyattachment.go.
 
+use super::cluster::Cluster;
 use super::compile::Compiler;
 use super::inbound::{Filters, Inbound, InboundTable};
 use super::registry::{Proxy, Service, World};
@@ -26,6 +27,9 @@ use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use crate::istio::push::Role;
 
+/// The port at which waypoints take tunnels.
+const TUNNELS: u16 = 15_008;
+
 /// How the waypoint is called that a proxy is an instance of.
 fn name_of(proxy: &Proxy) -> WaypointName {
     WaypointName {
@@ -36,25 +40,54 @@ fn name_of(proxy: &Proxy) -> WaypointName {
 
 /// The service of a use, if it exists.
 fn service_of<'a>(world: &World<'a>, used: &WaypointUse) -> Option<(u32, &'a Service)> {
-    let name = host::service(&used.identity.name, &used.identity.namespace, world.domain);
+    let name = used.host(world.domain);
     let mut all = (0..).zip(world.services);
     all.find(|(_, service)| service.host == name)
 }
 
-/// Services that are reached through waypoints, each with that of its waypoint, ascending.
-pub fn services(world: &World<'_>) -> Vec<(u32, u32)> {
+/// A service that is reached through a waypoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Through {
+    /// The service.
+    pub service: u32,
+    /// That of its waypoint.
+    pub waypoint: u32,
+    /// Whether gateways go that way as well: where it has an address, if somebody said so.
+    pub is_for_gateways: bool,
+}
+
+/// Services that are reached through waypoints, ascending.
+pub fn services(world: &World<'_>) -> Vec<Through> {
     let uses = world.objects.waypoint_uses.iter();
-    let mut pairs: Vec<(u32, u32)> = uses
+    let mut all: Vec<Through> = uses
         .filter_map(|used| {
             let name = used.waypoint.as_ref()?;
             let name = host::service(&name.name, &name.namespace, world.domain);
-            let mut all = (0..).zip(world.services);
-            let (waypoint, _) = all.find(|(_, service)| service.host == name)?;
-            Some((service_of(world, used)?.0, waypoint))
+            let mut services = (0..).zip(world.services);
+            let (waypoint, _) = services.find(|(_, service)| service.host == name)?;
+            let (service, described) = service_of(world, used)?;
+            Some(Through {
+                service,
+                waypoint,
+                is_for_gateways: used.is_for_gateways && !described.addresses.is_empty(),
+            })
         })
         .collect();
-    pairs.sort_unstable();
-    pairs
+    all.sort_unstable();
+    all
+}
+
+/// The cluster by which a gateway reaches a service through its waypoint: its pods are the
+/// waypoint's, whatever the subset; none if that takes no tunnels.
+pub fn cluster_through(world: &World<'_>, cluster: &Cluster, waypoint: u32) -> Option<Cluster> {
+    let mut ports = world.services[waypoint as usize].ports.iter();
+    let port = ports.position(|port| port.number == TUNNELS)?;
+    Some(Cluster {
+        service: waypoint,
+        port: port as u32,
+        subset: None,
+        ..cluster.clone()
+    })
 }
 
 /// Ports that pass a waypoint, by service and port.
