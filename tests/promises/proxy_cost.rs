@@ -2,7 +2,7 @@
 
 use crate::support::{replicate, scenario, updating};
 use cloud::istio::config::PodSettings;
-use cloud::scenario::{Mesh, ProxyCosts, Role, Scenario, Sidecar};
+use cloud::scenario::{Mesh, Patience, ProxyCosts, Role, Scenario, Sidecar};
 use cloud::{Options, compile};
 use engine::Duration;
 use std::fmt::Write;
@@ -68,6 +68,7 @@ fn with_sidecars(mut scenario: Scenario, per_request_us: u64) -> Latencies {
             threads: 2,
             costs: ProxyCosts::of(Duration::from_micros(per_request_us)),
             settings: PodSettings::default(),
+            patience: Patience::default(),
         });
     }
     let meshed = latencies(&scenario);

@@ -26,6 +26,7 @@ use crate::control::provisioner::ProvisionerState;
 use crate::control::pulls::NodeImages;
 use crate::control::registry::Registry;
 use crate::control::service_controller::ServiceController;
+use crate::control::sidecars;
 use crate::control::subscriptions;
 use crate::control::taken_in::TakenIn;
 use crate::control::translation::Translation;
@@ -251,6 +252,12 @@ pub(crate) enum Event {
     ZtunnelCertificatesDue(u32),
     /// A ztunnel waits no longer to be told of the pod that opens a connection.
     PodUnheardOf(CallRef),
+    /// Something happens to the container of a pod's proxy.
+    SidecarSteps {
+        pod: u32,
+        starts: u16,
+        step: sidecars::Step,
+    },
 }
 
 /// What a workload's pods share.
@@ -652,6 +659,9 @@ impl engine::Partition for Domain<'_> {
             Event::Enrolled { machine, step } => self.enrolled(machine, step, context),
             Event::EntriesSwept => self.entries_swept(context),
             Event::SidecarReady { pod, starts } => self.sidecar_ready(pod, starts, context),
+            Event::SidecarSteps { pod, starts, step } => {
+                self.sidecar_steps((pod, starts), step, context);
+            }
             Event::Streamed {
                 proxy,
                 number,

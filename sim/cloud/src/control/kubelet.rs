@@ -48,6 +48,7 @@ impl Domain<'_> {
             pre_stop: template.termination.pre_stop,
             grace: template.termination.grace,
             on_stop: template.termination.on_stop,
+            waits_for_proxy: on_nodes && self.holds_application(template),
         }
     }
 
@@ -158,7 +159,13 @@ impl Domain<'_> {
                     probed: failed,
                 },
                 Told::BackOff(_) => Happening::BackOff { pod },
-                Told::Serves | Told::Drains | Told::Ready | Told::NotReady | Told::Gone => continue,
+                Told::Serves
+                | Told::Drains
+                | Told::Ready
+                | Told::NotReady
+                | Told::Gone
+                | Told::Prepared
+                | Told::Ending => continue,
             };
             self.tell(now, happening);
         }
@@ -194,14 +201,7 @@ impl Domain<'_> {
                 self.want_image(pod, context);
             }
             Told::Started => {
-                if let Some(starts) = self.sidecar_starts(pod, context.now()) {
-                    self.certificate_due(pod, starts, context);
-                    match self.pods[pod as usize].site {
-                        // Its stream is a matter of its enrolment.
-                        Some(_) => self.sidecar_stands(pod, context.now()),
-                        None => self.subscribe(pod, context),
-                    }
-                }
+                self.proxy_follows(pod, context);
                 self.ztunnel_may_hear_of(pod, context);
                 let state = &mut self.pods[pod as usize];
                 state.phase = Phase::Starting;
@@ -226,7 +226,11 @@ impl Domain<'_> {
                 }
             }
             Told::Exited => self.container_exited(pod, context),
-            Told::Ready | Told::NotReady | Told::Gone => {
+            Told::Prepared => self.proxy_is_made(pod, context),
+            Told::Ending => self.proxy_hears_of_end(pod, context),
+            Told::Ready | Told::NotReady => self.write_status(pod, context),
+            Told::Gone => {
+                self.proxy_is_gone(pod, context);
                 self.write_status(pod, context);
             }
             Told::Unhealthy(_) | Told::Killing | Told::BackOff(_) => {}
@@ -269,10 +273,12 @@ impl Domain<'_> {
         let life = state.incarnation();
         let is_cut_off = node.is_some_and(|node| self.levers.node(node).is_some())
             || self.machine_off(pod).is_some();
-        // A sidecar outlives the containers of its application, but not its pod.
-        let stays = state.has_sidecar() && !state.deleted && !is_cut_off;
+        // A proxy outlives the container of its application, and drains for longer.
+        let stays = state.has_sidecar() && (!state.deleted || self.proxy_outlives(pod));
+        let stays = stays && !is_cut_off;
         if stays {
             self.application_dies(pod, context);
+            self.proxy_is_left(pod, context);
         } else {
             self.pod_dies(pod, context);
         }

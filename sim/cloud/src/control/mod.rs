@@ -35,7 +35,7 @@ pub(crate) mod registry;
 pub(crate) mod root;
 mod sending;
 pub(crate) mod service_controller;
-mod sidecars;
+pub(crate) mod sidecars;
 pub(crate) mod subscriptions;
 pub(crate) mod taken_in;
 pub(crate) mod translation;

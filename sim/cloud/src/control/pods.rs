@@ -100,6 +100,7 @@ impl Domain<'_> {
         self.add_capacity(pod, 1, now);
         self.sidecar_starts(pod, now);
         self.sidecar_stands(pod, now);
+        self.proxy_begins(pod);
     }
 
     /// Adds a pod that has found no node.

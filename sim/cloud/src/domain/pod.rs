@@ -87,6 +87,14 @@ impl Pod {
         }
     }
 
+    /// Whether its answers are the last on their connections.
+    pub(crate) fn lets_go(&self) -> bool {
+        match &self.sidecar {
+            Some(sidecar) => sidecar.drains,
+            None => self.phase == Phase::Terminating,
+        }
+    }
+
     /// How often that with which others are connected was started again.
     pub(crate) fn incarnation(&self) -> u32 {
         match &self.sidecar {

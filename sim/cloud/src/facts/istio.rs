@@ -149,6 +149,9 @@ facts! {
         "1.3 and later", Source, SECURITY;
 
     // the sidecar's container
+    /// From the start of a proxy's container until its Envoy asks istiod.
+    SIDECAR_START_UP: Duration = Duration::from_millis(500), "ms", "istio.sidecar.start-up",
+        "pilot-agent", "all", Assumption, "nothing published fits";
     /// How long a stopping agent drains before it ends Envoy.
     SIDECAR_DRAIN: Duration = Duration::from_secs(5), "s", "istio.sidecar.drain", "pilot-agent",
         "1.1 and later", Source, AGENT;

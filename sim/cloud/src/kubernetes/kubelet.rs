@@ -7,7 +7,9 @@
 //! ends the container in the same way.
 //! Approximated: one container per pod; all init containers are one; a kubelet that was down
 //! finds what happened meanwhile at the times at which it would have found it.
-//! Leaves out: sidecars, volumes, evictions under pressure.
+//! A proxy beside the application may hold its start back, and may outlive it; what becomes of
+//! that container is told from outside.
+//! Leaves out: volumes, evictions under pressure.
 //! Sources: kubernetes/kubernetes pkg/kubelet (kubelet.go, pleg, prober, kuberuntime).
 //! Validated by: lives worked out by hand, and times of detection over all phases, below.
 
@@ -32,6 +34,8 @@ pub struct Plan {
     pub grace: Duration,
     /// What the application does when it is told to stop.
     pub on_stop: OnStop,
+    /// Whether its container is started once a proxy beside it is ready.
+    pub waits_for_proxy: bool,
 }
 
 /// How fast a kubelet is.
@@ -89,6 +93,10 @@ pub enum Told {
     BackOff(Duration),
     /// The kubelet has let the pod go.
     Gone,
+    /// Its proxy is to be started: say [`Life::proxy_is_ready`] when it is.
+    Prepared,
+    /// The kubelet begins to stop the containers of the pod.
+    Ending,
 }
 
 /// What a kubelet says of a container.
@@ -120,6 +128,8 @@ pub enum Probed {
 enum Stage {
     /// Sandbox and init containers.
     Preparing { until: Time },
+    /// The proxy has to be ready first.
+    Held,
     /// The image comes.
     Pulling,
     /// The container is made.
@@ -175,6 +185,8 @@ pub struct Life {
     deleted: bool,
     /// How long it may take to stop, if whoever asked for it said otherwise.
     grace: Option<Duration>,
+    /// Whether a proxy runs that is stopped like the application, and may outlive it.
+    has_proxy: bool,
 }
 
 impl Life {
@@ -194,6 +206,7 @@ impl Life {
             ready: false,
             deleted: false,
             grace: None,
+            has_proxy: false,
         }
     }
 
@@ -241,6 +254,13 @@ impl Life {
         self.plan.init
     }
 
+    /// From the end's beginning to the kill, hook and all.
+    pub fn time_to_stop(&self) -> Duration {
+        self.grace
+            .unwrap_or(self.plan.grace)
+            .max(self.pace.grace_min)
+    }
+
     /// Whether its container runs, as far as the kubelet knows.
     pub fn is_running(&self) -> bool {
         self.prober.is_some()
@@ -254,7 +274,7 @@ impl Life {
         );
         match self.stage {
             Stage::Off | Stage::Gone => None,
-            Stage::Preparing { .. } => Some(ContainerState::Preparing),
+            Stage::Preparing { .. } | Stage::Held => Some(ContainerState::Preparing),
             Stage::Pulling | Stage::Creating { .. } => Some(ContainerState::Creating),
             Stage::Waiting { .. } => Some(ContainerState::BackOff),
             // It has not seen yet that the container has come.
@@ -278,7 +298,7 @@ impl Life {
             | Stage::Waiting { until, .. }
             | Stage::PreStop { until, .. } => Some(until),
             Stage::Signalled { kill_at } => Some(kill_at),
-            Stage::Pulling | Stage::Watching | Stage::Off | Stage::Gone => None,
+            Stage::Held | Stage::Pulling | Stage::Watching | Stage::Off | Stage::Gone => None,
         };
         let application = match self.container {
             Container::Starting { serves_at, .. } if !self.hangs => Some(serves_at),
@@ -308,15 +328,42 @@ impl Life {
             return self.notices(at, told);
         }
         match self.stage {
-            Stage::Preparing { until } if until <= at => {
-                self.stage = Stage::Pulling;
-                told.push(Told::Pull);
+            Stage::Preparing { until } if until <= at && self.plan.waits_for_proxy => {
+                self.stage = Stage::Held;
+                told.push(Told::Prepared);
             }
+            Stage::Preparing { until } if until <= at => self.pull(told),
             Stage::Creating { until } if until <= at => self.start(at, told),
             Stage::Waiting { until, failed } if until <= at => self.restart(failed, at, told),
             Stage::PreStop { until, kill_at } if until <= at => self.signal(kill_at, at, told),
             Stage::Signalled { kill_at } if kill_at <= at => self.exit(at, told),
             _ => self.probe(at, told),
+        }
+    }
+
+    fn pull(&mut self, told: &mut Vec<Told>) {
+        self.stage = Stage::Pulling;
+        told.push(Told::Pull);
+    }
+
+    /// The proxy is ready that its container waits for.
+    pub fn proxy_is_ready(&mut self, told: &mut Vec<Told>) {
+        if self.stage == Stage::Held {
+            self.pull(told);
+        }
+    }
+
+    /// A proxy begins to run that is stopped like the application.
+    pub fn proxy_begins(&mut self) {
+        self.has_proxy = true;
+    }
+
+    /// It has ended.
+    pub fn proxy_ends(&mut self, now: Time) {
+        self.has_proxy = false;
+        let is_over = matches!(self.container, Container::Exited { .. });
+        if self.deleted && is_over && self.stage == Stage::Watching {
+            self.notice.get_or_insert(self.pace.notices(now));
         }
     }
 
@@ -381,6 +428,9 @@ impl Life {
             Container::Exited { at: failed } => {
                 self.prober = None;
                 self.find_ready(false, told);
+                if self.deleted && self.has_proxy {
+                    return; // It is over when the proxy is.
+                }
                 if self.deleted {
                     return self.leave(told);
                 }
@@ -402,8 +452,7 @@ impl Life {
     fn restart(&mut self, failed: Time, at: Time, told: &mut Vec<Told>) {
         self.back_off.tried(failed, at, self.pace.restarts);
         self.container = Container::Absent;
-        self.stage = Stage::Pulling;
-        told.push(Told::Pull);
+        self.pull(told);
     }
 
     fn find_ready(&mut self, ready: bool, told: &mut Vec<Told>) {
@@ -516,6 +565,9 @@ impl Life {
             return;
         }
         self.grace = grace;
+        if !matches!(self.stage, Stage::Off | Stage::Gone) {
+            told.push(Told::Ending);
+        }
         match (self.stage, self.container) {
             (Stage::Off | Stage::Gone, _) => {}
             // The end has begun already, for the sake of liveness.
@@ -542,8 +594,11 @@ impl Life {
         self.stage = Stage::Off;
         self.notice = None;
         self.prober = None;
-        let runs = !matches!(self.container, Container::Absent | Container::Exited { .. });
-        self.container = Container::Absent;
+        // With its container, or with the proxy that it waits for or that outlives it.
+        let runs = self.has_proxy
+            || self.plan.waits_for_proxy
+            || !matches!(self.container, Container::Absent | Container::Exited { .. });
+        (self.container, self.has_proxy) = (Container::Absent, false);
         if runs {
             told.push(Told::Exited);
         }

@@ -20,7 +20,7 @@ use super::choice::Choice;
 use super::link::{Address, Goal, Leg, Packet, Spot};
 use super::{CallRef, Endpoint, Identity, Listener, Origin, Outcome, Reply, Task, ztunnel};
 use crate::control::balancer::Balancer;
-use crate::domain::{Clock, Domain, Phase};
+use crate::domain::{Clock, Domain};
 use crate::record::Reason;
 use crate::rules::cost;
 use crate::scenario::{Packets, ServiceId, TrafficId};
@@ -417,7 +417,7 @@ impl Domain<'_> {
             to,
             outcome,
             bytes,
-            closing: self.pods[endpoint.pod as usize].phase == Phase::Terminating,
+            closing: self.pods[endpoint.pod as usize].lets_go(),
         };
         self.send_back(to, endpoint, packet, identity, context);
     }

@@ -21,6 +21,7 @@ use crate::control::taken_in::TableNumber;
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::rate_limit::RateLimit;
 use crate::istio::config::LocalLimit;
+use crate::istio::drain;
 use crate::istio::translate::inbound::InboundTable;
 use crate::istio::translate::patches::Patches;
 use crate::istio::translate::tables;
@@ -60,8 +61,14 @@ pub(crate) struct SidecarState {
     pub(crate) is_configured: bool,
     /// Whether its kubelet has found it ready.
     pub(crate) is_ready: bool,
-    /// When it started.
+    /// When its container started.
     pub(crate) started: Time,
+    /// When Envoy runs in it; never unless it is on its way.
+    pub(crate) boots_at: Time,
+    /// Whether it asks those who are connected with it to go.
+    pub(crate) drains: bool,
+    /// Once it was told to stop: what its agent does, and when its kubelet kills it.
+    pub(crate) exit: Option<(drain::Exit, Time)>,
     /// What it can show of itself.
     pub(crate) credentials: Credentials,
     /// From when on it has had the present generation.
@@ -122,6 +129,9 @@ impl SidecarState {
             is_configured: false,
             is_ready: false,
             started: Time::ZERO,
+            boots_at: Time::MAX,
+            drains: false,
+            exit: None,
             credentials: Credentials::NONE,
             configured: Time::ZERO,
             upstreams: Vec::new(),
@@ -190,6 +200,7 @@ impl SidecarState {
         self.subscription.end();
         (self.is_configured, self.is_ready) = (false, false);
         self.credentials = Credentials::NONE;
+        (self.drains, self.exit) = (false, None);
         self.runs = false;
         self.starts = self.starts.wrapping_add(1);
         busy_milli
@@ -206,7 +217,7 @@ impl Domain<'_> {
         let state = &mut self.pods[pod as usize];
         let sidecar = state.sidecar.as_mut().filter(|sidecar| !sidecar.runs)?;
         sidecar.runs = true;
-        sidecar.started = now;
+        sidecar.boots_at = Time::MAX;
         let starts = sidecar.starts;
         let change = 1_000 * sidecar.threads.len() as i64;
         let station = StationId::Sidecar(state.workload);

@@ -2,6 +2,7 @@
 
 use crate::facts;
 use crate::istio::config::PodSettings;
+pub use crate::istio::drain::Patience;
 pub use crate::istio::push::Role;
 use engine::{Distribution, Duration};
 
@@ -17,6 +18,8 @@ pub struct Sidecar {
     pub costs: ProxyCosts,
     /// What annotations say, with all that holds for its proxy in `proxy`, the mesh's included.
     pub settings: PodSettings,
+    /// How long it drains when it is told to stop.
+    pub patience: Patience,
 }
 
 /// CPU time that one of a proxy's worker threads spends.

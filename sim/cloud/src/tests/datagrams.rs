@@ -73,6 +73,7 @@ fn datagrams_pass_sidecars_by() {
             role: Role::Sidecar,
             threads: 2,
             settings: Default::default(),
+            patience: Default::default(),
             costs: ProxyCosts {
                 request: milliseconds(1),
                 response: milliseconds(1),

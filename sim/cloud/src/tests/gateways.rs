@@ -66,7 +66,7 @@ fn to_first() -> Vec<HttpRoute> {
 
 /// A client without a sidecar that asks `shop.example` at a port of a gateway's service, in front
 /// of the two versions of `web`.
-fn entered(port: u32, objects: Vec<Object>, requests: u64) -> Scenario {
+pub(super) fn entered(port: u32, objects: Vec<Object>, requests: u64) -> Scenario {
     let mut scenario = versions(objects, requests);
     let traffic = &mut scenario.traffic[0];
     traffic.attributes.host = "shop.example".into();

@@ -27,6 +27,7 @@ mod patches;
 mod properties;
 mod provisioning;
 mod proxies;
+mod proxy_containers;
 mod regions;
 mod rollouts;
 mod scale;

@@ -17,6 +17,7 @@ pub(super) fn sidecar() -> Option<Sidecar> {
         role: Role::Sidecar,
         threads: 2,
         settings: PodSettings::default(),
+        patience: Patience::default(),
         costs: ProxyCosts {
             request: microseconds(300),
             response: microseconds(200),

@@ -5,10 +5,11 @@ use super::{Frame, MeshFrame, Notes, View, istio};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::istio::annotations::PodNotes;
 use crate::kubernetes::Objects;
+use crate::value::parse_duration;
 use cloud::facts;
 use cloud::istio::config::{MeshConfig, Object, PodSettings, ProxySettings};
 use cloud::istio::webhook::{Admission, Answer, Labels, NewPod, Revision, admit};
-use cloud::scenario::{self, ProxyCosts, Sidecar, WorkloadKind};
+use cloud::scenario::{self, Patience, ProxyCosts, Sidecar, WorkloadKind};
 use engine::Duration;
 use std::collections::BTreeMap;
 
@@ -142,6 +143,7 @@ pub(super) fn stand_alone(
         role,
         threads,
         costs,
+        patience: patience(&settings.proxy, notes),
         settings,
     });
 }
@@ -155,6 +157,20 @@ fn threads(settings: &PodSettings, cpu_limit_milli: Option<u64>, notes: &mut Not
     };
     let threads = settings.proxy.threads(cpu_limit_milli, unlimited);
     threads.clamp(1, u32::from(u8::MAX)) as u8
+}
+
+/// How long a proxy drains when it is told to stop.
+fn patience(settings: &ProxySettings, notes: &mut Notes) -> Patience {
+    notes.facts.insert(facts::SIDECAR_START_UP.id);
+    let said = |name: &str| settings.environment.get(name).map(String::as_str);
+    // What Go takes for true.
+    let is_true = |text: &str| ["1", "t", "T", "true", "TRUE", "True"].contains(&text);
+    if said("EXIT_ON_ZERO_ACTIVE_CONNECTIONS").is_some_and(is_true) {
+        let least = said("MINIMUM_DRAIN_DURATION").and_then(|text| parse_duration(text).ok());
+        return Patience::UntilIdle(least.unwrap_or_else(|| notes.fact(&facts::SIDECAR_DRAIN_MIN)));
+    }
+    let drain = settings.termination_drain;
+    Patience::For(drain.unwrap_or_else(|| notes.fact(&facts::SIDECAR_DRAIN)))
 }
 
 /// What the work of a proxy costs.
@@ -202,6 +218,7 @@ fn add(
         role: scenario::Role::Sidecar,
         threads,
         costs: costs(mesh, notes),
+        patience: patience(&settings.proxy, notes),
         settings,
     });
 }

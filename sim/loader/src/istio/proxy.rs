@@ -27,8 +27,9 @@ static IMAGE: Shape = Shape::new(
     )],
 );
 /// Which variables act.
-const ENVIRONMENT: &str =
-    "`ISTIO_META_DNS_CAPTURE` and `ISTIO_META_ENABLE_SELF_DISCOVERY` act, other variables do not";
+const ENVIRONMENT: &str = "`ISTIO_META_DNS_CAPTURE`, `ISTIO_META_ENABLE_SELF_DISCOVERY`, \
+                           `EXIT_ON_ZERO_ACTIVE_CONNECTIONS` and `MINIMUM_DRAIN_DURATION` act, \
+                           other variables do not";
 
 static SPEC: Shape = Shape::new(
     "ProxyConfigSpec",
@@ -129,11 +130,11 @@ pub(super) static PROXY_SETTINGS: Shape = Shape::new(
         Field::ignored("statusPort", COUNT, PLACES),
         Field::ignored("extraStatTags", TEXT_LIST, STATISTICS),
         Field::ignored("gatewayTopology", Kind::Map(&TOPOLOGY), HEADERS),
-        held("terminationDrainDuration", DURATION_KIND),
+        Field::modelled("terminationDrainDuration", DURATION_KIND),
         Field::ignored("meshId", Kind::Text, PLACES),
         held("readinessProbe", Kind::Map(&service_entry::PROBE)),
         Field::ignored("proxyStatsMatcher", Kind::Opaque, STATISTICS),
-        held("holdApplicationUntilProxyStarts", Kind::Bool),
+        Field::modelled("holdApplicationUntilProxyStarts", Kind::Bool),
         Field::ignored("caCertificatesPem", TEXT_LIST, super::forms::CERTIFICATES),
         held("image", Kind::Map(&IMAGE)),
         held("privateKeyProvider", Kind::Opaque),

@@ -34,6 +34,7 @@ fn plan() -> Plan {
         pre_stop: Duration::ZERO,
         grace: facts::TERMINATION_GRACE_PERIOD.value,
         on_stop: OnStop::Drain,
+        waits_for_proxy: false,
     }
 }
 
@@ -53,8 +54,9 @@ impl Diary {
 
     fn note(&mut self, now: Time, told: Vec<Told>) {
         let seconds = (now.as_secs_f64() * 1e6).round() / 1e6;
-        self.told
-            .extend(told.into_iter().map(|told| (seconds, told)));
+        // What proxies alone act on has a test of its own.
+        let told = told.into_iter().filter(|told| *told != Told::Ending);
+        self.told.extend(told.map(|told| (seconds, told)));
     }
 
     /// Runs until then; images are there at once.
@@ -289,4 +291,56 @@ fn power_comes_back_to_a_fresh_start() {
         .act(20.25, |life, now, told| life.power_on(pace(), now, told))
         .take();
     assert_eq!(told[1..], [(20.25, Told::NotReady), (20.25, Told::Gone)]);
+}
+
+#[test]
+fn a_container_waits_for_the_proxy_beside_it() {
+    let held = Plan {
+        waits_for_proxy: true,
+        ..plan()
+    };
+    let mut pod = Diary::new(Life::admitted(held.into(), pace(), at(0.0)));
+    let told = pod
+        .until(5.0)
+        .act(5.1, |life, _, told| life.proxy_is_ready(told))
+        .until(5.1)
+        .take();
+    assert_eq!(told, [(0.7, Told::Prepared), (5.1, Told::Pull)]);
+    pod.life.pulled(at(5.1));
+    let told = pod.until(6.0).take();
+    assert_eq!(told, [(5.4, Told::Started), (6.0, Told::Ready)]);
+    // Once is enough.
+    let told = pod
+        .act(7.0, |life, _, told| life.proxy_is_ready(told))
+        .take();
+    assert_eq!(told, []);
+}
+
+#[test]
+fn a_pod_ends_when_its_application_and_its_proxy_have() {
+    let ends = |proxy_first: bool| {
+        let mut pod = established(plan());
+        pod.life.proxy_begins();
+        let mut told = Vec::new();
+        pod.life.delete(None, at(10.5), &mut told);
+        assert_eq!(told, [Told::Ending, Told::Killing, Told::Drains]);
+        let (proxy, application) = if proxy_first {
+            (12.2, 15.2)
+        } else {
+            (15.2, 12.2)
+        };
+        let mut ends: [(f64, bool); 2] = [(proxy, true), (application, false)];
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (seconds, is_proxy) in ends {
+            pod.act(seconds, |life, now, told| match is_proxy {
+                true => life.proxy_ends(now),
+                false => life.drained(now, told),
+            });
+        }
+        let told = pod.until(100.0).take();
+        *told.last().unwrap()
+    };
+    // Found at the next look, whichever comes last.
+    assert_eq!(ends(true), (16.0, Told::Gone));
+    assert_eq!(ends(false), (16.0, Told::Gone));
 }
