@@ -21,6 +21,7 @@ mod recovery;
 mod scaled_twice;
 mod timeouts;
 mod warm_up;
+mod zones;
 
 use crate::diagnostic::Diagnostics;
 use crate::scenario::Places;
@@ -51,6 +52,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     hosts::check(&whole, diagnostics);
     recovery::check(&whole, diagnostics);
     timeouts::check(&whole, diagnostics);
+    zones::check(&whole, diagnostics);
     // What requests do can be followed only where calls form no circle.
     if let Some(callees_first) = cycles::callees_first(&whole, diagnostics) {
         let flows = flow::follow(&whole, &callees_first);

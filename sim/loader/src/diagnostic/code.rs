@@ -190,6 +190,8 @@ codes! {
 
     OriginalAtGateway = "HS0181", Warning, "A gateway has no endpoints for a host",
         "With `resolution: NONE` a sidecar goes to the address that its application connected to. Clients of a gateway connect to the gateway, so it has nobody to send their requests to, and answers 503 (UH). Give the ServiceEntry `resolution: DNS`, or endpoints.";
+    ZonesWithoutEffect = "HS0186", Warning, "Nothing is routed by zone",
+        "`zoneAwareLbSetting` came with Istio 1.31. Proxies route by it once they know how many of their likes stand in which zone, for which `ISTIO_META_ENABLE_SELF_DISCOVERY` has to be `true` in their `proxyMetadata`; without that it only keeps requests in their region.";
     PatchWithoutEffect = "HS0187", Warning, "A patch of an EnvoyFilter never acts",
         "MERGE adds to lists, and what istiod has written stays in front: of several thresholds of a cluster Envoy takes the first for a priority, so that those of a patch are never looked at. Since Istio 1.31 MERGE_AND_REPLACE_LIST puts them in place of istiod's, and whatever they do not say is then as in Envoy: 1024 connections, pending requests and requests, and 3 retries.";
 

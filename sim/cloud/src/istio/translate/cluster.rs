@@ -403,12 +403,13 @@ fn locality(
     service: &Service,
     load_balancer: &crate::istio::config::LoadBalancer,
 ) -> Option<Setting> {
+    let knows_zones = world.version.discovers_likes();
     let rule = Said {
-        zone_aware: load_balancer.zone_aware.as_ref(),
+        zone_aware: load_balancer.zone_aware.as_ref().filter(|_| knows_zones),
         locality: load_balancer.locality.as_ref(),
     };
     let mesh = Said {
-        zone_aware: world.mesh.zone_aware.as_ref(),
+        zone_aware: world.mesh.zone_aware.as_ref().filter(|_| knows_zones),
         locality: Some(&world.mesh.locality),
     };
     locality::effective(rule, service.distribution, mesh)
