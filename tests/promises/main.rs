@@ -9,6 +9,7 @@ mod closed_forms;
 mod controllers;
 mod digests;
 mod envoy;
+mod fields;
 mod gateway_api;
 mod inspect;
 mod kube_proxy;

@@ -2,6 +2,7 @@
 
 use super::forms::{Scope, held, string, strings};
 use super::mesh_route::reference;
+use super::route::NOT_FOLLOWED;
 use crate::diagnostic::Code;
 use crate::shape::{Field, INTEGER, Kind, PORT, Shape, TEXT_LIST};
 use crate::tree::Node;
@@ -77,11 +78,11 @@ static PATH_MODIFIER: Shape = Shape::new(
 static REDIRECT: Shape = Shape::new(
     "HTTPRequestRedirectFilter",
     &[
-        held("scheme", Kind::OneOf(&["http", "https"])),
-        held("hostname", Kind::Text),
-        held("path", Kind::Map(&PATH_MODIFIER)),
-        Field::modelled("port", PORT),
-        Field::modelled("statusCode", Kind::Integer(300, 399)),
+        Field::ignored("scheme", Kind::OneOf(&["http", "https"]), NOT_FOLLOWED),
+        Field::ignored("hostname", Kind::Text, NOT_FOLLOWED),
+        Field::ignored("path", Kind::Map(&PATH_MODIFIER), NOT_FOLLOWED),
+        Field::ignored("port", PORT, NOT_FOLLOWED),
+        Field::ignored("statusCode", Kind::Integer(300, 399), NOT_FOLLOWED),
     ],
 );
 static REWRITE: Shape = Shape::new(

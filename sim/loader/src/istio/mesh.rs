@@ -24,6 +24,7 @@ use cloud::istio::config::{
 };
 
 const PLACES: &str = "where Istio's own parts are found does not change what they do";
+const LOCAL: &str = "each cluster is a mesh of its own, to which all of its hosts are local";
 const LOGS: &str = "what is written into logs costs the same";
 const CERTIFICATES: &str = super::forms::CERTIFICATES;
 const STATISTICS: &str = "statistics of proxies are not counted one by one";
@@ -49,13 +50,13 @@ static INBOUND: Shape = Shape::new(
 );
 static SERVICE_SETTING: Shape = Shape::new(
     "MeshServiceSetting",
-    &[Field::modelled("clusterLocal", Kind::Bool)],
+    &[Field::ignored("clusterLocal", Kind::Bool, LOCAL)],
 );
 static SERVICE_SETTINGS: Shape = Shape::new(
     "MeshServiceSettings",
     &[
         Field::modelled("settings", Kind::Map(&SERVICE_SETTING)),
-        Field::modelled("hosts", TEXT_LIST),
+        Field::ignored("hosts", TEXT_LIST, LOCAL),
     ],
 );
 static TRAFFIC_POLICY: Shape = Shape::new(

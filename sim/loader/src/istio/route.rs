@@ -52,19 +52,22 @@ static HTTP_DESTINATION: Shape = Shape::new(
         Field::modelled("headers", Kind::Map(&HEADER_CHANGES)),
     ],
 );
+/// Why it does not matter where a redirect leads to.
+pub(super) const NOT_FOLLOWED: &str = "redirects are answers, which nobody follows";
 static REDIRECT: Shape = Shape::new(
     "HTTPRedirect",
     &[
-        held("uri", Kind::Text),
-        held("authority", Kind::Text),
-        Field::modelled("port", ANY_INTEGER),
-        Field::modelled(
+        Field::ignored("uri", Kind::Text, NOT_FOLLOWED),
+        Field::ignored("authority", Kind::Text, NOT_FOLLOWED),
+        Field::ignored("port", ANY_INTEGER, NOT_FOLLOWED),
+        Field::ignored(
             "derivePort",
             Kind::OneOf(&["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]),
+            NOT_FOLLOWED,
         ),
-        Field::modelled("scheme", Kind::Text),
-        Field::modelled("redirectCode", ANY_INTEGER),
-        held("prefixRewrite", Kind::Text),
+        Field::ignored("scheme", Kind::Text, NOT_FOLLOWED),
+        Field::ignored("redirectCode", ANY_INTEGER, NOT_FOLLOWED),
+        Field::ignored("prefixRewrite", Kind::Text, NOT_FOLLOWED),
     ],
 );
 static BODY: Shape = Shape::new(

@@ -15,6 +15,8 @@ use cloud::istio::config::{
 };
 
 const TOKENS: &str = "where tokens stand in a request is not told apart";
+const ADDRESSES: &str =
+    "policies do not learn the address of who asks: no range of addresses contains it";
 const KEYS: &str = "keys of tokens are there, as if istiod had fetched them";
 
 pub(super) static TARGET_REFERENCE: Shape = Shape::new(
@@ -121,10 +123,10 @@ static SOURCE: Shape = Shape::new(
         Field::modelled("notNamespaces", TEXT_LIST),
         Field::modelled("serviceAccounts", TEXT_LIST),
         Field::modelled("notServiceAccounts", TEXT_LIST),
-        Field::modelled("ipBlocks", TEXT_LIST),
-        Field::modelled("notIpBlocks", TEXT_LIST),
-        Field::modelled("remoteIpBlocks", TEXT_LIST),
-        Field::modelled("notRemoteIpBlocks", TEXT_LIST),
+        Field::approximated("ipBlocks", TEXT_LIST, ADDRESSES),
+        Field::approximated("notIpBlocks", TEXT_LIST, ADDRESSES),
+        Field::approximated("remoteIpBlocks", TEXT_LIST, ADDRESSES),
+        Field::approximated("notRemoteIpBlocks", TEXT_LIST, ADDRESSES),
         Field::modelled("trustDomains", TEXT_LIST),
         Field::modelled("notTrustDomains", TEXT_LIST),
     ],

@@ -13,6 +13,8 @@ use cloud::istio::config::{
 use cloud::istio::protocol::Protocol;
 use std::collections::BTreeSet;
 
+const APPLICATIONS: &str =
+    "the way between a sidecar and its application has no limits; `inspect` shows them";
 const CAPTURE: Kind = Kind::OneOf(&["DEFAULT", "IPTABLES", "NONE"]);
 
 static PORT: Shape = Shape::new(
@@ -30,9 +32,13 @@ static INGRESS: Shape = Shape::new(
         Field::modelled("port", Kind::Map(&PORT)).required(),
         held("bind", Kind::Text),
         held("captureMode", CAPTURE),
-        Field::modelled("defaultEndpoint", Kind::Text),
+        Field::ignored(
+            "defaultEndpoint",
+            Kind::Text,
+            "an application takes what comes to any port of its pod; `inspect` shows it",
+        ),
         held("tls", Kind::Map(&SERVER_TLS)),
-        Field::modelled("connectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::ignored("connectionPool", Kind::Map(&CONNECTION_POOL), APPLICATIONS),
     ],
 );
 static EGRESS: Shape = Shape::new(
@@ -57,7 +63,11 @@ static SPEC: Shape = Shape::new(
         Field::modelled("workloadSelector", Kind::Map(&LABELS)),
         Field::modelled("ingress", Kind::List(&Kind::Map(&INGRESS))),
         Field::modelled("egress", Kind::List(&Kind::Map(&EGRESS))),
-        Field::modelled("inboundConnectionPool", Kind::Map(&CONNECTION_POOL)),
+        Field::ignored(
+            "inboundConnectionPool",
+            Kind::Map(&CONNECTION_POOL),
+            APPLICATIONS,
+        ),
         Field::modelled("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
     ],
 );

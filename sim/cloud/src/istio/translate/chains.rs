@@ -64,7 +64,7 @@ pub(super) fn chains_of(it: &Merged, router: Router<'_>, finder: &mut Finder<'_>
         for said in route
             .matches
             .iter()
-            .filter(|it| router.is_meant(&it.source))
+            .filter(|it| router.is_meant_by_connection(&it.source))
         {
             chains.push(Chain {
                 server_names: said.sni_hosts.clone(),
@@ -81,7 +81,7 @@ pub(super) fn chains_of(it: &Merged, router: Router<'_>, finder: &mut Finder<'_>
         for said in route
             .matches
             .iter()
-            .filter(|it| router.is_meant(&it.source))
+            .filter(|it| router.is_meant_by_connection(&it.source))
         {
             chains.push(Chain {
                 ranges: ranges(&said.destination_subnets),
@@ -107,5 +107,36 @@ fn chain(destinations: &[WeightedDestination], port: u16, finder: &mut Finder<'_
         ranges: Vec::new(),
         total: choices.iter().map(|it| u64::from(it.weight)).sum(),
         choices,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::istio::config::{Labels, Source};
+
+    #[test]
+    fn matches_of_connections_ask_for_all_that_they_say_and_those_of_http_do_not() {
+        let labels = |app: &str| Labels::from([("app".to_owned(), app.to_owned())]);
+        let own = labels("browser");
+        let router = Router {
+            namespace: "default",
+            labels: &own,
+            gateway: &GatewayName::Mesh,
+            port: 5_432,
+        };
+        let source = |app: &str, namespace: &str| Source {
+            port: None,
+            labels: labels(app),
+            namespace: Some(namespace.to_owned()),
+            gateways: vec![GatewayName::Mesh],
+        };
+        assert!(router.is_meant_by_connection(&source("browser", "default")));
+        for (app, namespace) in [("web", "default"), ("browser", "away")] {
+            let other = source(app, namespace);
+            assert!(!router.is_meant_by_connection(&other), "{app} {namespace}");
+            // Gateways alone decide about requests.
+            assert!(router.is_meant(&other), "{app} {namespace}");
+        }
     }
 }

@@ -376,6 +376,16 @@ impl Router<'_> {
         if !source.gateways.is_empty() {
             return source.gateways.contains(self.gateway);
         }
+        self.is_from(source)
+    }
+
+    /// The same of a match of TCP or TLS, where all that it says has to hold: of HTTP, a match that
+    /// names gateways does not ask for labels and namespaces.
+    pub fn is_meant_by_connection(&self, source: &Source) -> bool {
+        self.is_meant(source) && self.is_from(source)
+    }
+
+    fn is_from(&self, source: &Source) -> bool {
         let of_namespace = source
             .namespace
             .as_deref()

@@ -1,0 +1,268 @@
+//! Fields that the ledger says act do act, and those that it says do not do not: taken away or
+//! changed one by one, they change what happens, or leave it as it was.
+//!
+//! The files of `tests/data/fields` are each a Scenario and objects whose fields matter to it.
+//! What the ledger says stands in `sim/loader/tests/data/fields.txt`.
+
+use crate::support::Project;
+use cloud::{Options, compile, simulate};
+use engine::Seed;
+use loader::diagnostic::Diagnostics;
+use loader::tree::{Budget, Node, ScalarKind, Value, parse};
+use loader::{File, Library};
+use rayon::prelude::*;
+use serde_json::{Map, Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const TABLE: &str = include_str!("../../sim/loader/tests/data/fields.txt");
+/// Fields of which no file shows that they act.
+const UNSEEN: &str = include_str!("../data/fields/unseen.txt");
+
+const FOLDER: &str = "tests/data/fields";
+
+/// Manifests beside the files.
+struct Beside;
+
+impl Library for Beside {
+    fn read(&self, path: &str) -> Result<Vec<File>, String> {
+        Project.read(&format!("{FOLDER}/{path}"))
+    }
+}
+
+/// What the table says of fields, by kind and group.
+fn table() -> BTreeMap<(String, String), Vec<(&'static str, &'static str)>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut at = (String::new(), String::new());
+    for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_prefix("  ") {
+            Some(entry) => {
+                let entry = entry.split_once(": ").expect("a field and what is said");
+                all.entry(at.clone()).or_default().push(entry);
+            }
+            None => {
+                let mut words = line.split(' ');
+                let kind = words.next().expect("a kind");
+                let group = words.next().and_then(|version| version.split_once('/'));
+                at = (
+                    kind.to_owned(),
+                    group.map_or("", |(group, _)| group).to_owned(),
+                );
+            }
+        }
+    }
+    all
+}
+
+/// A tree as JSON, which is YAML as well.
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Mapping(entries) => {
+            let pairs = entries.iter();
+            let pairs = pairs.map(|entry| (entry.key.clone(), json(&entry.value)));
+            Json::Object(pairs.collect::<Map<_, _>>())
+        }
+        Value::Sequence(items) => Json::Array(items.iter().map(json).collect()),
+        Value::Scalar(text, kind) => match kind {
+            ScalarKind::String => json!(text),
+            ScalarKind::Bool(value) => json!(value),
+            ScalarKind::Integer(value) => json!(value),
+            ScalarKind::Float(value) => json!(value),
+            ScalarKind::Null => Json::Null,
+        },
+    }
+}
+
+/// A way into a document.
+#[derive(Clone, Debug)]
+enum Step {
+    Key(String),
+    Item(usize),
+}
+
+fn leaves(value: &Json, at: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+    match value {
+        Json::Object(map) if !map.is_empty() => {
+            for (key, inner) in map {
+                at.push(Step::Key(key.clone()));
+                leaves(inner, at, found);
+                at.pop();
+            }
+        }
+        Json::Array(items) if !items.is_empty() => {
+            for (position, inner) in items.iter().enumerate() {
+                at.push(Step::Item(position));
+                leaves(inner, at, found);
+                at.pop();
+            }
+        }
+        _ => found.push(at.clone()),
+    }
+}
+
+/// The parts of a path of the table.
+fn parts(path: &str) -> Vec<&str> {
+    let parts = path
+        .split('.')
+        .flat_map(|part| match part.strip_suffix("[]") {
+            Some(name) => vec![name, "[]"],
+            None => vec![part],
+        });
+    parts.collect()
+}
+
+/// The entry of the table for a place in a document.
+fn entry<'t>(
+    table: &'t [(&'static str, &'static str)],
+    steps: &[Step],
+) -> Option<&'t (&'static str, &'static str)> {
+    let is_it = |(path, _): &&(&str, &str)| {
+        let parts = parts(path);
+        parts.len() <= steps.len()
+            && parts.iter().zip(steps).all(|(part, step)| match step {
+                Step::Key(key) => *part == "*" || part == key,
+                Step::Item(_) => *part == "[]",
+            })
+    };
+    // A field by its name before any other key.
+    let found = table.iter().filter(is_it);
+    found.max_by_key(|(path, _)| parts(path).iter().filter(|part| **part != "*").count())
+}
+
+/// The value that holds what a way leads to.
+fn holder<'v>(document: &'v mut Json, steps: &[Step]) -> &'v mut Json {
+    steps.iter().fold(document, |value, step| match step {
+        Step::Key(key) => &mut value[key.as_str()],
+        Step::Item(position) => &mut value[*position],
+    })
+}
+
+/// The document without a field, and with others in its place.
+fn changes(document: &Json, steps: &[Step]) -> Vec<Json> {
+    let (last, way) = steps.split_last().expect("a leaf is somewhere");
+    let mut without = document.clone();
+    match (holder(&mut without, way), last) {
+        (Json::Object(map), Step::Key(key)) => drop(map.shift_remove(key)),
+        (Json::Array(items), Step::Item(position)) => drop(items.remove(*position)),
+        _ => unreachable!("a leaf stands in what holds it"),
+    }
+    let mut all = vec![without];
+    let mut with = |value: Json| {
+        let mut changed = document.clone();
+        *holder(&mut changed, steps) = value;
+        all.push(changed);
+    };
+    match holder(&mut document.clone(), steps) {
+        Json::Bool(value) => with(json!(!*value)),
+        Json::Number(number) => {
+            let number = number.as_f64().unwrap_or(0.0) as i64;
+            for number in [0, number / 2, number + 1, 2 * number] {
+                with(json!(number));
+            }
+        }
+        Json::String(text) => {
+            with(json!(format!("{text}-other")));
+            with(json!(format!("1{text}")));
+        }
+        _ => {}
+    }
+    all
+}
+
+/// What happens, as a number; nothing if the documents are refused.
+fn digest(documents: &[Json]) -> Option<u64> {
+    let texts = documents.iter().map(Json::to_string);
+    let file = File {
+        name: "fields.yaml".to_owned(),
+        text: texts.collect::<Vec<_>>().join("\n---\n"),
+    };
+    let scenario = loader::load(&[file], &Beside).scenario?;
+    Some(simulate(&compile(&scenario), Seed::default(), &Options::default()).digest)
+}
+
+#[test]
+fn fields_do_what_the_ledger_says() {
+    let table = table();
+    let files = Project.read(FOLDER).expect("the folder is there");
+    let mut cases = Vec::new();
+    for file in &files {
+        let mut diagnostics = Diagnostics::default();
+        let nodes = parse(&file.text, 0, Budget::default(), &mut diagnostics);
+        let documents: Vec<Json> = nodes.iter().map(json).collect();
+        let expected = digest(&documents);
+        if expected.is_none() {
+            let loaded = loader::load(std::slice::from_ref(file), &Beside);
+            panic!("{}: {:#?}", file.name, loaded.diagnostics);
+        }
+        for (position, document) in documents.iter().enumerate() {
+            let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+            let version = text("apiVersion");
+            let group = version.split_once('/').map_or("", |(group, _)| group);
+            // MeshConfig stands in the table as a ConfigMap holds it.
+            let is_mesh = text("kind") == "IstioOperator";
+            let kind = if is_mesh {
+                ("ConfigMap".to_owned(), String::new())
+            } else {
+                (text("kind"), group.to_owned())
+            };
+            let Some(known) = table.get(&kind) else {
+                continue;
+            };
+            let mut found = Vec::new();
+            leaves(document, &mut Vec::new(), &mut found);
+            for steps in found {
+                let mut named = steps.clone();
+                if is_mesh {
+                    let names = ["data", "mesh"].map(|name| Step::Key(name.to_owned()));
+                    named.splice(..2.min(named.len()), names);
+                }
+                if let Some(entry) = entry(known, &named) {
+                    let at = (documents.clone(), position, steps);
+                    cases.push((file.name.as_str(), kind.clone(), *entry, at, expected));
+                }
+            }
+        }
+    }
+    let looked: Vec<_> = cases
+        .par_iter()
+        .map(
+            |(file, kind, (path, said), (documents, position, steps), expected)| {
+                let mut documents = documents.clone();
+                let changes = changes(&documents[*position], steps).into_iter();
+                let differs = changes.into_iter().any(|changed| {
+                    documents[*position] = changed;
+                    let is = digest(&documents);
+                    is.is_some() && is != *expected
+                });
+                (*file, kind, *path, *said, differs)
+            },
+        )
+        .collect();
+    let mut wrong = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    for (file, (kind, _), path, said, differs) in looked {
+        let acts = said.starts_with("acts");
+        if differs && acts {
+            seen.insert(format!("{kind} {path}"));
+        } else if differs && !acts {
+            wrong.insert(format!(
+                "{file}: {kind} {path} acts, and the ledger says: {said}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let all = table.iter().flat_map(|((kind, _), entries)| {
+        let acting = entries.iter().filter(|(_, said)| said.starts_with("acts"));
+        acting.map(move |(path, _)| format!("{kind} {path}"))
+    });
+    let unseen: Vec<String> = all.filter(|field| !seen.contains(field)).collect();
+    let expected: Vec<&str> = UNSEEN
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    if unseen != expected {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unseen.txt");
+        std::fs::write(&path, unseen.join("\n") + "\n").expect("a place for the list");
+        panic!("other fields are not seen to act than expected; see {path:?}");
+    }
+}
