@@ -174,6 +174,9 @@ codes! {
     RootNeverEnds = "HS0171", Warning, "A root has an issuer and no end",
         "istiod's own root lasts ten years, so without `rootExpires` it outlasts every run, whoever issued it.";
 
+    CallersWithoutAddress = "HS0172", Warning, "A policy asks for addresses of callers",
+        "Pods and users have no addresses that a proxy could look at here. `ipBlocks`, `remoteIpBlocks`, `source.ip` and `remote.ip` are compared with 0.0.0.0: what they let in is nobody, unless it is everybody, and what they shut out likewise.";
+
     LimitWithoutEffect = "HS0175", Warning, "A limit of rates never acts",
         "Envoy's filter for local limits refuses nothing until `filter_enabled` and `filter_enforced` say of how many requests, and a limit of a route acts only where the filter is inserted.";
     ProviderNotFound = "HS0176", Warning, "An AuthorizationPolicy names a provider that the mesh does not have",
@@ -190,13 +193,12 @@ codes! {
 
     OriginalAtGateway = "HS0181", Warning, "A gateway has no endpoints for a host",
         "With `resolution: NONE` a sidecar goes to the address that its application connected to. Clients of a gateway connect to the gateway, so it has nobody to send their requests to, and answers 503 (UH). Give the ServiceEntry `resolution: DNS`, or endpoints.";
+    WaypointNeedsAddress = "HS0184", Warning, "A waypoint is asked for where there is no address",
+        "Ztunnels and gateways send connections to a waypoint by the address of a service. A headless Service has none. A host of a ServiceEntry has one in `addresses`, or istiod gives it one where it has no wildcard and a `resolution` other than NONE; clients are told of it from Istio 1.25 on. All others are asked at the addresses of their endpoints, past the waypoint.";
     ZonesWithoutEffect = "HS0186", Warning, "Nothing is routed by zone",
         "`zoneAwareLbSetting` came with Istio 1.31. Proxies route by it once they know how many of their likes stand in which zone, for which `ISTIO_META_ENABLE_SELF_DISCOVERY` has to be `true` in their `proxyMetadata`; without that it only keeps requests in their region.";
     PatchWithoutEffect = "HS0187", Warning, "A patch of an EnvoyFilter never acts",
         "MERGE adds to lists, and what istiod has written stays in front: of several thresholds of a cluster Envoy takes the first for a priority, so that those of a patch are never looked at. Since Istio 1.31 MERGE_AND_REPLACE_LIST puts them in place of istiod's, and whatever they do not say is then as in Envoy: 1024 connections, pending requests and requests, and 3 retries.";
-
-    WaypointNeedsAddress = "HS0184", Warning, "A waypoint is asked for where there is no address",
-        "Ztunnels and gateways send connections to a waypoint by the address of a service. A headless Service has none. A host of a ServiceEntry has one in `addresses`, or istiod gives it one where it has no wildcard and a `resolution` other than NONE; clients are told of it from Istio 1.25 on. All others are asked at the addresses of their endpoints, past the waypoint.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

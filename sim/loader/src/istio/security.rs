@@ -4,8 +4,10 @@ use super::forms::{
     DURATION_KIND, MATCH_LABELS, Scope, duration, flag, identity, istio_kind, labels, string,
     strings,
 };
+use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::shape::{Field, Kind, Shape, TEXT_LIST};
+use crate::source::Span;
 use crate::tree::Node;
 use cloud::istio::authentication::ServerMode;
 use cloud::istio::authorization::{Action, Condition, Operation, Rule, Source, Values};
@@ -393,6 +395,14 @@ const IDENTITIES: [&str; 10] = [
     "notRequestPrincipals",
 ];
 
+/// The fields of a source that ask for its address.
+const BLOCKS: [&str; 4] = [
+    "ipBlocks",
+    "notIpBlocks",
+    "remoteIpBlocks",
+    "notRemoteIpBlocks",
+];
+
 fn check_source(node: &Node, action: Action, scope: &mut Scope<'_>) {
     let has = |key: &str| !node.list(key).is_empty();
     let accounts = has("serviceAccounts") || has("notServiceAccounts");
@@ -410,12 +420,10 @@ fn check_source(node: &Node, action: Action, scope: &mut Scope<'_>) {
             "let the provider decide about identities",
         );
     }
-    for key in [
-        "ipBlocks",
-        "notIpBlocks",
-        "remoteIpBlocks",
-        "notRemoteIpBlocks",
-    ] {
+    for key in BLOCKS {
+        if let Some(first) = node.list(key).first() {
+            warn_of_addresses(first.span, key, scope);
+        }
         for block in node.list(key) {
             let text = block.str().unwrap_or_default();
             if text.parse::<std::net::IpAddr>().is_err() && text.parse::<ipnet::IpNet>().is_err() {
@@ -426,18 +434,19 @@ fn check_source(node: &Node, action: Action, scope: &mut Scope<'_>) {
     }
 }
 
+/// Which callers an address stands for is not known.
+fn warn_of_addresses(span: Span, key: &str, scope: &mut Scope<'_>) {
+    let message = format!("`{key}` compares with 0.0.0.0: callers have no addresses here");
+    scope
+        .diagnostics
+        .report(Code::CallersWithoutAddress, span, message)
+        .help("tell callers apart by `principals` or `namespaces`");
+}
+
 /// A DENY rule with nothing but fields of HTTP denies everything on other ports.
 fn warn_tcp(rule: &Node, sources: &[&Node], operations: &[&Node], scope: &mut Scope<'_>) {
     let only_tokens = |node: &&Node| {
-        let tcp = IDENTITIES[..6].iter().chain(
-            [
-                "ipBlocks",
-                "notIpBlocks",
-                "remoteIpBlocks",
-                "notRemoteIpBlocks",
-            ]
-            .iter(),
-        );
+        let tcp = IDENTITIES[..6].iter().chain(&BLOCKS);
         tcp.into_iter().all(|key| node.list(key).is_empty())
     };
     let no_ports = |node: &&Node| node.list("ports").is_empty() && node.list("notPorts").is_empty();
@@ -492,8 +501,9 @@ fn condition(node: &Node, scope: &mut Scope<'_>) -> Condition {
         let message = "the condition has no values";
         scope.refuse(node.span, message, "give `values` or `notValues`");
     }
-    Condition {
-        key: string(node, "key").unwrap_or_default(),
-        values,
+    let key = string(node, "key").unwrap_or_default();
+    if ["source.ip", "remote.ip"].contains(&key.as_str()) {
+        warn_of_addresses(node.span, &key, scope);
     }
+    Condition { key, values }
 }
