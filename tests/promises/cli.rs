@@ -11,6 +11,17 @@ pub(crate) fn hybridsim(arguments: &[&str]) -> Output {
         .expect("the program starts")
 }
 
+/// What `hybridsim inspect` prints with these arguments.
+///
+/// # Panics
+/// With what it tells, if it fails.
+pub(crate) fn inspect(arguments: &[&str]) -> String {
+    let output = hybridsim(&[&["inspect"], arguments].concat());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
 fn code(arguments: &[&str]) -> i32 {
     hybridsim(arguments)
         .status

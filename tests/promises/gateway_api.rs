@@ -1,7 +1,7 @@
 //! Bookinfo's own gateway of the Gateway API, unmodified: istiod makes a gateway for it and takes its
 //! route for a VirtualService.
 
-use crate::cli::hybridsim;
+use crate::cli::inspect;
 use cloud::record::Reason;
 use cloud::scenario::{Scenario, ServiceKind};
 use cloud::{Options, compile, simulate};
@@ -138,13 +138,10 @@ fn routes_of_the_mesh_act_behind_it() {
 #[test]
 fn inspect_shows_it() {
     let of_gateway = |part: &str| {
-        let pod = ["--proxy", "bookinfo-gateway-istio", "--at", "9s"];
+        let pod = ["--proxy", "bookinfo-gateway-istio"];
         let variant = ["--variant", "gateway-api"];
-        let shown = ["inspect", part, "mesh/bookinfo-gateway"];
-        let output = hybridsim(&[&shown[..], &pod, &variant].concat());
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{told}");
-        String::from_utf8(output.stdout).expect("text")
+        let shown = [part, "mesh/bookinfo-gateway", "--at", "9s"];
+        inspect(&[&shown[..], &pod, &variant].concat())
     };
     assert_eq!(
         of_gateway("listeners"),

@@ -1,21 +1,18 @@
 //! `hybridsim inspect`: what kubectl would print around the loss of a machine for seven minutes,
 //! from the first to the eighth.
 
-use crate::cli::hybridsim;
+use crate::cli::{self, hybridsim};
 
 const SCENARIO: &str = "tests/data/inspect/scenario.yaml";
 
-/// Standard output of `inspect` with these arguments.
+/// What it prints of the machine that is lost.
 fn inspect(arguments: &[&str]) -> String {
     inspect_of(SCENARIO, arguments)
 }
 
 fn inspect_of(scenario: &str, arguments: &[&str]) -> String {
     let (part, rest) = arguments.split_first().expect("a part is named");
-    let output = hybridsim(&[&["inspect", part, scenario], rest].concat());
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    String::from_utf8(output.stdout).expect("text")
+    cli::inspect(&[&[part, scenario], rest].concat())
 }
 
 fn assert_prints(arguments: &str, expected: &str) {

@@ -1,14 +1,6 @@
 //! Machines of sites, from what is written of them to what their mesh knows.
 
-use crate::cli::hybridsim;
-
-/// Standard output of `inspect`.
-fn inspect(arguments: &[&str]) -> String {
-    let output = hybridsim(&[&["inspect"], arguments].concat());
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    String::from_utf8(output.stdout).expect("text")
-}
+use crate::cli::{hybridsim, inspect};
 
 /// The lines of a table about a client's sidecar that hold a text, without what is padding.
 fn of_client(scenario: &str, part: &str, at: &str, text: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! What `hybridsim inspect` says of a sidecar of Bookinfo, before, while and after istiod tells it of
 //! new rules.
 
-use crate::cli::hybridsim;
+use crate::cli::{self, hybridsim};
 
 const SCENARIO: &str = "tests/data/inspect/mesh/scenario.yaml";
 
@@ -10,10 +10,7 @@ const SCENARIO: &str = "tests/data/inspect/mesh/scenario.yaml";
 fn inspect(arguments: &str) -> String {
     let (part, rest) = arguments.split_once(' ').expect("a part is named");
     let rest: Vec<&str> = rest.split(' ').collect();
-    let output = hybridsim(&[&["inspect", part, SCENARIO], rest.as_slice()].concat());
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let text = cli::inspect(&[&[part, SCENARIO], rest.as_slice()].concat());
     let lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
     lines.collect()
 }
@@ -72,18 +69,9 @@ ADDRESSES      PORT  MATCH                                                      
 #[test]
 fn a_gateway_listens_for_its_servers_and_routes_what_binds_to_it() {
     let of_gateway = |part: &str| {
-        let pod = [
-            "--proxy",
-            "istio-ingressgateway",
-            "-n",
-            "istio-system",
-            "--at",
-            "9s",
-        ];
-        let output = hybridsim(&[&["inspect", part, "mesh/bookinfo-gateway"], &pod[..]].concat());
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{told}");
-        String::from_utf8(output.stdout).expect("text")
+        let pod = ["--proxy", "istio-ingressgateway", "-n", "istio-system"];
+        let shown = [part, "mesh/bookinfo-gateway", "--at", "9s"];
+        cli::inspect(&[&shown[..], &pod].concat())
     };
     assert_eq!(
         of_gateway("listeners"),
