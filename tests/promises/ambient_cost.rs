@@ -1,6 +1,6 @@
 //! The report of what the ambient mesh costs is what the model says, beside what was published.
 
-use crate::proxy_cost::{HEAD, PROBABILITIES, latencies, row};
+use crate::proxy_cost::{HEAD, PROBABILITIES, latencies, loaded, row};
 use crate::support::{scenario, updating};
 use cloud::scenario::Scenario;
 
@@ -19,20 +19,8 @@ spec:
       kubernetes: '1.33'
       nodePools: [{{name: node, count: 3, cpu: 4, memory: 16Gi}}]
       {istio}
-  workloads:
-    client: {{replicas: 1, requests: {{cpu: 3}}}}
-    server: {{replicas: 1, requests: {{cpu: 3}}, workers: 8, responseSize: 1Ki,
-      serviceTime: {{lognormal: {{mean: 100us, cv: 0.5}}}}}}
-  traffic:
-    - name: fortio
-      from: client
-      to: 'server:80'
-      protocol: http1
-      requestSize: 1Ki
-      arrivals:
-        paced: {{connections: {connections}, rate: 1000/s}}
-  run: {{duration: 12s, analysis: terminating}}
-{waypoint}"
+{}{waypoint}",
+        loaded(&format!("connections: {connections}, rate: 1000/s"))
     ))
 }
 

@@ -1,7 +1,7 @@
 //! istiod down, slow or cut off: what works and what breaks, at ten seconds, an hour, thirteen
 //! hours and a day of the outage. Expectations come from Istio's and Envoy's rules.
 
-use cloud::record::{Caller, Reason, Record};
+use cloud::record::{Caller, Reason, Record, TrafficRecord};
 use cloud::scenario::{Scenario, WorkloadId};
 use cloud::snapshot::{self, PodSnapshot};
 use cloud::{Options, compile, simulate};
@@ -423,25 +423,42 @@ fn istios_objects_are_refused_at_every_age_and_the_gateway_apis_wait() {
     }
 }
 
+/// A machine loses its power for 20 s at an age of an outage that lasts for ten minutes more.
+/// `browser` asks for half a minute from two minutes later on, and so long after the outage; then
+/// the run goes on until its end, counted from that of the outage. `how` it asks is YAML.
+fn restarted(kind: &str, age: u64, (wait, end): (u64, u64), how: &str) -> String {
+    let (off, back) = (DARK + age, DARK + age + 600);
+    let asks = |name: &str, from: u64| {
+        format!(
+            "    - {{name: {name}, from: browser, to: \"web:80\", {how}, arrivals: {{process: constant, schedule: [{{at: 0s, rate: 0/s}}, {{at: {from}s, rate: 0/s}}, {{at: {from}s, rate: 3/s}}, {{at: {0}s, rate: 3/s}}, {{at: {0}s, rate: 0/s}}]}}}}\n",
+            from + 30
+        )
+    };
+    format!(
+        "{BEHAVIOR}  traffic:\n{}{}  timeline:\n{}    - {{at: {off}s, fault: {{node-down: {{node: node-1, for: 20s}}}}}}\n{}",
+        asks("during", off + 120),
+        asks("after", back + wait),
+        outage_for(kind, age + 600),
+        run_for(back + end)
+    )
+}
+
+/// What came of the sources `during` and `after`.
+fn during_and_after<'a>(scenario: &Scenario, record: &'a Record) -> [&'a TrafficRecord; 2] {
+    ["during", "after"].map(|name| {
+        let mut sources = scenario.traffic.iter().zip(&record.traffic);
+        let found = sources.find(|(source, _)| source.name == name);
+        found.expect("a source").1
+    })
+}
+
 #[test]
 fn proxies_that_start_again_know_nothing_until_istiod_is_back() {
     // A machine loses its power for 20 s at each age; its pods start again.
     for kind in [DOWN, CUT_OFF] {
         for age in AGES {
             let (off, back) = (DARK + age, DARK + age + 600);
-            let asks = |name: &str, from: u64| {
-                format!(
-                    "    - {{name: {name}, from: browser, to: \"web:80\", timeout: none, arrivals: {{process: constant, schedule: [{{at: 0s, rate: 0/s}}, {{at: {from}s, rate: 0/s}}, {{at: {from}s, rate: 3/s}}, {{at: {0}s, rate: 3/s}}, {{at: {0}s, rate: 0/s}}]}}}}\n",
-                    from + 30
-                )
-            };
-            let spec = format!(
-                "{BEHAVIOR}  traffic:\n{}{}  timeline:\n{}    - {{at: {off}s, fault: {{node-down: {{node: node-1, for: 20s}}}}}}\n{}",
-                asks("during", off + 120),
-                asks("after", back + 90),
-                outage_for(kind, age + 600),
-                run_for(back + 150)
-            );
+            let spec = restarted(kind, age, (90, 150), "timeout: none");
             let manifests = [
                 deployment("browser", "browser", 3, true),
                 deployment("web", "web", 3, false),
@@ -465,13 +482,7 @@ fn proxies_that_start_again_know_nothing_until_istiod_is_back() {
             // Within a pause of 30 s of its proxy, and another of its agent.
             assert_eq!(ready(back + 70), [true; 3], "{kind} {age}");
             let record = record(&scenario, 0);
-            let [during, after] = ["during", "after"].map(|name| {
-                let mut sources = scenario.traffic.iter().zip(&record.traffic);
-                sources
-                    .find(|(source, _)| source.name == name)
-                    .expect("a source")
-                    .1
-            });
+            let [during, after] = during_and_after(&scenario, &record);
             // An application beside a proxy that knows nothing finds nobody at the proxy's port.
             let refused = during.failures[Reason::Refused as usize];
             assert_eq!(

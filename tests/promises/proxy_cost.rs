@@ -20,7 +20,17 @@ spec:
       region: local
       kubernetes: '1.33'
       nodePools: [{{name: node, count: 2, cpu: 4, memory: 16Gi}}]
-  workloads:
+{}",
+        loaded(&format!(
+            "connections: {connections}, rate: {rate}/s, together: {together}"
+        ))
+    ))
+}
+
+/// A server and its load generator, which paces what it sends like this, for a scenario's spec.
+pub(crate) fn loaded(pace: &str) -> String {
+    format!(
+        "  workloads:
     client: {{replicas: 1, requests: {{cpu: 3}}}}
     server: {{replicas: 1, requests: {{cpu: 3}}, workers: 8, responseSize: 1Ki,
       serviceTime: {{lognormal: {{mean: 100us, cv: 0.5}}}}}}
@@ -31,10 +41,10 @@ spec:
       protocol: http1
       requestSize: 1Ki
       arrivals:
-        paced: {{connections: {connections}, rate: {rate}/s, together: {together}}}
+        paced: {{{pace}}}
   run: {{duration: 12s, analysis: terminating}}
 "
-    ))
+    )
 }
 
 /// Latencies at 50, 90 and 99 %, in microseconds: without sidecars, and what two of them add.

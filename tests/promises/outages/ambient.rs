@@ -145,21 +145,8 @@ fn new_pods_are_made_at_every_age_and_take_part_in_nothing() {
 fn machines_that_start_again_are_out_of_the_mesh_until_istiod_is_back() {
     for kind in [DOWN, CUT_OFF] {
         for age in AGES {
-            let (off, back) = (DARK + age, DARK + age + 600);
-            let asks = |name: &str, from: u64| {
-                format!(
-                    "    - {{name: {name}, from: browser, to: \"web:80\", timeout: none, protocol: http1-close, arrivals: {{process: constant, schedule: [{{at: 0s, rate: 0/s}}, {{at: {from}s, rate: 0/s}}, {{at: {from}s, rate: 3/s}}, {{at: {0}s, rate: 3/s}}, {{at: {0}s, rate: 0/s}}]}}}}\n",
-                    from + 30
-                )
-            };
-            let spec = format!(
-                "{BEHAVIOR}  traffic:\n{}{}  timeline:\n{}    - {{at: {off}s, fault: {{node-down: {{node: node-1, for: 20s}}}}}}\n{}",
-                asks("during", off + 120),
-                // Its ztunnel tries again within 15 s.
-                asks("after", back + 16),
-                outage_for(kind, age + 600),
-                run_for(back + 60)
-            );
+            // Its ztunnel tries again within 15 s.
+            let spec = restarted(kind, age, (16, 60), "timeout: none, protocol: http1-close");
             let manifests = [
                 spread("browser", 3),
                 ambient_deployment("web", "shop", 1, false),
@@ -174,11 +161,7 @@ spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 8080}]}
             ];
             let scenario = ambient_mesh(30, 3, &spec, &manifests.concat());
             let record = record(&scenario, 0);
-            let [during, after] = ["during", "after"].map(|name| {
-                let mut sources = scenario.traffic.iter().zip(&record.traffic);
-                let found = sources.find(|(source, _)| source.name == name);
-                found.expect("a source").1
-            });
+            let [during, after] = during_and_after(&scenario, &record);
             let refused = during.failures[Reason::Refused as usize];
             let failed = during.sent - during.succeeded;
             assert_eq!((refused, failed), (30, 30), "{kind} {age}");

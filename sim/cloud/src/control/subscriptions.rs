@@ -198,7 +198,7 @@ impl Domain<'_> {
     }
 
     /// Whether a proxy that asks now is heard and believes the answer.
-    fn can_subscribe(&self, proxy: u32, now: Time) -> bool {
+    pub(super) fn can_subscribe(&self, proxy: u32, now: Time) -> bool {
         self.is_connected(&self.levers, proxy) && self.istiod_answers(now)
     }
 

@@ -19,7 +19,7 @@ use super::certificates::Credentials;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::certificate::FetchPauses;
-use crate::scenario::Component;
+use crate::path::ztunnel;
 use engine::{Draw, Stream, Time};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -120,7 +120,7 @@ impl Domain<'_> {
     /// A ztunnel asks for every certificate that is due.
     pub(crate) fn ztunnel_certificates_due(&mut self, node: u32, context: &mut Clock<'_, Self>) {
         let now = context.now();
-        let answers = self.node_reaches_istiod(node) && self.istiod_answers(now);
+        let answers = self.can_subscribe(ztunnel::number_of(node), now);
         let issued = answers.then(|| Credentials::of_ztunnel(now));
         let keeps = self.keeps_certificates();
         let mut certificates = std::mem::take(&mut self.ztunnel(node).certificates);
@@ -148,12 +148,6 @@ impl Domain<'_> {
         let translation = self.translation.as_ref().expect("ztunnels have an istiod");
         let minor = translation.version().minor();
         minor >= facts::ZTUNNEL_KEEPS_CERTIFICATES_FROM_MINOR.value
-    }
-
-    /// Whether a node reaches istiod.
-    fn node_reaches_istiod(&self, node: u32) -> bool {
-        let is_up = !self.levers.control.stands(Component::Istiod);
-        is_up && self.levers.node(node).is_none()
     }
 
     /// A pod is gone: if it was the last of its account on its node, so is their certificate.

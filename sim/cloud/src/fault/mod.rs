@@ -253,6 +253,15 @@ impl Levers {
         levers.map_or(1.0, |levers| levers.cpu_factor)
     }
 
+    /// How long a node takes for what is this much work at other times.
+    pub(crate) fn slowed(&self, node: Option<u32>, work: Duration) -> Duration {
+        let factor = self.cpu_factor(node);
+        if factor == 1.0 {
+            return work;
+        }
+        work.mul_f64(factor)
+    }
+
     /// What becomes of packets sent to a partition, if nothing passes.
     pub(crate) fn barrier(&self, to: u16) -> Option<Packets> {
         self.links[usize::from(to)].barrier

@@ -293,12 +293,11 @@ impl Domain<'_> {
         self.ask_name(key, lookup, context);
     }
 
-    /// Whether the sidecar of a pod answers questions for names (`ISTIO_META_DNS_CAPTURE`).
+    /// Whether the sidecar of a pod answers questions for names.
     fn sidecar_answers_names(&self, pod: u32) -> bool {
         let sidecar = self.template(pod).sidecar.as_ref();
-        let environment = sidecar.map(|it| &it.settings.proxy.environment);
-        let said = environment.and_then(|it| it.get("ISTIO_META_DNS_CAPTURE"));
-        self.pods[pod as usize].has_sidecar() && said.is_some_and(|said| said == "true")
+        let captures = sidecar.is_some_and(|it| it.settings.proxy.captures_names());
+        self.pods[pod as usize].has_sidecar() && captures
     }
 
     /// One full name is asked for.

@@ -356,11 +356,8 @@ impl Domain<'_> {
         };
         let state = &self.pods[pod as usize];
         let stream = &self.workloads[state.workload.index()].sidecars.work;
-        let mut work = cost.sample(&mut stream.draw(identity.request, identity.branch));
-        let cpu_factor = self.levers.cpu_factor(state.node);
-        if cpu_factor != 1.0 {
-            work = work.mul_f64(cpu_factor);
-        }
+        let work = cost.sample(&mut stream.draw(identity.request, identity.branch));
+        let work = self.levers.slowed(state.node, work);
         if let Job::Request(key) = job {
             let started = Observation::Started {
                 station: StationId::Sidecar(state.workload),

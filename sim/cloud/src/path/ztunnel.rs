@@ -340,11 +340,8 @@ impl Domain<'_> {
         let mut draw = streams.work.draw(identity.request, identity.branch);
         let moved = 8.0 * bytes as f64 / described.costs.bits_per_second as f64;
         let moved = Duration::from_secs_f64(moved);
-        let cpu_factor = self.levers.cpu_factor(Some(node));
-        let mut work = law.sample(&mut draw) + moved;
-        if cpu_factor != 1.0 {
-            work = work.mul_f64(cpu_factor);
-        }
+        let work = law.sample(&mut draw) + moved;
+        let work = self.levers.slowed(Some(node), work);
         let state = self.ztunnel(node);
         state.running[thread] = Some(job);
         let (thread, starts) = (thread as u8, state.starts);

@@ -94,6 +94,21 @@ pub struct UpstreamSnapshot {
     pub settings: String,
 }
 
+impl UpstreamSnapshot {
+    /// A cluster of every proxy, which belongs to no service.
+    pub(super) fn fixed(name: &str, kind: &'static str) -> Self {
+        UpstreamSnapshot {
+            host: name.to_owned(),
+            port: None,
+            subset: None,
+            direction: None,
+            kind,
+            destination_rule: None,
+            settings: String::new(),
+        }
+    }
+}
+
 /// A listener of a sidecar.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListenerSnapshot {
@@ -308,15 +323,7 @@ impl Known<'_> {
             (PASSTHROUGH, "ORIGINAL_DST"),
             (INBOUND_PASSTHROUGH, "ORIGINAL_DST"),
         ];
-        let fixed = fixed.map(|(name, kind)| UpstreamSnapshot {
-            host: name.to_owned(),
-            port: None,
-            subset: None,
-            direction: None,
-            kind,
-            destination_rule: None,
-            settings: String::new(),
-        });
+        let fixed = fixed.map(|(name, kind)| UpstreamSnapshot::fixed(name, kind));
         of_services.chain(fixed).collect()
     }
 

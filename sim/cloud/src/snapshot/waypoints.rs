@@ -127,15 +127,7 @@ impl Known<'_> {
 
     fn fixed(&self) -> impl Iterator<Item = UpstreamSnapshot> {
         let all = [(INSIDE, "STATIC")].into_iter().chain(OUTSIDE);
-        all.map(|(name, kind)| UpstreamSnapshot {
-            host: name.to_owned(),
-            port: None,
-            subset: None,
-            direction: None,
-            kind,
-            destination_rule: None,
-            settings: String::new(),
-        })
+        all.map(|(name, kind)| UpstreamSnapshot::fixed(name, kind))
     }
 
     fn waypoint_listeners(&self) -> Vec<ListenerSnapshot> {

@@ -1,6 +1,6 @@
 //! Response flags: requests that go wrong in every way, and what sidecars log of them.
 
-use super::mesh::{peer_authentication, route, routes, rule, versions, weights};
+use super::mesh::{peer_authentication, route, routes, rule, small_pool, versions, weights};
 use super::network::run_without_jitter;
 use super::*;
 use crate::istio::authentication::{ClientMode, ServerMode};
@@ -117,19 +117,7 @@ fn hosts_that_are_not_there_or_fail_are_flagged_by_how() {
 
 #[test]
 fn a_full_pool_is_flagged() {
-    let pool = PortPolicy {
-        connection_pool: Some(ConnectionPool {
-            tcp: TcpPool {
-                connections_max: Some(1),
-                ..TcpPool::default()
-            },
-            http: HttpPool {
-                pending_max: Some(2),
-                ..HttpPool::default()
-            },
-        }),
-        ..PortPolicy::default()
-    };
+    let pool = small_pool();
     let to_second = routes(vec![route(weights(&[("v2", 100)]))]);
     let mut scenario = versions(vec![rule(pool), to_second], 1);
     // Two wait for the connection that is being opened, and the others are turned away.

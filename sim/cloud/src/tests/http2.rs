@@ -1,20 +1,14 @@
 //! What sidecars speak to each other, by the handshakes that their connections cost.
 
-use super::mesh::{route, routes, rule, versions, weights};
+use super::mesh::{http_pool, route, routes, rule, versions, weights};
 use super::network::run_without_jitter;
 use super::*;
-use crate::istio::config::{ConnectionPool, HttpPool, PortPolicy};
+use crate::istio::config::HttpPool;
 
 /// How long the client's only thread works for five requests at once to one pod: 0.5 ms for each
 /// of them, and 0.7 ms for each connection.
 fn busy_for_five(http: HttpPool, change: impl FnOnce(&mut Scenario)) -> u64 {
-    let policy = PortPolicy {
-        connection_pool: Some(ConnectionPool {
-            http,
-            ..ConnectionPool::default()
-        }),
-        ..PortPolicy::default()
-    };
+    let policy = http_pool(http);
     let to_second = routes(vec![route(weights(&[("v2", 100)]))]);
     let mut scenario = versions(vec![rule(policy), to_second], 1);
     let client = &mut scenario.clusters[0].workloads[0].template;

@@ -1,22 +1,16 @@
 //! Callers that give up: which proxies let go, when, and what they log of it.
 
 use super::flags::{logged, row};
-use super::mesh::{route, routes, rule, versions, weights};
+use super::mesh::{http_pool, route, routes, rule, versions, weights};
 use super::network::run_without_jitter;
 use super::sidecars::sidecar;
 use super::*;
-use crate::istio::config::{ConnectionPool, HttpPool, PortPolicy};
+use crate::istio::config::HttpPool;
 use crate::record::{Reason, Record, Reporter};
 
 /// Requests to a version that answers after 20 ms, from a client that waits for 15 ms.
 fn impatient(http: HttpPool, requests: u64) -> Scenario {
-    let policy = PortPolicy {
-        connection_pool: Some(ConnectionPool {
-            http,
-            ..ConnectionPool::default()
-        }),
-        ..PortPolicy::default()
-    };
+    let policy = http_pool(http);
     let to_second = routes(vec![route(weights(&[("v2", 100)]))]);
     let mut scenario = versions(vec![rule(policy), to_second], requests);
     scenario.traffic[0].timeout = Some(Duration::from_millis(15));

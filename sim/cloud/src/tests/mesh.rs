@@ -116,6 +116,42 @@ pub(super) fn failed(record: &Record, reason: Reason) -> u64 {
     record.traffic[0].failures[reason as usize]
 }
 
+/// A policy with this pool of requests.
+pub(super) fn http_pool(http: HttpPool) -> PortPolicy {
+    PortPolicy {
+        connection_pool: Some(ConnectionPool {
+            http,
+            ..ConnectionPool::default()
+        }),
+        ..PortPolicy::default()
+    }
+}
+
+/// Every request on a connection of its own.
+pub(super) fn single_requests() -> PortPolicy {
+    http_pool(HttpPool {
+        requests_per_connection_max: Some(1),
+        ..HttpPool::default()
+    })
+}
+
+/// One connection, for which two may wait.
+pub(super) fn small_pool() -> PortPolicy {
+    PortPolicy {
+        connection_pool: Some(ConnectionPool {
+            tcp: TcpPool {
+                connections_max: Some(1),
+                ..TcpPool::default()
+            },
+            http: HttpPool {
+                pending_max: Some(2),
+                ..HttpPool::default()
+            },
+        }),
+        ..PortPolicy::default()
+    }
+}
+
 #[test]
 fn requests_are_split_as_written() {
     let split = routes(vec![route(weights(&[("v1", 90), ("v2", 10)]))]);
@@ -339,19 +375,7 @@ fn a_pod_that_fails_is_left_out_and_comes_back() {
 
 #[test]
 fn a_full_pool_turns_requests_away() {
-    let pool = PortPolicy {
-        connection_pool: Some(ConnectionPool {
-            tcp: TcpPool {
-                connections_max: Some(1),
-                ..TcpPool::default()
-            },
-            http: HttpPool {
-                pending_max: Some(2),
-                ..HttpPool::default()
-            },
-        }),
-        ..PortPolicy::default()
-    };
+    let pool = small_pool();
     let mut scenario = versions(vec![rule(pool)], 1);
     scenario.clusters[0].services[1].backends = vec![WorkloadId(2)];
     // All at once, from one thread: while the connection is being opened two wait for it, and
@@ -547,16 +571,7 @@ fn pods_that_want_a_sidecar_are_refused_while_no_istiod_answers() {
 fn without_istiod_certificates_run_out_within_a_day() {
     let hours = |hours: u64| Duration::from_secs(3_600 * hours);
     // Every request on a connection of its own, from one of 40 clients.
-    let pool = PortPolicy {
-        connection_pool: Some(ConnectionPool {
-            http: HttpPool {
-                requests_per_connection_max: Some(1),
-                ..HttpPool::default()
-            },
-            ..ConnectionPool::default()
-        }),
-        ..PortPolicy::default()
-    };
+    let pool = single_requests();
     let mut scenario = versions(vec![rule(pool)], 1);
     scenario.clusters[0].workloads[0].replicas = 40;
     scenario.traffic[0].arrivals = Arrivals::Constant(RateProfile::Constant(0.1));

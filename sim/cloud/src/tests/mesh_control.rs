@@ -1,7 +1,9 @@
 //! The control plane of a mesh in time: what proxies hear of it, and what their certificates are
 //! worth.
 
-use super::mesh::{SHOP, identity, route, routes, rule, shares, versions, weights};
+use super::mesh::{
+    SHOP, identity, route, routes, rule, shares, single_requests, versions, weights,
+};
 use super::network::run_without_jitter;
 use super::*;
 use crate::istio::config::*;
@@ -16,16 +18,7 @@ fn at(milliseconds: u64) -> Time {
 
 /// Every request on a connection of its own.
 fn short_connections() -> Object {
-    rule(PortPolicy {
-        connection_pool: Some(ConnectionPool {
-            http: HttpPool {
-                requests_per_connection_max: Some(1),
-                ..HttpPool::default()
-            },
-            ..ConnectionPool::default()
-        }),
-        ..PortPolicy::default()
-    })
+    rule(single_requests())
 }
 
 fn apply_at(milliseconds: u64, objects: Vec<Object>) -> TimelineEntry {

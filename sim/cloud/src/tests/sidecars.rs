@@ -113,18 +113,11 @@ fn what_two_sidecars_agreed_on_serves_their_next_connection() {
             }
             let mut istio = Istio::default();
             istio.objects.apply(super::mesh::rule(PortPolicy {
-                connection_pool: Some(ConnectionPool {
-                    http: HttpPool {
-                        requests_per_connection_max: Some(1),
-                        ..HttpPool::default()
-                    },
-                    ..ConnectionPool::default()
-                }),
                 load_balancer: Some(LoadBalancer {
                     policy: Some(BalancePolicy::RoundRobin),
                     ..LoadBalancer::default()
                 }),
-                ..PortPolicy::default()
+                ..super::mesh::single_requests()
             }));
             scenario.clusters[0].istio = Some(istio);
             let record = run_without_jitter(&scenario);

@@ -48,9 +48,7 @@ fn check_traffic(
 /// Whether a sidecar answers what its application asks for.
 fn captures_names(workload: &Workload, cluster: &Cluster, id: WorkloadId) -> bool {
     let sidecar = workload.template.sidecar.as_ref();
-    let environment = sidecar.map(|it| &it.settings.proxy.environment);
-    let said = environment.and_then(|it| it.get("ISTIO_META_DNS_CAPTURE"));
-    said.is_some_and(|said| said == "true")
+    sidecar.is_some_and(|it| it.settings.proxy.captures_names())
         || sidecar.is_some() && cluster.machines_of(id).is_some()
 }
 

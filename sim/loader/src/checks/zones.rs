@@ -54,9 +54,5 @@ fn is_asked_for(istio: &Istio) -> bool {
 
 fn knows_its_likes(workload: &Workload) -> bool {
     let sidecar = workload.template.sidecar.as_ref();
-    let said = sidecar.and_then(|it| {
-        let environment = &it.settings.proxy.environment;
-        environment.get("ISTIO_META_ENABLE_SELF_DISCOVERY")
-    });
-    said.is_some_and(|said| said == "true")
+    sidecar.is_some_and(|it| it.settings.proxy.asks_for_likes())
 }

@@ -6,6 +6,7 @@ mod marks;
 mod over_time;
 mod percentiles;
 mod recovery;
+mod rows;
 mod staleness;
 mod topology;
 mod utilization;

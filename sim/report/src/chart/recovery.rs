@@ -2,14 +2,21 @@
 
 use super::axis::Axis;
 use super::canvas::{
-    Anchor, BLUE, Canvas, Drawing, Frame, GRID, MUTED, SMALL, STRONG, TEXT, Type, fitted, picture,
+    Anchor, BLUE, Canvas, Drawing, Frame, MUTED, SMALL, STRONG, TEXT, Type, fitted, picture,
 };
+use super::rows::Rows;
 use crate::number::{counted, duration_figure};
 use cloud::summary::{RecoverySummary, Summary};
 
 const LEFT: i32 = 430;
 const RIGHT: i32 = 1560;
-const ROW: i32 = 112;
+const ROWS: Rows = Rows {
+    left: LEFT,
+    right: RIGHT,
+    top: 52,
+    row: 112,
+    edge: RIGHT,
+};
 const RADIUS: u32 = 6;
 /// More rows than this are left to the table.
 const ROWS_MAX: usize = 12;
@@ -30,29 +37,15 @@ pub(super) fn draw(summary: &Summary) -> Option<Drawing> {
         .copied()
         .fold(0.0, f64::max);
     let time = Axis::linear(0.0, greatest * 1.05, (LEFT, RIGHT));
-    let (top, bottom) = (52, 52 + ROW * rows.len() as i32);
     let label = "Time from each fault to the last failure";
-    picture(bottom + 46, label, |canvas| {
+    picture(ROWS.bottom(rows.len()) + 46, label, |canvas| {
         let heading = Type::new(TEXT, STRONG).bold();
         let title = "Time from the fault to the last failure, a dot per replication";
         canvas.text((20, 24), title, heading);
-        let look = Type::new(SMALL, MUTED).at(Anchor::Middle);
-        for (value, label) in time.clock_ticks(10) {
-            let x = time.at(value);
-            canvas.line(&[(x, top), (x, bottom)], GRID, 1, 1.0);
-            canvas.text((x, bottom + 20), &label, look);
-        }
-        for (index, row) in rows.iter().enumerate() {
-            let row_top = top + ROW * index as i32;
-            let frame = Frame {
-                left: LEFT,
-                right: RIGHT,
-                top: row_top,
-                bottom: row_top + ROW,
-            };
-            canvas.line(&[(20, frame.bottom), (RIGHT, frame.bottom)], GRID, 1, 1.0);
+        let ticks = (&time, time.clock_ticks(10));
+        ROWS.draw(canvas, ticks, &rows, |canvas, row, frame| {
             draw_row(canvas, summary, row, &time, frame);
-        }
+        });
     })
 }
 

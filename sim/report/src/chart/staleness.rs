@@ -3,9 +3,9 @@
 
 use super::axis::Axis;
 use super::canvas::{
-    Anchor, BLUE, Canvas, Drawing, FAILURE, Frame, GRID, MUTED, SMALL, STRONG, TEXT, Type, fitted,
-    picture,
+    Anchor, BLUE, Canvas, Drawing, FAILURE, Frame, SMALL, STRONG, TEXT, Type, fitted, picture,
 };
+use super::rows::Rows;
 use crate::number::{duration, share_figure};
 use crate::tell;
 use cloud::summary::{ProxySummary, Summary};
@@ -13,7 +13,13 @@ use cloud::summary::{ProxySummary, Summary};
 const LEFT: i32 = 430;
 const RIGHT: i32 = 1180;
 const EDGE: i32 = 1584;
-const ROW: i32 = 56;
+const ROWS: Rows = Rows {
+    left: LEFT,
+    right: RIGHT,
+    top: 56,
+    row: 56,
+    edge: EDGE,
+};
 /// More rows than this are left to the CSV.
 const ROWS_MAX: usize = 24;
 /// Shares at which the axis may end: their quarters are round.
@@ -31,29 +37,15 @@ pub(super) fn draw(summary: &Summary) -> Option<Drawing> {
         .fold(0.0, f64::max);
     let full = FULL.into_iter().find(|full| greatest <= *full);
     let axis = Axis::linear(0.0, full.unwrap_or(1.0), (LEFT, RIGHT));
-    let (top, bottom) = (56, 56 + ROW * rows.len() as i32);
     let label = "Share of time in which proxies were behind, by workload";
-    picture(bottom + 46, label, |canvas| {
+    picture(ROWS.bottom(rows.len()) + 46, label, |canvas| {
         let heading = Type::new(TEXT, STRONG).bold();
         canvas.text((20, 24), "Time behind", heading);
         canvas.text((EDGE, 24), "mean, greatest lag", heading.at(Anchor::End));
-        let look = Type::new(SMALL, MUTED).at(Anchor::Middle);
-        for (value, label) in axis.share_ticks() {
-            let x = axis.at(value);
-            canvas.line(&[(x, top), (x, bottom)], GRID, 1, 1.0);
-            canvas.text((x, bottom + 20), &label, look);
-        }
-        for (index, row) in rows.iter().enumerate() {
-            let row_top = top + ROW * index as i32;
-            let frame = Frame {
-                left: LEFT,
-                right: RIGHT,
-                top: row_top,
-                bottom: row_top + ROW,
-            };
-            canvas.line(&[(20, frame.bottom), (EDGE, frame.bottom)], GRID, 1, 1.0);
+        let ticks = (&axis, axis.share_ticks());
+        ROWS.draw(canvas, ticks, &rows, |canvas, row, frame| {
             draw_row(canvas, row, &axis, frame);
-        }
+        });
     })
 }
 

@@ -69,6 +69,22 @@ pub enum ConnectionProfile {
 }
 
 impl ProxySettings {
+    /// Whether the proxy wants to know of its likes (`ISTIO_META_ENABLE_SELF_DISCOVERY`).
+    pub fn asks_for_likes(&self) -> bool {
+        self.switches_on("ISTIO_META_ENABLE_SELF_DISCOVERY")
+    }
+
+    /// Whether the proxy answers its application's questions for names
+    /// (`ISTIO_META_DNS_CAPTURE`).
+    pub fn captures_names(&self) -> bool {
+        self.switches_on("ISTIO_META_DNS_CAPTURE")
+    }
+
+    fn switches_on(&self, variable: &str) -> bool {
+        let said = self.environment.get(variable);
+        said.is_some_and(|said| said == "true")
+    }
+
     /// These settings where they say something, and `wider` otherwise.
     #[must_use]
     pub fn over(self, wider: &ProxySettings) -> ProxySettings {

@@ -21,9 +21,6 @@ use crate::istio::translate::registry::Health;
 use crate::scenario::{Role, ServiceId};
 use std::collections::BTreeMap;
 
-/// The variable that lets a proxy know its likes.
-const SELF_DISCOVERY: &str = "ISTIO_META_ENABLE_SELF_DISCOVERY";
-
 /// Where a proxy and its likes stand.
 #[derive(Clone, Debug)]
 pub(super) struct Likes {
@@ -36,8 +33,7 @@ impl Domain<'_> {
     pub(super) fn service_of_likes(&self, pod: u32) -> Option<ServiceId> {
         let version = self.translation.as_ref()?.version();
         let sidecar = self.template(pod).sidecar.as_ref()?;
-        let said = sidecar.settings.proxy.environment.get(SELF_DISCOVERY);
-        let discovers = version.discovers_likes() && said.is_some_and(|said| said == "true");
+        let discovers = version.discovers_likes() && sidecar.settings.proxy.asks_for_likes();
         if !discovers || sidecar.role == Role::Waypoint {
             return None;
         }
