@@ -175,7 +175,7 @@ codes! {
         "istiod's own root lasts ten years, so without `rootExpires` it outlasts every run, whoever issued it.";
 
     CallersWithoutAddress = "HS0172", Warning, "A policy asks for addresses of callers",
-        "Pods and users have no addresses that a proxy could look at here. `ipBlocks`, `remoteIpBlocks`, `source.ip` and `remote.ip` are compared with 0.0.0.0: what they let in is nobody, unless it is everybody, and what they shut out likewise.";
+        "Pods and users have no addresses that a proxy could look at here. `ipBlocks`, `remoteIpBlocks`, `source.ip` and `remote.ip` are compared with 0.0.0.0: a range contains all callers if it contains that address, as 0.0.0.0/0 does, and otherwise none.";
 
     LimitWithoutEffect = "HS0175", Warning, "A limit of rates never acts",
         "Envoy's filter for local limits refuses nothing until `filter_enabled` and `filter_enforced` say of how many requests, and a limit of a route acts only where the filter is inserted.";
