@@ -517,3 +517,102 @@ spec:
     ];
     assert_eq!(filter.patches, expected);
 }
+
+#[test]
+fn filters_by_hand_change_routes() {
+    use cloud::istio::config::{
+        EnvoyPatch, PatchChange, PatchContext, PatchedRoutes, RetryOn, RetryPatch, RoutePatch,
+        StreamLimits,
+    };
+    let text = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: by-hand, namespace: shop}
+spec:
+  priority: -5
+  configPatches:
+    - applyTo: HTTP_ROUTE
+      match:
+        context: GATEWAY
+        routeConfiguration:
+          portNumber: 443
+          portName: https
+          gateway: shop/edge
+          vhost: {domainName: shop.example.com, route: {name: first, action: ROUTE}}
+      patch:
+        operation: MERGE_AND_REPLACE_LIST
+        value:
+          route:
+            timeout: 0s
+            idleTimeout: 90s
+            max_stream_duration: {max_stream_duration: 5m}
+            retry_policy:
+              retry_on: 5xx,429,retriable-status-codes
+              num_retries: 4
+              per_try_timeout: 0.5s
+              retry_back_off: {base_interval: 0.1s, max_interval: 2s}
+              retriable_status_codes: [429]
+              retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts}]
+              host_selection_retry_max_attempts: 3
+    - applyTo: VIRTUAL_HOST
+      match: {context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: 'web.shop.svc.cluster.local:80'}}}
+      patch:
+        operation: MERGE
+        value: {retry_policy: {retry_on: reset, num_retries: 0}}
+";
+    let (read, _, problems) = read("test.yaml", text);
+    let told: Vec<Code> = problems.iter().map(|found| found.code).collect();
+    assert_eq!(told, [Code::PatchWithoutEffect; 2]);
+    let [Object::EnvoyFilter(filter)] = [&read.istio.written[0].object] else {
+        panic!("the filter is there");
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let edge = PatchedRoutes {
+        port: Some(443),
+        server: text("https"),
+        gateway: text("shop/edge"),
+        domain: text("shop.example.com"),
+        route: text("first"),
+        ..PatchedRoutes::default()
+    };
+    let retries = RetryPatch {
+        attempts: Some(4),
+        // Istio would take the number for a status, Envoy does not know it.
+        on: Some(RetryOn::of("5xx,retriable-status-codes")),
+        status_codes: vec![429],
+        replaces_codes: true,
+        per_try_timeout: Some(Duration::from_millis(500)),
+        backoff: Some(Duration::from_millis(100)),
+        max_backoff: Some(Duration::from_secs(2)),
+        avoids_previous_hosts: true,
+        host_selection_attempts: Some(3),
+    };
+    let change = RoutePatch {
+        timeout: Some(Duration::ZERO),
+        limits: StreamLimits {
+            idle: Some(Duration::from_secs(90)),
+            lasting: Some(Duration::from_secs(300)),
+        },
+        retries: Some(retries),
+    };
+    let host = PatchedRoutes {
+        host: text("web.shop.svc.cluster.local:80"),
+        ..PatchedRoutes::default()
+    };
+    let of_host = RetryPatch {
+        on: Some(RetryOn::of("reset")),
+        ..RetryPatch::default()
+    };
+    let expected = [
+        EnvoyPatch {
+            context: PatchContext::Gateway,
+            change: PatchChange::Routes(edge, change),
+        },
+        EnvoyPatch {
+            context: PatchContext::SidecarOutbound,
+            change: PatchChange::Hosts(host, of_host),
+        },
+    ];
+    assert_eq!(filter.patches, expected);
+    assert_eq!(filter.priority, -5);
+}

@@ -432,6 +432,16 @@ impl Translation {
         &self.services[service as usize]
     }
 
+    /// Whether requests at a port of a service are told apart from others by their first bytes,
+    /// and routed by a table of the service's own.
+    pub(crate) fn is_sniffed(&self, service: u32, port: u16) -> bool {
+        let service = self.service(service);
+        let mut ports = service.ports.iter();
+        let sniffed = |it: &Protocol| *it == Protocol::Sniffed;
+        let found = ports.find(|it| it.number == port).map(|it| it.protocol);
+        !service.addresses.is_empty() && found.as_ref().is_some_and(sniffed)
+    }
+
     /// A service as a generation has it.
     pub(crate) fn service_in(&self, generation: u32, service: u32) -> &Service {
         &self.generations[generation as usize].services[service as usize]

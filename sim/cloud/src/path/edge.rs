@@ -17,13 +17,14 @@
 //! Validated by: requests through gateways in the crate's tests, and Bookinfo's.
 
 use super::attributes::Asked;
-use super::route::{Asking, Destination, Way};
+use super::route::{Asking, Destination, Patched, Way};
 use super::{Endpoint, Listener};
 use crate::domain::Domain;
 use crate::envoy::flags::Flag;
 use crate::istio::authentication::{Outcome as Meeting, Sent};
 use crate::istio::config::ServerTlsMode;
 use crate::istio::translate::route::Route;
+use crate::istio::translate::route_patches::RoutePlace;
 use crate::istio::translate::tables::{Edge, Index, Scope, without_port};
 use crate::record::Reason;
 use crate::scenario::{Role, ServiceId};
@@ -37,6 +38,8 @@ pub(super) struct Entering {
     pub(super) asked: Asked,
     /// The service that is asked, at a waypoint.
     pub(super) of: Option<ServiceId>,
+    /// Whose patches change the way.
+    pub(super) patched: Option<Patched>,
 }
 
 impl Entering {
@@ -127,22 +130,23 @@ impl Domain<'_> {
             port,
             asked,
             of: is_waypoint.then_some(endpoint.service),
+            patched: self.patched(endpoint.pod),
         };
         if let Some(way) = self.ways.entering.get(kind.spread(), &kind) {
             return Some(way);
         }
         let way = match kind.of {
             Some(service) => self.find_way_through(kind, service)?,
-            None => self.find_way_in(kind, endpoint.service)?,
+            None => self.find_way_in(kind, endpoint)?,
         };
         let number = self.ways.add(way);
         self.ways.entering.insert(kind, number);
         Some(number)
     }
 
-    fn find_way_in(&mut self, kind: Entering, service: ServiceId) -> Option<Way> {
+    fn find_way_in(&mut self, kind: Entering, endpoint: Endpoint) -> Option<Way> {
         let attributes = self.ways.attributed.get(kind.asked)?.clone();
-        let asking = Asking::at_edge(service, kind.port, attributes);
+        let asking = Asking::at_edge(endpoint.service, kind.port, attributes);
         let translation = self.translation.as_mut().expect("a mesh translates");
         let tables = translation.tables(kind.generation);
         let scope = &tables.scopes[kind.scope as usize];
@@ -172,19 +176,33 @@ impl Domain<'_> {
         let host = edge
             .table
             .find(&tables.directory, &scope.namespace, authority);
-        let routes = host.map(|host| tables.hosts[host as usize].routes.clone());
-        Some(self.routed_way(kind, &asking, &by_name, routes.as_deref()))
+        let found = host.and_then(|host| asking.find(&tables.hosts[host as usize].routes));
+        let sidecar = self.pods[endpoint.pod as usize].sidecar.as_ref();
+        let patches = &sidecar.expect("a proxy that was asked").patches;
+        let route = host.zip(found).map(|(host, route)| {
+            let full = format!("{}:{}", tables.hosts[host as usize].host, edge.port);
+            let find = |name: &str| edge.table.find(&tables.directory, &scope.namespace, name);
+            let place = RoutePlace {
+                configuration: &edge.name,
+                is_at_gateway: true,
+                host: &full,
+                answers_to: &|domain| find(domain) == Some(host),
+                route: route.name.as_deref(),
+            };
+            patches.routes_outbound.apply(place, route)
+        });
+        Some(self.routed_way(kind, &asking, &by_name, route.as_ref()))
     }
 
-    /// The way of a request by the first of these routes that takes it.
+    /// The way of a request by the route that takes it, if one does.
     pub(super) fn routed_way(
         &mut self,
         kind: Entering,
         asking: &Asking,
         by_name: &Index,
-        routes: Option<&[Route]>,
+        route: Option<&Route>,
     ) -> Way {
-        let Some(route) = routes.and_then(|routes| asking.find(routes)) else {
+        let Some(route) = route else {
             let nowhere = Destination::Answer(Err(Reason::NoRoute), 0);
             return Way {
                 flag: Some(Flag::NoRoute),

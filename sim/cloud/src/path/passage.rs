@@ -86,6 +86,11 @@ impl Passage {
         (self.plan, self.traffic, self.origin)
     }
 
+    /// The service that was asked, and the position of the port among its ports.
+    pub(super) fn asked_at(&self) -> (ServiceId, u32) {
+        (self.service, self.port)
+    }
+
     /// The status that it is answered with.
     pub(super) fn status(&self) -> u16 {
         match (self.outcome, self.abort) {
@@ -215,6 +220,7 @@ impl Domain<'_> {
             origin: passage.origin,
             bytes: passage.request_bytes,
         };
+        self.limit_application(key, context);
         if let Err(reason) = self.arrive(request, Reply::Passage(key), context) {
             self.passage_answered(key, Err(reason), 0, context);
         }
@@ -263,9 +269,10 @@ impl Domain<'_> {
         if let Some(flag) = way.flag {
             passage.flags.set(flag);
         }
+        self.limit_way(key, context);
         match injection.delay {
             Some(delay) => {
-                passage.flags.set(Flag::DelayInjected);
+                self.flag(key, Flag::DelayInjected);
                 context.after(delay, Event::Delayed(key));
             }
             None => self.send_on(key, context),

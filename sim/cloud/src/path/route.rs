@@ -22,15 +22,16 @@ use crate::envoy::flags::Flag;
 use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
 use crate::envoy::retry::RetryPolicy;
-use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode};
+use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode, StreamLimits};
 use crate::istio::translate::cluster::{ClusterName, Discovery};
 use crate::istio::translate::rewrite::{Changes, Changing, Destinations};
 use crate::istio::translate::route::{Action, Choice, Route, To};
+use crate::istio::translate::route_patches::{RoutePatches, RoutePlace};
 use crate::istio::translate::tables::{Outbound, Scope};
 use crate::istio::translate::{View, tables};
 use crate::memo::Memo;
 use crate::record::Reason;
-use crate::scenario::{Scenario, ServiceId, TrafficId};
+use crate::scenario::{Scenario, ServiceId, TrafficId, WorkloadId};
 use std::collections::BTreeMap;
 
 /// Requests that take the same way.
@@ -46,7 +47,12 @@ struct Kind {
     traffic: Option<TrafficId>,
     /// What was asked before, whose headers they may have taken over.
     behind: Option<Behind>,
+    /// Whose patches change the way.
+    patched: Option<Patched>,
 }
+
+/// Pods whose routes EnvoyFilters change alike: those of a workload's revision.
+pub(super) type Patched = (WorkloadId, u32);
 
 impl Kind {
     fn spread(&self) -> u32 {
@@ -91,6 +97,8 @@ pub(crate) struct Way {
     pub(super) faults: Faults,
     /// Time for a request with all its attempts.
     pub(super) timeout: Option<engine::Duration>,
+    /// How long its streams may take, where that is said of it.
+    pub(super) limits: StreamLimits,
     /// Further attempts.
     pub(super) retries: Option<RetryPolicy>,
     /// Who gets copies, and of how many.
@@ -110,6 +118,7 @@ impl Way {
             to,
             faults: Faults::default(),
             timeout: None,
+            limits: StreamLimits::default(),
             retries: None,
             mirrors: Vec::new(),
             flag: None,
@@ -216,6 +225,14 @@ impl Domain<'_> {
         (generation, view)
     }
 
+    /// Whose patches change the routes that a proxy was told, if any do.
+    pub(super) fn patched(&self, pod: u32) -> Option<Patched> {
+        let state = &self.pods[pod as usize];
+        let sidecar = state.sidecar.as_ref().expect("a sidecar that sends");
+        let is_plain = sidecar.patches.routes_outbound.is_empty();
+        (!is_plain).then_some((state.workload, state.revision))
+    }
+
     /// Where a pod stands, and its labels.
     pub(crate) fn standing(&self, pod: u32) -> Standing<'_> {
         let state = &self.pods[pod as usize];
@@ -246,6 +263,7 @@ impl Domain<'_> {
             plan,
             traffic,
             behind: origin.map(Origin::behind),
+            patched: self.patched(pod),
         };
         if let Some(way) = self.ways.known.get(kind.spread(), &kind) {
             return way;
@@ -258,10 +276,14 @@ impl Domain<'_> {
             service,
             (traffic, kind.behind),
         );
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
         let way = asking.way(
             (translation, &mut self.ways.attributed),
-            generation,
-            view.scope,
+            (generation, view.scope),
+            &sidecar
+                .expect("a sidecar that sends")
+                .patches
+                .routes_outbound,
         );
         let number = self.ways.add(way);
         self.ways.known.insert(kind, number);
@@ -470,8 +492,8 @@ impl Asking {
     fn way(
         &self,
         (translation, attributed): (&mut Translation, &mut Attributed),
-        generation: u32,
-        scope: u32,
+        (generation, scope): (u32, u32),
+        patches: &RoutePatches,
     ) -> Way {
         let asked = attributed.number(self.attributes.clone());
         let tables = translation.tables(generation);
@@ -503,10 +525,24 @@ impl Asking {
         };
         let routes = tables.hosts[host as usize].routes.clone();
         let by_name = scope.by_name.clone();
-        match self.find(&routes) {
+        let name = &tables.hosts[host as usize].host;
+        let found = self.find(&routes).map(|route| {
+            let full = format!("{name}:{}", self.port);
+            let is_sniffed = translation.is_sniffed(self.service, self.port);
+            let port = self.port.to_string();
+            let place = RoutePlace {
+                configuration: if is_sniffed { &full } else { &port },
+                is_at_gateway: false,
+                host: &full,
+                answers_to: &|domain| scope.host(&tables.directory, listener, domain) == Some(host),
+                route: route.name.as_deref(),
+            };
+            patches.apply(place, route)
+        });
+        match found {
             Some(route) => {
-                let changed = self.changed(route, attributed);
-                let way = self.routed(translation, generation, &by_name, (route, &changed));
+                let changed = self.changed(&route, attributed);
+                let way = self.routed(translation, generation, &by_name, (&route, &changed));
                 Way { asked, ..way }
             }
             None => Way {
@@ -542,6 +578,7 @@ impl Asking {
             mirrors: mirrors.collect(),
             faults: injected(&route.fault),
             timeout: route.timeout,
+            limits: route.limits,
             retries: route.retries.as_ref().map(|policy| policy.for_envoy()),
             ..Way::plain(generation, Asked::BY_USER, to)
         }

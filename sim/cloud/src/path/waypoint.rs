@@ -64,7 +64,7 @@ impl Domain<'_> {
         let passed = *scope.passed(service.0, kind.port)?;
         let by_name = scope.by_name.clone();
         let routes = tables.hosts[passed.host as usize].routes.clone();
-        let way = self.routed_way(kind, &asking, &by_name, Some(&routes));
+        let way = self.routed_way(kind, &asking, &by_name, asking.find(&routes));
         Some(match passed.is_http {
             true => way,
             // Connections are not tried again.

@@ -49,7 +49,7 @@ impl Known<'_> {
         let service = services.and_then(|services| services.first()).copied();
         let mut chains: Vec<ChainSnapshot> = Vec::new();
         if listener.http.is_some() {
-            let own = service.filter(|&service| self.is_sniffed(service, port));
+            let own = service.filter(|&service| self.translation.is_sniffed(service, port));
             let name = match own {
                 Some(service) => full_host(&self.translation.service(service).host, port),
                 None => port.to_string(),
@@ -119,7 +119,7 @@ impl Known<'_> {
             for &(service, host) in &table.services {
                 let known = &self.tables.hosts[host as usize];
                 let full = full_host(&known.host, table.port);
-                let (name, domains) = match self.is_sniffed(service, table.port) {
+                let (name, domains) = match self.translation.is_sniffed(service, table.port) {
                     true => (full.clone(), vec!["*".to_owned()]),
                     false => (table.port.to_string(), self.domains(service)),
                 };

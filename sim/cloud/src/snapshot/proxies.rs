@@ -15,7 +15,6 @@ use super::read::Reader;
 use crate::control::translation::Translation;
 use crate::envoy::memory;
 use crate::istio::config::{Identity, Resolution};
-use crate::istio::protocol::Protocol;
 use crate::istio::push::Role;
 use crate::istio::translate::cluster::{Cluster, Discovery};
 use crate::istio::translate::place::Behind;
@@ -356,16 +355,6 @@ impl Known<'_> {
     /// The name of a cluster.
     pub(super) fn name(&self, number: u32) -> String {
         self.tables.names[number as usize].to_string()
-    }
-
-    /// Whether requests at a port of a service are told apart from others by their first bytes,
-    /// and routed by a table of the service's own.
-    pub(super) fn is_sniffed(&self, service: u32, port: u16) -> bool {
-        let service = self.translation.service(service);
-        let mut ports = service.ports.iter();
-        let sniffed = |it: &Protocol| *it == Protocol::Sniffed;
-        let found = ports.find(|it| it.number == port).map(|it| it.protocol);
-        !service.addresses.is_empty() && found.as_ref().is_some_and(sniffed)
     }
 }
 

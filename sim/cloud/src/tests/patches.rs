@@ -12,6 +12,7 @@ fn patched(context: PatchContext, change: PatchChange, requests: u64) -> Scenari
     let filter = EnvoyFilter {
         identity: identity("by-hand"),
         selector: Labels::new(),
+        priority: 0,
         local: Vec::new(),
         service: None,
         actions: Vec::new(),
@@ -92,4 +93,98 @@ fn clusters_take_the_limits_of_patches() {
         ..ClusterPatch::default()
     };
     assert_eq!(logged_for(all, hasty), [row("v2", 503, "URX,UF", 2)]);
+}
+
+#[test]
+fn routes_take_the_timeouts_and_retries_of_patches() {
+    let routed = |change: RoutePatch| PatchChange::Routes(PatchedRoutes::default(), change);
+    let timeout = |milliseconds| {
+        routed(RoutePatch {
+            timeout: within(milliseconds),
+            ..RoutePatch::default()
+        })
+    };
+    let logged_by_both =
+        |context, change| both_sides(&run_without_jitter(&patched(context, change, 10)));
+    let fine = vec![row("v2", 200, "-", 10)];
+    // At the client's sidecar, which lets the other one go; at the server's, whose application
+    // works on; and nowhere, since it would take longer.
+    let late = vec![row("v2", 504, "UT", 10)];
+    assert_eq!(
+        logged_by_both(PatchContext::SidecarOutbound, timeout(15)),
+        [late.clone(), vec![row("v2", 0, "DC", 10)]]
+    );
+    assert_eq!(
+        logged_by_both(PatchContext::SidecarInbound, timeout(15)),
+        [vec![row("v2", 504, "-", 10)], late]
+    );
+    for context in [PatchContext::SidecarOutbound, PatchContext::SidecarInbound] {
+        let both = logged_by_both(context, timeout(40));
+        assert_eq!(both, [fine.clone(), fine.clone()]);
+    }
+    // Each attempt takes 20 ms and may take 15: one after the first instead of two, and a pause of
+    // at most 5 ms between them.
+    let hasty = RetryPatch {
+        attempts: Some(1),
+        on: Some(RetryOn::of("5xx")),
+        per_try_timeout: within(15),
+        backoff: within(5),
+        ..RetryPatch::default()
+    };
+    let change = routed(RoutePatch {
+        retries: Some(hasty),
+        ..RoutePatch::default()
+    });
+    let record = run_without_jitter(&patched(PatchContext::SidecarOutbound, change, 10));
+    let [ours, theirs] = both_sides(&record);
+    assert_eq!(ours, [row("v2", 504, "URX,UT", 10)]);
+    let given_up: Vec<u64> = theirs.iter().map(|it| it.3).collect();
+    assert!(theirs.iter().all(|it| *it == row("v2", 0, "DC", it.3)));
+    assert_eq!(given_up.iter().sum::<u64>(), 20);
+}
+
+#[test]
+fn what_a_route_says_of_streams_counts_before_what_its_listener_says() {
+    let limits = |idle, lasting| StreamLimits { idle, lasting };
+    let logged_with = |context, of_listener, of_route| {
+        let mut scenario = patched(context, PatchChange::Streams(of_listener), 10);
+        let change = RoutePatch {
+            limits: of_route,
+            ..RoutePatch::default()
+        };
+        let istio = scenario.clusters[0].istio.as_mut().expect("a mesh");
+        istio.objects.envoy_filters[0].patches.push(EnvoyPatch {
+            context,
+            change: PatchChange::Routes(PatchedRoutes::default(), change),
+        });
+        let record = run_without_jitter(&scenario);
+        let reporter = match context {
+            PatchContext::SidecarInbound => Reporter::Destination,
+            _ => Reporter::Source,
+        };
+        logged(&record, reporter)
+    };
+    for context in [PatchContext::SidecarOutbound, PatchContext::SidecarInbound] {
+        let none = StreamLimits::default();
+        let with = |listener, route| logged_with(context, listener, route);
+        let (idle, lasting) = (limits(within(15), None), limits(None, within(15)));
+        assert_eq!(
+            with(idle, limits(within(0), None)),
+            [row("v2", 200, "-", 10)]
+        );
+        assert_eq!(
+            with(idle, limits(within(40), None)),
+            [row("v2", 200, "-", 10)]
+        );
+        assert_eq!(
+            with(limits(within(40), None), idle),
+            [row("v2", 504, "SI", 10)]
+        );
+        assert_eq!(with(none, idle), [row("v2", 504, "SI", 10)]);
+        assert_eq!(with(lasting, none), [row("v2", 504, "DT", 10)]);
+        assert_eq!(
+            with(lasting, limits(None, within(40))),
+            [row("v2", 200, "-", 10)]
+        );
+    }
 }

@@ -18,7 +18,7 @@ const BY_HAND: &str =
     "Envoy's configuration is simulated as istiod writes it, not as it is changed by hand";
 const INSTALLED: &str = "how Istio's own pods run is not read from here";
 
-const LIMITS: &str = "limits of rates for what sidecars take in, limits and the connect timeout of clusters and the times of streams act; HS0143 tells of other patches";
+const LIMITS: &str = "limits of rates for what sidecars take in, limits and the connect timeout of clusters, timeouts and retries of routes and the times of streams act; HS0143 tells of other patches";
 static FILTER_PATCH: Shape = Shape::new(
     "EnvoyFilterPatch",
     &[
@@ -42,7 +42,7 @@ static FILTER_SPEC: Shape = Shape::new(
             Kind::List(&Kind::Map(&FILTER_PATCH)),
             LIMITS,
         ),
-        Field::ignored("priority", crate::shape::INTEGER, BY_HAND),
+        Field::modelled("priority", crate::shape::INTEGER),
     ],
 );
 istio_kind!(ENVOY_FILTER, "EnvoyFilter", FILTER_SPEC);

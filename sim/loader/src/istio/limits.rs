@@ -3,14 +3,14 @@
 //!
 //! Models: `envoy.filters.http.local_ratelimit` for all requests that a sidecar takes in, or for
 //! one of its ports by a patch of routes; `envoy.filters.http.ratelimit`, its cluster and its
-//! descriptors; what is in `patches.rs`. Leaves out: descriptors of local limits, limits of what an
+//! descriptors; what is in `patches.rs` and `route_patches.rs`. Leaves out: descriptors of local limits, limits of what an
 //! application asks, and every other patch, which is told.
 //! Sources: istio.io, the task about rate limits; envoyproxy/envoy
 //! api/envoy/extensions/filters/http; envoyproxy/ratelimit README.
 //! Validated by: requests under unmodified manifests of the task.
 
 use super::forms::{Scope, duration, identity, labels, string};
-use super::patches;
+use super::{patches, route_patches};
 use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::kubernetes::metadata::{API_VERSION, KIND, METADATA, STATUS};
@@ -148,7 +148,7 @@ enum Patch {
     /// Describes a cluster that others name.
     Cluster,
     /// Changes what istiod writes.
-    Change(patches::Read),
+    Change(Box<patches::Read>),
 }
 
 /// Reads an EnvoyFilter: what it limits or changes, if it does, and the patches that are not
@@ -163,6 +163,11 @@ pub(super) fn read<'a>(
         selector: spec
             .get("workloadSelector")
             .map(|node| labels(node, "labels"))
+            .unwrap_or_default(),
+        priority: spec
+            .get("priority")
+            .and_then(Node::integer)
+            .and_then(|priority| i32::try_from(priority).ok())
             .unwrap_or_default(),
         local: Vec::new(),
         service: None,
@@ -256,10 +261,10 @@ fn patch(
             let name = string(value, "name");
             match name.is_some_and(|name| clusters.contains_key(&name)) {
                 true => Some(Patch::Cluster),
-                false => patches::clusters(node, scope).map(Patch::Change),
+                false => patches::clusters(node, scope).map(changes),
             }
         }
-        "NETWORK_FILTER" => patches::streams(node).map(Patch::Change),
+        "NETWORK_FILTER" => patches::streams(node).map(changes),
         "HTTP_FILTER" if is_inbound => match string(value, "name")?.as_str() {
             LOCAL => {
                 let place = place(node);
@@ -273,7 +278,8 @@ fn patch(
             }
             _ => None,
         },
-        "HTTP_ROUTE" | "VIRTUAL_HOST" => {
+        part @ ("HTTP_ROUTE" | "VIRTUAL_HOST") => {
+            let is_of_routes = part == "HTTP_ROUTE";
             let name = node
                 .at(&["match", "routeConfiguration", "vhost", "name"])
                 .and_then(Node::str);
@@ -289,7 +295,14 @@ fn patch(
                 let limit = local(node, config(limit), scope)?;
                 return Some(Patch::Routes(LocalLimit { port, ..limit }));
             }
-            if value.get("rate_limits").is_none() || !is_inbound {
+            if value.get("rate_limits").is_none() {
+                let read = match is_of_routes {
+                    true => route_patches::routes(node, scope),
+                    false => route_patches::hosts(node, scope),
+                };
+                return read.map(changes);
+            }
+            if !is_inbound {
                 return None;
             }
             let limits = value.list("rate_limits").iter();
@@ -298,6 +311,10 @@ fn patch(
         }
         _ => None,
     }
+}
+
+fn changes(read: patches::Read) -> Patch {
+    Patch::Change(Box::new(read))
 }
 
 /// A filter that is inserted before Envoy's router stands behind Istio's policies.

@@ -26,6 +26,7 @@ pub(crate) mod pool;
 pub(crate) mod proxy;
 pub(crate) mod references;
 pub(crate) mod route;
+mod route_patches;
 pub(crate) mod security;
 pub(crate) mod service_entry;
 pub(crate) mod sidecar;

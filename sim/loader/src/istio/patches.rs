@@ -1,10 +1,11 @@
 //! EnvoyFilters that change what istiod writes, as far as that is simulated: limits and the
-//! connect timeout of clusters, and how long streams may take.
+//! connect timeout of clusters, how long streams may take, and routes (`route_patches.rs`).
 //!
 //! Models: `MERGE` and `MERGE_AND_REPLACE_LIST` of CLUSTER, `MERGE` of the HTTP connection manager
 //! in all listeners of a context. A MERGE adds to lists: thresholds that it adds to those that
 //! istiod has written are never looked at, since Envoy takes the first for a priority; that is told.
-//! Leaves out: patches of single listeners, of routes and of everything else, which is told.
+//! Leaves out: patches of single listeners and of everything else, which is told; how long a request
+//! may take to come, since requests come in one piece.
 //! Sources: istio/istio pilot/pkg/networking/core/envoyfilter, pkg/proto/merge;
 //! envoyproxy/envoy api/envoy/config/cluster/v3/circuit_breaker.proto.
 //! Validated by: manifests, and requests under them.
@@ -31,7 +32,7 @@ const MANAGERS: [&str; 2] = [
 ];
 
 /// A field by its name in Envoy's files, or as JSON writes it.
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+pub(super) fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     node.get(name).or_else(|| node.get(&written_in_json(name)))
 }
 
@@ -45,7 +46,7 @@ fn written_in_json(name: &str) -> String {
 }
 
 /// Whether a node says nothing but these.
-fn says_only(node: &Node, names: &[&str]) -> bool {
+pub(super) fn says_only(node: &Node, names: &[&str]) -> bool {
     let is_known = |key: &str| {
         let mut names = names.iter();
         names.any(|name| *name == key || written_in_json(name) == key)
@@ -53,11 +54,11 @@ fn says_only(node: &Node, names: &[&str]) -> bool {
     node.entries().iter().all(|entry| is_known(&entry.key))
 }
 
-fn timeout(node: &Node, name: &str) -> Option<engine::Duration> {
+pub(super) fn timeout(node: &Node, name: &str) -> Option<engine::Duration> {
     duration(node, name).or_else(|| duration(node, &written_in_json(name)))
 }
 
-fn context(node: &Node) -> Option<PatchContext> {
+pub(super) fn context(node: &Node) -> Option<PatchContext> {
     Some(match node.at(&["match", "context"]).and_then(Node::str) {
         None | Some("ANY") => PatchContext::Any,
         Some("SIDECAR_INBOUND") => PatchContext::SidecarInbound,
@@ -150,17 +151,23 @@ pub(super) fn streams(node: &Node) -> Option<Read> {
         idle: timeout(said, "stream_idle_timeout"),
         lasting: common.and_then(|common| timeout(common, "max_stream_duration")),
     };
-    if limits == StreamLimits::default() {
+    let until_it_is_there = ["request_timeout", "request_headers_timeout"];
+    let mut without_effect = until_it_is_there.iter();
+    let says_something = limits != StreamLimits::default();
+    if !says_something && !without_effect.any(|name| field(said, name).is_some()) {
         return None;
     }
     let known = [
         "@type",
         "stream_idle_timeout",
         "common_http_protocol_options",
+        "request_timeout",
+        "request_headers_timeout",
     ];
+    let context = context(node)?;
     Some(Read {
-        patch: Some(EnvoyPatch {
-            context: context(node)?,
+        patch: says_something.then_some(EnvoyPatch {
+            context,
             change: PatchChange::Streams(limits),
         }),
         is_all: says_only(said, &known)

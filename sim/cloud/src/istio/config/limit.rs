@@ -11,6 +11,8 @@ pub struct EnvoyFilter {
     pub identity: Identity,
     /// Whose proxies: all of the namespace if empty, or of the mesh in the root namespace.
     pub selector: Labels,
+    /// The greater, the later its patches are applied.
+    pub priority: i32,
     /// Limits of each proxy by itself.
     pub local: Vec<LocalLimit>,
     /// The service that counts for all proxies.

@@ -6,7 +6,7 @@
 //! gateways; what passes waypoints. All of it as tables with dense numbers, compiled once for proxies that know the same.
 //! Approximated: headless services that are not HTTP are listened for at their port, not at each
 //! of their endpoints; a Sidecar's listener for HTTP proxying routes as any other.
-//! Leaves out: EnvoyFilters, clusters for `AUTO_PASSTHROUGH`, `source_subnet` of TCP
+//! Leaves out: clusters for `AUTO_PASSTHROUGH`, `source_subnet` of TCP
 //! routes.
 //! Sources: istio/istio 86c9f01 pilot/pkg/model/{sidecar,push_context,destination_rule,
 //! virtualservice}.go, pilot/pkg/networking/core, pilot/pkg/xds/endpoints.
@@ -25,6 +25,7 @@ pub mod place;
 pub mod registry;
 pub mod rewrite;
 pub mod route;
+pub mod route_patches;
 mod rules;
 mod scope;
 pub mod tables;

@@ -1,12 +1,13 @@
 //! What patches of EnvoyFilters make of a proxy's configuration.
 //!
-//! Models: filters of the root namespace come before those of the proxy's own, older ones before
-//! younger ones, and what comes later counts; a patch holds in the configuration of its context.
-//! Approximated: priorities of filters do not change their order.
+//! Models: filters of the root namespace come before those of the proxy's own, smaller priorities
+//! before greater ones, older filters before younger ones, and what comes later counts; a patch
+//! holds in the configuration of its context. What becomes of routes is in `route_patches.rs`.
 //! Source: istio/istio pilot/pkg/model/envoyfilter.go, pilot/pkg/networking/core/envoyfilter.
 //! Validated by: the tests below.
 
 use super::cluster::{Cluster, ClusterName};
+use super::route_patches::RoutePatches;
 use crate::envoy::breaker::Thresholds;
 use crate::istio::authentication::selects;
 use crate::istio::config::{
@@ -21,6 +22,10 @@ pub struct Patches {
     pub inbound: StreamLimits,
     /// What its application asks.
     pub outbound: StreamLimits,
+    /// Routes of what it takes in.
+    pub routes_inbound: RoutePatches,
+    /// Routes of what its application asks, and of gateways.
+    pub routes_outbound: RoutePatches,
     clusters: Vec<(ClusterMatch, ClusterPatch)>,
 }
 
@@ -39,7 +44,7 @@ impl Patches {
         let mut ours: Vec<&EnvoyFilter> = filters.iter().filter(is_near).collect();
         ours.sort_by_cached_key(|it| {
             let is_own = it.identity.namespace != root_namespace;
-            (is_own, it.identity.age_order())
+            (is_own, it.priority, it.identity.age_order())
         });
         let mut all = Patches::default();
         for patch in ours.iter().flat_map(|it| &it.patches) {
@@ -63,9 +68,28 @@ impl Patches {
                     all.clusters.push((matches.clone(), *change));
                 }
                 PatchChange::Clusters(..) => {}
+                PatchChange::Routes(matches, change) => {
+                    let sides = all.route_patches(inbound, outbound);
+                    sides.for_each(|side| side.routes.push((matches.clone(), change.clone())));
+                }
+                PatchChange::Hosts(matches, change) => {
+                    let sides = all.route_patches(inbound, outbound);
+                    sides.for_each(|side| side.hosts.push((matches.clone(), change.clone())));
+                }
             }
         }
         all
+    }
+
+    fn route_patches(
+        &mut self,
+        inbound: bool,
+        outbound: bool,
+    ) -> impl Iterator<Item = &mut RoutePatches> {
+        let inbound = inbound.then_some(&mut self.routes_inbound);
+        inbound
+            .into_iter()
+            .chain(outbound.then_some(&mut self.routes_outbound))
     }
 
     /// A cluster as the proxy is told of it.
@@ -120,6 +144,7 @@ mod tests {
                 created: Created::Before(age as i64),
             },
             selector: Labels::new(),
+            priority: 0,
             local: Vec::new(),
             service: None,
             actions: Vec::new(),
@@ -156,6 +181,18 @@ mod tests {
         assert_eq!(idle(2), Some(3.0));
         assert_eq!(idle(3), Some(1.0));
         assert_eq!(idle(4), Some(2.0));
+    }
+
+    #[test]
+    fn a_greater_priority_counts_before_age() {
+        let mut filters = [
+            filter("shop", 1, PatchContext::Any, 1),
+            filter("shop", 2, PatchContext::Any, 2),
+        ];
+        filters[0].priority = 1;
+        let labels = Labels::new();
+        let all = Patches::of(&filters, ("shop", &labels), Role::Sidecar, "istio-system");
+        assert_eq!(all.inbound.idle, Some(Duration::from_secs(1)));
     }
 
     #[test]

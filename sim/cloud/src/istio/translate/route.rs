@@ -6,8 +6,8 @@ use crate::facts;
 use crate::istio::authentication::selects;
 use crate::istio::config::{
     FaultInjection, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRoute,
-    Labels, Percent, Redirect, Retries, RetryCondition, RetryOn, Rewrite, Source, StringMatch,
-    Target, UriMatch, ValueMatch,
+    Labels, Percent, Redirect, Retries, RetryCondition, RetryOn, Rewrite, Source, StreamLimits,
+    StringMatch, Target, UriMatch, ValueMatch,
 };
 use crate::istio::version::Version;
 use engine::Duration;
@@ -259,6 +259,8 @@ pub struct RetryPolicy {
     pub remote_localities: bool,
     /// Base of the pause; Envoy's if nothing is said.
     pub backoff: Option<Duration>,
+    /// Its greatest range; ten times the base if nothing is said.
+    pub max_backoff: Option<Duration>,
 }
 
 /// A route.
@@ -272,6 +274,8 @@ pub struct Route {
     pub action: Action,
     /// Time for a request with all its attempts; none is no limit.
     pub timeout: Option<Duration>,
+    /// How long its streams may take, where an EnvoyFilter says so.
+    pub limits: StreamLimits,
     /// Further attempts; none if they are switched off.
     pub retries: Option<RetryPolicy>,
     /// Delays and errors by intent.
@@ -299,6 +303,7 @@ pub fn retries(said: Option<&Retries>, version: Version, is_hashed: bool) -> Opt
         host_selection_attempts: facts::ISTIO_HOST_SELECTIONS.value,
         remote_localities: false,
         backoff: None,
+        max_backoff: None,
     };
     let Some(said) = said else {
         return Some(default);
@@ -323,12 +328,13 @@ impl RetryPolicy {
         let known = known.filter_map(|condition| envoy::RetryOn::named(condition.name()));
         let on = known.fold(envoy::RetryOn::NEVER, |all, condition| all | condition);
         let base = self.backoff.unwrap_or(facts::ENVOY_RETRY_BASE.value);
+        let usual = base.saturating_mul(u64::from(facts::ENVOY_RETRY_MAX_FACTOR.value));
         let frequency = facts::ISTIO_RETRY_PRIORITY_FREQUENCY.value;
         envoy::RetryPolicy {
             retries: self.attempts,
             status_codes: self.on.status_codes.clone(),
             base,
-            max: base.saturating_mul(u64::from(facts::ENVOY_RETRY_MAX_FACTOR.value)),
+            max: self.max_backoff.unwrap_or(usual),
             per_try_timeout: self.per_try_timeout,
             previous_hosts: self.avoids_previous_hosts,
             host_selections: self.host_selection_attempts,
@@ -351,6 +357,7 @@ pub fn inbound_retries(version: Version) -> Option<RetryPolicy> {
         host_selection_attempts: 1,
         remote_localities: false,
         backoff: None,
+        max_backoff: None,
     })
 }
 
@@ -457,6 +464,7 @@ fn route(http: &HttpRoute, said: &HttpMatch, port: u16, lookup: &mut impl Lookup
         conditions: Conditions::of(said),
         action,
         timeout: http.timeout.filter(|timeout| !timeout.is_zero()),
+        limits: StreamLimits::default(),
         retries,
         fault: http.fault.clone(),
         mirrors: mirrors
@@ -500,6 +508,7 @@ pub fn plain(name: u32, lookup: &impl Lookup, is_hashed: bool) -> Route {
             total: 1,
         },
         timeout: None,
+        limits: StreamLimits::default(),
         retries: retries(lookup.default_retries(), lookup.version(), is_hashed),
         fault: FaultInjection::default(),
         mirrors: Vec::new(),
