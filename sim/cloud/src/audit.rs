@@ -30,6 +30,12 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
         record.traffic.push(told);
     }
     for domain in domains.iter_mut() {
+        let mut found_by_caller = domain.unlinked.values();
+        assert!(
+            found_by_caller.all(|&passage| domain.passages.get(passage).is_some()),
+            "a proxy that has nothing to do for a caller is kept for it ({:?})",
+            domain.seed
+        );
         if let Some(cluster) = domain.cluster {
             for index in 0..topology.cluster(cluster).workloads.len() {
                 let workload = WorkloadId::from(index);

@@ -17,7 +17,7 @@
 use super::call::Stage;
 use super::link::Packet;
 use super::service::Fate;
-use super::{CallRef, Endpoint, Identity, Listener, Owner, Target};
+use super::{Call, CallRef, Endpoint, Identity, Listener, Owner, Target};
 use crate::domain::{Clock, Domain};
 use crate::envoy::flags::Flag;
 use crate::envoy::pool::Ends;
@@ -159,11 +159,16 @@ impl Domain<'_> {
         }
     }
 
-    /// Somebody asks a proxy, and either learns how that keeps it or has to be found by who asked.
-    pub(super) fn link_passage(&mut self, from: CallRef, key: Key) {
+    /// The call that waits at whoever asks a proxy, if it waits still and does so here.
+    fn waiting_here(&mut self, from: CallRef) -> Option<&mut Call> {
         let is_here = from.partition == self.id;
         let call = self.calls.get_mut(from.call).filter(|_| is_here);
-        match call.filter(|call| call.attempt == from.attempt && call.stage != Stage::Paused) {
+        call.filter(|call| call.attempt == from.attempt && call.stage != Stage::Paused)
+    }
+
+    /// Somebody asks a proxy, and either learns how that keeps it or has to be found by who asked.
+    pub(super) fn link_passage(&mut self, from: CallRef, key: Key) {
+        match self.waiting_here(from) {
             Some(call) => call.passage = Some(key),
             None => {
                 self.unlinked.insert(from, key);
@@ -173,7 +178,7 @@ impl Domain<'_> {
 
     /// A proxy has nothing any more to do for somebody.
     pub(super) fn unlink_passage(&mut self, from: CallRef) {
-        if from.partition != self.id {
+        if self.waiting_here(from).is_none() {
             self.unlinked.remove(&from);
         }
     }

@@ -109,3 +109,26 @@ fn a_client_that_dies_leaves_as_well() {
     let [_, destination] = both_sides(&run_without_jitter(&scenario));
     assert_eq!(destination, [row("v2", 0, "DC", 1)]);
 }
+
+#[test]
+fn nothing_is_kept_of_a_request_whose_caller_was_gone_when_it_came() {
+    // The client's machine is cut off at some instant of these, and the client gives up right
+    // after it: at some of them while its request is under way, and the news of that stays behind.
+    // What the proxy there keeps for a caller is looked at when the replication ends.
+    for microseconds in (4_000..6_000).step_by(10) {
+        let mut scenario = impatient(HttpPool::default(), 1);
+        let workloads = scenario.clusters[0].workloads.iter_mut();
+        for (workload, node) in workloads.zip(["n1", "n2", "n2"]) {
+            workload.template.placement.node_name = Some(node.to_owned());
+        }
+        let cut = Fault::NodePartition {
+            cluster: ClusterId(0),
+            node: 0,
+        };
+        let mut fault = fault_at(1_000, cut, None);
+        fault.at += Duration::from_micros(microseconds);
+        scenario.timeline = vec![fault];
+        scenario.traffic[0].timeout = Some(Duration::from_micros(microseconds + 5));
+        run_without_jitter(&scenario);
+    }
+}
