@@ -258,6 +258,8 @@ pub(crate) enum Event {
         starts: u16,
         step: sidecars::Step,
     },
+    /// An operator asks for what an entry of the timeline changes.
+    Submitted(u32),
 }
 
 /// What a workload's pods share.
@@ -646,6 +648,7 @@ impl engine::Partition for Domain<'_> {
             Event::MachineBoots { node, number } => self.machine_boots(node, number, context),
             Event::NodeOpens { node, number } => self.node_opens(node, number, context),
             Event::NodeDrains { node, number } => self.node_drains(node, number, context),
+            Event::Submitted(entry) => self.submitted(entry, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

@@ -260,11 +260,24 @@ impl Domain<'_> {
         self.api.limit(client, now) + call
     }
 
-    /// How long the API server takes for a call that takes it `own` at other times: what its
-    /// indicators count, unlike the time that a client holds a call back.
-    fn api_call(&mut self, indicator: Indicator, own: Duration, now: Time) -> Duration {
+    /// How long the API server takes for what takes it `own` at other times.
+    fn takes(&self, own: Duration, now: Time) -> Duration {
         let stall = self.api.stalled_until.saturating_since(now);
-        let latency = stall + own.mul_f64(self.levers.control.api_slow_factor);
+        stall + own.mul_f64(self.levers.control.api_slow_factor)
+    }
+
+    /// How long an operator's write takes, which no indicator counts.
+    pub(super) fn operator_write(&self, now: Time) -> Duration {
+        match self.is_ideal() {
+            true => facts::API_WRITE_DELAY.value,
+            false => self.takes(facts::API_WRITE_DELAY.value, now),
+        }
+    }
+
+    /// How long a call of a client takes: what indicators count, unlike the time for which the
+    /// client holds it back.
+    fn api_call(&mut self, indicator: Indicator, own: Duration, now: Time) -> Duration {
+        let latency = self.takes(own, now);
         let took = Observation::Took {
             indicator,
             began: now,
@@ -363,7 +376,7 @@ impl Domain<'_> {
             (true, false) => self.api.unwritable_since = Some(now),
             (false, true) => {
                 self.api.unwritable_since = None;
-                let able = now.max(self.api.stalled_until) + facts::API_WRITE_DELAY.value;
+                let able = now + self.operator_write(now);
                 for entry in std::mem::take(&mut self.api.unwritten) {
                     context.schedule(able, Event::Written(entry));
                 }

@@ -6,10 +6,15 @@
 //! Sources: [`crate::facts`].
 //! Validated by: scaling up and down, rollouts, and a canary by weights, in the crate's tests.
 
-use crate::domain::{Clock, Domain};
+use crate::domain::{Clock, Domain, Event};
 use crate::scenario::{Action, Change, ServiceId, WorkloadId};
 
 impl Domain<'_> {
+    /// An operator asks for a change.
+    pub(crate) fn submitted(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
+        context.after(self.operator_write(context.now()), Event::Written(entry));
+    }
+
     /// The API server has written the changes of a timeline entry.
     pub(crate) fn written(&mut self, entry: u32, context: &mut Clock<'_, Self>) {
         if !self.is_ideal() && !self.is_writable() {

@@ -52,7 +52,7 @@ impl Domain<'_> {
         for &pod in evicted {
             let (entry, change) = at;
             let event = Event::Evicted { pod, entry, change };
-            context.after(facts::API_WRITE_DELAY.value, event);
+            context.after(self.operator_write(context.now()), event);
         }
     }
 

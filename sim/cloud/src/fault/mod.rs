@@ -340,8 +340,7 @@ impl Domain<'_> {
         for (index, entry) in (0u32..).zip(&topology.scenario.timeline) {
             match &entry.action {
                 Action::Apply { cluster, .. } if self.cluster == Some(*cluster) => {
-                    let at = entry.at + facts::API_WRITE_DELAY.value;
-                    context.schedule(at, Event::Written(index));
+                    context.schedule(entry.at, Event::Submitted(index));
                 }
                 Action::Apply { .. } => {}
                 Action::Fault { lasts, .. } => {

@@ -305,6 +305,38 @@ fn change_at(second: u64, change: Change) -> TimelineEntry {
     }
 }
 
+#[test]
+fn an_operator_waits_for_a_slow_api_server_as_everybody_does() {
+    let at = |milliseconds| Time::ZERO + Duration::from_millis(milliseconds);
+    let wanted = |timeline: &[TimelineEntry], until: u64| {
+        let mut scenario = changing(WorkloadKind::Deployment, 2, false);
+        scenario.timeline = timeline.to_vec();
+        scenario.run.duration = Duration::from_millis(until);
+        at_end(&scenario, 0, |domain| domain.workloads[0].replicas)
+    };
+    let change = change_at(10, Change::Replicas(WorkloadId(0), 7));
+    let slow = Fault::ApiServerSlow {
+        cluster: ClusterId(0),
+        factor: 100.0,
+    };
+    let usual = [change.clone()];
+    assert_eq!(
+        (wanted(&usual, 10_004) == 7, wanted(&usual, 10_006)),
+        (false, 7)
+    );
+    // A hundred times 5 ms, if the server is slow when it is asked.
+    let mut slowed = [fault_at(9_000, slow, Some(1_100)), change];
+    assert_eq!(
+        (wanted(&slowed, 10_499) == 7, wanted(&slowed, 10_501)),
+        (false, 7)
+    );
+    slowed[1].at = at(10_100);
+    assert_eq!(
+        (wanted(&slowed, 10_104) == 7, wanted(&slowed, 10_106)),
+        (false, 7)
+    );
+}
+
 /// Revisions of the pods that are kept at a second, ascending.
 fn revisions_at(scenario: &mut Scenario, second: u64) -> Vec<u32> {
     scenario.run.duration = Duration::from_secs(second);
