@@ -18,6 +18,7 @@ use crate::control::controllers::ControllerState;
 use crate::control::dns::NameState;
 use crate::control::enrolment::{Enrolments, Step};
 use crate::control::istiod::{Istiod, Told};
+use crate::control::keys;
 use crate::control::kube_proxy::KubeProxy;
 use crate::control::leader::Leader;
 use crate::control::machines::Machine;
@@ -260,6 +261,8 @@ pub(crate) enum Event {
     },
     /// An operator asks for what an entry of the timeline changes.
     Submitted(u32),
+    /// istiod tries again to fetch keys of tokens.
+    KeysSought(keys::Try),
 }
 
 /// What a workload's pods share.
@@ -526,6 +529,7 @@ impl engine::Partition for Domain<'_> {
     type Message = Packet;
 
     fn start(&mut self, context: &mut Clock<'_, Self>) {
+        self.start_keys();
         self.start_timeline(context);
         self.start_kube_proxies(context);
         self.start_checks(context);
@@ -649,6 +653,7 @@ impl engine::Partition for Domain<'_> {
             Event::NodeOpens { node, number } => self.node_opens(node, number, context),
             Event::NodeDrains { node, number } => self.node_drains(node, number, context),
             Event::Submitted(entry) => self.submitted(entry, context),
+            Event::KeysSought(it) => self.keys_sought(it, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

@@ -12,6 +12,7 @@
 //! old view, in the crate's tests.
 
 use super::api::Client;
+use super::keys::Source;
 use crate::domain::{Clock, Domain, Event};
 use crate::facts;
 use crate::istio::debounce::{Debounce, Patience};
@@ -41,6 +42,8 @@ pub(crate) struct Istiod {
     pub(super) generation: u32,
     /// Until when the root of its certificates counts.
     pub(super) root_until: Time,
+    /// Where it has looked for keys of tokens.
+    pub(super) sources: Vec<Source>,
 }
 
 /// What a push tells: endpoints up to a position of what was published, and a generation of
@@ -64,6 +67,7 @@ impl Istiod {
             entrance: stream::entrance(limits),
             generation: 0,
             root_until: mesh.root.map_or(Time::MAX, |root| root.until),
+            sources: Vec::new(),
         }
     }
 }
@@ -116,6 +120,15 @@ impl Domain<'_> {
         self.await_calm(context);
     }
 
+    /// Something has changed that istiod alone knows of: it pushes that when all is calm.
+    pub(super) fn push_soon(&mut self, push: Push, context: &mut Clock<'_, Self>) {
+        let istiod = self.istiod.as_mut().expect("it pushes");
+        if let Some(push) = istiod.debounce.change(push, context.now()) {
+            self.push(&push, context);
+        }
+        self.await_calm(context);
+    }
+
     /// Enters istiod's timer into the calendar.
     fn await_calm(&mut self, context: &mut Clock<'_, Self>) {
         let Some(istiod) = &mut self.istiod else {
@@ -146,6 +159,9 @@ impl Domain<'_> {
 
     /// Every sidecar that it concerns is to be told, and every ztunnel; the others act as before.
     pub(super) fn push(&mut self, push: &Push, context: &mut Clock<'_, Self>) {
+        if !push.is_endpoints_only() {
+            self.look_for_keys(context);
+        }
         for pod in 0..self.pods.len() as u32 {
             let sidecar = self.pods[pod as usize].sidecar.as_ref();
             if !sidecar.is_some_and(|sidecar| sidecar.runs) || !self.hears_istiod(pod) {
@@ -175,6 +191,7 @@ impl Domain<'_> {
 
     /// A proxy whose stream has begun is to be told everything.
     pub(super) fn tell_everything(&mut self, pod: u32, push: &Push, context: &mut Clock<'_, Self>) {
+        self.look_for_keys(context);
         let queue = &mut self.istiod.as_mut().expect("it tells").queue;
         queue.put(pod, push.clone());
         self.generate(context);

@@ -20,6 +20,7 @@ pub(crate) mod endpoints;
 pub(crate) mod enrolment;
 mod history;
 pub(crate) mod istiod;
+pub(crate) mod keys;
 pub(crate) mod kube_proxy;
 pub(crate) mod kubelet;
 pub(crate) mod leader;

@@ -266,6 +266,9 @@ impl Domain<'_> {
         self.certificates_resumed(before, context);
         let is_down = |levers: &Levers| levers.control.down.contains(&Component::Istiod);
         let has_ended = !is_down(before) && is_down(&self.levers);
+        if has_ended {
+            self.keys_are_forgotten();
+        }
         let is_frozen = self.levers.control.frozen.contains(&Component::Istiod);
         for proxy in self.subscribers() {
             let state = self.subscription(proxy).map(|it| it.state);

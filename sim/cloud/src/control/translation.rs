@@ -442,6 +442,16 @@ impl Translation {
         !service.addresses.is_empty() && found.as_ref().is_some_and(sniffed)
     }
 
+    /// The service of a name, as istiod's resolver completes it, and the position of a port.
+    pub(crate) fn service_named(&self, name: &str, port: u16) -> Option<(u32, Option<usize>)> {
+        let directory = &self.tables(self.newest()).directory;
+        let number = *directory
+            .services(&self.istio.mesh.root_namespace, name)
+            .first()?;
+        let mut ports = self.service(number).ports.iter();
+        Some((number, ports.position(|it| it.number == port)))
+    }
+
     /// A service as a generation has it.
     pub(crate) fn service_in(&self, generation: u32, service: u32) -> &Service {
         &self.generations[generation as usize].services[service as usize]

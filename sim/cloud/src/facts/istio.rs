@@ -5,6 +5,8 @@ use engine::Duration;
 
 /// The features of istiod that are about speed.
 const TUNING: &str = "istio/istio pilot/pkg/features/tuning.go";
+/// What looks for keys of tokens.
+const JWKS: &str = "istio/istio pilot/pkg/model/jwks_resolver.go";
 /// The agent that runs beside each Envoy.
 const AGENT: &str = "istio/istio pkg/envoy/agent.go";
 /// Periods of certificates.
@@ -51,6 +53,16 @@ facts! {
     /// How long it waits at most, looked at whenever the wait for calm is over.
     ISTIOD_DEBOUNCE_MAX: Duration = Duration::from_secs(10), "s",
         "istio.debounce.max", "istiod", "1.0 and later", Source, TUNING;
+
+    // keys of tokens
+    /// How long istiod may take to fetch keys of tokens, all tries of a search together.
+    ISTIOD_KEYS_TIMEOUT: Duration = Duration::from_secs(5), "s", "istio.keys.timeout", "istiod",
+        "1.21 and later", Source, "istio/istio pilot/pkg/security/authn/policy_applier.go";
+    /// How long it waits after a try in vain.
+    ISTIOD_KEYS_PAUSE: Duration = Duration::from_secs(1), "s", "istio.keys.pause", "istiod",
+        "1.5 and later", Source, JWKS;
+    /// How many tries follow the first of a search.
+    ISTIOD_KEYS_RETRIES: u32 = 7, "", "istio.keys.retries", "istiod", "1.5 and later", Source, JWKS;
 
     // pushes and streams
     /// Pushes at once, and new streams per second, of an istiod without processors.

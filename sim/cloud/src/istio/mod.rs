@@ -13,6 +13,7 @@ pub mod debounce;
 pub mod distribution;
 pub mod drain;
 pub mod host;
+pub mod jwks;
 pub mod locality;
 pub mod machine;
 pub mod network;

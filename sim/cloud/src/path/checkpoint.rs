@@ -9,7 +9,7 @@
 //! port, so these are looked for once.
 //!
 //! Approximated: a rate limit service counts when its answer arrives, all its pods together as
-//! over one Redis, in windows that begin with the run; keys of tokens are there; what a provider
+//! over one Redis, in windows that begin with the run; what a provider
 //! answers follows from the behaviour of its workload. Leaves out: filters of connections that
 //! an application opens.
 //! Sources: istio/istio pilot/pkg/security; envoyproxy/envoy source/extensions/filters/http/

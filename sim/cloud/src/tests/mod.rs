@@ -13,6 +13,7 @@ mod gateways;
 mod http2;
 mod ideal;
 mod indicators;
+mod keys;
 mod leaving;
 mod localities;
 mod machines;

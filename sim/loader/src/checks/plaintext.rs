@@ -1,4 +1,4 @@
-//! Clients without a sidecar that ask servers whose policy takes mutual TLS only.
+//! Clients without a sidecar that ask servers whose policy takes mutual TLS only, istiod among them.
 //!
 //! Leaves out: proxies of ingresses and gateways, which may be Istio's own; policies that an
 //! `apply` of the timeline brings; clients of other clusters.
@@ -9,8 +9,9 @@ use crate::scenario::names::short;
 use crate::source::Span;
 use cloud::istio::authentication::{Policies, ServerMode};
 use cloud::istio::config::Istio;
+use cloud::istio::jwks;
 use cloud::scenario::{
-    Cluster, ClusterId, ServiceId, TrafficSource, TrafficTarget, WorkloadId, WorkloadKind,
+    Cluster, ClusterId, Service, ServiceId, TrafficSource, TrafficTarget, WorkloadId, WorkloadKind,
 };
 
 pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
@@ -21,6 +22,40 @@ pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
         let id = ClusterId::from(position);
         check_calls(whole, id, cluster, istio, diagnostics);
         check_traffic(whole, id, cluster, istio, diagnostics);
+        check_keys(cluster, istio, diagnostics);
+    }
+}
+
+/// istiod fetches keys of tokens in plaintext.
+fn check_keys(cluster: &Cluster, istio: &Istio, diagnostics: &mut Diagnostics) {
+    for wanted in &istio.objects.request_authentications {
+        let sources = wanted
+            .issuers
+            .iter()
+            .filter_map(|it| it.keys_uri.as_deref());
+        for (uri, (host, number)) in sources.filter_map(|uri| Some((uri, jwks::address(uri)?))) {
+            let is_it = |service: &Service| {
+                let short = format!("{}.{}", service.name, service.namespace);
+                let rest = host.strip_prefix(short.as_str());
+                rest.is_some_and(|rest| ["", ".svc", ".svc.cluster.local"].contains(&rest))
+            };
+            let Some(position) = cluster.services.iter().position(is_it) else {
+                continue;
+            };
+            let mut ports = cluster.services[position].ports.iter();
+            let port = ports.position(|port| port.port == number);
+            let service = ServiceId::from(position);
+            if port.is_some_and(|port| takes_mutual_tls_only(cluster, istio, service, port as u32))
+            {
+                let message = format!(
+                    "istiod asks `{uri}` in plaintext for the keys of the RequestAuthentication `{}`, and is refused: no token counts",
+                    wanted.identity.name
+                );
+                diagnostics
+                    .report(Code::KeysOutOfReach, None, message)
+                    .help("let a PeerAuthentication say PERMISSIVE for the port");
+            }
+        }
     }
 }
 

@@ -199,6 +199,8 @@ codes! {
         "`zoneAwareLbSetting` came with Istio 1.31. Proxies route by it once they know how many of their likes stand in which zone, for which `ISTIO_META_ENABLE_SELF_DISCOVERY` has to be `true` in their `proxyMetadata`; without that it only keeps requests in their region.";
     PatchWithoutEffect = "HS0187", Warning, "A patch of an EnvoyFilter never acts",
         "MERGE adds to lists, and what istiod has written stays in front: of several thresholds of a cluster Envoy takes the first for a priority, so that those of a patch are never looked at. Since Istio 1.31 MERGE_AND_REPLACE_LIST puts them in place of istiod's, and whatever they do not say is then as in Envoy: 1024 connections, pending requests and requests, and 3 retries.";
+    KeysOutOfReach = "HS0188", Warning, "istiod cannot fetch keys of tokens",
+        "istiod itself fetches the keys that `jwksUri` names, and is no part of the mesh: it asks in plaintext, and a port that takes mutual TLS only closes that connection. Proxies are then told of a key that nobody has, and answer every request with a token of this issuer with 401. `jwks` in its place, a PeerAuthentication that says PERMISSIVE for that port, or PILOT_JWT_ENABLE_REMOTE_JWKS, by which proxies fetch keys (not simulated), help.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

@@ -19,7 +19,7 @@ use cloud::istio::config::{
 const TOKENS: &str = "where tokens stand in a request is not told apart";
 const ADDRESSES: &str =
     "policies do not learn the address of who asks: no range of addresses contains it";
-const KEYS: &str = "keys of tokens are there, as if istiod had fetched them";
+const KEYS: &str = "istiod fetches keys from services of the cluster; keys elsewhere are there, and none of them change";
 
 pub(super) static TARGET_REFERENCE: Shape = Shape::new(
     "PolicyTargetReference",
@@ -72,9 +72,9 @@ static JWT_RULE: Shape = Shape::new(
     &[
         Field::modelled("issuer", Kind::Text),
         Field::modelled("audiences", TEXT_LIST),
-        Field::ignored("jwksUri", Kind::Text, KEYS),
+        Field::approximated("jwksUri", Kind::Text, KEYS),
         // The same by its other name.
-        Field::ignored("jwks_uri", Kind::Text, KEYS),
+        Field::approximated("jwks_uri", Kind::Text, KEYS),
         Field::ignored(
             "jwks",
             Kind::Text,
@@ -90,7 +90,7 @@ static JWT_RULE: Shape = Shape::new(
             TOKENS,
         ),
         Field::modelled("forwardOriginalToken", Kind::Bool),
-        Field::ignored("timeout", DURATION_KIND, KEYS),
+        Field::approximated("timeout", DURATION_KIND, KEYS),
         Field::ignored("spaceDelimitedClaims", TEXT_LIST, TOKENS),
         Field::ignored(
             "presence",
@@ -285,9 +285,10 @@ pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> Reques
             TokenIssuer {
                 issuer: string(node, "issuer").unwrap_or_default(),
                 audiences: strings(node, "audiences"),
-                keys_uri: string(node, "jwksUri"),
+                keys_uri: string(node, "jwksUri").or_else(|| string(node, "jwks_uri")),
                 forwards_token: flag(node, "forwardOriginalToken").unwrap_or_default(),
                 timeout: duration(node, "timeout"),
+                lacks_keys: false,
             }
         })
         .collect();

@@ -82,4 +82,6 @@ pub struct TokenIssuer {
     pub forwards_token: bool,
     /// How long fetching the keys may take.
     pub timeout: Option<Duration>,
+    /// Whether istiod could not fetch them: no token of the issuer counts.
+    pub lacks_keys: bool,
 }

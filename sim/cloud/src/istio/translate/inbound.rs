@@ -166,7 +166,7 @@ impl Filters {
         let Some(issuer) = issuers.find(|issuer| issuer.issuer == token.issuer) else {
             return Err(UNAUTHORIZED);
         };
-        if !presented.is_valid {
+        if !presented.is_valid || issuer.lacks_keys {
             return Err(UNAUTHORIZED);
         }
         let is_for_us = |audience| issuer.audiences.contains(audience);
