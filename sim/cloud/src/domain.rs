@@ -263,6 +263,8 @@ pub(crate) enum Event {
     Submitted(u32),
     /// istiod tries again to fetch keys of tokens.
     KeysSought(keys::Try),
+    /// A sidecar tries again to hand a request to its application.
+    HandedIn(Key),
 }
 
 /// What a workload's pods share.
@@ -654,6 +656,7 @@ impl engine::Partition for Domain<'_> {
             Event::NodeDrains { node, number } => self.node_drains(node, number, context),
             Event::Submitted(entry) => self.submitted(entry, context),
             Event::KeysSought(it) => self.keys_sought(it, context),
+            Event::HandedIn(passage) => self.hand_in(passage, context),
             Event::Written(entry) => self.written(entry, context),
             Event::MetricsRead => self.metrics_read(context),
             Event::AutoscalerSyncs(position) => self.autoscaler_syncs(position, context),

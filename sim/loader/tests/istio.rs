@@ -460,7 +460,7 @@ spec:
   configPatches:
     - applyTo: NETWORK_FILTER
       match:
-        context: SIDECAR_INBOUND
+        context: GATEWAY
         listener:
           filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}
       patch:
@@ -507,7 +507,7 @@ spec:
     };
     let expected = [
         EnvoyPatch {
-            context: PatchContext::SidecarInbound,
+            context: PatchContext::Gateway,
             change: streams,
         },
         EnvoyPatch {

@@ -23,6 +23,7 @@ use crate::istio::host;
 use crate::istio::push::{Changed, Dependencies, Endpoints, Kind, Push, Role, Type, Volume};
 use crate::path::ztunnel;
 use crate::scenario::ServiceId;
+use crate::view::View;
 use std::collections::BTreeSet;
 
 /// Whether ztunnels are told of changes of a kind.
@@ -39,18 +40,22 @@ impl Domain<'_> {
         self.part_of(pod, push).is_some()
     }
 
-    /// What a push holds for a ztunnel: pods of the services that have changed, and policies; pods
-    /// of all services where it asks for everything.
-    fn volume_for_ztunnel(&self, push: &Push) -> Volume {
+    /// What a push holds for the ztunnel of a node: pods of the services that have changed, and
+    /// policies; where it asks for everything, pods of all services, or of those that have changed
+    /// since it was told of them, if its release says which those are.
+    pub(crate) fn volume_for_ztunnel(&self, node: u32, push: &Push) -> Volume {
         let Some(istiod) = &self.istiod else {
             return Volume::default();
         };
         let known = |service| istiod.view.endpoints(&self.endpoint_log, service).len() as u32;
         let mut volume = Volume::default();
         if push.is_forced() {
-            let services = (0..self.services.len()).map(ServiceId::from);
-            volume.endpoints = services.map(known).sum();
-            volume.resources = self.services.len() as u32;
+            let services = match self.kept_by_ztunnel(node) {
+                None => (0..self.services.len()).map(ServiceId::from).collect(),
+                Some(kept) => self.services_since(kept, istiod.view),
+            };
+            volume.resources = services.len() as u32;
+            volume.endpoints = services.into_iter().map(known).sum();
             return volume;
         }
         for changed in push.changed() {
@@ -61,6 +66,21 @@ impl Domain<'_> {
             }
         }
         volume
+    }
+
+    /// Up to where a ztunnel that comes back knows endpoints, as it tells istiod.
+    fn kept_by_ztunnel(&self, node: u32) -> Option<View> {
+        let translation = self.translation.as_ref()?;
+        let ztunnel = self.nodes[node as usize].ztunnel.as_ref()?;
+        let tells = ztunnel.is_configured && translation.version().sends_ztunnels_what_they_lack();
+        tells.then_some(ztunnel.view)
+    }
+
+    /// Services whose endpoints have changed from one view to another.
+    fn services_since(&self, known: View, newer: View) -> BTreeSet<ServiceId> {
+        let published = known.position()..newer.position();
+        let published = published.filter_map(|at| self.endpoint_log.publication(at));
+        published.map(|publication| publication.service).collect()
     }
 
     /// What of a push is for a proxy, of which types, and the proxy's scope; `None` if nothing is.
@@ -117,8 +137,8 @@ impl Domain<'_> {
 
     /// How much is generated of a push for a proxy.
     pub(super) fn volume(&mut self, pod: u32, push: &Push) -> Volume {
-        if ztunnel::node_of(pod).is_some() {
-            return self.volume_for_ztunnel(push);
+        if let Some(node) = ztunnel::node_of(pod) {
+            return self.volume_for_ztunnel(node, push);
         }
         let Some((push, types, scope)) = self.part_of(pod, push) else {
             return Volume::default();

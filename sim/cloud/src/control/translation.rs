@@ -16,7 +16,7 @@ use crate::facts;
 use crate::istio::ambient;
 use crate::istio::config::{
     Audience, Configuration, Created, DestinationRule, ExportTo, ExternalAuthorization, Istio,
-    Labels, LimitDomain, Location, Object, ProviderKind, Resolution, ServiceSettings,
+    Labels, LimitDomain, Location, Object, ProviderKind, Resolution, ServiceEntry, ServiceSettings,
 };
 use crate::istio::distribution::{Word, Words};
 use crate::istio::host;
@@ -222,7 +222,9 @@ impl Translation {
         let listed = all.map(|(number, service)| {
             let described = &self.described[number.index()];
             match described.kind {
-                ServiceKind::Host { .. } => host_of_entries(described, service, &objects),
+                ServiceKind::Host { .. } => {
+                    host_of_entries(&self.istio, described, service, &objects)
+                }
                 _ if self.later.contains(&number) => absent(service),
                 _ => service.clone(),
             }
@@ -550,9 +552,11 @@ fn world<'a>(
 
 /// What is written about whom the clients of a service prefer.
 fn words(istio: &Istio, service: &scenario::Service) -> Words {
+    if let ServiceKind::Host { .. } = service.kind {
+        let entry = entry_of(&istio.objects, service);
+        return entry.map_or_else(Words::default, |entry| words_of_entry(istio, entry));
+    }
     let name = (service.namespace.clone(), service.name.clone());
-    let mut namespaces = istio.namespaces.iter();
-    let namespace = namespaces.find(|namespace| namespace.name == service.namespace);
     Words {
         field: service.distribution.map(|said| match said {
             TrafficDistribution::Close => Word::Close,
@@ -560,8 +564,33 @@ fn words(istio: &Istio, service: &scenario::Service) -> Words {
             TrafficDistribution::SameNode => Word::SameNode,
         }),
         service: istio.services.get(&name).and_then(|said| said.distribution),
-        namespace: namespace.and_then(|namespace| namespace.distribution),
+        namespace: word_of_namespace(istio, &service.namespace),
     }
+}
+
+fn words_of_entry(istio: &Istio, entry: &ServiceEntry) -> Words {
+    Words {
+        field: None,
+        service: entry.distribution,
+        namespace: word_of_namespace(istio, &entry.identity.namespace),
+    }
+}
+
+fn word_of_namespace(istio: &Istio, name: &str) -> Option<Word> {
+    let mut namespaces = istio.namespaces.iter();
+    namespaces
+        .find(|namespace| namespace.name == name)?
+        .distribution
+}
+
+/// The ServiceEntry that describes a host: the oldest.
+fn entry_of<'a>(
+    objects: &'a Configuration,
+    described: &scenario::Service,
+) -> Option<&'a ServiceEntry> {
+    let entries = objects.service_entries.iter();
+    let entries = entries.filter(|entry| registry::names(entry, described));
+    entries.min_by_key(|entry| entry.identity.created)
 }
 
 /// A service of a cluster as istiod knows it. Where nothing says its address, it is one that no
@@ -619,13 +648,12 @@ fn absent(service: &Service) -> Service {
 
 /// A host as the oldest ServiceEntry that names it describes it.
 fn host_of_entries(
+    istio: &Istio,
     described: &scenario::Service,
     service: &Service,
     objects: &Configuration,
 ) -> Service {
-    let entries = objects.service_entries.iter();
-    let entries = entries.filter(|entry| registry::names(entry, described));
-    let Some(entry) = entries.min_by_key(|entry| entry.identity.created) else {
+    let Some(entry) = entry_of(objects, described) else {
         return absent(service);
     };
     let ports = service.ports.iter().map(|port| {
@@ -647,6 +675,7 @@ fn host_of_entries(
         resolution: entry.resolution,
         location: entry.location,
         export_to: entry.export_to.clone(),
+        distribution: words_of_entry(istio, entry).for_envoys(istio.version),
         ..service.clone()
     }
 }

@@ -265,6 +265,23 @@ impl Retries {
             .is_some_and(|frequency| frequency > 0 && self.tried >= frequency)
     }
 
+    /// An attempt has an outcome: what to do where nothing limits how many retries are under way.
+    pub fn decide_unlimited(
+        &mut self,
+        policy: &RetryPolicy,
+        outcome: Outcome,
+        draw: &mut Draw,
+    ) -> Verdict {
+        if !policy.covers(outcome) {
+            return Verdict::Final;
+        }
+        if self.made >= policy.retries {
+            return Verdict::LimitExceeded;
+        }
+        self.made += 1;
+        Verdict::After(policy.pause(self.made, draw))
+    }
+
     /// An attempt has an outcome: what to do.
     pub fn decide(
         &mut self,
@@ -274,18 +291,14 @@ impl Retries {
         draw: &mut Draw,
     ) -> Verdict {
         self.release(breakers);
-        if !policy.covers(outcome) {
-            return Verdict::Final;
+        let verdict = self.decide_unlimited(policy, outcome, draw);
+        if matches!(verdict, Verdict::After(_)) {
+            if !breakers.try_take_retry() {
+                return Verdict::Overflow;
+            }
+            self.holds = true;
         }
-        if self.made >= policy.retries {
-            return Verdict::LimitExceeded;
-        }
-        self.made += 1;
-        if !breakers.try_take_retry() {
-            return Verdict::Overflow;
-        }
-        self.holds = true;
-        Verdict::After(policy.pause(self.made, draw))
+        verdict
     }
 
     /// The request ends, whatever it waits for.

@@ -103,6 +103,10 @@ facts! {
     /// The first minor version whose proxies are told only what has changed (delta xDS).
     ISTIO_DELTA_FROM_MINOR: u32 = 22, "", "istio.istiod.delta-from-minor", "istiod", "all",
         Documentation, "istio.io 1.22 change notes, ISTIO_DELTA_XDS";
+    /// The first minor version whose ztunnels say what they have when they come back, and are sent
+    /// the rest.
+    ISTIO_ZTUNNEL_DELTA_FROM_MINOR: u32 = 31, "", "istio.istiod.ztunnel-delta-from-minor", "istiod",
+        "all", Source, "istio/istio 82dc8d6815 pilot/pkg/xds/workload.go, releasenotes/notes/wds-reconnect-version-skip.yaml";
     /// How long istiod lets a new stream wait for its turn before it turns it away.
     ISTIOD_STREAM_WAIT_MAX: Duration = Duration::from_secs(1), "s", "istio.stream.wait-max",
         "istiod", "1.10 and later", Source,

@@ -1,7 +1,8 @@
 //! Which endpoints of a service its clients should rather go to, as each release reads it.
 //!
 //! Models: the field `trafficDistribution` of a Service counts before the annotation
-//! `networking.istio.io/traffic-distribution` of the Service, and that before the namespace's;
+//! `networking.istio.io/traffic-distribution` of the Service, and that before the namespace's; a
+//! ServiceEntry has the annotations alone;
 //! which words and which of these places each release knows, for Envoys and for ztunnels.
 //! Sources: istio/istio 86c9f01 pilot/pkg/model/service.go GetTrafficDistribution and the same of
 //! release-1.23 to release-1.31, pilot/pkg/serviceregistry/kube/conversion.go,

@@ -66,6 +66,11 @@ impl Version {
         self.minor >= 22
     }
 
+    /// Whether ztunnels that come back are sent only what they do not have.
+    pub fn sends_ztunnels_what_they_lack(self) -> bool {
+        self.minor >= facts::ISTIO_ZTUNNEL_DELTA_FROM_MINOR.value
+    }
+
     /// Whether a 503 is retried by default.
     pub fn retries_unavailable_by_default(self) -> bool {
         self.minor < facts::ISTIO_NO_RETRY_OF_503_FROM_MINOR.value
@@ -88,7 +93,7 @@ impl Version {
 
     /// Whether a sidecar retries what was reset before its application saw it.
     pub fn retries_inbound_resets(self) -> bool {
-        self.minor >= 32
+        self.minor >= 24
     }
 }
 

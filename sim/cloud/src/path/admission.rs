@@ -20,6 +20,7 @@ use super::{Endpoint, Listener, Owner};
 use crate::control::taken_in::{TableNumber, Taker};
 use crate::control::translation::pod_address;
 use crate::domain::Domain;
+use crate::envoy::retry::RetryPolicy;
 use crate::facts;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
 use crate::istio::authorization::{self, Answer};
@@ -89,6 +90,13 @@ impl Domain<'_> {
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         sidecar.expect("a sidecar that takes in").taken_in = Some((number, table.clone()));
         (number, table)
+    }
+
+    /// Further attempts of a sidecar at its application, which it was told of.
+    pub(super) fn inbound_retries(&mut self, endpoint: Endpoint) -> Option<RetryPolicy> {
+        let (_, table) = self.inbound_table(Taker::Sidecar, endpoint.pod);
+        let inbound = table.find(self.target_port(endpoint))?;
+        inbound.retries.as_ref().map(|policy| policy.for_envoy())
     }
 
     /// The port of the pod that an endpoint stands for.

@@ -22,7 +22,7 @@ use super::{
 use crate::domain::{Clock, Domain, Event, Phase};
 use crate::envoy::flags::{Flag, Flags};
 use crate::envoy::injection;
-use crate::envoy::retry::Retries;
+use crate::envoy::retry::{self, Cut, Retries, Sent, Verdict};
 use crate::facts;
 use crate::meter::{Observation, StationId};
 use crate::record::{Caller, Reason};
@@ -204,13 +204,12 @@ impl Domain<'_> {
     }
 
     /// To the application of the pod.
-    fn hand_in(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let passage = &self.passages[key];
+    pub(crate) fn hand_in(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let Some(passage) = self.open_passage(key) else {
+            return; // The sidecar died between two tries, or its caller has left.
+        };
         if self.pods[passage.pod as usize].phase != Phase::Running {
-            // Nobody listens behind it.
-            self.passages[key].flags.set(Flag::ConnectFailure);
-            let refused = Err(Reason::Unavailable);
-            return self.passage_answered(key, refused, 0, context);
+            return self.nobody_listens(key, context);
         }
         let request = RequestArrival {
             from: passage.reply.expect("copies go out, not in"),
@@ -224,6 +223,37 @@ impl Domain<'_> {
         if let Err(reason) = self.arrive(request, Reply::Passage(key), context) {
             self.passage_answered(key, Err(reason), 0, context);
         }
+    }
+
+    /// Nobody listens behind the sidecar, which may try again.
+    fn nobody_listens(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let passage = &self.passages[key];
+        let endpoint = Endpoint {
+            port: passage.port,
+            listener: passage.listener,
+            ..self.endpoint(passage.pod, passage.service, passage.entry)
+        };
+        let verdict = self.inbound_retries(endpoint).map(|policy| {
+            let passage = &mut self.passages[key];
+            let again = passage
+                .identity
+                .part(AGAIN + u64::from(passage.retries.made()));
+            let workload = self.pods[passage.pod as usize].workload;
+            let stream = &self.workloads[workload.index()].sidecars.work;
+            let mut draw = stream.draw(again.request, again.branch);
+            let refused = retry::Outcome::Cut(Cut::ConnectFailure, Sent::Nothing);
+            passage
+                .retries
+                .decide_unlimited(&policy, refused, &mut draw)
+        });
+        if let Some(Verdict::After(pause)) = verdict {
+            return context.after(pause, Event::HandedIn(key));
+        }
+        if verdict == Some(Verdict::LimitExceeded) {
+            self.flag(key, Flag::RetryLimitExceeded);
+        }
+        self.flag(key, Flag::ConnectFailure);
+        self.passage_answered(key, Err(Reason::Unavailable), 0, context);
     }
 
     /// A request of the application beside, or one that comes to a proxy that is alone, finds its
@@ -497,3 +527,5 @@ impl Domain<'_> {
 const ROUTE: u64 = 4;
 /// The first of the parts that belong to its copies.
 const MIRROR: u64 = 5;
+/// The first of the parts that belong to further tries at its application.
+const AGAIN: u64 = 1 << 33;

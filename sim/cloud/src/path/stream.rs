@@ -3,8 +3,9 @@
 //! Models: a stream without anything that comes or goes on it for too long (SI), or that lasts too
 //! long (DT), is answered with 504, whatever the proxy has under way for it; both count from its
 //! request, since a request comes in one piece and its answer goes in one; what a route says of that
-//! counts in place of what its listener says. istiod sets neither, but EnvoyFilters may, which may
-//! also limit how long an application takes for what is handed to it (UT).
+//! counts in place of what its listener says, and routes of what a sidecar takes in say that its
+//! streams may last. Otherwise istiod sets neither, but EnvoyFilters may, which may also limit how
+//! long an application takes for what is handed to it (UT).
 //! Leaves out: requests that are not all there (408).
 //! Sources: envoyproxy/envoy source/common/http/conn_manager_impl.cc (onIdleTimeout,
 //! onStreamMaxDurationReached); istio/istio pilot/pkg/networking/core/listener_builder.go.
@@ -43,7 +44,12 @@ impl Domain<'_> {
             Listener::Edge(..) | Listener::Waypoint(_) => patches.inbound,
             _ => {
                 let along_route = self.inbound_route(key, &patches.routes_inbound);
-                along_route.map_or(patches.inbound, |(_, limits)| limits.over(patches.inbound))
+                let (_, limits) = along_route.unwrap_or_default();
+                StreamLimits {
+                    idle: limits.idle.or(patches.inbound.idle),
+                    // istiod writes into these routes that streams may last.
+                    lasting: limits.lasting,
+                }
             }
         }
     }

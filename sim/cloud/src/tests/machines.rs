@@ -13,6 +13,8 @@ use crate::istio::config::{
     Endpoint, EntryPort, ExportTo, Istio, Labels, Location, MachineCheck, MachineProbe, Object,
     OutboundMode, PeerAuthentication, Resolution, ServiceEntry, WorkloadEntry, WorkloadGroup,
 };
+use crate::istio::distribution::Word;
+use crate::istio::locality::Distribution;
 use crate::istio::protocol::Protocol as Carried;
 use crate::kubernetes::probe::Probe;
 use crate::record::{Reason, Record};
@@ -108,6 +110,7 @@ fn service_entry(endpoints: Vec<Endpoint>, selector: Option<Labels>) -> Object {
         selector,
         subject_names: Vec::new(),
         export_to: ExportTo::Default,
+        distribution: None,
     })
 }
 
@@ -203,6 +206,28 @@ fn a_machine_without_power_swallows_what_is_sent() {
     let record = run_without_jitter(&scenario);
     assert_eq!(failed(&record, Reason::Timeout), 1);
     assert_eq!(record.traffic[0].succeeded, 1);
+}
+
+#[test]
+fn annotations_of_entries_say_which_endpoints_are_preferred() {
+    let told = |minor: u32| {
+        let Object::ServiceEntry(mut entry) = service_entry(vec![endpoint(0, None)], None) else {
+            panic!("a ServiceEntry");
+        };
+        entry.distribution = Some(Word::SameZone);
+        let mut scenario = meshed(calling(1, &[1_000], 2), None, vec![Object::from(*entry)]);
+        scenario.clusters[0].mesh = Some(Mesh::new(minor));
+        look(&scenario, |domain| {
+            let translation = domain.translation.as_ref().expect("a mesh");
+            let host = translation.service_in(translation.newest(), 2);
+            let by_ztunnels = translation.preferred_by_ztunnels(ServiceId(2));
+            (host.distribution, by_ztunnels)
+        })
+    };
+    // Releases before 1.27 know the word `PreferClose` alone.
+    assert_eq!(told(26), (Distribution::Any, Distribution::Any));
+    let same_zone = Distribution::PreferSameZone;
+    assert_eq!(told(27), (same_zone, same_zone));
 }
 
 #[test]

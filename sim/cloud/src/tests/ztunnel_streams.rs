@@ -4,6 +4,7 @@ use super::ambient::ambient;
 use super::network::run_without_jitter;
 use super::nodes::at_end;
 use super::*;
+use crate::istio::push::Push;
 use crate::path::ztunnel;
 use crate::record::{Reason, Record};
 use crate::scenario::{Component, TimelineEntry};
@@ -153,4 +154,25 @@ fn ztunnels_lose_istiod_and_hear_of_everything_when_they_have_it_back() {
     assert_eq!(is_behind(99), [true, true]);
     assert_eq!(is_behind(116), [false, false]);
     assert_eq!(ztunnel::node_of(ztunnel::number_of(1)), Some(1));
+}
+
+#[test]
+fn a_ztunnel_that_comes_back_is_sent_what_it_lacks_since_1_31() {
+    let resent = |minor: u32, timeline: Vec<TimelineEntry>| {
+        let mut scenario = asking(&[1_000]);
+        let mesh = scenario.clusters[0].mesh.as_mut().expect("a mesh");
+        mesh.istio_minor = minor;
+        scenario.timeline = timeline;
+        scenario.run.duration = Duration::from_secs(10);
+        at_end(&scenario, 0, |domain| {
+            let volume = domain.volume_for_ztunnel(1, &Push::forced(Time::ZERO));
+            (volume.resources as usize, domain.services.len())
+        })
+    };
+    let (all, services) = resent(30, Vec::new());
+    assert_eq!(all, services);
+    assert_eq!(resent(31, Vec::new()).0, 0);
+    // One that has started anew has nothing.
+    let anew = vec![down(Component::Ztunnel(1), 5_000, 60_000)];
+    assert_eq!(resent(31, anew).0, services);
 }

@@ -264,7 +264,7 @@ fn patch(
                 false => patches::clusters(node, scope).map(changes),
             }
         }
-        "NETWORK_FILTER" => patches::streams(node).map(changes),
+        "NETWORK_FILTER" => patches::streams(node, scope).map(changes),
         "HTTP_FILTER" if is_inbound => match string(value, "name")?.as_str() {
             LOCAL => {
                 let place = place(node);

@@ -132,7 +132,7 @@ fn limits(breakers: &Node) -> Option<PatchedLimits> {
 }
 
 /// A patch of the HTTP connection manager; `None` if nothing of it is simulated.
-pub(super) fn streams(node: &Node) -> Option<Read> {
+pub(super) fn streams(node: &Node, scope: &mut Scope<'_>) -> Option<Read> {
     let merges = node.at(&["patch", "operation"]).and_then(Node::str) == Some("MERGE");
     let listener = node.at(&["match", "listener"]);
     let filter = listener.and_then(|it| it.at(&["filterChain", "filter", "name"]));
@@ -165,6 +165,16 @@ pub(super) fn streams(node: &Node) -> Option<Read> {
         "request_headers_timeout",
     ];
     let context = context(node)?;
+    if context == PatchContext::SidecarInbound && limits.lasting.is_some() {
+        let message = "routes that istiod writes for what sidecars take in say that streams may last, \
+                       which counts before `max_stream_duration` of their listener";
+        scope
+            .diagnostics
+            .report(Code::PatchWithoutEffect, node.span, message)
+            .help(
+                "merge `route.max_stream_duration` into HTTP_ROUTE of the context SIDECAR_INBOUND",
+            );
+    }
     Some(Read {
         patch: says_something.then_some(EnvoyPatch {
             context,

@@ -1,5 +1,6 @@
 //! ServiceEntry, WorkloadEntry and WorkloadGroup.
 
+use super::annotations::traffic_distribution;
 use super::forms::{
     COUNT, LABELS, Scope, held, identity, is_label, istio_kind, labels, positive, protocol, string,
     strings, wildcard_host,
@@ -181,6 +182,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> ServiceEntry {
             .map(|node| labels(node, "labels")),
         subject_names: strings(spec, "subjectAltNames"),
         export_to: scope.export_to(spec, true),
+        distribution: traffic_distribution(&document.metadata),
     };
     check_hosts(spec, &entry, scope);
     check_resolution(spec, &entry, scope);

@@ -2,6 +2,7 @@
 //! cluster does not know.
 
 use super::{ExportTo, Identity, Labels};
+use crate::istio::distribution::Word;
 use crate::istio::protocol::Protocol;
 use crate::kubernetes::probe::Probe;
 
@@ -28,6 +29,8 @@ pub struct ServiceEntry {
     pub subject_names: Vec<String>,
     /// Who may see it.
     pub export_to: ExportTo,
+    /// Which of its endpoints clients should rather go to.
+    pub distribution: Option<Word>,
 }
 
 /// A port of a ServiceEntry.

@@ -239,7 +239,8 @@ pub fn inbound(world: &World<'_>, proxy: &Proxy, named: &[Named]) -> InboundTabl
     let sidecar = scope::sidecar(world, &proxy.namespace, &proxy.labels).map(|(_, it)| it);
     let pool = sidecar.and_then(|it| it.inbound_pool.clone());
     let retries = |protocol: Protocol| {
-        let may = protocol.is_http() && !protocol.is_http2();
+        let is_grpc = matches!(protocol, Protocol::Grpc | Protocol::GrpcWeb);
+        let may = (protocol.is_http() || protocol == Protocol::Sniffed) && !is_grpc;
         may.then(|| inbound_retries(world.version)).flatten()
     };
     let mut ports: Vec<Inbound> = match sidecar {

@@ -100,7 +100,7 @@ fn a_sidecar_may_list_its_ports() {
         (9080, Some("127.0.0.1:8080"))
     );
     assert_eq!(*found, Some(pool));
-    // Since 1.32 a sidecar tries its application again where that has seen nothing yet.
+    // Since 1.24 a sidecar tries its application again where that has seen nothing yet.
     assert_eq!(retries.as_ref().map(|it| it.attempts), Some(2));
 }
 
