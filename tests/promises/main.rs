@@ -4,6 +4,7 @@ mod ambient_cost;
 mod bad_input;
 mod behaviours;
 mod bookinfo;
+mod callers;
 mod cli;
 mod closed_forms;
 mod controllers;

@@ -407,6 +407,8 @@ pub(crate) struct Domain<'t> {
     /// Endpoints that count, as nodes see them.
     pub(crate) selections: Selections,
     pub(crate) affinities: Affinities,
+    /// Pods that have come to each node so far.
+    pub(crate) pods_came: BTreeMap<Option<u32>, u32>,
     /// Draws of the addresses of each network's users.
     pub(crate) user_addresses: Vec<Stream>,
     pub(crate) schedules: Schedules,

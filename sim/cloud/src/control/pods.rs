@@ -53,6 +53,7 @@ impl Domain<'_> {
             behavior,
             node: None,
             zone: 0,
+            came: 0,
             site: machines.map(|machines| machines.site),
             station: Station::new(station),
             sidecar: sidecar
@@ -127,7 +128,10 @@ impl Domain<'_> {
     fn put(&mut self, pod: u32, node: Option<u32>) {
         let cluster = self.cluster.expect("pods run in clusters");
         let described = self.topology.cluster(cluster);
+        let came = self.pods_came.entry(node).or_default();
         let state = &mut self.pods[pod as usize];
+        state.came = *came;
+        *came += 1;
         state.node = node;
         state.zone = node.map_or(0, |node| described.nodes[node as usize].zone.0);
     }

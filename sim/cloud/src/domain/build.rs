@@ -116,6 +116,7 @@ impl<'t> Domain<'t> {
             endpoint_log: EndpointLog::new(Vec::new()),
             selections: Selections::default(),
             affinities: Affinities::default(),
+            pods_came: BTreeMap::new(),
             user_addresses: scenario
                 .user_networks
                 .iter()

@@ -21,6 +21,8 @@ pub(crate) struct Pod {
     /// `None` for machines outside the cluster's nodes, and until it is bound.
     pub(crate) node: Option<u32>,
     pub(crate) zone: u32,
+    /// As which pod it came to its node, from 0.
+    pub(crate) came: u32,
     /// Where it stands, if it is a machine of a site.
     pub(crate) site: Option<SiteId>,
     pub(crate) station: Station,

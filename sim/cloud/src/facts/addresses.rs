@@ -1,5 +1,5 @@
 //! What a cluster shows of itself where nothing says otherwise: the addresses that it gives out,
-//! and how long it tells of what has happened. None of it decides anything.
+//! and how long it tells of what has happened. Addresses decide where a policy asks for them.
 
 use super::facts;
 use engine::Duration;
@@ -37,5 +37,11 @@ facts! {
         Assumption, "RFC 2544: set aside for benchmarks, so that none of them is anybody's";
     /// Range of machines outside of clusters.
     MACHINE_RANGE: &'static str = "192.0.2.0/24", "", "kubernetes.addresses.machines", "hybridsim", "0.1",
+        Assumption, "RFC 5737: set aside for documentation, so that none of them is anybody's";
+    /// Range of users whose network does not say where its addresses lie.
+    USER_RANGE: &'static str = "203.0.113.0/24", "", "kubernetes.addresses.users", "hybridsim", "0.1",
+        Assumption, "RFC 5737: set aside for documentation, so that none of them is anybody's";
+    /// Range of the addresses from which clusters ask others, one for each cluster.
+    CLUSTER_EXIT_RANGE: &'static str = "198.51.100.0/24", "", "kubernetes.addresses.exits", "hybridsim", "0.1",
         Assumption, "RFC 5737: set aside for documentation, so that none of them is anybody's";
 }

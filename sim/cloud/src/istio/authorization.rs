@@ -15,7 +15,7 @@ mod matching;
 #[cfg(test)]
 mod tests;
 
-pub use matching::{Asked, Http, Token};
+pub use matching::{Asked, Caller, Http, Token};
 
 use super::authentication::selects;
 use super::config::{AuthorizationPolicy, Labels, OnBehalf, PolicyTarget};
@@ -117,6 +117,8 @@ struct ReadyPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     policies: Vec<ReadyPolicy>,
+    /// Ranges of addresses that they ask for.
+    ranges: Vec<Test>,
 }
 
 /// What a provider says.
@@ -168,9 +170,7 @@ impl Guard {
             let of = policy.identity.namespace.as_str();
             is_ours && !policy.is_dry_run && [root_namespace, namespace].contains(&of)
         });
-        Guard {
-            policies: ours.map(|(index, policy)| ready(index, policy)).collect(),
-        }
+        Guard::with(ours.map(|(index, policy)| ready(index, policy)).collect())
     }
 
     /// The policies of a waypoint on behalf of a service.
@@ -180,9 +180,27 @@ impl Guard {
             let of = policy.identity.namespace.as_str();
             !policy.is_dry_run && policy.target.is_attached(of, on)
         });
-        Guard {
-            policies: ours.map(|(index, policy)| ready(index, policy)).collect(),
-        }
+        Guard::with(ours.map(|(index, policy)| ready(index, policy)).collect())
+    }
+
+    fn with(policies: Vec<ReadyPolicy>) -> Self {
+        let rules = policies.iter().flat_map(|policy| &policy.rules);
+        let fields = rules.flat_map(|rule| rule.who.iter().chain(&rule.what).flatten());
+        let ranges = fields.flat_map(Field::ranges).cloned().collect();
+        Guard { policies, ranges }
+    }
+
+    /// Whether it matters where a request comes from.
+    pub fn asks_for_addresses(&self) -> bool {
+        !self.ranges.is_empty()
+    }
+
+    /// Which of the ranges that it asks for hold a caller: who is held by the same is let in alike.
+    pub fn holding(&self, caller: Caller) -> Vec<bool> {
+        self.ranges
+            .iter()
+            .map(|range| range.holds(caller))
+            .collect()
     }
 
     /// Whether nothing selects the workload.

@@ -2,9 +2,9 @@
 //!
 //! Models: what the sidecar was told of its own pod: connections without mutual TLS are closed
 //! at ports that demand it, as soon as a request comes on them; requests are refused with 403 by
-//! AuthorizationPolicies, which know the client by its certificate and the request by its host,
-//! path, method and headers. Connections that a pod's annotations keep from its sidecar pass it
-//! by, in either direction.
+//! AuthorizationPolicies, which know the client by its certificate and, where one asks for it, by
+//! its address (`callers.rs`), and the request by its host, path, method and headers. Connections
+//! that a pod's annotations keep from its sidecar pass it by, in either direction.
 //!
 //! Approximated: a connection from outside of the cluster comes to the first port of its
 //! service, and what is asked on it is that of its traffic source.
@@ -18,12 +18,11 @@ use super::route::answered;
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
 use crate::control::taken_in::{TableNumber, Taker};
-use crate::control::translation::pod_address;
 use crate::domain::Domain;
 use crate::envoy::retry::RetryPolicy;
 use crate::facts;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
-use crate::istio::authorization::{self, Answer};
+use crate::istio::authorization::{self, Answer, Caller};
 use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
@@ -43,6 +42,8 @@ pub(crate) struct Admitted {
     port: u32,
     /// The workload that asks, if it shows who it is.
     client: Option<WorkloadId>,
+    /// Where it stands by the ranges of addresses that policies ask for; 0 where none does.
+    standing: u32,
     asked: Asked,
 }
 
@@ -51,7 +52,11 @@ impl Admitted {
     fn spread(&self) -> u32 {
         let client = self.client.map_or(0, |client| client.0 + 1);
         let asked = self.asked.spread().wrapping_mul(11);
-        self.table.workload.0.wrapping_mul(5) ^ self.service.0.wrapping_mul(3) ^ client ^ asked
+        self.table.workload.0.wrapping_mul(5)
+            ^ self.service.0.wrapping_mul(3)
+            ^ client
+            ^ asked
+            ^ self.standing
     }
 }
 
@@ -184,17 +189,26 @@ impl Domain<'_> {
         let client = client.filter(|_| shown);
         let client = client.map(|pod| self.pods[pod as usize].workload);
         let asked = self.asked_by(request);
+        let (caller, standing) = match table.guard.asks_for_addresses() {
+            false => (Caller::NOBODY, 0),
+            true => {
+                let caller = self.caller(request);
+                let holding = table.guard.holding(caller);
+                (caller, self.checkpoints.standing(holding))
+            }
+        };
         let key = Admitted {
             table: number,
             service: endpoint.service,
             port: endpoint.port,
             client,
+            standing,
             asked,
         };
         if let Some(known) = self.checkpoints.known.get(key.spread(), &key) {
             return known;
         }
-        let checkpoint = self.make_checkpoint(&table, endpoint, client, asked);
+        let checkpoint = self.make_checkpoint(&table, endpoint, (client, caller), asked);
         let number = self.checkpoints.all.len() as u32;
         self.checkpoints.all.push(checkpoint);
         self.checkpoints.known.insert(key, number);
@@ -206,7 +220,7 @@ impl Domain<'_> {
         &mut self,
         table: &InboundTable,
         endpoint: Endpoint,
-        client: Option<WorkloadId>,
+        (client, caller): (Option<WorkloadId>, Caller),
         asked: Asked,
     ) -> Checkpoint {
         let port = match endpoint.listener {
@@ -218,12 +232,12 @@ impl Domain<'_> {
         let attributes = self.ways.attributed.get(asked).cloned();
         let attributes = attributes.filter(|_| is_http);
         let principal = client.map(|client| self.principal(client));
-        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let of_connection = authorization::Asked {
             principal: principal.as_deref(),
-            source: address,
-            remote: address,
-            destination: IpAddr::V4(pod_address(endpoint.pod)),
+            source: caller.source,
+            // Only HTTP says where it comes from.
+            remote: caller.source,
+            destination: self.address_asked(endpoint),
             port,
             server_name: None,
             http: None,
@@ -248,6 +262,7 @@ impl Domain<'_> {
             }
         };
         let of_request = authorization::Asked {
+            remote: caller.remote,
             http: Some(attributes.http(token.map(|(token, _)| token))),
             ..of_connection
         };
@@ -258,6 +273,18 @@ impl Domain<'_> {
         }
         attributes.token = None;
         building.checkpoint(self.ways.attributed.number(attributes))
+    }
+
+    /// The address that a connection goes to: of its pod, or at a waypoint of the service that is
+    /// asked.
+    fn address_asked(&self, endpoint: Endpoint) -> IpAddr {
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let asked = match endpoint.listener {
+            Listener::Waypoint(_) => translation.service(endpoint.service.0).addresses.first(),
+            _ => None,
+        };
+        let pod = || IpAddr::V4(self.address_of(endpoint.pod));
+        asked.copied().unwrap_or_else(pod)
     }
 
     /// Providers and policies.

@@ -29,6 +29,7 @@ use crate::memo::Memo;
 use crate::record::Reason;
 use crate::slab::Key;
 use engine::{Duration, Time};
+use std::collections::BTreeMap;
 
 /// Something that a request has to pass.
 #[derive(Clone, Debug)]
@@ -72,6 +73,8 @@ pub(super) struct Checkpoint {
 pub(crate) struct Checkpoints {
     pub(super) known: Memo<Admitted>,
     pub(super) all: Vec<Checkpoint>,
+    /// Which ranges of addresses hold a caller, by numbers from 1.
+    holding: BTreeMap<Vec<bool>, u32>,
     /// Descriptors, in the order in which they were first met.
     pub(super) descriptors: Vec<(String, Vec<(String, String)>)>,
     /// For each of them the present window and the requests in it.
@@ -79,6 +82,12 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// The number of those whom the same ranges hold.
+    pub(super) fn standing(&mut self, holding: Vec<bool>) -> u32 {
+        let next = self.holding.len() as u32 + 1;
+        *self.holding.entry(holding).or_insert(next)
+    }
+
     /// The number of a descriptor of a domain.
     pub(super) fn counter(&mut self, domain: &str, parts: Vec<(String, String)>) -> u32 {
         let wanted = (domain.to_owned(), parts);

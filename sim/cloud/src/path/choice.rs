@@ -264,26 +264,21 @@ impl Domain<'_> {
     fn lets_in(&self, ranges: &[IpNet], from: Address) -> bool {
         let known = match from {
             _ if ranges.is_empty() => None,
-            Address::Client(traffic, client) => self.user_address(traffic, client),
+            Address::Client(traffic, client) => self.known_address(traffic, client),
             Address::Pod(..) => None,
         };
         let holds = |address| ranges.iter().any(|range| range.contains(&address));
         known.map(IpAddr::from).is_none_or(holds)
     }
 
-    /// The address of a user, somewhere in the range of their network.
-    fn user_address(&self, traffic: TrafficId, client: u32) -> Option<Ipv4Addr> {
+    /// The address of a user, where their network says where it lies.
+    fn known_address(&self, traffic: TrafficId, client: u32) -> Option<Ipv4Addr> {
         let scenario = &self.topology.scenario;
         let TrafficSource::Users(users) = scenario.traffic[traffic.index()].source else {
             return None;
         };
         let range = scenario.user_networks[users.index()].addresses?;
-        let stream = &self.user_addresses[users.index()];
-        let mut draw = stream.draw(u64::from(traffic.0), u64::from(client));
-        let share = draw.uniform();
-        let size = f64::from(range.prefix_len());
-        let offset = (share * libm::exp2(32.0 - size)) as u32;
-        Some(Ipv4Addr::from(u32::from(range.network()) + offset))
+        self.user_address(range, (traffic, client))
     }
 
     /// The version of a service's endpoints that the rules of a node are made from.

@@ -10,6 +10,7 @@ pub(crate) mod admission;
 mod answers;
 pub(crate) mod attributes;
 pub(crate) mod call;
+mod callers;
 pub(crate) mod checkpoint;
 pub(crate) mod choice;
 pub(crate) mod connection;

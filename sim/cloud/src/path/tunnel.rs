@@ -28,6 +28,7 @@ use crate::record::Reason;
 use crate::scenario::Protocol;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The tunnels of a node's ztunnel, by the pod that calls and the one that is called.
 #[derive(Clone, Debug, Default)]
@@ -420,7 +421,9 @@ impl Domain<'_> {
         let pod = letter.endpoint.pod;
         let client = self.pods[letter.client as usize].workload;
         let node = self.carrier(pod).expect("its ztunnel has taken it");
-        let step = match self.lets_in_at(node, letter.endpoint, Some(client)) {
+        // Ztunnels open tunnels from the addresses of those whose connections they carry.
+        let source = |domain: &Self| IpAddr::V4(domain.address_of(letter.client));
+        let step = match self.lets_in_at(node, letter.endpoint, Some(client), source) {
             true => Step::Connected(to),
             false => Step::Denied(to),
         };

@@ -551,7 +551,9 @@ impl Domain<'_> {
         let call = call.and_then(|call| self.calls.get(call));
         let client = call.map(|call| self.pods[call.client as usize].workload);
         let client = client.filter(|_| request.endpoint.secured);
-        match self.lets_in_at(node, request.endpoint, client) {
+        match self.lets_in_at(node, request.endpoint, client, |it| {
+            it.caller(&request).source
+        }) {
             true => self.hand(node, Job::Receive(request), context),
             // It closes connections that policies do not allow, at once or once it is told.
             false => {

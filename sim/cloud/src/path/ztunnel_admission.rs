@@ -1,24 +1,22 @@
 //! Whom a ztunnel lets in to the pods of its node.
 //!
 //! Models: ports that demand mutual TLS take connections of tunnels and of sidecars only;
-//! AuthorizationPolicies know the client by its certificate and the port; rules about HTTP count
+//! AuthorizationPolicies know the client by its certificate and address, and the port; rules about HTTP count
 //! as ztunnel is told of them ([`crate::istio::ambient`]). A connection that is denied is
 //! closed, and so is one that stands when a ztunnel is told of a policy that denies it, and one to a
 //! pod that it was not told of.
 //!
-//! Approximated: addresses of clients are nobody's, as at sidecars.
 //! Sources: istio/ztunnel src/state.rs, src/rbac.rs, src/proxy/connection_manager.rs.
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::Endpoint;
 use crate::control::taken_in::Taker;
-use crate::control::translation::pod_address;
 use crate::domain::Domain;
 use crate::istio::authentication::ServerMode;
-use crate::istio::authorization::{self, Answer};
+use crate::istio::authorization::{self, Answer, Caller};
 use crate::istio::translate::inbound::InboundTable;
 use crate::scenario::WorkloadId;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Domain<'_> {
@@ -41,6 +39,7 @@ impl Domain<'_> {
         node: u32,
         endpoint: Endpoint,
         client: Option<WorkloadId>,
+        source: impl FnOnce(&Self) -> IpAddr,
     ) -> bool {
         if self.ztunnel(node).unheard.contains(&endpoint.pod) {
             return false;
@@ -54,12 +53,15 @@ impl Domain<'_> {
             return true;
         }
         let principal = client.map(|client| self.principal(client));
-        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let source = match table.guard.asks_for_addresses() {
+            true => source(self),
+            false => Caller::NOBODY.source,
+        };
         let asked = authorization::Asked {
             principal: principal.as_deref(),
-            source: nobody,
-            remote: nobody,
-            destination: IpAddr::V4(pod_address(endpoint.pod)),
+            source,
+            remote: source,
+            destination: IpAddr::V4(self.address_of(endpoint.pod)),
             port,
             server_name: None,
             http: None,

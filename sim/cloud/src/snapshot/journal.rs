@@ -100,8 +100,6 @@ impl Happening {
 /// What is known of a pod beyond what decides.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PodNotes {
-    /// As which pod of its node it came, from 0.
-    pub(super) number: u32,
     /// How often its container was started.
     starts: u32,
     /// When it ended last.
@@ -148,20 +146,11 @@ pub(crate) struct Journal {
     pub(super) happenings: Vec<(Time, Happening)>,
     /// By position of the pod.
     pub(super) pods: BTreeMap<u32, PodNotes>,
-    /// Pods that have come to each node so far.
-    came: BTreeMap<Option<u32>, u32>,
     /// By workload, for each revision: what the status says, and when it was created.
     pub(super) sets: BTreeMap<WorkloadId, Vec<(Counts, Time)>>,
 }
 
 impl Journal {
-    /// Numbers a pod on its node.
-    fn number(&mut self, pod: u32, node: Option<u32>) {
-        let came = self.came.entry(node).or_default();
-        self.pods.entry(pod).or_default().number = *came;
-        *came += 1;
-    }
-
     /// Notes what a container has come to.
     fn note(&mut self, now: Time, happening: &mut Happening) {
         match happening {
@@ -190,7 +179,6 @@ impl Domain<'_> {
         let mut journal = Journal::default();
         for (pod, state) in (0..).zip(&self.pods) {
             if state.life.is_some() {
-                journal.number(pod, state.node);
                 journal.note(Time::ZERO, &mut Happening::Started { pod });
             }
         }
@@ -238,9 +226,6 @@ impl Domain<'_> {
         let Some(journal) = &mut self.journal else {
             return;
         };
-        if let Happening::Scheduled { pod } = happening {
-            journal.number(pod, self.pods[pod as usize].node);
-        }
         journal.note(now, &mut happening);
         if is_recorded {
             journal.happenings.push((now, happening));

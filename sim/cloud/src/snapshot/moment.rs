@@ -128,7 +128,7 @@ impl Reader<'_> {
             configuration: self.configuration(),
             node: Node {
                 name: on.name.clone(),
-                addresses: vec![addresses::node(node).into()],
+                addresses: vec![crate::topology::addresses::node(node).into()],
                 zone: Some(described.zones[on.zone.index()].clone()),
                 pod_cidrs: vec![self.addresses.pod_range(node).into()],
             },

@@ -1,6 +1,6 @@
 //! From the partition of a cluster to what its API server holds.
 
-use super::addresses::{self, Addresses, Allocated};
+use super::addresses::{self, Allocated};
 use super::journal::Journal;
 use super::{
     ClusterSnapshot, EndpointSnapshot, NodeSnapshot, PortSnapshot, ServiceSnapshot, events, names,
@@ -10,6 +10,7 @@ use crate::domain::Domain;
 use crate::scenario::{
     Cluster, Node, Service, ServiceId, ServiceKind, Workload, WorkloadId, WorkloadKind,
 };
+use crate::topology::addresses::Addresses;
 use engine::Time;
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ pub(super) struct Reader<'d> {
     pub(super) domain: &'d Domain<'d>,
     pub(super) described: &'d Cluster,
     pub(super) journal: &'d Journal,
-    pub(super) addresses: Addresses,
+    pub(super) addresses: &'d Addresses,
     /// By position of a pod.
     pub(super) pods: Vec<EndpointSnapshot>,
 }
@@ -37,13 +38,12 @@ impl<'d> Reader<'d> {
         let described = domain.topology.cluster(domain.cluster?);
         let journal = domain.journal.as_deref();
         let journal = journal.expect("a journal is kept for snapshots");
-        let addresses = Addresses::of(described);
         Some(Reader {
             domain,
             described,
             journal,
-            pods: called(domain, described, journal, &addresses),
-            addresses,
+            pods: called(domain, described),
+            addresses: &domain.topology.clusters[domain.cluster?.index()].addresses,
         })
     }
 
@@ -140,7 +140,7 @@ impl<'d> Reader<'d> {
             ready: state.is_none_or(|state| !state.heartbeat.is_lost()),
             unschedulable: state.map_or(node.unschedulable, |state| state.cordoned),
             created: Time::ZERO,
-            address: addresses::node(position),
+            address: crate::topology::addresses::node(position),
             pod_range: self.addresses.pod_range(position).to_string(),
             stale: self.stale(position),
         }
@@ -230,28 +230,14 @@ impl<'d> Reader<'d> {
 }
 
 /// What the pods of a cluster are called, and where they are reached.
-fn called(
-    domain: &Domain<'_>,
-    described: &Cluster,
-    journal: &Journal,
-    addresses: &Addresses,
-) -> Vec<EndpointSnapshot> {
+fn called(domain: &Domain<'_>, described: &Cluster) -> Vec<EndpointSnapshot> {
     let numbers = domain.numbers_of_pods();
     let pods = (0..).zip(domain.pods.iter().zip(numbers));
     let pods = pods.map(|(position, (pod, number))| {
         let workload = &described.workloads[pod.workload.index()];
-        let notes = journal.pods.get(&position);
-        let came = notes.map_or(0, |notes| notes.number);
-        let is_machine = workload.kind == WorkloadKind::External;
         let node = pod.node.map(|node| &described.nodes[node as usize]);
         EndpointSnapshot {
-            address: match pod.node {
-                None if is_machine => {
-                    let given = domain.machine_address(position);
-                    given.unwrap_or_else(|| addresses::machine(came))
-                }
-                node => addresses.pod(node.unwrap_or(0), came),
-            },
+            address: domain.address_of(position),
             pod: names::of_pod((described, workload), domain.seed, (pod.revision, number)),
             node: node.map(|node| node.name.clone()),
         }

@@ -1,5 +1,6 @@
 //! From a scenario to a topology.
 
+use super::addresses::Addresses;
 use super::links::LinkTable;
 use super::scheduler::Scheduler;
 use super::{ClusterPlan, PartitionKind, PodPlan, Topology};
@@ -74,6 +75,7 @@ fn plan_cluster(scenario: &Scenario, id: ClusterId) -> ClusterPlan {
         pending: Vec::new(),
         scheduler: Scheduler::new(&population),
         classes,
+        addresses: Addresses::of(cluster),
         proxies: ids.clone().map(|id| proxy(cluster, id)).collect(),
     };
     for workload in ids {

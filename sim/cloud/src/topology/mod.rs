@@ -2,11 +2,13 @@
 //!
 //! Must never know time or chance.
 
+pub(crate) mod addresses;
 mod compile;
 pub(crate) mod links;
 pub(crate) mod scheduler;
 
 use crate::scenario::{Cluster, ClusterId, ProxyId, Scenario, UserNetworkId, WorkloadId};
+use addresses::Addresses;
 use engine::Duration;
 use links::{End, LinkTable};
 use scheduler::{Scheduler, Unschedulable};
@@ -49,6 +51,8 @@ pub(crate) struct ClusterPlan {
     /// What the scheduler takes pods of a changed template for, by timeline entry and position
     /// of the change; the workload itself else.
     pub(crate) classes: BTreeMap<(u32, u32), WorkloadId>,
+    /// The addresses that it gives out.
+    pub(crate) addresses: Addresses,
     /// The proxy that each workload is, if it is one.
     pub(crate) proxies: Vec<Option<ProxyId>>,
 }

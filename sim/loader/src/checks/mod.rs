@@ -3,6 +3,7 @@
 //! Checks see ids and places, never YAML; what they report is almost always a warning, because
 //! the scenario can be simulated. A check that finds an error says why it cannot be.
 
+mod addresses;
 mod after_the_end;
 mod canaries;
 mod certificates;
@@ -38,6 +39,7 @@ pub(crate) struct Whole<'a> {
 /// Runs every check.
 pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagnostics) {
     let whole = Whole { scenario, places };
+    addresses::check(&whole, diagnostics);
     after_the_end::check(&whole, diagnostics);
     certificates::check(&whole, diagnostics);
     canaries::check_routes(&whole, diagnostics);

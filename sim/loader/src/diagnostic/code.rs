@@ -174,8 +174,10 @@ codes! {
     RootNeverEnds = "HS0171", Warning, "A root has an issuer and no end",
         "istiod's own root lasts ten years, so without `rootExpires` it outlasts every run, whoever issued it.";
 
-    CallersWithoutAddress = "HS0172", Warning, "A policy asks for addresses of callers",
-        "Pods and users have no addresses that a proxy could look at here. `ipBlocks`, `remoteIpBlocks`, `source.ip` and `remote.ip` are compared with 0.0.0.0: a range contains all callers if it contains that address, as 0.0.0.0/0 does, and otherwise none.";
+    CallersWithoutAddress = "HS0172", Warning, "A policy asks for addresses of users that have none of their own",
+        "Nothing says where the addresses of these users lie, so they are somewhere in a range that is nobody's: 203.0.113.0/24, set aside for documentation. A policy with `ipBlocks`, `remoteIpBlocks`, `source.ip` or `remote.ip` decides by that. `addresses` of the user network says where they are.";
+    CallersBehindNodes = "HS0173", Warning, "A policy asks for addresses that kube-proxy has replaced",
+        "With `externalTrafficPolicy: Cluster`, which is the default, the node through which a connection comes in puts its own address in place of the client's, so that answers come back the same way. Proxies then see nodes, and ranges of users hold nobody. `externalTrafficPolicy: Local` keeps the addresses; a load balancer that speaks HTTP can say them in `x-forwarded-for`, which a gateway believes with `gatewayTopology.numTrustedProxies`.";
 
     LimitWithoutEffect = "HS0175", Warning, "A limit of rates never acts",
         "Envoy's filter for local limits refuses nothing until `filter_enabled` and `filter_enforced` say of how many requests, and a limit of a route acts only where the filter is inserted.";

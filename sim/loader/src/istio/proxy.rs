@@ -68,7 +68,7 @@ static REMOTE_SERVICE: Shape = Shape::new(
 static TOPOLOGY: Shape = Shape::new(
     "GatewayTopology",
     &[
-        Field::ignored("numTrustedProxies", COUNT, HEADERS),
+        Field::modelled("numTrustedProxies", COUNT),
         Field::ignored("forwardClientCertDetails", Kind::Text, HEADERS),
         Field::ignored("proxyProtocol", Kind::Opaque, HEADERS),
     ],
@@ -129,7 +129,7 @@ pub(super) static PROXY_SETTINGS: Shape = Shape::new(
         Field::ignored("runtimeValues", TEXT_MAP, LIMITS),
         Field::ignored("statusPort", COUNT, PLACES),
         Field::ignored("extraStatTags", TEXT_LIST, STATISTICS),
-        Field::ignored("gatewayTopology", Kind::Map(&TOPOLOGY), HEADERS),
+        Field::modelled("gatewayTopology", Kind::Map(&TOPOLOGY)),
         Field::modelled("terminationDrainDuration", DURATION_KIND),
         Field::ignored("meshId", Kind::Text, PLACES),
         held("readinessProbe", Kind::Map(&service_entry::PROBE)),
@@ -187,5 +187,8 @@ pub(super) fn settings(node: &Node, scope: &mut Scope<'_>) -> ProxySettings {
             Some("SIDECAR") => Some(ConnectionProfile::Sidecar),
             _ => None,
         },
+        trusted_proxies: node
+            .get("gatewayTopology")
+            .and_then(|node| count(node, "numTrustedProxies")),
     }
 }

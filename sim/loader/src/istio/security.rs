@@ -4,10 +4,8 @@ use super::forms::{
     DURATION_KIND, MATCH_LABELS, Scope, duration, flag, identity, istio_kind, labels, string,
     strings,
 };
-use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::shape::{Field, Kind, Shape, TEXT_LIST};
-use crate::source::Span;
 use crate::tree::Node;
 use cloud::istio::authentication::ServerMode;
 use cloud::istio::authorization::{Action, Condition, Operation, Rule, Source, Values};
@@ -17,8 +15,6 @@ use cloud::istio::config::{
 };
 
 const TOKENS: &str = "where tokens stand in a request is not told apart";
-const ADDRESSES: &str =
-    "policies do not learn the address of who asks: no range of addresses contains it";
 const KEYS: &str = "istiod fetches keys from services of the cluster; keys elsewhere are there, and none of them change";
 
 pub(super) static TARGET_REFERENCE: Shape = Shape::new(
@@ -125,10 +121,10 @@ static SOURCE: Shape = Shape::new(
         Field::modelled("notNamespaces", TEXT_LIST),
         Field::modelled("serviceAccounts", TEXT_LIST),
         Field::modelled("notServiceAccounts", TEXT_LIST),
-        Field::approximated("ipBlocks", TEXT_LIST, ADDRESSES),
-        Field::approximated("notIpBlocks", TEXT_LIST, ADDRESSES),
-        Field::approximated("remoteIpBlocks", TEXT_LIST, ADDRESSES),
-        Field::approximated("notRemoteIpBlocks", TEXT_LIST, ADDRESSES),
+        Field::modelled("ipBlocks", TEXT_LIST),
+        Field::modelled("notIpBlocks", TEXT_LIST),
+        Field::modelled("remoteIpBlocks", TEXT_LIST),
+        Field::modelled("notRemoteIpBlocks", TEXT_LIST),
         Field::modelled("trustDomains", TEXT_LIST),
         Field::modelled("notTrustDomains", TEXT_LIST),
     ],
@@ -422,9 +418,6 @@ fn check_source(node: &Node, action: Action, scope: &mut Scope<'_>) {
         );
     }
     for key in BLOCKS {
-        if let Some(first) = node.list(key).first() {
-            warn_of_addresses(first.span, key, scope);
-        }
         for block in node.list(key) {
             let text = block.str().unwrap_or_default();
             if text.parse::<std::net::IpAddr>().is_err() && text.parse::<ipnet::IpNet>().is_err() {
@@ -433,15 +426,6 @@ fn check_source(node: &Node, action: Action, scope: &mut Scope<'_>) {
             }
         }
     }
-}
-
-/// Which callers an address stands for is not known.
-fn warn_of_addresses(span: Span, key: &str, scope: &mut Scope<'_>) {
-    let message = format!("`{key}` compares with 0.0.0.0: callers have no addresses here");
-    scope
-        .diagnostics
-        .report(Code::CallersWithoutAddress, span, message)
-        .help("tell callers apart by `principals` or `namespaces`");
 }
 
 /// A DENY rule with nothing but fields of HTTP denies everything on other ports.
@@ -503,8 +487,5 @@ fn condition(node: &Node, scope: &mut Scope<'_>) -> Condition {
         scope.refuse(node.span, message, "give `values` or `notValues`");
     }
     let key = string(node, "key").unwrap_or_default();
-    if ["source.ip", "remote.ip"].contains(&key.as_str()) {
-        warn_of_addresses(node.span, &key, scope);
-    }
     Condition { key, values }
 }

@@ -40,7 +40,7 @@ pub(super) static USERS: Shape = Shape::new(
             .doc("Caching DNS resolvers that they are spread over; each keeps its own answers.")
             .default(|| json!(facts::DNS_RESOLVERS.value)),
         Field::modelled("addresses", Kind::Format(&RANGE)).doc(
-            "Where their addresses lie: of a service with `loadBalancerSourceRanges` only those in them get in. Without it all do.",
+            "Where their addresses lie: of a service with `loadBalancerSourceRanges` only those in them get in, and policies that ask for addresses decide by them. Without it all get in, and policies see addresses that are nobody's.",
         ),
     ],
 )

@@ -4,7 +4,24 @@ use super::Values;
 use crate::istio::range;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The address that the connection comes from.
+    pub source: IpAddr,
+    /// The address that the request says it comes from, or the same.
+    pub remote: IpAddr,
+}
+
+impl Caller {
+    /// Whom nobody asks for.
+    pub const NOBODY: Caller = Caller {
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        remote: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+}
 
 /// A request or connection, as the server's proxy sees it.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +198,15 @@ impl Test {
         }
     }
 
+    /// Whether a range holds where a request comes from.
+    pub(super) fn holds(&self, caller: Caller) -> bool {
+        match self {
+            Test::SourceIp(range) => range.contains(&caller.source),
+            Test::RemoteIp(range) => range.contains(&caller.remote),
+            _ => false,
+        }
+    }
+
     /// `None` if only HTTP could answer and this is not HTTP, or if the value is unreadable.
     fn matches(&self, asked: &Asked<'_>) -> Option<bool> {
         let principal = asked.principal;
@@ -289,6 +315,12 @@ impl Field {
             none: ready(&values.none),
         };
         (!field.any.is_empty() || !field.none.is_empty()).then_some(field)
+    }
+
+    /// Those of its tests that ask where a request comes from.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = &Test> {
+        let all = self.any.iter().chain(&self.none);
+        all.filter(|test| matches!(test, Test::SourceIp(_) | Test::RemoteIp(_)))
     }
 
     /// The field of a condition; `None` if nobody knows its key.

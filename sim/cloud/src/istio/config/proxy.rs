@@ -57,6 +57,8 @@ pub struct ProxySettings {
     pub has_private_key_provider: Option<bool>,
     /// For which place its timeouts are set.
     pub connection_profile: Option<ConnectionProfile>,
+    /// How many proxies in front of a gateway are to be believed about whom they were asked by.
+    pub trusted_proxies: Option<u32>,
 }
 
 /// For which place timeouts of a proxy are set (`connectionSettings.profile`).
@@ -105,6 +107,7 @@ impl ProxySettings {
                 .has_private_key_provider
                 .or(wider.has_private_key_provider),
             connection_profile: self.connection_profile.or(wider.connection_profile),
+            trusted_proxies: self.trusted_proxies.or(wider.trusted_proxies),
         }
     }
 
