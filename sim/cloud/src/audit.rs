@@ -30,9 +30,10 @@ pub(crate) fn close(domains: &mut [Domain<'_>], record: &mut Record) {
         record.traffic.push(told);
     }
     for domain in domains.iter_mut() {
-        let mut found_by_caller = domain.unlinked.values();
+        let passages = &domain.passages;
+        let is_there = |passage| passages.get(passage).is_some();
         assert!(
-            found_by_caller.all(|&passage| domain.passages.get(passage).is_some()),
+            domain.unlinked.passages().all(is_there),
             "a proxy that has nothing to do for a caller is kept for it ({:?})",
             domain.seed
         );

@@ -40,7 +40,7 @@ use crate::path::checkpoint::Checkpoints;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::Pools;
 use crate::path::flow::Flows;
-use crate::path::leaving::Leaving;
+use crate::path::leaving::{Leaving, Unlinked};
 use crate::path::link::{Packet, Parcel, Wire};
 use crate::path::name_service::NameService;
 use crate::path::passage::Passage;
@@ -389,9 +389,8 @@ pub(crate) struct Domain<'t> {
     pub(crate) passages: Slab<Passage>,
     /// What follows from what happened to a pool; empty in between.
     pub(crate) pool_actions: Vec<Action>,
-    /// Requests at proxies whose callers do not know how those keep them: that are elsewhere, or
-    /// had left before.
-    pub(crate) unlinked: BTreeMap<CallRef, Key>,
+    /// Requests at proxies that their callers cannot name.
+    pub(crate) unlinked: Unlinked,
     /// What the sidecars of a workload do with requests, by whom they ask and how long for.
     pub(crate) outbound_plans: BTreeMap<(WorkloadId, Target, u32, Option<Duration>), u32>,
     /// Which ways requests take through sidecars.

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-/// Places for what was seen last.
-const PLACES: usize = 64;
+/// Fewest and most places for what was seen last; powers of two.
+const PLACES: [usize; 2] = [64, 4096];
 
 /// Numbers by keys, with those that were asked for last at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Memo<K> {
     known: BTreeMap<K, u32>,
-    recent: [Option<(K, u32)>; PLACES],
+    /// Twice as many as there are keys, within bounds.
+    recent: Vec<Option<(K, u32)>>,
 }
 
 impl<K: Copy> Default for Memo<K> {
     fn default() -> Self {
         Memo {
             known: BTreeMap::new(),
-            recent: [None; PLACES],
+            recent: vec![None; PLACES[0]],
         }
     }
 }
@@ -25,7 +26,8 @@ impl<K: Copy + Ord> Memo<K> {
     /// The number of a key, where it has one. `spread` says where it is looked for first: any
     /// function of the key will do.
     pub(crate) fn get(&mut self, spread: u32, key: &K) -> Option<u32> {
-        let recent = &mut self.recent[spread as usize % PLACES];
+        let place = spread as usize & (self.recent.len() - 1);
+        let recent = &mut self.recent[place];
         match recent {
             Some((seen, number)) if seen == key => Some(*number),
             _ => {
@@ -39,6 +41,10 @@ impl<K: Copy + Ord> Memo<K> {
     /// Gives a key its number.
     pub(crate) fn insert(&mut self, key: K, number: u32) {
         self.known.insert(key, number);
+        let places = (2 * self.known.len()).next_power_of_two();
+        if (self.recent.len() + 1..=PLACES[1]).contains(&places) {
+            self.recent = vec![None; places];
+        }
     }
 
     /// All keys with their numbers.
@@ -55,7 +61,7 @@ impl<K: Copy + Ord> Memo<K> {
             }
             stays
         });
-        self.recent = [None; PLACES];
+        self.recent.fill(None);
     }
 }
 

@@ -29,6 +29,7 @@ use crate::path::checkpoint::Checkpoints;
 use crate::path::choice::{Affinities, Schedules, Selections};
 use crate::path::connection::Pools;
 use crate::path::flow::Flows;
+use crate::path::leaving::Unlinked;
 use crate::path::link::Wire;
 use crate::path::name_service::NameService;
 use crate::path::proxy::ProxyState;
@@ -101,7 +102,7 @@ impl<'t> Domain<'t> {
             tasks: Slab::new(),
             passages: Slab::new(),
             pool_actions: Vec::new(),
-            unlinked: BTreeMap::new(),
+            unlinked: Unlinked::default(),
             outbound_plans: BTreeMap::new(),
             ways: Ways::default(),
             taken_in: TakenIn::default(),

@@ -19,7 +19,11 @@ fn spread(key: &CallKey) -> u32 {
         Caller::Workload(cluster, workload) => 17 + 7 * workload.0 + cluster.0,
     };
     let service = key.service.map_or(0, |(_, service)| service);
-    let zones = key.caller_zone.unwrap_or(3) + 4 * key.answered.map_or(3, |(_, zone)| zone);
+    // A sidecar's own attempt and that of the application behind it differ in who answered only.
+    let answered = key
+        .answered
+        .map_or(3, |(workload, zone)| zone + 13 * workload.0);
+    let zones = key.caller_zone.unwrap_or(3) + 4 * answered;
     caller.wrapping_mul(5) ^ service.wrapping_mul(11) ^ zones.wrapping_mul(3)
 }
 

@@ -119,7 +119,7 @@ impl Domain<'_> {
     fn take_leaving(&mut self, leaving: Leaving, context: &mut Clock<'_, Self>) {
         let known = leaving
             .passage
-            .or_else(|| self.unlinked.remove(&leaving.from));
+            .or_else(|| self.unlinked.remove(leaving.from));
         let Some(key) = known else {
             return; // It has been answered.
         };
@@ -170,17 +170,48 @@ impl Domain<'_> {
     pub(super) fn link_passage(&mut self, from: CallRef, key: Key) {
         match self.waiting_here(from) {
             Some(call) => call.passage = Some(key),
-            None => {
-                self.unlinked.insert(from, key);
-            }
+            None => self.unlinked.insert(from, key),
         }
     }
 
     /// A proxy has nothing any more to do for somebody.
     pub(super) fn unlink_passage(&mut self, from: CallRef) {
-        if self.waiting_here(from).is_none() {
-            self.unlinked.remove(&from);
+        self.unlinked.remove(from);
+    }
+}
+
+/// Requests at proxies whose callers do not know how those keep them: that are elsewhere, or had
+/// left before.
+#[derive(Debug, Default)]
+pub(crate) struct Unlinked {
+    /// By the partition of the caller and the place of its call, which has mostly one of them.
+    places: Vec<Vec<Vec<(CallRef, Key)>>>,
+}
+
+impl Unlinked {
+    fn insert(&mut self, from: CallRef, passage: Key) {
+        let (partition, place) = (usize::from(from.partition), from.call.slot() as usize);
+        if self.places.len() <= partition {
+            self.places.resize(partition + 1, Vec::new());
         }
+        let places = &mut self.places[partition];
+        if places.len() <= place {
+            places.resize(place + 1, Vec::new());
+        }
+        places[place].push((from, passage));
+    }
+
+    fn remove(&mut self, from: CallRef) -> Option<Key> {
+        let places = self.places.get_mut(usize::from(from.partition))?;
+        let here = places.get_mut(from.call.slot() as usize)?;
+        let position = here.iter().position(|(caller, _)| *caller == from)?;
+        Some(here.swap_remove(position).1)
+    }
+
+    /// All of them.
+    pub(crate) fn passages(&self) -> impl Iterator<Item = Key> {
+        let all = self.places.iter().flatten().flatten();
+        all.map(|&(_, passage)| passage)
     }
 }
 
