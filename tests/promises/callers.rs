@@ -196,6 +196,26 @@ fn sidecars_see_the_pod_that_connects() {
 }
 
 #[test]
+fn pods_of_one_workload_go_by_their_own_addresses() {
+    let condition = format!("when: [{{key: destination.ip, values: [{WEB}]}}]");
+    // One on each node, beside that of `web`: two of four are in its range.
+    let policy = allow("web", &condition)
+        + "---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: everywhere}
+spec:
+  selector: {matchLabels: {app: web, tier: everywhere}}
+  template:
+    metadata: {labels: {app: web, tier: everywhere, sidecar.istio.io/inject: \"true\"}}
+    spec: {containers: [{name: main, image: i}]}
+";
+    let [served, refused] = WORLD.served(&policy);
+    assert_eq!(served + refused, 100);
+    assert!((38..=62).contains(&served), "{served} of 100");
+}
+
+#[test]
 fn fields_of_sources_ask_as_conditions_do() {
     let asked = |field: &str, range: &str| {
         let rule = format!("from: [{{source: {{{field}: [{range}]}}}}]");

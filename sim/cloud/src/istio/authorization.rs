@@ -15,7 +15,7 @@ mod matching;
 #[cfg(test)]
 mod tests;
 
-pub use matching::{Asked, Caller, Http, Token};
+pub use matching::{Addresses, Asked, Http, Token};
 
 use super::authentication::selects;
 use super::config::{AuthorizationPolicy, Labels, OnBehalf, PolicyTarget};
@@ -190,17 +190,15 @@ impl Guard {
         Guard { policies, ranges }
     }
 
-    /// Whether it matters where a request comes from.
+    /// Whether it matters where a request comes from, or to which pod it goes.
     pub fn asks_for_addresses(&self) -> bool {
         !self.ranges.is_empty()
     }
 
-    /// Which of the ranges that it asks for hold a caller: who is held by the same is let in alike.
-    pub fn holding(&self, caller: Caller) -> Vec<bool> {
-        self.ranges
-            .iter()
-            .map(|range| range.holds(caller))
-            .collect()
+    /// Which of the ranges that it asks for hold these: who is held by the same is let in alike.
+    pub fn holding(&self, addresses: Addresses) -> Vec<bool> {
+        let ranges = self.ranges.iter();
+        ranges.map(|range| range.holds(addresses)).collect()
     }
 
     /// Whether nothing selects the workload.

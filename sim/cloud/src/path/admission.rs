@@ -22,7 +22,7 @@ use crate::domain::Domain;
 use crate::envoy::retry::RetryPolicy;
 use crate::facts;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
-use crate::istio::authorization::{self, Answer, Caller};
+use crate::istio::authorization::{self, Addresses, Answer};
 use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
@@ -42,7 +42,8 @@ pub(crate) struct Admitted {
     port: u32,
     /// The workload that asks, if it shows who it is.
     client: Option<WorkloadId>,
-    /// Where it stands by the ranges of addresses that policies ask for; 0 where none does.
+    /// Where it and the pod stand by the ranges of addresses that policies ask for; 0 where none
+    /// does.
     standing: u32,
     asked: Asked,
 }
@@ -189,12 +190,12 @@ impl Domain<'_> {
         let client = client.filter(|_| shown);
         let client = client.map(|pod| self.pods[pod as usize].workload);
         let asked = self.asked_by(request);
-        let (caller, standing) = match table.guard.asks_for_addresses() {
-            false => (Caller::NOBODY, 0),
+        let (addresses, standing) = match table.guard.asks_for_addresses() {
+            false => (Addresses::UNASKED, 0),
             true => {
-                let caller = self.caller(request);
-                let holding = table.guard.holding(caller);
-                (caller, self.checkpoints.standing(holding))
+                let addresses = self.addresses(request);
+                let holding = table.guard.holding(addresses);
+                (addresses, self.checkpoints.standing(holding))
             }
         };
         let key = Admitted {
@@ -208,7 +209,7 @@ impl Domain<'_> {
         if let Some(known) = self.checkpoints.known.get(key.spread(), &key) {
             return known;
         }
-        let checkpoint = self.make_checkpoint(&table, endpoint, (client, caller), asked);
+        let checkpoint = self.make_checkpoint(&table, endpoint, (client, addresses), asked);
         let number = self.checkpoints.all.len() as u32;
         self.checkpoints.all.push(checkpoint);
         self.checkpoints.known.insert(key, number);
@@ -220,7 +221,7 @@ impl Domain<'_> {
         &mut self,
         table: &InboundTable,
         endpoint: Endpoint,
-        (client, caller): (Option<WorkloadId>, Caller),
+        (client, addresses): (Option<WorkloadId>, Addresses),
         asked: Asked,
     ) -> Checkpoint {
         let port = match endpoint.listener {
@@ -234,10 +235,10 @@ impl Domain<'_> {
         let principal = client.map(|client| self.principal(client));
         let of_connection = authorization::Asked {
             principal: principal.as_deref(),
-            source: caller.source,
+            source: addresses.source,
             // Only HTTP says where it comes from.
-            remote: caller.source,
-            destination: self.address_asked(endpoint),
+            remote: addresses.source,
+            destination: addresses.destination,
             port,
             server_name: None,
             http: None,
@@ -262,7 +263,7 @@ impl Domain<'_> {
             }
         };
         let of_request = authorization::Asked {
-            remote: caller.remote,
+            remote: addresses.remote,
             http: Some(attributes.http(token.map(|(token, _)| token))),
             ..of_connection
         };
@@ -277,7 +278,7 @@ impl Domain<'_> {
 
     /// The address that a connection goes to: of its pod, or at a waypoint of the service that is
     /// asked.
-    fn address_asked(&self, endpoint: Endpoint) -> IpAddr {
+    pub(super) fn address_asked(&self, endpoint: Endpoint) -> IpAddr {
         let translation = self.translation.as_ref().expect("a mesh translates");
         let asked = match endpoint.listener {
             Listener::Waypoint(_) => translation.service(endpoint.service.0).addresses.first(),

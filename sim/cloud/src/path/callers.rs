@@ -18,7 +18,7 @@
 use super::service::RequestArrival;
 use super::{CallRef, Listener, Origin, Owner, Reply, Target};
 use crate::domain::Domain;
-use crate::istio::authorization::Caller;
+use crate::istio::authorization::Addresses;
 use crate::scenario::{ServiceId, TrafficId, TrafficPolicy, TrafficSource, WorkloadKind};
 use crate::slab::Key;
 use crate::topology::{PartitionKind, addresses};
@@ -75,8 +75,8 @@ impl Domain<'_> {
         Some(Ipv4Addr::from(u32::from(range.network()) + offset))
     }
 
-    /// Where a request comes from that reaches a proxy.
-    pub(super) fn caller(&self, request: &RequestArrival) -> Caller {
+    /// Where a request comes from that reaches a proxy, and where it goes to.
+    pub(super) fn addresses(&self, request: &RequestArrival) -> Addresses {
         let endpoint = request.endpoint;
         let connection = Connection {
             from: request.from,
@@ -93,8 +93,11 @@ impl Domain<'_> {
             _ => Some(0),
         };
         let said = back.and_then(|back| forwarded.into_iter().rev().nth(back as usize)?);
-        let remote = said.unwrap_or(source);
-        Caller { source, remote }
+        Addresses {
+            source,
+            remote: said.unwrap_or(source),
+            destination: self.address_asked(endpoint),
+        }
     }
 
     /// Proxies in front of a gateway that are to be believed.

@@ -552,7 +552,7 @@ impl Domain<'_> {
         let client = call.map(|call| self.pods[call.client as usize].workload);
         let client = client.filter(|_| request.endpoint.secured);
         match self.lets_in_at(node, request.endpoint, client, |it| {
-            it.caller(&request).source
+            it.addresses(&request).source
         }) {
             true => self.hand(node, Job::Receive(request), context),
             // It closes connections that policies do not allow, at once or once it is told.

@@ -13,7 +13,7 @@ use super::Endpoint;
 use crate::control::taken_in::Taker;
 use crate::domain::Domain;
 use crate::istio::authentication::ServerMode;
-use crate::istio::authorization::{self, Answer, Caller};
+use crate::istio::authorization::{self, Addresses, Answer};
 use crate::istio::translate::inbound::InboundTable;
 use crate::scenario::WorkloadId;
 use std::net::IpAddr;
@@ -55,7 +55,7 @@ impl Domain<'_> {
         let principal = client.map(|client| self.principal(client));
         let source = match table.guard.asks_for_addresses() {
             true => source(self),
-            false => Caller::NOBODY.source,
+            false => Addresses::UNASKED.source,
         };
         let asked = authorization::Asked {
             principal: principal.as_deref(),

@@ -6,20 +6,23 @@ use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Where a request comes from.
+/// Where a request comes from and goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct Addresses {
     /// The address that the connection comes from.
     pub source: IpAddr,
     /// The address that the request says it comes from, or the same.
     pub remote: IpAddr,
+    /// The address that the connection goes to.
+    pub destination: IpAddr,
 }
 
-impl Caller {
-    /// Whom nobody asks for.
-    pub const NOBODY: Caller = Caller {
+impl Addresses {
+    /// Those that nobody asks for.
+    pub const UNASKED: Addresses = Addresses {
         source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         remote: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
 }
 
@@ -199,10 +202,11 @@ impl Test {
     }
 
     /// Whether a range holds where a request comes from.
-    pub(super) fn holds(&self, caller: Caller) -> bool {
+    pub(super) fn holds(&self, addresses: Addresses) -> bool {
         match self {
-            Test::SourceIp(range) => range.contains(&caller.source),
-            Test::RemoteIp(range) => range.contains(&caller.remote),
+            Test::SourceIp(range) => range.contains(&addresses.source),
+            Test::RemoteIp(range) => range.contains(&addresses.remote),
+            Test::DestinationIp(range) => range.contains(&addresses.destination),
             _ => false,
         }
     }
@@ -320,7 +324,12 @@ impl Field {
     /// Those of its tests that ask where a request comes from.
     pub(super) fn ranges(&self) -> impl Iterator<Item = &Test> {
         let all = self.any.iter().chain(&self.none);
-        all.filter(|test| matches!(test, Test::SourceIp(_) | Test::RemoteIp(_)))
+        all.filter(|test| {
+            matches!(
+                test,
+                Test::SourceIp(_) | Test::RemoteIp(_) | Test::DestinationIp(_)
+            )
+        })
     }
 
     /// The field of a condition; `None` if nobody knows its key.
