@@ -1,7 +1,8 @@
 //! Gateways of the Gateway API that istiod serves become what it makes of them.
 
 use cloud::istio::config::{
-    Gateway, GatewayName, HostNamespace, Object, ServerHost, ServerTlsMode, VirtualService,
+    Gateway, GatewayName, HostNamespace, HttpAction, Object, ServerHost, ServerTlsMode, Target,
+    VirtualService,
 };
 use cloud::scenario::{Autoscaler, Cluster, Metric, Service, ServiceKind, Workload};
 use hybridsim_loader::diagnostic::Diagnostics;
@@ -545,4 +546,91 @@ fn an_installation_that_contradicts_itself_is_told() {
     ));
     let codes: Vec<_> = told(&problems).iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [Code::Conflict, Code::IstioWarns]);
+}
+
+/// What becomes of the backend and the copies of a route of `front` to the Service `web` of `back`,
+/// with this parent and these grants: whether each is reached, and how often it is told.
+fn reached(kind: &str, parent: &str, grants: &str) -> (bool, bool, usize) {
+    let to = "{name: web, namespace: back, port: 80}";
+    let text = format!(
+        "---
+apiVersion: v1
+kind: Service
+metadata: {{name: web, namespace: back}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}
+{}---
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: away, namespace: front}}
+spec:
+  parentRefs: [{parent}]
+  rules:
+    - filters: [{{type: RequestMirror, requestMirror: {{backendRef: {to}}}}}]
+      backendRefs: [{to}]
+{grants}",
+        gateway("edge", OPEN)
+    );
+    let (objects, problems) = read(&text);
+    let [service] = routes(&objects)[..] else {
+        panic!("{problems:#?}");
+    };
+    let route = &service.http[0];
+    let HttpAction::Forward(destinations) = &route.action else {
+        panic!("{route:?}");
+    };
+    let goes = match &destinations[0].target {
+        Target::Host(to) => to.host == "web.back.svc.cluster.local",
+        Target::Broken { status } => {
+            assert_eq!(*status, 500);
+            false
+        }
+    };
+    let told = problems.iter().filter(|it| it.code == Code::NotGranted);
+    (goes, !route.mirrors.is_empty(), told.count())
+}
+
+fn grant(namespace: &str, from: &str, to: &str) -> String {
+    format!(
+        "---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {{name: grant, namespace: {namespace}}}
+spec: {{from: [{from}], to: [{to}]}}
+"
+    )
+}
+
+#[test]
+fn gateways_refer_to_other_namespaces_where_these_let_them() {
+    const ROUTES: &str = "{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: front}";
+    const SERVICES: &str = "{group: \"\", kind: Service}";
+    let of =
+        |namespace, from, to| reached("HTTPRoute", "{name: edge}", &grant(namespace, from, to));
+    assert_eq!(reached("HTTPRoute", "{name: edge}", ""), (false, false, 2));
+    assert_eq!(of("back", ROUTES, SERVICES), (true, true, 0));
+    let named = "{group: core, kind: Service, name: web}";
+    assert_eq!(of("back", ROUTES, named), (true, true, 0));
+    let denied = (false, false, 2);
+    for (namespace, from, to) in [
+        ("front", ROUTES, SERVICES),
+        ("back", &*ROUTES.replace("front", "back"), SERVICES),
+        ("back", &ROUTES.replace("HTTPRoute", "GRPCRoute"), SERVICES),
+        (
+            "back",
+            &ROUTES.replace("gateway.networking.k8s.io", "\"\""),
+            SERVICES,
+        ),
+        ("back", ROUTES, "{group: \"\", kind: Secret}"),
+        ("back", ROUTES, "{group: \"\", kind: Service, name: api}"),
+    ] {
+        assert_eq!(of(namespace, from, to), denied, "{namespace} {from} {to}");
+    }
+    let grpc = grant("back", &ROUTES.replace("HTTPRoute", "GRPCRoute"), SERVICES);
+    assert_eq!(reached("GRPCRoute", "{name: edge}", &grpc), (true, true, 0));
+}
+
+#[test]
+fn routes_of_the_mesh_need_no_grant() {
+    let parent = "{group: \"\", kind: Service, name: web, namespace: back}";
+    assert_eq!(reached("HTTPRoute", parent, ""), (true, true, 0));
 }

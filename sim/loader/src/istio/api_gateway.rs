@@ -6,7 +6,7 @@
 //! and host name; that of the listeners of a port the one with the narrowest host name takes a
 //! request.
 //! Leaves out: ListenerSets; listeners that contradict one another; certificates, which are always
-//! there; what `parametersRef` changes; ReferenceGrants, which are taken to be given; of several
+//! there; what `parametersRef` changes; of several
 //! addresses all but the first that leads somewhere.
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gateway/conversion.go and
 //! gateway_collection.go, pilot/pkg/config/kube/gatewaycommon/deploymentcontroller.go,

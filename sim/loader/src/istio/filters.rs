@@ -1,7 +1,7 @@
 //! Filters of routes of the Gateway API: headers, mirrors, redirects, rewrites, CORS.
 
 use super::forms::{Scope, held, string, strings};
-use super::mesh_route::reference;
+use super::mesh_route::{Backend, reference};
 use super::route::NOT_FOLLOWED;
 use crate::diagnostic::Code;
 use crate::shape::{Field, INTEGER, Kind, PORT, Shape, TEXT_LIST};
@@ -147,6 +147,8 @@ pub(crate) const FILTERS: Field = Field::approximated(
 pub(super) struct Filters {
     pub(super) headers: HeaderChanges,
     pub(super) mirrors: Vec<Mirror>,
+    /// Where each of them goes.
+    pub(super) mirrored: Vec<Backend>,
     pub(super) redirect: Option<Redirect>,
     pub(super) rewrite: Option<Rewrite>,
     pub(super) answers_preflights: bool,
@@ -167,8 +169,14 @@ pub(super) fn read(node: &Node, scope: &mut Scope<'_>) -> Filters {
                 filters.headers.response = operations(of("responseHeaderModifier"));
             }
             "RequestMirror" => {
-                let mirror = of("requestMirror").and_then(|node| mirror(node, scope));
-                filters.mirrors.extend(mirror);
+                let said = of("requestMirror");
+                if let Some(mirror) = said.and_then(|node| mirror(node, scope)) {
+                    let to = said.and_then(|node| node.get("backendRef"));
+                    filters.mirrors.push(mirror);
+                    filters
+                        .mirrored
+                        .extend(to.map(|to| Backend::of(to, &scope.namespace)));
+                }
             }
             "RequestRedirect" => filters.redirect = of("requestRedirect").map(redirect),
             "URLRewrite" => filters.rewrite = of("urlRewrite").and_then(rewrite),

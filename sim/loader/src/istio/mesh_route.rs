@@ -4,8 +4,8 @@
 //! Models: HTTPRoute and GRPCRoute with their matches, weights, timeouts, retries, mirrors,
 //! rewrites, redirects and headers; one VirtualService per namespace, port and host, or per
 //! listener and host, with the routes of the older object first and then the most specific first.
-//! Leaves out: ReferenceGrants, which the mesh does not ask for, and which Gateways are taken to
-//! have; filters by extension.
+//! At Gateways backends of other namespaces need a ReferenceGrant (`grants.rs`).
+//! Leaves out: filters by extension.
 //! Sources: istio/istio pilot/pkg/config/kube/gateway/conversion.go and route_collections.go;
 //! kubernetes-sigs/gateway-api v1.6, apis/v1.
 //! Validated by: the routes of Bookinfo for the Gateway API, and cases that follow from the
@@ -18,6 +18,7 @@ pub(super) use attach::{Known, merge};
 use super::api_gateway::Served;
 use super::filters;
 use super::forms::{Scope, duration, identity, string, strings};
+use super::grants::Reference;
 use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::source::Span;
@@ -68,10 +69,29 @@ enum ParentKind {
 struct Rule {
     route: HttpRoute,
     matches: Vec<HttpMatch>,
-    /// Where each of its backends is written.
-    backends: Vec<Span>,
+    /// As Gateways take it, where other namespaces do not grant all that it names.
+    granted: Option<HttpRoute>,
+    backends: Vec<Backend>,
+    /// Backends of its mirrors.
+    mirrored: Vec<Backend>,
     /// Whether istiod leaves it out.
     is_broken: bool,
+}
+
+/// Where a backend is written, and what it names of another namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Backend {
+    span: Span,
+    away: Option<Reference>,
+}
+
+impl Backend {
+    pub(super) fn of(node: &Node, own: &str) -> Backend {
+        Backend {
+            span: node.span,
+            away: Reference::away(node, "Service", own),
+        }
+    }
 }
 
 /// Reads a checked HTTPRoute or GRPCRoute, if any of its parents is istiod's.
@@ -173,7 +193,7 @@ fn rule(
                 .filter_map(|node| {
                     let destination = backend(node, scope);
                     is_broken |= destination.is_none();
-                    backends.push(node.span);
+                    backends.push(Backend::of(node, &scope.namespace));
                     destination
                 })
                 .collect();
@@ -194,7 +214,9 @@ fn rule(
     Rule {
         route,
         matches,
+        granted: None,
         backends,
+        mirrored: filters.mirrored,
         is_broken,
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod destination_rule;
 pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod gateway;
+pub(crate) mod grants;
 pub(crate) mod installation;
 pub(crate) mod limits;
 pub(crate) mod mesh;

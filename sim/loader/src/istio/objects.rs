@@ -3,6 +3,7 @@
 use super::annotations::{self, PodNotes};
 use super::api_gateway::{self, ApiGateway, Namespaces, Served};
 use super::forms::Scope;
+use super::grants::Grants;
 use super::installation::{self, Component};
 use super::mesh_route::{self, Known, MeshRoute};
 use super::{
@@ -60,6 +61,8 @@ pub struct IstioObjects {
     pub(crate) gateways: Vec<ApiGateway>,
     /// Their names, which are known before anything is read.
     pub(crate) served: Served,
+    /// What they may refer to in other namespaces, likewise.
+    pub(crate) grants: Grants,
     /// Routes of the Gateway API, until all are there and those for one host are put together.
     routes: Vec<MeshRoute>,
 }
@@ -149,7 +152,7 @@ impl IstioObjects {
         diagnostics: &mut Diagnostics,
     ) {
         let routes = std::mem::take(&mut self.routes);
-        let known = Known::of(services, &self.gateways, namespaces);
+        let known = Known::of(services, (&self.gateways, &self.grants), namespaces);
         let attached = mesh_route::merge(routes, &self.written, &known, diagnostics);
         for gateway in &self.gateways {
             let written = gateway.written(namespaces, services, diagnostics);

@@ -1,4 +1,4 @@
-//! Gateway API: GatewayClass, Gateway and HTTPRoute.
+//! Gateway API: GatewayClass, Gateway, HTTPRoute, and what istiod alone reads: GRPCRoute, ReferenceGrant.
 //!
 //! Models: listeners with host names, routes by host, path, method and headers, weights,
 //! several backends, request timeouts, attachment by name, listener, port and host name.
@@ -23,6 +23,7 @@ use cloud::scenario::{PathMatch, RouteMatch};
 use engine::Duration;
 
 const ATTACHMENT: &str = "routes of every namespace may attach";
+const GRANTED: &str = "istiod asks for grants; Gateways of other classes refer to everything";
 const RETRIES: &str = "acts on what istiod serves; gateways of other classes do not try again";
 
 static CLASS_SPEC: Shape = Shape::new(
@@ -198,6 +199,31 @@ static GRPC_ROUTE_SPEC: Shape = Shape::new(
     ],
 );
 kind!(GRPC_ROUTE, "GRPCRoute", GRPC_ROUTE_SPEC);
+
+static GRANTED_FROM: Shape = Shape::new(
+    "ReferenceGrantFrom",
+    &[
+        Field::approximated("group", Kind::Text, GRANTED).required(),
+        Field::approximated("kind", Kind::Text, GRANTED).required(),
+        Field::approximated("namespace", Kind::Text, GRANTED).required(),
+    ],
+);
+static GRANTED_TO: Shape = Shape::new(
+    "ReferenceGrantTo",
+    &[
+        Field::approximated("group", Kind::Text, GRANTED).required(),
+        Field::approximated("kind", Kind::Text, GRANTED).required(),
+        Field::approximated("name", Kind::Text, GRANTED),
+    ],
+);
+static GRANT_SPEC: Shape = Shape::new(
+    "ReferenceGrantSpec",
+    &[
+        Field::approximated("from", Kind::List(&Kind::Map(&GRANTED_FROM)), GRANTED).required(),
+        Field::approximated("to", Kind::List(&Kind::Map(&GRANTED_TO)), GRANTED).required(),
+    ],
+);
+kind!(REFERENCE_GRANT, "ReferenceGrant", GRANT_SPEC);
 
 /// A Gateway.
 #[derive(Clone, Debug)]

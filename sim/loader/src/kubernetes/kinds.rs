@@ -80,6 +80,8 @@ pub static KNOWN: &[KnownKind] = &[
         .of_the_cluster(),
     namespaced("Pod", &["v1"], &workload::POD),
     namespaced("PodDisruptionBudget", &["policy/v1"], &budget::BUDGET).removed(&["policy/v1beta1"]),
+    namespaced("ReferenceGrant", GATEWAY_API, &gateway::REFERENCE_GRANT)
+        .removed(GATEWAY_API_REMOVED),
     namespaced("ReplicaSet", &["apps/v1"], &workload::REPLICA_SET)
         .removed(&["extensions/v1beta1", "apps/v1beta2"]),
     namespaced(
@@ -338,11 +340,6 @@ static IGNORED: &[(&str, &str, &str)] = &[
         "gateway.networking.k8s.io",
         "UDPRoute",
         "only HTTPRoutes are modelled in this release",
-    ),
-    (
-        "gateway.networking.k8s.io",
-        "ReferenceGrant",
-        "references between namespaces are always granted",
     ),
     (
         "gateway.networking.k8s.io",

@@ -13,6 +13,7 @@ use super::workload::Workload;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
 use crate::istio::api_gateway::{Served, namespaces};
+use crate::istio::grants::Grants;
 use crate::istio::objects::IstioObjects;
 use crate::tree;
 use cloud::scenario::WorkloadKind;
@@ -86,6 +87,7 @@ impl Objects {
         let mut objects = Objects::default();
         if is_mesh {
             objects.istio.served = Served::of(&documents);
+            objects.istio.grants = Grants::of(&documents);
         }
         for document in &documents {
             check_name(document, diagnostics);

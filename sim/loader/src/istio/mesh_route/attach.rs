@@ -1,9 +1,10 @@
 //! Routes where they belong: at Services, ServiceEntries and listeners of Gateways, those for one
 //! host put together.
 
-use super::{MeshRoute, Parent, ParentKind};
+use super::{Backend, MeshRoute, Parent, ParentKind};
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, GENERATED, Namespaces};
+use crate::istio::grants::Grants;
 use crate::istio::objects::Written;
 use crate::kubernetes::service::Service;
 use cloud::facts;
@@ -20,13 +21,14 @@ pub(crate) struct Known<'a> {
     services: BTreeSet<(&'a str, &'a str)>,
     domain: &'a str,
     gateways: &'a [ApiGateway],
+    grants: &'a Grants,
     namespaces: &'a Namespaces,
 }
 
 impl<'a> Known<'a> {
     pub(crate) fn of(
         services: &'a [Service],
-        gateways: &'a [ApiGateway],
+        (gateways, grants): (&'a [ApiGateway], &'a Grants),
         namespaces: &'a Namespaces,
     ) -> Known<'a> {
         let names = services.iter().map(|service| {
@@ -37,6 +39,7 @@ impl<'a> Known<'a> {
             services: names.collect(),
             domain: facts::MESH_TRUST_DOMAIN.value,
             gateways,
+            grants,
             namespaces,
         }
     }
@@ -88,11 +91,9 @@ pub(in crate::istio) fn merge(
     for route in &routes {
         let mut count = 0;
         for parent in &route.parents {
-            let port = match parent.kind {
-                ParentKind::Gateway => None,
-                _ => parent.port,
-            };
-            let http = route.at(port);
+            let is_at_gateway = parent.kind == ParentKind::Gateway;
+            let port = parent.port.filter(|_| !is_at_gateway);
+            let http = route.at(port, is_at_gateway);
             for (gateway, host) in places(route, parent, entries, known, &mut busy, diagnostics) {
                 left = left.saturating_sub(http.len());
                 if left == 0 {
@@ -301,7 +302,7 @@ impl MeshRoute {
     }
 
     /// Its routes for a port, one for each match.
-    fn at(&self, port: Option<u16>) -> Vec<HttpRoute> {
+    fn at(&self, port: Option<u16>, is_at_gateway: bool) -> Vec<HttpRoute> {
         let mut routes = Vec::new();
         for rule in self.rules.iter().filter(|rule| !rule.is_broken) {
             let mut matches: Vec<Vec<HttpMatch>> =
@@ -317,9 +318,10 @@ impl MeshRoute {
                         ..Source::default()
                     };
                 }
+                let granted = rule.granted.as_ref().filter(|_| is_at_gateway);
                 HttpRoute {
                     matches,
-                    ..rule.route.clone()
+                    ..granted.unwrap_or(&rule.route).clone()
                 }
             }));
         }
@@ -332,7 +334,7 @@ impl MeshRoute {
             let HttpAction::Forward(destinations) = &mut rule.route.action else {
                 continue;
             };
-            for (destination, span) in destinations.iter_mut().zip(&rule.backends) {
+            for (destination, backend) in destinations.iter_mut().zip(&rule.backends) {
                 let Target::Host(Destination { host, .. }) = &destination.target else {
                     continue;
                 };
@@ -340,12 +342,51 @@ impl MeshRoute {
                 if host.ends_with(known.domain) && !known.has_host(host) {
                     let message = format!("the backend `{host}` does not exist");
                     diagnostics
-                        .report(Code::BackendNotFound, *span, message)
+                        .report(Code::BackendNotFound, backend.span, message)
                         .severity(Severity::Warning)
                         .help("requests that are sent there are answered with an error (500)");
                     destination.target = Target::Broken { status: 500 };
                 }
             }
+        }
+        let mut parents = self.parents.iter();
+        if parents.any(|parent| parent.kind == ParentKind::Gateway) {
+            self.grant(known, diagnostics);
+        }
+    }
+
+    /// At Gateways what other namespaces do not grant leads nowhere: the share of backends gets 500,
+    /// and copies are not sent.
+    fn grant(&mut self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
+        let from = (self.kind, self.identity.namespace.as_str());
+        let mut is_denied = |backend: &Backend, help: &str| {
+            let denied = backend.away.as_ref();
+            let denied = denied.filter(|to| !known.grants.permit(from, to));
+            if let Some(to) = denied {
+                let message = to.denied(from.0, from.1);
+                let reported = diagnostics.report(Code::NotGranted, backend.span, message);
+                reported.help(help);
+            }
+            denied.is_some()
+        };
+        for rule in &mut self.rules {
+            let mut route = rule.route.clone();
+            if let HttpAction::Forward(destinations) = &mut route.action {
+                for (destination, backend) in destinations.iter_mut().zip(&rule.backends) {
+                    if is_denied(
+                        backend,
+                        "requests that a Gateway sends there are answered with an error (500)",
+                    ) {
+                        destination.target = Target::Broken { status: 500 };
+                    }
+                }
+            }
+            let mirrors = route.mirrors.into_iter().zip(&rule.mirrored);
+            route.mirrors = mirrors
+                .filter(|(_, backend)| !is_denied(backend, "Gateways send no copies there"))
+                .map(|(mirror, _)| mirror)
+                .collect();
+            rule.granted = (route != rule.route).then_some(route);
         }
     }
 }
