@@ -25,6 +25,7 @@ mod nftables;
 mod outages;
 mod policies;
 mod proxy_config;
+mod proxy_containers;
 mod proxy_cost;
 mod readme;
 mod recovery;
