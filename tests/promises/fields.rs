@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 const TABLE: &str = include_str!("../../sim/loader/tests/data/fields.txt");
 /// Fields of which no file shows that they act.
@@ -30,9 +31,11 @@ impl Library for Beside {
     }
 }
 
-/// What the table says of fields, by kind and group.
-fn table() -> BTreeMap<(String, String), Vec<(&'static str, &'static str)>> {
-    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// What is said of fields, by kind and group.
+type Table = BTreeMap<(String, String), Vec<(&'static str, &'static str)>>;
+
+fn table() -> Table {
+    let mut all = Table::new();
     let mut at = (String::new(), String::new());
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
         match line.strip_prefix("  ") {
@@ -137,6 +140,16 @@ fn holder<'v>(document: &'v mut Json, steps: &[Step]) -> &'v mut Json {
     })
 }
 
+/// What a field may say that takes one of some words.
+const CHOICES: [&str; 6] = [
+    "HTTP",
+    "TCP",
+    "MUTUAL",
+    "DISABLE",
+    "ALLOW_ANY",
+    "MESH_EXTERNAL",
+];
+
 /// The document without a field, and with others in its place.
 fn changes(document: &Json, steps: &[Step]) -> Vec<Json> {
     let (last, way) = steps.split_last().expect("a leaf is somewhere");
@@ -163,8 +176,20 @@ fn changes(document: &Json, steps: &[Step]) -> Vec<Json> {
         Json::String(text) => {
             with(json!(format!("{text}-other")));
             with(json!(format!("1{text}")));
+            if text.chars().all(|it| it.is_ascii_uppercase() || it == '_') {
+                CHOICES.iter().for_each(|choice| with(json!(choice)));
+            }
         }
         _ => {}
+    }
+    if let Step::Key(key) = last {
+        let mut renamed = document.clone();
+        if let Json::Object(map) = holder(&mut renamed, way)
+            && let Some(value) = map.shift_remove(key)
+        {
+            map.insert(format!("{key}-other"), value);
+            all.push(renamed);
+        }
     }
     all
 }
@@ -180,67 +205,134 @@ fn digest(documents: &[Json]) -> Option<u64> {
     Some(simulate(&compile(&scenario), Seed::default(), &Options::default()).digest)
 }
 
+/// The documents as they are, and with what DestinationRules of one bare subset say of the whole
+/// host said of its port 80, of the subset, and of that port of the subset instead.
+fn placed(documents: Vec<Json>) -> Vec<Vec<Json>> {
+    let is_to_move = |document: &&Json| {
+        let subsets = document["spec"]["subsets"].as_array();
+        document["spec"]["trafficPolicy"].is_object()
+            && subsets.is_some_and(|subsets| subsets.len() == 1)
+    };
+    if !documents.iter().any(|document| is_to_move(&document)) {
+        return vec![documents];
+    }
+    let moved = |(of_port, of_subset): (bool, bool)| {
+        let moved = documents.iter().map(|document| {
+            let mut document = document.clone();
+            if !is_to_move(&&document) {
+                return document;
+            }
+            let spec = document["spec"].as_object_mut();
+            let policy = spec.and_then(|spec| spec.shift_remove("trafficPolicy"));
+            let mut policy = policy.expect("it has one");
+            // Ports have no budget for retries.
+            if of_port && policy.get("retryBudget").is_none() {
+                policy["port"] = json!({"number": 80});
+                policy = json!({"portLevelSettings": [policy]});
+            }
+            let holder = match of_subset {
+                true => &mut document["spec"]["subsets"][0],
+                false => &mut document["spec"],
+            };
+            holder["trafficPolicy"] = policy;
+            document
+        });
+        moved.collect()
+    };
+    let places = [(false, false), (true, false), (false, true), (true, true)];
+    places.map(moved).into()
+}
+
+/// A field that the table knows, in a file.
+struct Case<'f> {
+    file: &'f str,
+    kind: String,
+    path: &'static str,
+    said: &'static str,
+    documents: Arc<Vec<Json>>,
+    position: usize,
+    steps: Vec<Step>,
+    expected: u64,
+}
+
+impl Case<'_> {
+    /// Whether anything else happens if it is taken away or changed.
+    fn differs(&self) -> bool {
+        let mut documents = self.documents.to_vec();
+        let changes = changes(&self.documents[self.position], &self.steps);
+        changes.into_iter().any(|changed| {
+            documents[self.position] = changed;
+            digest(&documents).is_some_and(|digest| digest != self.expected)
+        })
+    }
+}
+
+/// All fields of documents that the table knows.
+fn cases<'f>(file: &'f str, documents: Vec<Json>, table: &Table, cases: &mut Vec<Case<'f>>) {
+    let expected = digest(&documents).expect("the file is valid");
+    let documents = Arc::new(documents);
+    for (position, document) in documents.iter().enumerate() {
+        let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+        let version = text("apiVersion");
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let written = text("kind");
+        // MeshConfig stands in the table as a ConfigMap holds it.
+        let mesh = ["data", "mesh"].map(|name| Step::Key(name.to_owned()));
+        let mut found = Vec::new();
+        leaves(document, &mut Vec::new(), &mut found);
+        for steps in found {
+            let of_mesh = matches!(steps.get(1), Some(Step::Key(key)) if key == "meshConfig");
+            let (kind, named) = match of_mesh {
+                true => (
+                    ("ConfigMap".to_owned(), String::new()),
+                    [&mesh, &steps[2..]].concat(),
+                ),
+                false => ((written.clone(), group.to_owned()), steps.clone()),
+            };
+            let known = table.get(&kind).and_then(|known| entry(known, &named));
+            let Some((path, said)) = known else {
+                continue;
+            };
+            cases.push(Case {
+                file,
+                kind: kind.0,
+                path,
+                said,
+                documents: documents.clone(),
+                position,
+                steps,
+                expected,
+            });
+        }
+    }
+}
+
 #[test]
 fn fields_do_what_the_ledger_says() {
     let table = table();
     let files = Project.read(FOLDER).expect("the folder is there");
-    let mut cases = Vec::new();
+    let mut all = Vec::new();
     for file in &files {
+        let loaded = loader::load(std::slice::from_ref(file), &Project);
+        let says = &loaded.diagnostics;
+        assert!(loaded.scenario.is_some(), "{}: {says:#?}", file.name);
         let mut diagnostics = Diagnostics::default();
         let nodes = parse(&file.text, 0, Budget::default(), &mut diagnostics);
-        let documents: Vec<Json> = nodes.iter().map(json).collect();
-        let expected = digest(&documents);
-        if expected.is_none() {
-            let loaded = loader::load(std::slice::from_ref(file), &Beside);
-            panic!("{}: {:#?}", file.name, loaded.diagnostics);
-        }
-        for (position, document) in documents.iter().enumerate() {
-            let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
-            let version = text("apiVersion");
-            let group = version.split_once('/').map_or("", |(group, _)| group);
-            // MeshConfig stands in the table as a ConfigMap holds it.
-            let is_mesh = text("kind") == "IstioOperator";
-            let kind = if is_mesh {
-                ("ConfigMap".to_owned(), String::new())
-            } else {
-                (text("kind"), group.to_owned())
-            };
-            let Some(known) = table.get(&kind) else {
-                continue;
-            };
-            let mut found = Vec::new();
-            leaves(document, &mut Vec::new(), &mut found);
-            for steps in found {
-                let mut named = steps.clone();
-                if is_mesh {
-                    let names = ["data", "mesh"].map(|name| Step::Key(name.to_owned()));
-                    named.splice(..2.min(named.len()), names);
-                }
-                if let Some(entry) = entry(known, &named) {
-                    let at = (documents.clone(), position, steps);
-                    cases.push((file.name.as_str(), kind.clone(), *entry, at, expected));
-                }
-            }
+        for documents in placed(nodes.iter().map(json).collect()) {
+            cases(&file.name, documents, &table, &mut all);
         }
     }
-    let looked: Vec<_> = cases
-        .par_iter()
-        .map(
-            |(file, kind, (path, said), (documents, position, steps), expected)| {
-                let mut documents = documents.clone();
-                let changes = changes(&documents[*position], steps).into_iter();
-                let differs = changes.into_iter().any(|changed| {
-                    documents[*position] = changed;
-                    let is = digest(&documents);
-                    is.is_some() && is != *expected
-                });
-                (*file, kind, *path, *said, differs)
-            },
-        )
-        .collect();
+    let differ: Vec<bool> = all.par_iter().map(Case::differs).collect();
     let mut wrong = BTreeSet::new();
     let mut seen = BTreeSet::new();
-    for (file, (kind, _), path, said, differs) in looked {
+    for (case, differs) in all.iter().zip(differ) {
+        let Case {
+            file,
+            kind,
+            path,
+            said,
+            ..
+        } = case;
         let acts = said.starts_with("acts");
         if differs && acts {
             seen.insert(format!("{kind} {path}"));

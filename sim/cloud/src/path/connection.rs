@@ -49,8 +49,8 @@ pub(crate) struct Pool {
     pub(super) socket: Option<Peer>,
 }
 
-/// Whose connections to what.
-type PoolKey = (Address, PoolTarget);
+/// Whose connections to what, and to which of its ports.
+type PoolKey = (Address, PoolTarget, u32);
 
 /// All clients' connections.
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ impl Pools {
     pub(crate) fn forget(&mut self, client: Address) {
         let Pools { numbers, all, free } = self;
         numbers.retain(
-            |(address, _)| *address != client,
+            |(address, ..)| *address != client,
             |number| {
                 all[number as usize] = Pool::default();
                 free.push(number);
@@ -117,7 +117,7 @@ impl Pools {
     }
 }
 
-fn spread((address, target): &PoolKey) -> u32 {
+fn spread((address, target, port): &PoolKey) -> u32 {
     let client = match address {
         Address::Client(traffic, client) => client.wrapping_add(traffic.0 << 4),
         Address::Pod(_, pod) => *pod,
@@ -127,7 +127,7 @@ fn spread((address, target): &PoolKey) -> u32 {
         PoolTarget::Global(name) => name.0,
         PoolTarget::Pod(pod) => *pod,
     };
-    client ^ target.wrapping_mul(21)
+    client ^ target.wrapping_add(*port).wrapping_mul(21)
 }
 
 /// An HTTP/2 connection.
@@ -188,12 +188,13 @@ impl Domain<'_> {
     }
 
     pub(super) fn pool_key(&self, key: Key, endpoint: Option<Endpoint>) -> PoolKey {
-        let target = match self.plans[self.calls[key].plan as usize].target {
+        let plan = &self.plans[self.calls[key].plan as usize];
+        let target = match plan.target {
             Target::Service(cluster, service) => PoolTarget::Service(cluster, service),
             Target::Global(name) => PoolTarget::Global(name),
             Target::Backend(_) => PoolTarget::Pod(endpoint.map_or(u32::MAX, |chosen| chosen.pod)),
         };
-        (self.address(key), target)
+        (self.address(key), target, plan.port)
     }
 
     /// An attempt gets itself a connection.

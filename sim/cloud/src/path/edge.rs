@@ -156,7 +156,7 @@ impl Domain<'_> {
             // No server takes a connection for this name.
             return Some(way(Destination::Answer(Err(Reason::Reset), 0)));
         };
-        if edge.redirects_to_https {
+        if edge.redirects(authority) {
             return Some(way(Destination::Answer(Ok(()), 0)));
         }
         let by_name = scope.by_name.clone();

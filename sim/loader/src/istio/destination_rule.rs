@@ -30,16 +30,18 @@ static COOKIE_ATTRIBUTE: Shape = Shape::new(
         Field::modelled("value", Kind::Text),
     ],
 );
+/// Why nothing depends on what browsers do with a cookie.
+const NO_BROWSERS: &str = "users are no browsers";
 static COOKIE: Shape = Shape::new(
     "HTTPCookie",
     &[
         Field::modelled("name", Kind::Text).required(),
-        Field::modelled("path", Kind::Text),
+        Field::ignored("path", Kind::Text, NO_BROWSERS),
         Field::modelled("ttl", DURATION_KIND),
         Field::ignored(
             "attributes",
             Kind::List(&Kind::Map(&COOKIE_ATTRIBUTE)),
-            "users are no browsers",
+            NO_BROWSERS,
         ),
     ],
 );

@@ -35,7 +35,11 @@ static ENDPOINT: Shape = Shape::new(
     "WorkloadEntrySpec",
     &[
         Field::modelled("address", Kind::Text),
-        Field::modelled("ports", Kind::Keyed(&crate::shape::INTEGER)),
+        Field::ignored(
+            "ports",
+            Kind::Keyed(&crate::shape::INTEGER),
+            "a machine takes what comes to any of its ports",
+        ),
         Field::modelled("labels", TEXT_MAP),
         held("network", Kind::Text),
         Field::modelled("locality", Kind::Text),

@@ -17,14 +17,21 @@ const APPLICATIONS: &str =
     "the way between a sidecar and its application has no limits; `inspect` shows them";
 const CAPTURE: Kind = Kind::OneOf(&["DEFAULT", "IPTABLES", "NONE"]);
 
+const NUMBER: Field = Field::modelled("number", crate::shape::INTEGER);
+const NAME: Field = Field::ignored("name", Kind::Text, "a name for people");
+const TARGET: Field = Field::ignored("targetPort", crate::shape::INTEGER, "Istio does not use it");
 static PORT: Shape = Shape::new(
     "SidecarPort",
     &[
-        Field::modelled("number", crate::shape::INTEGER),
+        NUMBER,
         Field::modelled("protocol", Kind::Text),
-        Field::modelled("name", Kind::Text),
-        Field::modelled("targetPort", crate::shape::INTEGER),
+        NAME,
+        TARGET,
     ],
+);
+static EGRESS_PORT: Shape = Shape::new(
+    "SidecarEgressPort",
+    &[NUMBER, held("protocol", Kind::Text), NAME, TARGET],
 );
 static INGRESS: Shape = Shape::new(
     "IstioIngressListener",
@@ -44,7 +51,7 @@ static INGRESS: Shape = Shape::new(
 static EGRESS: Shape = Shape::new(
     "IstioEgressListener",
     &[
-        Field::modelled("port", Kind::Map(&PORT)),
+        Field::modelled("port", Kind::Map(&EGRESS_PORT)),
         held("bind", Kind::Text),
         held("captureMode", CAPTURE),
         Field::modelled("hosts", TEXT_LIST).required(),

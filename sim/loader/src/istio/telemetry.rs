@@ -67,9 +67,9 @@ static LOGGING: Shape = Shape::new(
 static SPEC: Shape = Shape::new(
     "TelemetrySpec",
     &[
-        SELECTOR,
-        TARGET_REF,
-        TARGET_REFS,
+        held("selector", SELECTOR.kind),
+        held("targetRef", TARGET_REF.kind),
+        held("targetRefs", TARGET_REFS.kind),
         held("tracing", Kind::List(&Kind::Map(&TRACING))),
         held("metrics", Kind::List(&Kind::Map(&METRICS))),
         held("accessLogging", Kind::List(&Kind::Map(&LOGGING))),

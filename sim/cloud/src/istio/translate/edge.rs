@@ -89,11 +89,14 @@ fn edge(
     let mut hosts: BTreeMap<String, (usize, Vec<Route>)> = BTreeMap::new();
     for (gateway, server) in servers {
         let tls = server.tls.as_ref();
-        edge.redirects_to_https |= tls.is_some_and(|tls| tls.redirects_to_https);
+        let redirects = tls.is_some_and(|tls| tls.redirects_to_https);
         for ServerHost { host, .. } in &server.hosts {
             // A host may be there for several namespaces.
             if !edge.hosts.contains(host) {
                 edge.hosts.push(host.clone());
+            }
+            if redirects {
+                edge.redirected.push(host.clone());
             }
         }
         let name = GatewayName::Object {
@@ -113,6 +116,9 @@ fn edge(
             let common = intersection(&server.hosts, &gateway.identity.namespace, it);
             if common.is_empty() {
                 continue;
+            }
+            if redirects {
+                edge.redirected.extend(common.iter().cloned());
             }
             let carries_requests = server.protocol.decrypted().is_http();
             if passes_on(server) || !carries_requests {

@@ -154,8 +154,8 @@ pub struct Edge {
     pub hosts: Vec<String>,
     /// Encryption.
     pub tls: Option<ServerTlsMode>,
-    /// Whether plain requests are told to ask again encrypted.
-    pub redirects_to_https: bool,
+    /// Hosts whose plain requests are told to ask again encrypted.
+    pub redirected: Vec<String>,
     /// Routes of requests.
     pub table: RouteTable,
     /// Ways of connections that are passed on.
@@ -165,7 +165,16 @@ pub struct Edge {
 impl Edge {
     /// Whether requests come to it without TLS.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none() || self.redirects_to_https
+        self.tls.is_none() || !self.redirected.is_empty()
+    }
+
+    /// Whether a plain request for a name is told to ask again encrypted: of the hosts that include
+    /// it the narrowest counts.
+    pub fn redirects(&self, authority: &str) -> bool {
+        let routed = self.table.others.iter().map(|(host, _)| host);
+        let all = routed.chain(&self.redirected).map(String::as_str);
+        let found = host::most_specific(without_port(authority), all);
+        found.is_some_and(|found| self.redirected.iter().any(|host| host == found))
     }
 
     /// Whether requests are routed one by one, and not connections.

@@ -154,6 +154,23 @@ fn routes_for_one_host_are_put_together() {
 }
 
 #[test]
+fn each_host_of_a_port_is_redirected_for_itself() {
+    let mut redirecting = server(80, Protocol::Http, &["web.com", "*.org"]);
+    redirecting.tls = encrypted(ServerTlsMode::Passthrough, true);
+    let plain = server(80, Protocol::Http, &["*"]);
+    let mut mesh = mesh(vec![plain, redirecting]);
+    let everywhere = bound(("shop", "web", 1), &["*", "plain.org"], vec![to_web()]);
+    mesh.objects.virtual_services = vec![everywhere];
+    let told = mesh.told_as(&proxy("edge", "istio=ingress"), Role::Gateway);
+    let edge = told.scope().edge(80, None).unwrap();
+    let redirects = |host| edge.redirects(host);
+    assert!(redirects("web.com") && redirects("any.org"));
+    assert!(!redirects("other.com"));
+    // What a redirecting server shares with a VirtualService redirects as well.
+    assert!(redirects("plain.org"));
+}
+
+#[test]
 fn encrypted_servers_are_told_apart_by_name_and_may_pass_connections_on() {
     let mut redirecting = server(80, Protocol::Http, &["web.com"]);
     redirecting.tls = encrypted(ServerTlsMode::Passthrough, true);
@@ -176,7 +193,9 @@ fn encrypted_servers_are_told_apart_by_name_and_may_pass_connections_on() {
     mesh.objects.virtual_services = vec![passed, bound(("shop", "web", 2), &["*"], vec![to_web()])];
     let told = mesh.told_as(&proxy("edge", "istio=ingress"), Role::Gateway);
     let scope = told.scope();
-    assert!(scope.edge(80, None).unwrap().redirects_to_https);
+    let plain = scope.edge(80, None).unwrap();
+    let redirects = ["web.com", "web.com:80", "db.com"].map(|host| plain.redirects(host));
+    assert_eq!(redirects, [true, true, false]);
     let web = scope.edge(443, Some("web.com")).unwrap();
     assert_eq!(
         (web.tls, web.chains.len()),
