@@ -253,3 +253,24 @@ fn what_is_not_there_is_told_and_answered_with_an_error() {
         [(web, 3), ("500".to_owned(), 1), ("500".to_owned(), 1)]
     );
 }
+
+#[test]
+fn backends_take_no_filters_but_of_headers() {
+    let read_with = |filter: &str| {
+        let spec = format!(
+            "{{parentRefs: [{{group: '', kind: Service, name: web}}], rules: [{{matches: [{{path: {{value: /a}}}}], backendRefs: [{{name: web, port: 80, filters: [{filter}]}}]}}, {{backendRefs: [{{name: web, port: 80}}]}}]}}"
+        );
+        let (services, problems) = read(&(service("web") + &route("HTTPRoute", "r", &spec)));
+        let warns = problems.iter().filter(|it| it.code == Code::IstioWarns);
+        (services[0].http.len(), warns.count())
+    };
+    let headers =
+        "{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x, value: a}]}}";
+    assert_eq!(read_with(headers), (2, 0));
+    // The rule is left out, and the other stays.
+    let rewrite = "{type: URLRewrite, urlRewrite: {hostname: x.example}}";
+    let mirror = "{type: RequestMirror, requestMirror: {backendRef: {name: web, port: 80}}}";
+    for filter in [rewrite, mirror] {
+        assert_eq!(read_with(filter), (1, 1), "{filter}");
+    }
+}

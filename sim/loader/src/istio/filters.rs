@@ -12,6 +12,8 @@ use cloud::istio::config::{
 
 const BROWSERS: &str = "users are no browsers";
 const ANSWERS: &str = "answers carry no headers that anything depends on";
+const ACTING: &str = "act on routes of the mesh and of Gateways that istiod serves; at others they do not change where requests go";
+const LEFT_OUT: &str = "istiod leaves a rule out whose backends have other filters than of headers";
 const EXTENSIONS: &str = "what extensions do is not simulated";
 
 static HEADER: Shape = Shape::new(
@@ -103,23 +105,24 @@ static CORS: Shape = Shape::new(
         Field::ignored("maxAge", INTEGER, BROWSERS),
     ],
 );
+const TYPE: Field = Field::modelled(
+    "type",
+    Kind::OneOf(&[
+        "RequestHeaderModifier",
+        "ResponseHeaderModifier",
+        "RequestMirror",
+        "RequestRedirect",
+        "URLRewrite",
+        "CORS",
+        "ExternalAuth",
+        "ExtensionRef",
+    ]),
+)
+.required();
 static FILTER: Shape = Shape::new(
     "HTTPRouteFilter",
     &[
-        Field::modelled(
-            "type",
-            Kind::OneOf(&[
-                "RequestHeaderModifier",
-                "ResponseHeaderModifier",
-                "RequestMirror",
-                "RequestRedirect",
-                "URLRewrite",
-                "CORS",
-                "ExternalAuth",
-                "ExtensionRef",
-            ]),
-        )
-        .required(),
+        TYPE,
         Field::modelled("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
         Field::ignored(
             "responseHeaderModifier",
@@ -135,12 +138,31 @@ static FILTER: Shape = Shape::new(
     ],
 );
 const FILTER_KIND: Kind = Kind::Map(&FILTER);
-/// `filters` of a rule or of a backend.
-pub(crate) const FILTERS: Field = Field::approximated(
-    "filters",
-    Kind::List(&FILTER_KIND),
-    "act on routes of the mesh and of Gateways that istiod serves; at others they do not change where requests go",
+/// `filters` of a rule.
+pub(crate) const FILTERS: Field = Field::approximated("filters", Kind::List(&FILTER_KIND), ACTING);
+
+static BACKEND_FILTER: Shape = Shape::new(
+    "HTTPBackendFilter",
+    &[
+        TYPE,
+        Field::modelled("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
+        Field::ignored(
+            "responseHeaderModifier",
+            Kind::Map(&ANSWER_HEADER_FILTER),
+            ANSWERS,
+        ),
+        Field::ignored("requestMirror", Kind::Map(&MIRROR), LEFT_OUT),
+        Field::ignored("requestRedirect", Kind::Map(&REDIRECT), LEFT_OUT),
+        Field::ignored("urlRewrite", Kind::Map(&REWRITE), LEFT_OUT),
+        Field::ignored("cors", Kind::Map(&CORS), LEFT_OUT),
+        Field::ignored("externalAuth", Kind::Opaque, LEFT_OUT),
+        Field::ignored("extensionRef", Kind::Opaque, LEFT_OUT),
+    ],
 );
+const BACKEND_FILTER_KIND: Kind = Kind::Map(&BACKEND_FILTER);
+/// `filters` of a backend.
+pub(crate) const BACKEND_FILTERS: Field =
+    Field::approximated("filters", Kind::List(&BACKEND_FILTER_KIND), ACTING);
 
 /// What filters do.
 #[derive(Debug, Default)]
@@ -192,6 +214,28 @@ pub(super) fn read(node: &Node, scope: &mut Scope<'_>) -> Filters {
         }
     }
     filters
+}
+
+/// What filters of a backend do: nothing if istiod leaves their rule out, as with all that change
+/// more than headers.
+pub(super) fn of_backend(node: &Node, scope: &mut Scope<'_>) -> Option<HeaderChanges> {
+    let mut headers = HeaderChanges::default();
+    for node in node.list("filters") {
+        let of = |key: &str| operations(node.get(key));
+        match node.get("type").and_then(Node::str).unwrap_or_default() {
+            "RequestHeaderModifier" => headers.request = of("requestHeaderModifier"),
+            "ResponseHeaderModifier" => headers.response = of("responseHeaderModifier"),
+            other => {
+                let message = format!("istiod knows no filter `{other}` at a backend");
+                scope
+                    .diagnostics
+                    .report(Code::IstioWarns, node.span, message)
+                    .help("it leaves the rule out: write the filter at the rule");
+                return None;
+            }
+        }
+    }
+    Some(headers)
 }
 
 /// Of several entries for one header the first counts.

@@ -275,11 +275,10 @@ fn weight(node: &Node) -> u32 {
 /// A backend; nothing if its rule cannot be used for it.
 fn backend(node: &Node, scope: &mut Scope<'_>) -> Option<HttpDestination> {
     let destination = reference(node, scope)?;
-    let filters = filters::read(node, scope);
     Some(HttpDestination {
         target: destination.map_or(Target::Broken { status: 500 }, Target::Host),
         weight: weight(node),
-        headers: filters.headers,
+        headers: filters::of_backend(node, scope)?,
     })
 }
 

@@ -13,7 +13,7 @@ use super::selector::Selector;
 use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
-use crate::istio::filters::FILTERS;
+use crate::istio::filters::{BACKEND_FILTERS, FILTERS};
 use crate::shape::{Field, Kind, NATURAL, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
@@ -106,7 +106,7 @@ static BACKEND_REF: Shape = Shape::new(
         Field::modelled("name", Kind::Text).required(),
         Field::modelled("port", PORT),
         Field::modelled("weight", Kind::Integer(0, 1_000_000)),
-        FILTERS,
+        BACKEND_FILTERS,
     ],
 );
 static TIMEOUTS: Shape = Shape::new(
