@@ -99,9 +99,11 @@ struct HostPool {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Connection {
-    Opening,
-    Open(Endpoint),
+struct Connection {
+    /// Which of all that its sidecar has opened.
+    serial: u32,
+    /// Whom it is with, once it is open.
+    endpoint: Option<Endpoint>,
 }
 
 /// Where a connection of a sidecar belongs.
@@ -120,8 +122,10 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) slot: Slot,
-    /// Its number in its pool.
+    /// Its number in its pool, which another has once it is closed.
     pub(crate) number: u32,
+    /// Which of all that the sidecar has opened.
+    serial: u32,
 }
 
 impl Upstream {

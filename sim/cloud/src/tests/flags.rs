@@ -129,6 +129,25 @@ fn a_full_pool_is_flagged() {
 }
 
 #[test]
+fn what_waits_for_a_connection_that_dies_gets_another() {
+    let to_second = routes(vec![route(weights(&[("v2", 100)]))]);
+    let mut scenario = versions(vec![rule(small_pool()), to_second], 1);
+    let threads = &mut scenario.clusters[0].workloads[0].template;
+    threads.sidecar.as_mut().unwrap().threads = 1;
+    // One is inside when the pod dies, and one waits for its connection. The news that the first is
+    // lost comes when another connection has its number, on which the second is refused.
+    scenario.traffic[0].arrivals = at_milliseconds(&[1_000, 1_001]);
+    let kill = Fault::PodKill {
+        cluster: ClusterId(0),
+        workload: WorkloadId(2),
+        count: 1,
+    };
+    scenario.timeline = vec![fault_at(1_010, kill, None)];
+    let expected = [row("v2", 503, "UC", 1), row("v2", 503, "URX,UF", 1)];
+    assert_eq!(source(&scenario), expected);
+}
+
+#[test]
 fn a_sidecar_flags_what_becomes_of_its_application() {
     // The second version dies with one request inside, and the next finds nobody behind the sidecar,
     // which since 1.24 tries twice more. Up to 1.23 the client's sidecar does so for each.

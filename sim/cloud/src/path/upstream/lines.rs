@@ -68,43 +68,54 @@ impl Domain<'_> {
         Some((&mut host.pools[usize::from(slot.pool)], breakers))
     }
 
-    /// What is at a line; nothing once its sidecar has ended.
-    fn connection(&mut self, line: Line) -> Option<&mut Option<Connection>> {
-        let (thread, _) = self.host_pool(line.slot)?;
-        let number = line.number as usize;
+    /// What a pool has under a number; nothing once its sidecar has ended.
+    fn place(&mut self, slot: Slot, number: u32) -> Option<&mut Option<Connection>> {
+        let (thread, _) = self.host_pool(slot)?;
+        let number = number as usize;
         if thread.connections.len() <= number {
             thread.connections.resize(number + 1, None);
         }
         Some(&mut thread.connections[number])
     }
 
-    fn set_connection(&mut self, line: Line, now: Option<Connection>) {
-        if let Some(connection) = self.connection(line) {
-            *connection = now;
-        }
+    /// The place of a connection, while it is there.
+    fn connection(&mut self, line: Line) -> Option<&mut Option<Connection>> {
+        let place = self.place(line.slot, line.number)?;
+        let is_there = place.is_some_and(|it| it.serial == line.serial);
+        is_there.then_some(place)
     }
 
     fn act_for_pool(&mut self, slot: Slot, action: Action, context: &mut Clock<'_, Self>) {
-        let line = |number| Line { slot, number };
         match action {
-            Action::Open(number) => self.open_line(line(number), context),
+            Action::Open(number) => self.open_line(slot, number, context),
             Action::Send {
                 request,
-                connection,
+                connection: number,
             } => {
-                let line = line(connection);
-                let Some(&mut Some(Connection::Open(endpoint))) = self.connection(line) else {
+                let Some(&mut Some(Connection {
+                    serial,
+                    endpoint: Some(endpoint),
+                })) = self.place(slot, number)
+                else {
                     panic!("a pool sends on what is open");
                 };
                 let key = self.calls.key_of(request).expect("a request that waits");
                 if let Owner::Passage(passage) = self.calls[key].owner {
-                    self.passages[passage].line = Some(line);
+                    self.passages[passage].line = Some(Line {
+                        slot,
+                        number,
+                        serial,
+                    });
                 }
                 self.send_request(key, endpoint, context);
             }
             Action::Refuse(request) => self.end_unsent(request, Reason::Overflow, context),
             Action::Fail(request) => self.end_unsent(request, Reason::Refused, context),
-            Action::Close(number) => self.set_connection(line(number), None),
+            Action::Close(number) => {
+                if let Some(place) = self.place(slot, number) {
+                    *place = None;
+                }
+            }
         }
     }
 
@@ -114,17 +125,26 @@ impl Domain<'_> {
     }
 
     /// A sidecar opens a connection.
-    fn open_line(&mut self, line: Line, context: &mut Clock<'_, Self>) {
-        let Slot { pod, upstream, .. } = line.slot;
+    fn open_line(&mut self, slot: Slot, number: u32, context: &mut Clock<'_, Self>) {
+        let Slot { pod, upstream, .. } = slot;
         let state = &mut self.pods[pod as usize];
         let (workload, uid) = (state.workload, state.uid);
         let sidecar = state.sidecar.as_mut().expect("a sidecar that sends");
-        let number = sidecar.count_opened();
+        let opened = sidecar.count_opened();
         let upstream = sidecar.upstream(upstream).expect("a pool of it");
-        let goal = upstream.hosts[line.slot.host as usize].pod;
+        let goal = upstream.hosts[slot.host as usize].pod;
         let (service, patience) = (upstream.service, upstream.told.connect_timeout);
         let port = upstream.told.port;
-        self.set_connection(line, Some(Connection::Opening));
+        let serial = opened as u32;
+        *self.place(slot, number).expect("a pool of it") = Some(Connection {
+            serial,
+            endpoint: None,
+        });
+        let line = Line {
+            slot,
+            number,
+            serial,
+        };
         let endpoint = Endpoint {
             port,
             ..self.endpoint(goal, service, None)
@@ -132,7 +152,7 @@ impl Domain<'_> {
         let plan = self.outbound_plan(workload, service, None);
         let identity = Identity {
             request: uid,
-            branch: number,
+            branch: opened,
         };
         let dial = self.calls.insert(Call {
             attempts: 1,
@@ -157,7 +177,11 @@ impl Domain<'_> {
         context: &mut Clock<'_, Self>,
     ) {
         self.calls.remove(key);
-        self.set_connection(line, endpoint.map(Connection::Open));
+        let Some(connection) = self.connection(line) else {
+            return; // Its sidecar or its pool began anew.
+        };
+        let serial = line.serial;
+        *connection = endpoint.map(|_| Connection { serial, endpoint });
         let (number, now) = (line.number, context.now());
         self.with_pool(line.slot, context, |pool, breakers, act| {
             match endpoint {
@@ -259,9 +283,9 @@ impl Domain<'_> {
 
     /// A pod has closed its connections: sidecars lose theirs to it.
     pub(crate) fn forget_lines(&mut self, pod: u32, restarts: u32, context: &mut Clock<'_, Self>) {
-        let leads_there = |connection: &Option<Connection>| {
-            matches!(connection, Some(Connection::Open(endpoint))
-                if endpoint.pod == pod && endpoint.restarts == restarts)
+        let leads_there = |connection: &Connection| {
+            let endpoint = connection.endpoint;
+            endpoint.is_some_and(|it| it.pod == pod && it.restarts == restarts)
         };
         let mut gone = Vec::new();
         for (owner, state) in (0..).zip(&self.pods) {
@@ -277,14 +301,23 @@ impl Domain<'_> {
                             pool,
                         };
                         let lines = (0..).zip(&of_pool.connections);
-                        let lines = lines.filter(|(_, connection)| leads_there(connection));
-                        gone.extend(lines.map(|(number, _)| Line { slot, number }));
+                        gone.extend(lines.filter_map(|(number, connection)| {
+                            let connection = connection.filter(leads_there)?;
+                            let serial = connection.serial;
+                            Some(Line {
+                                slot,
+                                number,
+                                serial,
+                            })
+                        }));
                     }
                 }
             }
         }
         for line in gone {
-            self.set_connection(line, None);
+            if self.connection(line).and_then(Option::take).is_none() {
+                continue; // What came of another has ended it.
+            }
             self.with_pool(line.slot, context, |pool, breakers, act| {
                 pool.close(line.number, breakers, act);
             });
