@@ -10,8 +10,8 @@
 //! When the pod is to end, a proxy beside its application is told to stop at the same time as that,
 //! without waiting for its hook: it asks those who are connected with it to go and ends some
 //! seconds later, or when nothing passes it any more. Whatever the application asks after that is
-//! refused. A native proxy asks them to go as well and ends with the application. A gateway is
-//! told to stop after its own hook.
+//! refused. A native proxy asks them to go as well, and is told to stop as soon as its application has
+//! ended, whereupon it ends at once. A gateway is told to stop after its own hook.
 //!
 //! Approximated: the image of a proxy is on every node; a native proxy starts after the other init
 //! containers; the probe of readiness follows at once on that of the start; a proxy that waits
@@ -284,16 +284,26 @@ impl Domain<'_> {
     /// Whether a proxy goes on when the container of its application has ended with the pod's end.
     pub(super) fn proxy_outlives(&self, pod: u32) -> bool {
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
-        let described = self.template(pod).sidecar.as_ref();
-        let is_beside = described.is_some_and(|it| self.placement_of(it) == Placement::Beside);
-        is_beside && sidecar.is_some_and(|it| it.runs) && !self.is_ideal()
+        sidecar.is_some_and(|it| it.runs) && !self.is_ideal()
     }
 
     /// The container that is not the proxy has ended. Of a gateway there is none: the proxy itself
-    /// was told to stop.
+    /// was told to stop. A native one is told now, and has asked others to go before.
     pub(super) fn proxy_is_left(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
-        if self.pods[pod as usize].deleted && self.role(pod).is_alone() {
-            self.agent_stops(pod, context);
+        let state = &self.pods[pod as usize];
+        let (Some(sidecar), Some(described)) = (&state.sidecar, &self.template(pod).sidecar) else {
+            return;
+        };
+        if !state.deleted {
+            return;
+        }
+        if described.role.is_alone() {
+            return self.agent_stops(pod, context);
+        }
+        if self.placement_of(described) == Placement::Native {
+            let (starts, step) = (sidecar.starts, Step::Exits);
+            let told = facts::NEXT_CONTAINER_STOP.value;
+            context.after(told, Event::SidecarSteps { pod, starts, step });
         }
     }
 }

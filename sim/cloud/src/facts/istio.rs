@@ -168,6 +168,10 @@ facts! {
     /// From the start of a proxy's container until its Envoy asks istiod.
     SIDECAR_START_UP: Duration = Duration::from_millis(500), "ms", "istio.sidecar.start-up",
         "pilot-agent", "all", Assumption, "nothing published fits";
+    /// From the end of the last application of a pod until its native sidecar hears that it is to
+    /// stop: the runtime reports the end to the kubelet, which asks it to stop the next.
+    NEXT_CONTAINER_STOP: Duration = Duration::from_millis(10), "ms", "kubernetes.kubelet.next-container-stop",
+        "kubelet", "1.29 and later", Assumption, "nothing published fits; kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_termination_order.go says that it waits for nothing else";
     /// How long a stopping agent drains before it ends Envoy.
     SIDECAR_DRAIN: Duration = Duration::from_secs(5), "s", "istio.sidecar.drain", "pilot-agent",
         "1.1 and later", Source, AGENT;

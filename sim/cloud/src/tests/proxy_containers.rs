@@ -9,7 +9,7 @@ use crate::domain::{Domain, Phase};
 use crate::facts;
 use crate::istio::drain::NativeSidecars;
 use crate::record::Reason;
-use crate::scenario::PodChoice;
+use crate::scenario::{OnStop, PodChoice};
 
 const CLUSTER: ClusterId = ClusterId(0);
 const CLIENT: WorkloadId = WorkloadId(0);
@@ -141,6 +141,22 @@ fn a_request_outlives_a_proxy_that_waits_for_it_or_ends_last() {
     assert_eq!(run(Way::Beside, until_idle), (1, 0));
     let long = Patience::For(Duration::from_secs(20));
     assert_eq!(run(Way::Beside, long), (1, 0));
+}
+
+#[test]
+fn the_last_answer_of_an_application_passes_its_native_proxy() {
+    let mut scenario = versions(Vec::new(), 1);
+    put(&mut scenario, Way::Native);
+    scenario.traffic[0].arrivals = at_milliseconds(&[2_900]);
+    scenario.run.duration = Duration::from_secs(10);
+    for web in [1, 2] {
+        let web = &mut scenario.clusters[0].workloads[web].template;
+        web.behavior.service_time = milliseconds(1_000);
+        web.termination.on_stop = OnStop::Drain;
+    }
+    scenario.timeline = vec![delete_at(3, WEB), delete_at(3, WorkloadId(2))];
+    // The application ends with its answer, which is on its way through the proxy then.
+    assert_eq!(run_without_jitter(&scenario).traffic[0].succeeded, 1);
 }
 
 #[test]
