@@ -129,15 +129,23 @@ impl Domain<'_> {
         self.await_calm(context);
     }
 
-    /// Enters istiod's timer into the calendar.
-    fn await_calm(&mut self, context: &mut Clock<'_, Self>) {
+    /// Enters istiod's timer into the calendar; one that was due while it stood still is due now.
+    pub(super) fn await_calm(&mut self, context: &mut Clock<'_, Self>) {
         let Some(istiod) = &mut self.istiod else {
             return;
         };
         if let Some(at) = istiod.debounce.timer().filter(|&at| at < istiod.wakes_at) {
+            let at = at.max(context.now());
             istiod.wakes_at = at;
             context.schedule(at, Event::IstiodLooks);
         }
+    }
+
+    /// istiod has ended, and with it what it waited to push: proxies that come back to the next are
+    /// told everything.
+    pub(super) fn pushes_are_forgotten(&mut self) {
+        let istiod = self.istiod.as_mut().expect("it has ended");
+        istiod.debounce = Debounce::new(Patience::default());
     }
 
     /// istiod looks whether all is calm.
@@ -148,7 +156,10 @@ impl Domain<'_> {
             return;
         };
         istiod.wakes_at = Time::MAX;
-        let mut next = acts.then(|| istiod.debounce.tick(now)).flatten();
+        if !acts {
+            return; // It looks when it runs again.
+        }
+        let mut next = istiod.debounce.tick(now);
         while let Some(batch) = next {
             self.push(&batch, context);
             let istiod = self.istiod.as_mut().expect("it pushes");

@@ -268,7 +268,9 @@ impl Domain<'_> {
         let has_ended = !is_down(before) && is_down(&self.levers);
         if has_ended {
             self.keys_are_forgotten();
+            self.pushes_are_forgotten();
         }
+        self.await_calm(context);
         let is_frozen = self.levers.control.frozen.contains(&Component::Istiod);
         for proxy in self.subscribers() {
             let state = self.subscription(proxy).map(|it| it.state);

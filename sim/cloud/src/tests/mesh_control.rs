@@ -138,6 +138,27 @@ fn a_slow_api_server_tells_istiod_late() {
 }
 
 #[test]
+fn what_istiod_waits_to_push_waits_for_istiod() {
+    // It has heard of the route, and would wait for calm until 2.1 s.
+    let from = 2_060;
+    let frozen = old_way(|scenario| {
+        let frozen = Fault::Frozen {
+            cluster: CLUSTER,
+            component: Component::Istiod,
+        };
+        scenario.timeline.push(fault_at(from, frozen, Some(2_000)));
+    });
+    // There is calm enough once it goes on, and the push takes some milliseconds.
+    assert!((206..=209).contains(&frozen), "{frozen}");
+    // The next istiod tells everything to those who come back to it, after a pause.
+    let ended = old_way(|scenario| {
+        let down = fault_at(from, istiod_down(), Some(2_000));
+        scenario.timeline.push(down);
+    });
+    assert!((209..800).contains(&ended), "{ended}");
+}
+
+#[test]
 fn a_slow_istiod_takes_as_many_times_longer_for_what_it_sends() {
     let factor = 1_000.0;
     let slow = |cluster: fn(&mut Scenario)| {
