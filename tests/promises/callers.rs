@@ -4,11 +4,11 @@
 //! own: pods of `edge` are in 10.244.0.0/24, of `web` in 10.244.1.0/24, of `api` in 10.244.2.0/24, and
 //! nodes in 172.18.0.0/16. Users are in 192.0.2.64/26.
 
-use crate::support::Manifests;
+use crate::support::{Manifests, faultless};
 use cloud::record::Reason;
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::{File, Loaded, Severity};
+use loader::{File, Loaded};
 
 fn deployment(name: &str, node: u32, labels: &str, annotations: &str) -> String {
     format!(
@@ -134,11 +134,7 @@ spec:
 
     /// How many requests of 100 come through, and how many are refused where users see it.
     fn served(&self, policy: &str) -> [u64; 2] {
-        let loaded = self.load(policy);
-        let told = loaded.diagnostics;
-        let mut wrong = told.iter().filter(|it| it.severity == Severity::Error);
-        assert!(wrong.next().is_none(), "{told:#?}");
-        let scenario = loaded.scenario.expect("a text without problems");
+        let scenario = faultless(self.load(policy));
         let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
         let of = &record.traffic[0];
         [of.succeeded, of.failures[Reason::Forbidden as usize]]

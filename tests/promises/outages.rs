@@ -1,12 +1,13 @@
 //! istiod down, slow or cut off: what works and what breaks, at ten seconds, an hour, thirteen
 //! hours and a day of the outage. Expectations come from Istio's and Envoy's rules.
 
+use crate::support::faultless;
 use cloud::record::{Caller, Reason, Record, TrafficRecord};
 use cloud::scenario::{Scenario, WorkloadId};
 use cloud::snapshot::{self, PodSnapshot};
 use cloud::{Options, compile, simulate};
 use engine::{Duration, Seed};
-use loader::{File, Library, Severity};
+use loader::{File, Library};
 
 mod ambient;
 
@@ -117,12 +118,7 @@ spec:
         ("shop.yaml", manifests.to_owned()),
         ("later.yaml", later.to_owned()),
     ]);
-    let loaded = loader::load(&[file], &files);
-    let told = loaded.diagnostics;
-    let wrong = told.iter().filter(|it| it.severity == Severity::Error);
-    let wrong: Vec<&str> = wrong.map(|it| it.message.as_str()).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    loaded.scenario.expect("a text without problems")
+    faultless(loader::load(&[file], &files))
 }
 
 /// Traffic at each age, one source per age, of so many requests a second.

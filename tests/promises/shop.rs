@@ -1,10 +1,10 @@
 //! A shop in a mesh, as several promises run it.
 
-use crate::support::Manifests;
+use crate::support::{Manifests, faultless};
 use cloud::record::{Reason, Record};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::{Diagnostic, File, Loaded, Severity};
+use loader::{File, Loaded};
 
 /// A shop in a mesh: a browser asks `web`, in two versions, which asks `api`.
 pub const SHOP: &str = "
@@ -84,11 +84,7 @@ spec:
 
 /// What one replication leaves behind.
 pub fn run(request: (&str, &str), call: &str, manifests: &str) -> Record {
-    let loaded = load(request, call, "", manifests);
-    let told = loaded.diagnostics;
-    let is_wrong = |it: &Diagnostic| it.severity == Severity::Error;
-    assert!(!told.iter().any(is_wrong), "{told:#?}");
-    let scenario = loaded.scenario.expect("a text without problems");
+    let scenario = faultless(load(request, call, "", manifests));
     simulate(&compile(&scenario), Seed::default(), &Options::default())
 }
 

@@ -4,7 +4,7 @@ use cloud::record::Record;
 use cloud::scenario::Scenario;
 use cloud::{Options, Topology, compile, simulate};
 use engine::Seed;
-use loader::{File, Library, Loaded, Nothing};
+use loader::{Diagnostic, File, Library, Loaded, Nothing, Severity};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -27,6 +27,17 @@ pub fn scenario(text: &str) -> Scenario {
     loaded
         .scenario
         .unwrap_or_else(|| panic!("{:#?}\n{text}", loaded.diagnostics))
+}
+
+/// The scenario of what was loaded.
+///
+/// # Panics
+/// With what the loader says, if anything is wrong.
+pub fn faultless(loaded: Loaded) -> Scenario {
+    let told = loaded.diagnostics;
+    let is_wrong = |it: &Diagnostic| it.severity == Severity::Error;
+    assert!(!told.iter().any(is_wrong), "{told:#?}");
+    loaded.scenario.expect("a text without problems")
 }
 
 /// What one replication of a scenario that stands alone leaves behind.

@@ -225,14 +225,18 @@ impl Domain<'_> {
         }
     }
 
-    /// Nobody listens behind the sidecar, which may try again.
-    fn nobody_listens(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let passage = &self.passages[key];
-        let endpoint = Endpoint {
+    /// Where a request came in to its proxy.
+    fn entered_at(&self, passage: &Passage) -> Endpoint {
+        Endpoint {
             port: passage.port,
             listener: passage.listener,
             ..self.endpoint(passage.pod, passage.service, passage.entry)
-        };
+        }
+    }
+
+    /// Nobody listens behind the sidecar, which may try again.
+    fn nobody_listens(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let endpoint = self.entered_at(&self.passages[key]);
         let verdict = self.inbound_retries(endpoint).map(|policy| {
             let passage = &mut self.passages[key];
             let again = passage
@@ -263,12 +267,8 @@ impl Domain<'_> {
         let (pod, service, origin) = (passage.pod, passage.service, passage.origin);
         let identity = passage.identity.part(ROUTE);
         let number = match passage.listener {
-            listener @ (Listener::Edge(..) | Listener::Waypoint(_)) => {
-                let endpoint = Endpoint {
-                    port: passage.port,
-                    listener,
-                    ..self.endpoint(pod, service, passage.entry)
-                };
+            Listener::Edge(..) | Listener::Waypoint(_) => {
+                let endpoint = self.entered_at(passage);
                 let asked = origin.expect("users are behind all requests").asked;
                 match self.way_in_of(endpoint, asked) {
                     Some(number) => number,

@@ -106,6 +106,17 @@ struct Connection {
     endpoint: Option<Endpoint>,
 }
 
+impl Connection {
+    /// How it is named, under its number in a pool.
+    fn line(&self, slot: Slot, number: u32) -> Line {
+        Line {
+            slot,
+            number,
+            serial: self.serial,
+        }
+    }
+}
+
 /// Where a connection of a sidecar belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {

@@ -119,16 +119,18 @@ const TYPE: Field = Field::modelled(
     ]),
 )
 .required();
+const REQUEST_HEADERS: Field = Field::modelled("requestHeaderModifier", Kind::Map(&HEADER_FILTER));
+const ANSWER_HEADERS: Field = Field::ignored(
+    "responseHeaderModifier",
+    Kind::Map(&ANSWER_HEADER_FILTER),
+    ANSWERS,
+);
 static FILTER: Shape = Shape::new(
     "HTTPRouteFilter",
     &[
         TYPE,
-        Field::modelled("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
-        Field::ignored(
-            "responseHeaderModifier",
-            Kind::Map(&ANSWER_HEADER_FILTER),
-            ANSWERS,
-        ),
+        REQUEST_HEADERS,
+        ANSWER_HEADERS,
         Field::modelled("requestMirror", Kind::Map(&MIRROR)),
         Field::modelled("requestRedirect", Kind::Map(&REDIRECT)),
         Field::modelled("urlRewrite", Kind::Map(&REWRITE)),
@@ -145,12 +147,8 @@ static BACKEND_FILTER: Shape = Shape::new(
     "HTTPBackendFilter",
     &[
         TYPE,
-        Field::modelled("requestHeaderModifier", Kind::Map(&HEADER_FILTER)),
-        Field::ignored(
-            "responseHeaderModifier",
-            Kind::Map(&ANSWER_HEADER_FILTER),
-            ANSWERS,
-        ),
+        REQUEST_HEADERS,
+        ANSWER_HEADERS,
         Field::ignored("requestMirror", Kind::Map(&MIRROR), LEFT_OUT),
         Field::ignored("requestRedirect", Kind::Map(&REDIRECT), LEFT_OUT),
         Field::ignored("urlRewrite", Kind::Map(&REWRITE), LEFT_OUT),

@@ -92,20 +92,12 @@ impl Domain<'_> {
                 request,
                 connection: number,
             } => {
-                let Some(&mut Some(Connection {
-                    serial,
-                    endpoint: Some(endpoint),
-                })) = self.place(slot, number)
-                else {
-                    panic!("a pool sends on what is open");
-                };
+                let known = self.place(slot, number).and_then(|place| *place);
+                let open = known.and_then(|it| Some((it.line(slot, number), it.endpoint?)));
+                let (line, endpoint) = open.expect("a pool sends on what is open");
                 let key = self.calls.key_of(request).expect("a request that waits");
                 if let Owner::Passage(passage) = self.calls[key].owner {
-                    self.passages[passage].line = Some(Line {
-                        slot,
-                        number,
-                        serial,
-                    });
+                    self.passages[passage].line = Some(line);
                 }
                 self.send_request(key, endpoint, context);
             }
@@ -135,16 +127,12 @@ impl Domain<'_> {
         let goal = upstream.hosts[slot.host as usize].pod;
         let (service, patience) = (upstream.service, upstream.told.connect_timeout);
         let port = upstream.told.port;
-        let serial = opened as u32;
-        *self.place(slot, number).expect("a pool of it") = Some(Connection {
-            serial,
+        let connection = Connection {
+            serial: opened as u32,
             endpoint: None,
-        });
-        let line = Line {
-            slot,
-            number,
-            serial,
         };
+        let line = connection.line(slot, number);
+        *self.place(slot, number).expect("a pool of it") = Some(connection);
         let endpoint = Endpoint {
             port,
             ..self.endpoint(goal, service, None)
@@ -302,13 +290,8 @@ impl Domain<'_> {
                         };
                         let lines = (0..).zip(&of_pool.connections);
                         gone.extend(lines.filter_map(|(number, connection)| {
-                            let connection = connection.filter(leads_there)?;
-                            let serial = connection.serial;
-                            Some(Line {
-                                slot,
-                                number,
-                                serial,
-                            })
+                            let known = connection.filter(leads_there)?;
+                            Some(known.line(slot, number))
                         }));
                     }
                 }
