@@ -4,11 +4,11 @@
 //! own: pods of `edge` are in 10.244.0.0/24, of `web` in 10.244.1.0/24, of `api` in 10.244.2.0/24, and
 //! nodes in 172.18.0.0/16. Users are in 192.0.2.64/26.
 
-use crate::support::{Manifests, faultless};
+use crate::support::{Manifests, Mesh, faultless};
 use cloud::record::Reason;
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::{File, Loaded};
+use loader::Loaded;
 
 fn deployment(name: &str, node: u32, labels: &str, annotations: &str) -> String {
     format!(
@@ -99,20 +99,8 @@ spec:
   http: [{route: [{destination: {host: web, port: {number: 80}}}]}]
 ---
 ";
-        let text = format!(
-            "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: callers}}
-spec:
-  clusters:
-    - name: cluster
-      region: local
-      zones: [a]
-      kubernetes: \"1.33\"
-      nodePools: [{{name: node, count: 3, cpu: 8, memory: 16Gi}}]
-      manifests: [all.yaml]
-      istio: {{version: \"1.30\"}}
-  users: [{{name: people, region: local{users}}}]
+        let spec = format!(
+            "  users: [{{name: people, region: local{users}}}]
   behavior:
     web: {{serviceTime: 1ms, workers: unlimited, calls: [{{to: \"api:80\"{call}}}]}}
     api: {{serviceTime: 1ms, workers: unlimited}}
@@ -124,12 +112,12 @@ spec:
             call = self.call,
             request = self.request,
         );
-        let file = File {
-            name: "callers.yaml".to_owned(),
-            text,
-        };
         let all = format!("{manifests}{services}{routes}{policy}");
-        loader::load(&[file], &Manifests(all))
+        let mesh = Mesh {
+            istio: "version: \"1.30\"",
+            ..Mesh::default()
+        };
+        mesh.load(&spec, &Manifests(all))
     }
 
     /// How many requests of 100 come through, and how many are refused where users see it.

@@ -2,36 +2,20 @@
 
 use crate::limits::{ENFORCED, local_limit};
 use crate::shop::{SHOP, failed};
-use crate::support::{Manifests, replicate};
+use crate::support::{Manifests, Mesh, faultless, replicate};
 use cloud::record::Reason;
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::File;
 
 /// A mesh of this release, and manifests, under a spec of its own.
 fn mesh(minor: u32, spec: &str, manifests: &str) -> cloud::scenario::Scenario {
-    let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: mesh}}
-spec:
-  clusters:
-    - name: cluster
-      region: local
-      zones: [a, b]
-      kubernetes: \"1.33\"
-      nodePools: [{{name: node, count: 4, cpu: 16, memory: 64Gi}}]
-      manifests: [shop.yaml]
-      istio: {{version: \"1.{minor}\", injectedNamespaces: [default]}}
-{spec}"
-    );
-    let file = File {
-        name: "mesh.yaml".to_owned(),
-        text,
+    let mesh = Mesh {
+        zones: "a, b",
+        nodes: (4, "cpu: 16, memory: 64Gi"),
+        istio: &format!("version: \"1.{minor}\", injectedNamespaces: [default]"),
+        ..Mesh::default()
     };
-    let loaded = loader::load(&[file], &Manifests(manifests.to_owned()));
-    let told = loaded.diagnostics;
-    loaded.scenario.unwrap_or_else(|| panic!("{told:#?}"))
+    faultless(mesh.load(spec, &Manifests(manifests.to_owned())))
 }
 
 #[test]

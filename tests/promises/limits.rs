@@ -3,31 +3,43 @@
 use crate::shop::{asked_service, failed, load, run};
 use cloud::record::Reason;
 
-/// The filter of istio.io's task about rate limits, for `web`, with so many tokens each minute.
-pub fn local_limit(tokens: u32, rest: &str) -> String {
+/// A filter with one patch at the inbound side of `web`, laid out as in istio.io's tasks.
+fn envoy_filter(name: &str, (kind, place): (&str, &str), operation: &str, value: &str) -> String {
     format!(
         "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata:
-  name: filter-local-ratelimit-svc
+  name: {name}
   namespace: istio-system
 spec:
   workloadSelector:
     labels:
       app: web
   configPatches:
-    - applyTo: HTTP_FILTER
+    - applyTo: {kind}
       match:
         context: SIDECAR_INBOUND
-        listener:
+        {place}
+      patch:
+        operation: {operation}
+        value:
+{value}
+---
+"
+    )
+}
+
+/// Among the filters of HTTP connections.
+const HTTP_FILTERS: &str = "listener:
           filterChain:
             filter:
-              name: \"envoy.filters.network.http_connection_manager\"
-      patch:
-        operation: INSERT_BEFORE
-        value:
-          name: envoy.filters.http.local_ratelimit
+              name: \"envoy.filters.network.http_connection_manager\"";
+
+/// The filter of istio.io's task about rate limits, for `web`, with so many tokens each minute.
+pub fn local_limit(tokens: u32, rest: &str) -> String {
+    let value = format!(
+        "          name: envoy.filters.http.local_ratelimit
           typed_config:
             \"@type\": type.googleapis.com/udpa.type.v1.TypedStruct
             type_url: type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
@@ -37,10 +49,10 @@ spec:
                 max_tokens: {tokens}
                 tokens_per_fill: {tokens}
                 fill_interval: 60s
-{rest}
----
-"
-    )
+{rest}"
+    );
+    let place = ("HTTP_FILTER", HTTP_FILTERS);
+    envoy_filter("filter-local-ratelimit-svc", place, "INSERT_BEFORE", &value)
 }
 
 pub const ENFORCED: &str = "
@@ -129,6 +141,39 @@ spec:
 /// The rate limit service of istio.io's task, before `web`.
 fn global_limit(denies: bool) -> String {
     let service = asked_service("ratelimit", 8081);
+    let before_the_router = format!(
+        "{HTTP_FILTERS}
+              subFilter:
+                name: \"envoy.filters.http.router\""
+    );
+    let filter = format!(
+        "          name: envoy.filters.http.ratelimit
+          typed_config:
+            \"@type\": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit
+            domain: ratelimit
+            failure_mode_deny: {denies}
+            timeout: 10s
+            rate_limit_service:
+              grpc_service:
+                envoy_grpc:
+                  cluster_name: outbound|8081||ratelimit.default.svc.cluster.local
+                  authority: ratelimit.default.svc.cluster.local
+              transport_api_version: V3"
+    );
+    let of_all_routes = "routeConfiguration:
+          vhost:
+            name: \"\"
+            route:
+              action: ANY";
+    let actions = "          rate_limits:
+            - actions:
+              - request_headers:
+                  header_name: \":path\"
+                  descriptor_key: \"PATH\"";
+    let asks = ("HTTP_FILTER", before_the_router.as_str());
+    let asks = envoy_filter("filter-ratelimit", asks, "INSERT_BEFORE", &filter);
+    let tells = ("VIRTUAL_HOST", of_all_routes);
+    let tells = envoy_filter("filter-ratelimit-svc", tells, "MERGE", actions);
     format!(
         "{service}
 apiVersion: v1
@@ -148,70 +193,7 @@ data:
         rate_limit:
           unit: minute
           requests_per_unit: 100
----
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata:
-  name: filter-ratelimit
-  namespace: istio-system
-spec:
-  workloadSelector:
-    labels:
-      app: web
-  configPatches:
-    - applyTo: HTTP_FILTER
-      match:
-        context: SIDECAR_INBOUND
-        listener:
-          filterChain:
-            filter:
-              name: \"envoy.filters.network.http_connection_manager\"
-              subFilter:
-                name: \"envoy.filters.http.router\"
-      patch:
-        operation: INSERT_BEFORE
-        value:
-          name: envoy.filters.http.ratelimit
-          typed_config:
-            \"@type\": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit
-            domain: ratelimit
-            failure_mode_deny: {denies}
-            timeout: 10s
-            rate_limit_service:
-              grpc_service:
-                envoy_grpc:
-                  cluster_name: outbound|8081||ratelimit.default.svc.cluster.local
-                  authority: ratelimit.default.svc.cluster.local
-              transport_api_version: V3
----
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata:
-  name: filter-ratelimit-svc
-  namespace: istio-system
-spec:
-  workloadSelector:
-    labels:
-      app: web
-  configPatches:
-    - applyTo: VIRTUAL_HOST
-      match:
-        context: SIDECAR_INBOUND
-        routeConfiguration:
-          vhost:
-            name: \"\"
-            route:
-              action: ANY
-      patch:
-        operation: MERGE
-        value:
-          rate_limits:
-            - actions:
-              - request_headers:
-                  header_name: \":path\"
-                  descriptor_key: \"PATH\"
----
-"
+---{asks}{tells}"
     )
 }
 

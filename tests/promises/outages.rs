@@ -1,7 +1,7 @@
 //! istiod down, slow or cut off: what works and what breaks, at ten seconds, an hour, thirteen
 //! hours and a day of the outage. Expectations come from Istio's and Envoy's rules.
 
-use crate::support::faultless;
+use crate::support::{Mesh, faultless};
 use cloud::record::{Caller, Reason, Record, TrafficRecord};
 use cloud::scenario::{Scenario, WorkloadId};
 use cloud::snapshot::{self, PodSnapshot};
@@ -95,30 +95,17 @@ fn mesh(spec: &str, manifests: &str, later: &str) -> Scenario {
 
 /// The same, of so many machines, and of this `istio`.
 fn mesh_of(istio: &str, machines: u32, spec: &str, manifests: &str, later: &str) -> Scenario {
-    let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: outage}}
-spec:
-  clusters:
-    - name: cluster
-      region: local
-      zones: [a]
-      kubernetes: \"1.32\"
-      nodePools: [{{name: node, count: {machines}, cpu: 16, memory: 64Gi}}]
-      manifests: [shop.yaml]
-      istio: {{{istio}}}
-{spec}"
-    );
-    let file = File {
-        name: "outage.yaml".to_owned(),
-        text,
+    let mesh = Mesh {
+        kubernetes: "1.32",
+        nodes: (machines, "cpu: 16, memory: 64Gi"),
+        istio,
+        ..Mesh::default()
     };
     let files = Files(vec![
-        ("shop.yaml", manifests.to_owned()),
+        ("manifests.yaml", manifests.to_owned()),
         ("later.yaml", later.to_owned()),
     ]);
-    faultless(loader::load(&[file], &files))
+    faultless(mesh.load(spec, &files))
 }
 
 /// Traffic at each age, one source per age, of so many requests a second.

@@ -1,10 +1,10 @@
 //! A shop in a mesh, as several promises run it.
 
-use crate::support::{Manifests, faultless};
+use crate::support::{Manifests, Mesh, faultless};
 use cloud::record::{Reason, Record};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::{File, Loaded};
+use loader::Loaded;
 
 /// A shop in a mesh: a browser asks `web`, in two versions, which asks `api`.
 pub const SHOP: &str = "
@@ -54,20 +54,8 @@ pub fn load_with(
     (call, rest): (&str, &str),
     manifests: &str,
 ) -> Loaded {
-    let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: policies}}
-spec:
-  clusters:
-    - name: cluster
-      region: local
-      zones: [a]
-      kubernetes: \"1.33\"
-      nodePools: [{{name: node, count: 3, cpu: 8, memory: 16Gi}}]
-      manifests: [shop.yaml]
-      istio: {{version: \"1.30\", injectedNamespaces: [default]}}
-  behavior:
+    let spec = format!(
+        "  behavior:
     web: {{serviceTime: 1ms, workers: unlimited, calls: [{{to: \"api:80\"{call}}}]}}
     api: {{serviceTime: 1ms, workers: unlimited}}
 {behavior}  traffic:
@@ -75,11 +63,8 @@ spec:
   run: {{duration: 10s, analysis: terminating, replications: 1}}
 {rest}"
     );
-    let file = File {
-        name: "policies.yaml".to_owned(),
-        text,
-    };
-    loader::load(&[file], &Manifests(format!("{SHOP}{manifests}")))
+    let manifests = Manifests(format!("{SHOP}{manifests}"));
+    Mesh::default().load(&spec, &manifests)
 }
 
 /// What one replication leaves behind.

@@ -77,6 +77,60 @@ impl Library for Manifests {
     }
 }
 
+/// A cluster with Istio, in which a test does what it likes.
+#[derive(Clone, Copy)]
+pub struct Mesh<'a> {
+    pub zones: &'a str,
+    pub kubernetes: &'a str,
+    /// How many machines, and what each of them has.
+    pub nodes: (u32, &'a str),
+    /// What is said of Istio.
+    pub istio: &'a str,
+}
+
+impl Default for Mesh<'_> {
+    fn default() -> Self {
+        Mesh {
+            zones: "a",
+            kubernetes: "1.33",
+            nodes: (3, "cpu: 8, memory: 16Gi"),
+            istio: "version: \"1.30\", injectedNamespaces: [default]",
+        }
+    }
+}
+
+impl Mesh<'_> {
+    /// It with the rest of a spec, indented by two, and with `manifests.yaml` of a library.
+    pub fn load(&self, spec: &str, library: &dyn Library) -> Loaded {
+        let Mesh {
+            zones,
+            kubernetes,
+            nodes: (count, machine),
+            istio,
+        } = self;
+        let text = format!(
+            "apiVersion: hybridsim.dev/v1alpha1
+kind: Scenario
+metadata: {{name: mesh}}
+spec:
+  clusters:
+    - name: cluster
+      region: local
+      zones: [{zones}]
+      kubernetes: \"{kubernetes}\"
+      nodePools: [{{name: node, count: {count}, {machine}}}]
+      manifests: [manifests.yaml]
+      istio: {{{istio}}}
+{spec}"
+        );
+        let file = File {
+            name: "mesh.yaml".to_owned(),
+            text,
+        };
+        loader::load(&[file], library)
+    }
+}
+
 /// The project's own files, by paths relative to its root.
 pub struct Project;
 
