@@ -4,14 +4,12 @@
 //! The files of `tests/data/fields` are each a Scenario and objects whose fields matter to it.
 //! What the ledger says stands in `sim/loader/tests/data/fields.txt`.
 
-use crate::support::Project;
+use crate::support::{Project, documents};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::diagnostic::Diagnostics;
-use loader::tree::{Budget, Node, ScalarKind, Value, parse};
 use loader::{File, Library};
 use rayon::prelude::*;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -55,25 +53,6 @@ fn table() -> Table {
         }
     }
     all
-}
-
-/// A tree as JSON, which is YAML as well.
-fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::Mapping(entries) => {
-            let pairs = entries.iter();
-            let pairs = pairs.map(|entry| (entry.key.clone(), json(&entry.value)));
-            Json::Object(pairs.collect::<Map<_, _>>())
-        }
-        Value::Sequence(items) => Json::Array(items.iter().map(json).collect()),
-        Value::Scalar(text, kind) => match kind {
-            ScalarKind::String => json!(text),
-            ScalarKind::Bool(value) => json!(value),
-            ScalarKind::Integer(value) => json!(value),
-            ScalarKind::Float(value) => json!(value),
-            ScalarKind::Null => Json::Null,
-        },
-    }
 }
 
 /// A way into a document.
@@ -316,9 +295,7 @@ fn fields_do_what_the_ledger_says() {
         let loaded = loader::load(std::slice::from_ref(file), &Project);
         let says = &loaded.diagnostics;
         assert!(loaded.scenario.is_some(), "{}: {says:#?}", file.name);
-        let mut diagnostics = Diagnostics::default();
-        let nodes = parse(&file.text, 0, Budget::default(), &mut diagnostics);
-        for documents in placed(nodes.iter().map(json).collect()) {
+        for documents in placed(documents(&file.text)) {
             cases(&file.name, documents, &table, &mut all);
         }
     }

@@ -27,6 +27,7 @@ mod policies;
 mod proxy_config;
 mod proxy_containers;
 mod proxy_cost;
+mod random_timelines;
 mod readme;
 mod recovery;
 mod scenarios;

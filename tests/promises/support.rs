@@ -2,10 +2,17 @@
 
 use cloud::record::Record;
 use cloud::scenario::Scenario;
+use cloud::snapshot::{self, Moment};
 use cloud::{Options, Topology, compile, simulate};
-use engine::Seed;
+use engine::{Duration, Seed};
+use loader::diagnostic::Diagnostics;
+use loader::tree::{Budget, Node, ScalarKind, Value, parse};
 use loader::{Diagnostic, File, Library, Loaded, Nothing, Severity};
 use rayon::prelude::*;
+use report::istioctl::{self, Part};
+use report::kubectl::{Namespaces, Resource, Width, kubectl};
+use serde_json::{Map, Value as Json, json};
+use std::any::Any;
 use std::fs;
 use std::path::Path;
 
@@ -64,6 +71,31 @@ pub fn replicate<T: Send>(
         look(simulate(topology, seed, options))
     };
     (0..replications).into_par_iter().map(replication).collect()
+}
+
+/// The documents of a text as JSON, which is YAML as well.
+pub fn documents(text: &str) -> Vec<Json> {
+    let mut diagnostics = Diagnostics::default();
+    let nodes = parse(text, 0, Budget::default(), &mut diagnostics);
+    nodes.iter().map(as_json).collect()
+}
+
+fn as_json(node: &Node) -> Json {
+    match &node.value {
+        Value::Mapping(entries) => {
+            let pairs = entries.iter();
+            let pairs = pairs.map(|entry| (entry.key.clone(), as_json(&entry.value)));
+            Json::Object(pairs.collect::<Map<_, _>>())
+        }
+        Value::Sequence(items) => Json::Array(items.iter().map(as_json).collect()),
+        Value::Scalar(text, kind) => match kind {
+            ScalarKind::String => json!(text),
+            ScalarKind::Bool(value) => json!(value),
+            ScalarKind::Integer(value) => json!(value),
+            ScalarKind::Float(value) => json!(value),
+            ScalarKind::Null => Json::Null,
+        },
+    }
 }
 
 /// Manifests in place of files.
@@ -157,11 +189,10 @@ impl Library for Project {
     }
 }
 
-/// The shipped scenarios, as `scenarios/queue.yaml` and `scenarios/kubernetes/NAME.yaml`; the
-/// manifests that they use are left out.
-pub fn shipped() -> Vec<File> {
+/// All manifests and scenarios of a folder of the project and of those in it, by name.
+pub fn below(folder: &str) -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (mut folders, mut found) = (vec!["scenarios".to_owned()], Vec::new());
+    let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
         found.extend(Project.read(&folder).expect("the folder is there"));
         let entries = fs::read_dir(root.join(&folder)).expect("the folder is there");
@@ -171,9 +202,73 @@ pub fn shipped() -> Vec<File> {
             .map(|entry| entry.file_name().to_str().expect("a plain name").to_owned());
         folders.extend(inner.map(|name| format!("{folder}/{name}")));
     }
-    found.retain(|file| file.text.lines().any(|line| line == "kind: Scenario"));
     found.sort_by(|left, right| left.name.cmp(&right.name));
     found
+}
+
+/// The shipped scenarios, as `scenarios/queue.yaml` and `scenarios/kubernetes/NAME.yaml`; the
+/// manifests that they use are left out.
+pub fn shipped() -> Vec<File> {
+    let mut found = below("scenarios");
+    found.retain(|file| file.text.lines().any(|line| line == "kind: Scenario"));
+    found
+}
+
+/// Looks at an instant of a replication as `inspect` does; how much there is to see.
+pub fn look(topology: &Topology, seed: Seed, instant: Duration) -> usize {
+    const OBJECTS: [Resource; 8] = [
+        Resource::Autoscalers,
+        Resource::Deployments,
+        Resource::Endpoints,
+        Resource::Events,
+        Resource::Nodes,
+        Resource::Pods,
+        Resource::ReplicaSets,
+        Resource::Services,
+    ];
+    const TABLES: [Part; 4] = [
+        Part::Clusters,
+        Part::Endpoints,
+        Part::Listeners,
+        Part::Routes,
+    ];
+    let snapshot = snapshot::at(topology, seed, instant);
+    let mut shown = 0;
+    for cluster in &snapshot.clusters {
+        for resource in OBJECTS {
+            let table = kubectl(cluster, snapshot.at, resource, Namespaces::All, Width::Wide);
+            shown += table.map_or(0, |table| table.len());
+        }
+    }
+    let moment = Moment::new(topology, seed, instant);
+    for pod in moment.pods().iter().filter(|pod| pod.has_sidecar) {
+        let proxy = moment.proxy(pod).expect("a sidecar that runs");
+        shown += istioctl::difference(&proxy).map_or(0, |text| text.len());
+        let tables = TABLES.map(|part| istioctl::proxy_config(&proxy.told, part).len());
+        shown += tables.iter().sum::<usize>();
+    }
+    shown
+}
+
+/// What a panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message")
+        .to_owned()
+}
+
+/// A number that a person gave.
+///
+/// # Panics
+/// If it is none.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a person asks for other random input by environment variables"
+)]
+pub fn number_asked(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
 }
 
 /// Whether goldens are to be written anew rather than compared.
