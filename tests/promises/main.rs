@@ -20,6 +20,7 @@ mod laws;
 mod limits;
 mod machines;
 mod models;
+mod mutations;
 mod network;
 mod nftables;
 mod outages;
