@@ -1,7 +1,10 @@
 //! Limits of rates, as users write them: how many requests pass, and what becomes of the others.
 
 use crate::shop::{asked_service, failed, load, run};
+use crate::support::faultless;
 use cloud::record::Reason;
+use cloud::{Options, compile, simulate};
+use engine::Seed;
 
 /// A filter with one patch at the inbound side of `web`, laid out as in istio.io's tasks.
 fn envoy_filter(name: &str, (kind, place): (&str, &str), operation: &str, value: &str) -> String {
@@ -217,5 +220,115 @@ fn a_rate_limit_service_that_is_not_there_fails_open_or_not() {
         let record = run(("/productpage", ""), "", &limit);
         assert_eq!(record.traffic[0].succeeded, succeeded);
         assert_eq!(failed(&record, Reason::ServerError), 200 - succeeded);
+    }
+}
+
+/// Limits of `web`'s port by what is told of requests: an own bucket for carts, and one for each
+/// caller of a kind.
+fn limits_by_descriptor(rest: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {{name: web-limits}}
+spec:
+  workloadSelector: {{labels: {{app: web}}}}
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match: {{context: SIDECAR_INBOUND}}
+      patch:
+        operation: INSERT_BEFORE
+        value:
+          name: envoy.filters.http.local_ratelimit
+          typed_config: {{value: {{stat_prefix: limiter}}}}
+    - applyTo: HTTP_ROUTE
+      match:
+        context: SIDECAR_INBOUND
+        routeConfiguration: {{vhost: {{name: inbound|http|8080, route: {{action: ANY}}}}}}
+      patch:
+        operation: MERGE
+        value:
+          route:
+            rate_limits:
+              - actions: [{{remote_address: {{}}}}]
+              - actions:
+                  - header_value_match:
+                      descriptor_value: cart
+                      headers: [{{name: \":path\", string_match: {{prefix: /CART, ignore_case: true}}}}]
+          typed_per_filter_config:
+            envoy.filters.http.local_ratelimit:
+              stat_prefix: limits
+              token_bucket: {{max_tokens: 50, tokens_per_fill: 50, fill_interval: 600s}}
+              filter_enabled: {{default_value: {{numerator: 100, denominator: HUNDRED}}}}
+              filter_enforced: {{default_value: {{numerator: 100, denominator: HUNDRED}}}}
+              descriptors:
+                - entries: [{{key: header_match, value: cart}}]
+                  token_bucket: {{max_tokens: 10, tokens_per_fill: 10, fill_interval: 600s}}
+{rest}
+---
+"
+    )
+}
+
+#[test]
+fn local_limits_have_buckets_for_what_is_told_of_requests() {
+    let cases = [
+        // Two hundred requests in ten seconds, before any bucket gets a token.
+        ("/cart/items", "", 10),
+        ("/orders", "", 50),
+        // A bucket of its own alone does not count in that of all, which nobody else asks.
+        (
+            "/cart/items",
+            "              always_consume_default_token_bucket: false",
+            10,
+        ),
+        // What the limit itself says goes before what routes say.
+        (
+            "/cart/items",
+            "              rate_limits: [{actions: [{generic_key: {descriptor_value: all}}]}]",
+            50,
+        ),
+    ];
+    for (path, rest, succeeded) in cases {
+        let record = run((path, ""), "", &limits_by_descriptor(rest));
+        assert_eq!(record.traffic[0].succeeded, succeeded, "{path} {rest}");
+        assert_eq!(failed(&record, Reason::RateLimited), 200 - succeeded);
+    }
+}
+
+#[test]
+fn a_part_that_is_not_known_is_told() {
+    let filter = limits_by_descriptor("").replace("remote_address", "source_cluster");
+    let loaded = load(("/cart", ""), "", "", &filter);
+    let codes = loaded.diagnostics.iter().map(|told| told.code);
+    let told = codes.filter(|code| *code == loader::Code::FilterByHand);
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_rate_limit_service_counts_each_address_by_itself() {
+    let by_path = "
+            - actions:
+              - request_headers:
+                  header_name: \":path\"
+                  descriptor_key: \"PATH\"";
+    let by_address = "
+            - actions:
+              - remote_address: {}";
+    let limit = global_limit(true).replace(by_path, by_address).replace(
+        "      - key: PATH
+        rate_limit:
+          unit: minute
+          requests_per_unit: 100",
+        "      - key: remote_address
+        rate_limit:
+          unit: minute
+          requests_per_unit: 30",
+    );
+    let scaled = "  timeline: [{at: 0s, scale: {workload: browser, replicas: 2}}]\n";
+    for (rest, succeeded) in [("", 30), (scaled, 60)] {
+        let scenario = faultless(load(("/", ""), "", rest, &limit));
+        let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
+        assert_eq!(record.traffic[0].succeeded, succeeded, "{rest}");
     }
 }

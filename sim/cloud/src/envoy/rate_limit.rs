@@ -2,7 +2,7 @@
 //!
 //! Models: a bucket that begins full; since 1.31 tokens come steadily, before that all at once
 //! at each interval after it was made; a request without one is answered with 429 (RL).
-//! Leaves out: descriptors; buckets per connection.
+//! Leaves out: buckets per connection.
 //! Sources: envoyproxy/envoy source/extensions/filters/common/local_ratelimit,
 //! source/common/common/token_bucket_impl.cc, changelogs/1.31.0.yaml.
 //! Validated by: the tests below, and the share that is refused of Poisson arrivals.

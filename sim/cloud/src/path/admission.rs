@@ -12,7 +12,7 @@
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::attributes::{Asked, Attributes};
-use super::checkpoint::{Checkpoint, OPEN, Step};
+use super::checkpoint::{Checkpoint, LocalBucket, OPEN, Step};
 use super::edge::Takes;
 use super::route::answered;
 use super::service::RequestArrival;
@@ -23,7 +23,7 @@ use crate::envoy::retry::RetryPolicy;
 use crate::facts;
 use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
 use crate::istio::authorization::{self, Addresses, Answer};
-use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode};
+use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode, LimitPart};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::InboundTable;
@@ -42,8 +42,8 @@ pub(crate) struct Admitted {
     port: u32,
     /// The workload that asks, if it shows who it is.
     client: Option<WorkloadId>,
-    /// Where it and the pod stand by the ranges of addresses that policies ask for; 0 where none
-    /// does.
+    /// Where it and the pod stand by the ranges of addresses that policies ask for, or by the
+    /// address that limits of rates ask for; 0 where none does.
     standing: u32,
     asked: Asked,
 }
@@ -190,12 +190,14 @@ impl Domain<'_> {
         let client = client.filter(|_| shown);
         let client = client.map(|pod| self.pods[pod as usize].workload);
         let asked = self.asked_by(request);
-        let (addresses, standing) = match table.guard.asks_for_addresses() {
+        let is_counted = table.filters.asks_for_addresses();
+        let (addresses, standing) = match is_counted || table.guard.asks_for_addresses() {
             false => (Addresses::UNASKED, 0),
             true => {
                 let addresses = self.addresses(request);
                 let holding = table.guard.holding(addresses);
-                (addresses, self.checkpoints.standing(holding))
+                let counted = is_counted.then_some(addresses.remote);
+                (addresses, self.checkpoints.standing(holding, counted))
             }
         };
         let key = Admitted {
@@ -253,7 +255,8 @@ impl Domain<'_> {
             self.authorize(table, &of_connection, &mut building);
             return building.checkpoint(asked);
         };
-        self.limit(table, FilterPlace::First, &attributes, &mut building);
+        let limited = (&attributes, addresses.remote);
+        self.limit(table, FilterPlace::First, limited, &mut building);
         let token = match table.filters.check(attributes.token.as_ref()) {
             Ok(token) => token,
             Err(status) => {
@@ -268,7 +271,8 @@ impl Domain<'_> {
             ..of_connection
         };
         self.authorize(table, &of_request, &mut building);
-        self.limit(table, FilterPlace::Last, &attributes, &mut building);
+        let limited = (&attributes, addresses.remote);
+        self.limit(table, FilterPlace::Last, limited, &mut building);
         if token.is_none_or(|(_, goes_on)| goes_on) {
             return building.checkpoint(asked);
         }
@@ -356,21 +360,29 @@ impl Domain<'_> {
         &mut self,
         table: &InboundTable,
         place: FilterPlace,
-        attributes: &Attributes,
+        (attributes, remote): (&Attributes, IpAddr),
         building: &mut Building,
     ) {
         let port = building.port;
-        let local = table.filters.local_at(place, port);
-        building
-            .steps
-            .extend(local.map(|limit| Step::Limit(limit, port)));
+        let part = |part: &LimitPart| attributes.part(part, remote);
+        for (limit, described) in table.filters.local_at(place, port) {
+            let told = table.filters.told_to(described, port, part);
+            let buckets = described.buckets(&told).into_iter();
+            building.steps.extend(buckets.map(|(descriptor, tokens)| {
+                Step::Limit(LocalBucket {
+                    limit,
+                    descriptor,
+                    port,
+                    tokens,
+                    enforced_millionths: described.enforced_millionths,
+                })
+            }));
+        }
         let service = table.filters.service.as_ref();
         let Some(service) = service.filter(|service| service.place == place) else {
             return;
         };
-        let told = table
-            .filters
-            .descriptors(port, |part| attributes.part(part));
+        let told = table.filters.told(port, part);
         if told.is_empty() {
             return; // There is nothing to ask.
         }

@@ -9,11 +9,12 @@
 //! Validated by: requests that meet routes and policies behind changes, in the crate's tests.
 
 use crate::istio::authorization::{self, Token};
-use crate::istio::config::LimitPart;
+use crate::istio::config::{HeaderTest, LimitPart};
 use crate::istio::translate::rewrite::Changing;
 use crate::istio::translate::route::Request;
 use crate::scenario::Presented;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,20 +49,35 @@ impl Attributes {
         }
     }
 
-    /// A part of what a rate limit service is told; nothing where it is not there.
-    pub(super) fn part(&self, part: &LimitPart) -> Option<(String, String)> {
-        match part {
-            LimitPart::Fixed { key, value } => Some((key.clone(), value.clone())),
-            LimitPart::Header { name, key, .. } => {
-                let value = match name.as_str() {
-                    ":path" => Some(&self.said.path),
-                    ":authority" | "host" => Some(&self.said.authority),
-                    ":method" => Some(&self.method),
-                    name => self.said.headers.get(name),
-                };
-                value.map(|value| (key.clone(), value.clone()))
+    /// A header by its name in small letters, or what Envoy has instead of one.
+    fn header(&self, name: &str) -> Option<&str> {
+        let value = match name {
+            ":path" => Some(&self.said.path),
+            ":authority" | "host" => Some(&self.said.authority),
+            ":method" => Some(&self.method),
+            name => self.said.headers.get(name),
+        };
+        value.map(String::as_str)
+    }
+
+    /// A part of what limits of rates are told of it, which comes from an address; nothing where
+    /// it is not there.
+    pub(super) fn part(&self, part: &LimitPart, remote: IpAddr) -> Option<(String, String)> {
+        let value = match part {
+            LimitPart::Fixed { value, .. } => value.clone(),
+            LimitPart::Header { name, .. } => self.header(name)?.to_owned(),
+            LimitPart::Matching {
+                value,
+                headers,
+                is_expected,
+                ..
+            } => {
+                let holds = |test: &HeaderTest| test.holds(self.header(&test.name));
+                (headers.iter().all(holds) == *is_expected).then(|| value.clone())?
             }
-        }
+            LimitPart::RemoteAddress => remote.to_string(),
+        };
+        Some((part.key().to_owned(), value))
     }
 
     /// As a copy is sent: Envoy marks its authority.

@@ -1,7 +1,7 @@
 //! What a request has to pass in a sidecar before it comes to the application: limits of rates,
 //! tokens, providers and policies, in the order of Envoy's filters.
 //!
-//! Models: local limits, a bucket for each limit, port and proxy; tokens that are checked by
+//! Models: local limits, a bucket for each descriptor of a limit, port and proxy; tokens that are checked by
 //! RequestAuthentications: a bad one is refused with 401 and one for others with 403, none is
 //! not, and a good one goes on only if that is said; providers of CUSTOM policies, each asked by
 //! a request of its own through the sidecar; AuthorizationPolicies; a rate limit service, asked
@@ -24,18 +24,19 @@ use crate::envoy::flags::Flag;
 use crate::envoy::injection::Millionths;
 use crate::envoy::rate_limit::RateLimit;
 use crate::facts;
-use crate::istio::config::{LocalLimit, Quota};
+use crate::istio::config::{Quota, TokenBucket};
 use crate::memo::Memo;
 use crate::record::Reason;
 use crate::slab::Key;
-use engine::{Duration, Time};
+use engine::Time;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Something that a request has to pass.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// A bucket of this proxy, at a port of the workload.
-    Limit(LocalLimit, u16),
+    /// A bucket of this proxy.
+    Limit(LocalBucket),
     /// It is refused.
     Refuse(Reason),
     /// A provider is asked.
@@ -60,6 +61,20 @@ pub(super) enum Step {
     },
 }
 
+/// A bucket of a proxy's own limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LocalBucket {
+    /// Which limit of the proxy.
+    pub(super) limit: u32,
+    /// Which of its descriptors, from 1 on; 0 for the bucket of all requests.
+    pub(super) descriptor: u32,
+    /// The port of the workload.
+    pub(super) port: u16,
+    pub(super) tokens: TokenBucket,
+    /// Of how many requests out of a million it refuses what finds no token.
+    pub(super) enforced_millionths: u32,
+}
+
 /// All that requests of one kind have to pass.
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
@@ -73,8 +88,9 @@ pub(super) struct Checkpoint {
 pub(crate) struct Checkpoints {
     pub(super) known: Memo<Admitted>,
     pub(super) all: Vec<Checkpoint>,
-    /// Which ranges of addresses hold a caller, by numbers from 1.
-    holding: BTreeMap<Vec<bool>, u32>,
+    /// Which ranges of addresses hold a caller, and its address if that is counted, by numbers
+    /// from 1.
+    holding: BTreeMap<(Vec<bool>, Option<IpAddr>), u32>,
     /// Descriptors, in the order in which they were first met.
     pub(super) descriptors: Vec<(String, Vec<(String, String)>)>,
     /// For each of them the present window and the requests in it.
@@ -82,10 +98,10 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The number of those whom the same ranges hold.
-    pub(super) fn standing(&mut self, holding: Vec<bool>) -> u32 {
+    /// The number of those whom the same ranges hold, and who are counted together.
+    pub(super) fn standing(&mut self, holding: Vec<bool>, counted: Option<IpAddr>) -> u32 {
         let next = self.holding.len() as u32 + 1;
-        *self.holding.entry(holding).or_insert(next)
+        *self.holding.entry((holding, counted)).or_insert(next)
     }
 
     /// The number of a descriptor of a domain.
@@ -129,8 +145,8 @@ impl Domain<'_> {
                 return self.leave_checkpoint(key, context);
             };
             match *step {
-                Step::Limit(limit, port) => {
-                    if !self.finds_token(key, (limit, port), context.now()) {
+                Step::Limit(bucket) => {
+                    if !self.finds_token(key, bucket, context.now()) {
                         return self.refuse(
                             key,
                             Reason::RateLimited,
@@ -161,8 +177,8 @@ impl Domain<'_> {
         self.passage_answered(key, Err(reason), 0, context);
     }
 
-    /// Whether a limit of the proxy lets a request pass.
-    fn finds_token(&mut self, key: Key, of: (LocalLimit, u16), now: Time) -> bool {
+    /// Whether a bucket of the proxy lets a request pass.
+    fn finds_token(&mut self, key: Key, of: LocalBucket, now: Time) -> bool {
         let passage = &self.passages[key];
         let (pod, identity) = (passage.pod, passage.identity.part(ENFORCED));
         let translation = self.translation.as_ref().expect("a mesh translates");
@@ -173,13 +189,13 @@ impl Domain<'_> {
         let since = sidecar.configured;
         let known = sidecar.buckets.iter().position(|(known, _)| *known == of);
         let position = known.unwrap_or_else(|| {
-            sidecar.buckets.push((of, bucket(&of.0, minor, since)));
+            sidecar.buckets.push((of, bucket(of.tokens, minor, since)));
             sidecar.buckets.len() - 1
         });
         if sidecar.buckets[position].1.passes(now) {
             return true;
         }
-        let enforced = Millionths(of.0.enforced_millionths);
+        let enforced = Millionths(of.enforced_millionths);
         let stream = &self.workloads[workload.index()].sidecars.work;
         enforced < Millionths::ALL
             && !enforced.include(&mut stream.draw(identity.request, identity.branch))
@@ -248,9 +264,12 @@ impl Domain<'_> {
 }
 
 /// A bucket as this release of Envoy keeps it.
-fn bucket(limit: &LocalLimit, minor: u32, since: Time) -> RateLimit {
-    let (max, fill, interval): (u32, u32, Duration) =
-        (limit.tokens_max, limit.tokens_per_fill, limit.fill_interval);
+fn bucket(tokens: TokenBucket, minor: u32, since: Time) -> RateLimit {
+    let (max, fill, interval) = (
+        tokens.tokens_max,
+        tokens.tokens_per_fill,
+        tokens.fill_interval,
+    );
     match minor >= facts::ENVOY_STEADY_LIMIT_FROM_MINOR.value {
         true => RateLimit::steady(max, fill, interval),
         false => RateLimit::timed(max, fill, interval, since),

@@ -11,6 +11,7 @@
 //! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
 
 use super::call::Stage;
+use super::checkpoint::LocalBucket;
 use super::link::Goal;
 use super::tunnel::Letter;
 use super::upstream::{Slot, Upstream};
@@ -20,7 +21,6 @@ use crate::control::subscriptions::Subscription;
 use crate::control::taken_in::TableNumber;
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::rate_limit::RateLimit;
-use crate::istio::config::LocalLimit;
 use crate::istio::drain;
 use crate::istio::translate::inbound::InboundTable;
 use crate::istio::translate::patches::Patches;
@@ -75,8 +75,8 @@ pub(crate) struct SidecarState {
     pub(crate) configured: Time,
     /// Clusters that it has sent requests to, past ones among them.
     pub(super) upstreams: Vec<Upstream>,
-    /// Tokens of its limits, by limit and port of the workload.
-    pub(super) buckets: Vec<((LocalLimit, u16), RateLimit)>,
+    /// Tokens of its limits.
+    pub(super) buckets: Vec<(LocalBucket, RateLimit)>,
     /// The present ones by the numbers that hold in all generations.
     pub(super) by_cluster: BTreeMap<u32, u32>,
 }

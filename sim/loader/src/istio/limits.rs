@@ -3,8 +3,8 @@
 //!
 //! Models: `envoy.filters.http.local_ratelimit` for all requests that a sidecar takes in, or for
 //! one of its ports by a patch of routes; `envoy.filters.http.ratelimit`, its cluster and its
-//! descriptors; what is in `patches.rs` and `route_patches.rs`. Leaves out: descriptors of local limits, limits of what an
-//! application asks, and every other patch, which is told.
+//! descriptors; those of local limits; what is in `patches.rs` and `route_patches.rs`. Leaves out:
+//! limits of what an application asks, and every other patch, which is told.
 //! Sources: istio.io, the task about rate limits; envoyproxy/envoy
 //! api/envoy/extensions/filters/http; envoyproxy/ratelimit README.
 //! Validated by: requests under unmodified manifests of the task.
@@ -18,8 +18,8 @@ use crate::shape::{Field, Kind, Shape};
 use crate::tree::{Node, Value};
 use cloud::facts;
 use cloud::istio::config::{
-    EnvoyFilter, FilterPlace, LimitActions, LimitDescriptor, LimitDomain, LimitPart, LimitService,
-    LocalLimit, Quota,
+    EnvoyFilter, FilterPlace, HeaderTest, HeaderValue, LimitActions, LimitDescriptor, LimitDomain,
+    LimitPart, LimitService, LocalDescriptor, LocalLimit, Quota, TextTest, TokenBucket,
 };
 use engine::Duration;
 use std::collections::BTreeMap;
@@ -141,14 +141,22 @@ fn quota(node: &Node) -> Option<Quota> {
 enum Patch {
     /// Inserts a filter, with a limit of its own or without.
     Local(Option<LocalLimit>, FilterPlace),
-    /// Limits routes of a port.
-    Routes(LocalLimit),
+    /// Limits routes of a port, or says what limits are told of requests to it.
+    Routes(RoutePatch),
     Service(LimitService),
-    Actions(Vec<LimitActions>),
     /// Describes a cluster that others name.
     Cluster,
     /// Changes what istiod writes.
     Change(Box<patches::Read>),
+}
+
+/// What a patch does to routes.
+#[derive(Default)]
+struct RoutePatch {
+    limit: Option<LocalLimit>,
+    actions: Vec<LimitActions>,
+    /// Whether there is more to it.
+    has_more: bool,
 }
 
 /// Reads an EnvoyFilter: what it limits or changes, if it does, and the patches that are not
@@ -183,9 +191,12 @@ pub(super) fn read<'a>(
                 place = Some(at);
                 filter.local.extend(limit);
             }
-            Some(Patch::Routes(limit)) => routes.push((limit, node)),
+            Some(Patch::Routes(read)) => {
+                filter.actions.extend(read.actions);
+                routes.extend(read.limit.map(|limit| (limit, node)));
+                left_out.extend(read.has_more.then_some(node));
+            }
             Some(Patch::Service(service)) => filter.service = Some(service),
-            Some(Patch::Actions(actions)) => filter.actions.extend(actions),
             Some(Patch::Cluster) => {}
             Some(Patch::Change(read)) => {
                 filter.patches.extend(read.patch);
@@ -285,17 +296,12 @@ fn patch(
                 .and_then(Node::str);
             let port = name.and_then(|name| name.strip_prefix("inbound|http|"));
             let port = port.and_then(|port| port.parse::<u16>().ok());
-            let per_filter = value.at(&["typed_per_filter_config"]);
-            if let Some(limit) = per_filter.and_then(|node| node.get(LOCAL)) {
-                if !is_inbound {
-                    let why = "routes with limits stand in the context SIDECAR_INBOUND";
-                    without_effect(node, why, scope);
-                    return Some(Patch::Actions(Vec::new()));
-                }
-                let limit = local(node, config(limit), scope)?;
-                return Some(Patch::Routes(LocalLimit { port, ..limit }));
-            }
-            if value.get("rate_limits").is_none() {
+            let own = value.at(&["typed_per_filter_config", LOCAL]);
+            let told = match is_of_routes {
+                true => value.at(&["route", "rate_limits"]),
+                false => value.get("rate_limits"),
+            };
+            if own.is_none() && told.is_none() {
                 let read = match is_of_routes {
                     true => route_patches::routes(node, scope),
                     false => route_patches::hosts(node, scope),
@@ -303,11 +309,27 @@ fn patch(
                 return read.map(changes);
             }
             if !is_inbound {
-                return None;
+                own?;
+                let why = "routes with limits stand in the context SIDECAR_INBOUND";
+                without_effect(node, why, scope);
+                return Some(Patch::Routes(RoutePatch::default()));
             }
-            let limits = value.list("rate_limits").iter();
-            let actions: Option<Vec<_>> = limits.map(|node| actions(node, port)).collect();
-            Some(Patch::Actions(actions?))
+            let limit = own.and_then(|own| local(node, config(own), scope));
+            let limit = limit.map(|limit| LocalLimit { port, ..limit });
+            let said = told.map_or(&[][..], Node::items);
+            let known = said.iter().filter_map(actions);
+            let actions: Vec<LimitActions> = known
+                .map(|parts| LimitActions {
+                    port,
+                    is_of_route: is_of_routes,
+                    parts,
+                })
+                .collect();
+            Some(Patch::Routes(RoutePatch {
+                has_more: actions.len() < said.len(),
+                limit,
+                actions,
+            }))
         }
         _ => None,
     }
@@ -340,7 +362,7 @@ fn config(node: &Node) -> &Node {
 
 /// A limit, if there is a bucket and it is switched on.
 fn local(patch: &Node, node: &Node, scope: &mut Scope<'_>) -> Option<LocalLimit> {
-    let bucket = node.get("token_bucket")?;
+    let bucket = bucket(node)?;
     let enabled = share(node, "filter_enabled");
     let enforced = share(node, "filter_enforced");
     let enforced_millionths = (enabled * enforced * MILLION).round() as u32;
@@ -349,15 +371,59 @@ fn local(patch: &Node, node: &Node, scope: &mut Scope<'_>) -> Option<LocalLimit>
         without_effect(patch, why, scope);
         return None;
     }
-    let count = |key: &str| super::forms::count(bucket, key);
-    let tokens_per_fill = count("tokens_per_fill").unwrap_or(1).max(1);
+    let told = node.list("rate_limits").iter();
+    let told = told.map(|node| LimitActions {
+        port: None,
+        is_of_route: true,
+        parts: actions(node).unwrap_or_default(),
+    });
     Some(LocalLimit {
         place: FilterPlace::First,
         port: None,
-        tokens_max: count("max_tokens").unwrap_or(1),
-        tokens_per_fill,
-        fill_interval: duration(bucket, "fill_interval").filter(|it| !it.is_zero())?,
+        bucket,
+        counts_all: node
+            .get("always_consume_default_token_bucket")
+            .and_then(Node::bool)
+            .unwrap_or(true),
+        descriptors: local_descriptors(patch, node, scope),
+        actions: told.collect(),
         enforced_millionths,
+    })
+}
+
+/// Buckets of some requests: one without entries is for none.
+fn local_descriptors(patch: &Node, node: &Node, scope: &mut Scope<'_>) -> Vec<LocalDescriptor> {
+    let descriptor = |node: &Node| {
+        let entries = node.list("entries").iter();
+        let entry = |node: &Node| {
+            let value = node.get("value").and_then(Node::text);
+            (
+                string(node, "key").unwrap_or_default(),
+                value.unwrap_or_default().to_owned(),
+            )
+        };
+        Some(LocalDescriptor {
+            parts: entries.map(entry).collect(),
+            bucket: bucket(node)?,
+        })
+    };
+    let said = node.list("descriptors");
+    let known: Vec<LocalDescriptor> = said.iter().filter_map(descriptor).collect();
+    if known.len() < said.len() {
+        let why = "each descriptor needs a `token_bucket` with a `fill_interval`";
+        without_effect(patch, why, scope);
+    }
+    known
+}
+
+/// The bucket of a limit or of a descriptor.
+fn bucket(node: &Node) -> Option<TokenBucket> {
+    let node = node.get("token_bucket")?;
+    let count = |key: &str| super::forms::count(node, key);
+    Some(TokenBucket {
+        tokens_max: count("max_tokens").unwrap_or(1),
+        tokens_per_fill: count("tokens_per_fill").unwrap_or(1).max(1),
+        fill_interval: duration(node, "fill_interval").filter(|it| !it.is_zero())?,
     })
 }
 
@@ -401,25 +467,80 @@ fn service(
 }
 
 /// What is told of a request; nothing if a part of it is not known here.
-fn actions(node: &Node, port: Option<u16>) -> Option<LimitActions> {
-    let parts = node.list("actions").iter().map(|node| {
-        if let Some(header) = node.get("request_headers") {
-            let name = string(header, "header_name")?.to_lowercase();
-            return Some(LimitPart::Header {
-                name,
-                key: string(header, "descriptor_key")?,
-                is_optional: header.get("skip_if_absent").and_then(Node::bool) == Some(true),
-            });
+fn actions(node: &Node) -> Option<Vec<LimitPart>> {
+    node.list("actions").iter().map(part).collect()
+}
+
+fn part(node: &Node) -> Option<LimitPart> {
+    if let Some(header) = node.get("request_headers") {
+        let name = string(header, "header_name")?.to_lowercase();
+        return Some(LimitPart::Header {
+            name,
+            key: string(header, "descriptor_key")?,
+            is_optional: header.get("skip_if_absent").and_then(Node::bool) == Some(true),
+        });
+    }
+    if let Some(matching) = node.get("header_value_match") {
+        let key = string(matching, "descriptor_key");
+        let tests = matching.list("headers").iter().map(header_test);
+        return Some(LimitPart::Matching {
+            key: key.unwrap_or_else(|| "header_match".to_owned()),
+            value: string(matching, "descriptor_value")?,
+            headers: tests.collect::<Option<Vec<_>>>()?,
+            is_expected: matching.get("expect_match").and_then(Node::bool) != Some(false),
+        });
+    }
+    if node.get("remote_address").is_some() {
+        return Some(LimitPart::RemoteAddress);
+    }
+    let fixed = node.get("generic_key")?;
+    Some(LimitPart::Fixed {
+        key: string(fixed, "descriptor_key").unwrap_or_else(|| "generic_key".to_owned()),
+        value: string(fixed, "descriptor_value")?,
+    })
+}
+
+/// What a header has to be; nothing if it is asked in a way that is not known here.
+fn header_test(node: &Node) -> Option<HeaderTest> {
+    let text = |node: &Node, [exact, prefix, suffix, contains, regex]: [&str; 5]| {
+        let of = |key: &str| string(node, key);
+        of(exact)
+            .map(TextTest::Exact)
+            .or_else(|| of(prefix).map(TextTest::Prefix))
+            .or_else(|| of(suffix).map(TextTest::Suffix))
+            .or_else(|| of(contains).map(TextTest::Contains))
+            .or_else(|| string(node.get(regex)?, "regex").map(TextTest::Regex))
+    };
+    let value = match (
+        node.get("string_match"),
+        node.get("present_match").and_then(Node::bool),
+    ) {
+        (Some(node), _) => {
+            let ignores_case = node.get("ignore_case").and_then(Node::bool) == Some(true);
+            let keys = ["exact", "prefix", "suffix", "contains", "safe_regex"];
+            HeaderValue::Text(text(node, keys)?, ignores_case)
         }
-        let fixed = node.get("generic_key")?;
-        Some(LimitPart::Fixed {
-            key: string(fixed, "descriptor_key").unwrap_or_else(|| "generic_key".to_owned()),
-            value: string(fixed, "descriptor_value")?,
-        })
-    });
-    Some(LimitActions {
-        port,
-        parts: parts.collect::<Option<Vec<_>>>()?,
+        (None, Some(is_there)) => HeaderValue::Present(is_there),
+        (None, None) => {
+            let keys = [
+                "exact_match",
+                "prefix_match",
+                "suffix_match",
+                "contains_match",
+                "safe_regex_match",
+            ];
+            match text(node, keys) {
+                Some(test) => HeaderValue::Text(test, false),
+                // Without a test it is enough that it is there.
+                None if node.entries().len() == 1 => HeaderValue::Present(true),
+                None => return None,
+            }
+        }
+    };
+    Some(HeaderTest {
+        name: string(node, "name")?.to_lowercase(),
+        value,
+        is_inverted: node.get("invert_match").and_then(Node::bool) == Some(true),
     })
 }
 

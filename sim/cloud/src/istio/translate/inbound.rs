@@ -10,8 +10,8 @@ use super::scope;
 use crate::istio::authentication::{Policies, ServerMode, selects};
 use crate::istio::authorization::{Guard, Token};
 use crate::istio::config::{
-    ConnectionPool, FilterPlace, LimitActions, LimitPart, LimitService, LocalLimit, OnBehalf,
-    PolicyTarget, TokenIssuer,
+    ConnectionPool, Descriptor, FilterPlace, LimitActions, LimitPart, LimitService, LocalLimit,
+    OnBehalf, PolicyTarget, TokenIssuer,
 };
 use crate::istio::protocol::Protocol;
 use crate::scenario::Presented;
@@ -64,7 +64,7 @@ pub struct InboundTable {
 /// Limits of rates, and tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filters {
-    /// Buckets of the proxy's own.
+    /// Limits of the proxy's own.
     local: Vec<LocalLimit>,
     /// The service that counts.
     pub service: Option<LimitService>,
@@ -72,6 +72,32 @@ pub struct Filters {
     actions: Vec<LimitActions>,
     /// Whose tokens count.
     issuers: Vec<TokenIssuer>,
+}
+
+/// What actions tell of a request, from the parts that it has.
+fn describe<'a>(
+    actions: impl Iterator<Item = &'a LimitActions>,
+    part: impl Fn(&LimitPart) -> Option<(String, String)>,
+) -> Vec<Descriptor> {
+    let whole = actions.filter_map(|action| {
+        let mut parts = Vec::new();
+        for said in &action.parts {
+            let is_optional = matches!(
+                said,
+                LimitPart::Header {
+                    is_optional: true,
+                    ..
+                }
+            );
+            match part(said) {
+                Some(found) => parts.push(found),
+                None if is_optional => {}
+                None => return None,
+            }
+        }
+        (!parts.is_empty()).then_some(parts)
+    });
+    whole.collect()
 }
 
 impl Filters {
@@ -84,7 +110,7 @@ impl Filters {
         let ours = all
             .filter(|it| is_near(&it.identity.namespace) && selects(&it.selector, &proxy.labels));
         for filter in ours {
-            filters.local.extend(&filter.local);
+            filters.local.extend(filter.local.iter().cloned());
             filters.actions.extend(filter.actions.iter().cloned());
             filters.service = filters.service.or_else(|| filter.service.clone());
         }
@@ -115,41 +141,50 @@ impl Filters {
         *self == Filters::default()
     }
 
-    /// Buckets at a place that hold for a port: its own, or else those of all ports.
-    pub fn local_at(&self, place: FilterPlace, port: u16) -> impl Iterator<Item = LocalLimit> {
+    /// Limits of the proxy's own that stand at a place and hold for a port: its own, or else those
+    /// of all ports. Each with its number among all.
+    pub fn local_at(
+        &self,
+        place: FilterPlace,
+        port: u16,
+    ) -> impl Iterator<Item = (u32, &LocalLimit)> {
         let has_own = self.local.iter().any(|limit| limit.port == Some(port));
         let wanted = has_own.then_some(port);
-        let local = self.local.iter().copied();
-        local.filter(move |limit| limit.place == place && limit.port == wanted)
+        let local = (0..).zip(&self.local);
+        local.filter(move |(_, limit)| limit.place == place && limit.port == wanted)
     }
 
-    /// What the service is told of a request, from the parts that it has.
-    pub fn descriptors(
+    /// What is told of a request at a port, from the parts that it has.
+    pub fn told(
         &self,
         port: u16,
         part: impl Fn(&LimitPart) -> Option<(String, String)>,
-    ) -> Vec<Vec<(String, String)>> {
-        let actions = self.actions.iter();
-        let actions = actions.filter(|it| it.port.is_none_or(|of| of == port));
-        let whole = actions.filter_map(|action| {
-            let mut parts = Vec::new();
-            for said in &action.parts {
-                let is_optional = matches!(
-                    said,
-                    LimitPart::Header {
-                        is_optional: true,
-                        ..
-                    }
-                );
-                match part(said) {
-                    Some(found) => parts.push(found),
-                    None if is_optional => {}
-                    None => return None,
-                }
-            }
-            (!parts.is_empty()).then_some(parts)
-        });
-        whole.collect()
+    ) -> Vec<Descriptor> {
+        let at_port = |it: &&LimitActions| it.port.is_none_or(|of| of == port);
+        let has_routes = self.actions.iter().any(|it| at_port(&it) && it.is_of_route);
+        let actions = self.actions.iter().filter(at_port);
+        describe(actions.filter(|it| it.is_of_route == has_routes), part)
+    }
+
+    /// What a limit of the proxy's own is told of a request.
+    pub fn told_to(
+        &self,
+        limit: &LocalLimit,
+        port: u16,
+        part: impl Fn(&LimitPart) -> Option<(String, String)>,
+    ) -> Vec<Descriptor> {
+        match (limit.descriptors.is_empty(), limit.actions.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, true) => self.told(port, part),
+            (false, false) => describe(limit.actions.iter(), part),
+        }
+    }
+
+    /// Whether it matters where requests come from.
+    pub fn asks_for_addresses(&self) -> bool {
+        let own = self.local.iter().flat_map(|limit| &limit.actions);
+        let mut actions = self.actions.iter().chain(own);
+        actions.any(|it| it.parts.contains(&LimitPart::RemoteAddress))
     }
 
     /// What a request shows by its token, and whether that is sent on; a bad one is refused with
