@@ -25,6 +25,7 @@ mod network;
 mod nftables;
 mod outages;
 mod policies;
+mod pools;
 mod proxy_config;
 mod proxy_containers;
 mod proxy_cost;

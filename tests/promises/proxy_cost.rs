@@ -79,6 +79,7 @@ fn with_sidecars(mut scenario: Scenario, per_request_us: u64) -> Latencies {
             costs: ProxyCosts::of(Duration::from_micros(per_request_us)),
             settings: PodSettings::default(),
             patience: Patience::default(),
+            listens: Vec::new(),
         });
     }
     let meshed = latencies(&scenario);

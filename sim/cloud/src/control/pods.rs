@@ -299,7 +299,7 @@ impl Domain<'_> {
             match task.reply {
                 Reply::Passage(key) => {
                     self.flag(key, Flag::ConnectionTermination);
-                    self.passage_answered(key, Err(Reason::Unavailable), 0, context);
+                    self.application_gone(key, context);
                 }
                 Reply::Datagram(_) => {} // Nobody is told.
                 Reply::Call(to) => {

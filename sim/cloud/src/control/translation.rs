@@ -332,7 +332,7 @@ impl Translation {
     pub(crate) fn inbound(&self, generation: u32, proxy: &Proxy, named: &[Named]) -> InboundTable {
         let of = &self.generations[generation as usize];
         let world = world(&self.istio, &self.gateways, &of.services, &of.objects);
-        inbound::inbound(&world, proxy, named)
+        inbound::inbound(&world, Some(of.compiler.rules()), proxy, named)
     }
 
     /// What ztunnels are told to let in at the ports that services name.
@@ -348,7 +348,7 @@ impl Translation {
             ..of.objects.clone()
         };
         let world = world(&self.istio, &self.gateways, &of.services, &objects);
-        inbound::inbound(&world, proxy, named)
+        inbound::inbound(&world, None, proxy, named)
     }
 
     /// Which endpoints of a service ztunnels prefer.

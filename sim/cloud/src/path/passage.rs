@@ -208,9 +208,22 @@ impl Domain<'_> {
         let Some(passage) = self.open_passage(key) else {
             return; // The sidecar died between two tries, or its caller has left.
         };
-        if self.pods[passage.pod as usize].phase != Phase::Running {
+        let pod = &self.pods[passage.pod as usize];
+        let taken_in = pod.sidecar.as_ref().and_then(|it| it.taken_in.as_ref());
+        let is_narrow = taken_in.is_some_and(|(_, table)| table.is_narrow());
+        if pod.phase != Phase::Running && !is_narrow {
             return self.nobody_listens(key, context);
         }
+        self.limit_application(key, context);
+        match is_narrow {
+            true => self.ask_application(key, context),
+            false => self.give_application(key, context),
+        }
+    }
+
+    /// The application has a request.
+    pub(super) fn give_application(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+        let passage = &self.passages[key];
         let request = RequestArrival {
             from: passage.reply.expect("copies go out, not in"),
             identity: passage.identity,
@@ -219,14 +232,13 @@ impl Domain<'_> {
             origin: passage.origin,
             bytes: passage.request_bytes,
         };
-        self.limit_application(key, context);
         if let Err(reason) = self.arrive(request, Reply::Passage(key), context) {
-            self.passage_answered(key, Err(reason), 0, context);
+            self.application_answered(key, Err(reason), 0, context);
         }
     }
 
     /// Where a request came in to its proxy.
-    fn entered_at(&self, passage: &Passage) -> Endpoint {
+    pub(super) fn entered_at(&self, passage: &Passage) -> Endpoint {
         Endpoint {
             port: passage.port,
             listener: passage.listener,
@@ -235,10 +247,10 @@ impl Domain<'_> {
     }
 
     /// Nobody listens behind the sidecar, which may try again.
-    fn nobody_listens(&mut self, key: Key, context: &mut Clock<'_, Self>) {
+    pub(super) fn nobody_listens(&mut self, key: Key, context: &mut Clock<'_, Self>) {
         let endpoint = self.entered_at(&self.passages[key]);
         let verdict = self.inbound_retries(endpoint).map(|policy| {
-            let passage = &mut self.passages[key];
+            let passage = &self.passages[key];
             let again = passage
                 .identity
                 .part(AGAIN + u64::from(passage.retries.made()));
@@ -246,15 +258,20 @@ impl Domain<'_> {
             let stream = &self.workloads[workload.index()].sidecars.work;
             let mut draw = stream.draw(again.request, again.branch);
             let refused = retry::Outcome::Cut(Cut::ConnectFailure, Sent::Nothing);
-            passage
-                .retries
-                .decide_unlimited(&policy, refused, &mut draw)
+            let mut retries = passage.retries;
+            let limits = passage.slot.and_then(|slot| self.application(slot));
+            let verdict = match limits {
+                Some(limits) => limits.decide(&mut retries, &policy, refused, &mut draw),
+                None => retries.decide_unlimited(&policy, refused, &mut draw),
+            };
+            self.passages[key].retries = retries;
+            verdict
         });
-        if let Some(Verdict::After(pause)) = verdict {
-            return context.after(pause, Event::HandedIn(key));
-        }
-        if verdict == Some(Verdict::LimitExceeded) {
-            self.flag(key, Flag::RetryLimitExceeded);
+        match verdict {
+            Some(Verdict::After(pause)) => return context.after(pause, Event::HandedIn(key)),
+            Some(Verdict::LimitExceeded) => self.flag(key, Flag::RetryLimitExceeded),
+            Some(Verdict::Overflow) => self.flag(key, Flag::Overflow),
+            Some(Verdict::Final) | None => {}
         }
         self.flag(key, Flag::ConnectFailure);
         self.passage_answered(key, Err(Reason::Unavailable), 0, context);

@@ -367,7 +367,7 @@ impl Domain<'_> {
     pub(crate) fn answer(&mut self, task: &Task, outcome: Outcome, context: &mut Clock<'_, Self>) {
         let (identity, bytes) = (task.identity, task.answer_bytes);
         match task.reply {
-            Reply::Passage(key) => self.passage_answered(key, outcome, bytes, context),
+            Reply::Passage(key) => self.application_answered(key, outcome, bytes, context),
             Reply::Datagram(to) => self.answer_datagram(task, to, outcome, context),
             Reply::Call(to) if self.is_ideal() => {
                 self.answered_at_no_distance(to, outcome, context);

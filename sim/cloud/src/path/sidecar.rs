@@ -14,6 +14,7 @@ use super::call::Stage;
 use super::checkpoint::LocalBucket;
 use super::link::Goal;
 use super::tunnel::Letter;
+use super::upstream::application::Application;
 use super::upstream::{Slot, Upstream};
 use super::{Call, CallRef, Endpoint, Identity, Listener, Owner};
 use crate::control::certificates::Credentials;
@@ -75,6 +76,8 @@ pub(crate) struct SidecarState {
     pub(crate) configured: Time,
     /// Clusters that it has sent requests to, past ones among them.
     pub(super) upstreams: Vec<Upstream>,
+    /// Limited connections to its application, past ones among them.
+    pub(super) applications: Vec<Application>,
     /// Tokens of its limits.
     pub(super) buckets: Vec<(LocalBucket, RateLimit)>,
     /// The present ones by the numbers that hold in all generations.
@@ -135,6 +138,7 @@ impl SidecarState {
             credentials: Credentials::NONE,
             configured: Time::ZERO,
             upstreams: Vec::new(),
+            applications: Vec::new(),
             buckets: Vec::new(),
             by_cluster: BTreeMap::new(),
         }
@@ -195,6 +199,7 @@ impl SidecarState {
         let busy_milli = 1_000 * busy.count() as i64;
         self.threads.fill(Thread::default());
         self.upstreams.clear();
+        self.applications.clear();
         self.buckets.clear();
         self.by_cluster.clear();
         self.subscription.end();

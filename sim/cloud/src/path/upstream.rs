@@ -13,6 +13,7 @@
 //! Sources: envoyproxy/envoy source/common/router, source/common/upstream; [`crate::facts`].
 //! Validated by: latencies and connections worked out by hand in the crate's tests.
 
+pub(super) mod application;
 mod lines;
 mod outcomes;
 mod zones;

@@ -20,6 +20,8 @@ pub struct Sidecar {
     pub settings: PodSettings,
     /// How long it drains when it is told to stop.
     pub patience: Patience,
+    /// Ports at which the containers beside it say that they listen; any if they say nothing.
+    pub listens: Vec<u16>,
 }
 
 /// CPU time that one of a proxy's worker threads spends.

@@ -74,6 +74,7 @@ fn datagrams_pass_sidecars_by() {
             threads: 2,
             settings: Default::default(),
             patience: Default::default(),
+            listens: Vec::new(),
             costs: ProxyCosts {
                 request: milliseconds(1),
                 response: milliseconds(1),

@@ -18,6 +18,7 @@ pub(super) fn sidecar() -> Option<Sidecar> {
         threads: 2,
         settings: PodSettings::default(),
         patience: Patience::default(),
+        listens: Vec::new(),
         costs: ProxyCosts {
             request: microseconds(300),
             response: microseconds(200),

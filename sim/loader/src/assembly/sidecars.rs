@@ -145,6 +145,7 @@ pub(super) fn stand_alone(
         costs,
         patience: patience(&settings.proxy, notes),
         settings,
+        listens: Vec::new(),
     });
 }
 
@@ -220,5 +221,6 @@ fn add(
         costs: costs(mesh, notes),
         patience: patience(&settings.proxy, notes),
         settings,
+        listens: workload.ports.iter().map(|port| port.number).collect(),
     });
 }

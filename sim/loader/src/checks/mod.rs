@@ -5,6 +5,7 @@
 
 mod addresses;
 mod after_the_end;
+mod applications;
 mod canaries;
 mod certificates;
 mod contradictions;
@@ -41,6 +42,7 @@ pub(crate) fn run(scenario: &Scenario, places: &Places, diagnostics: &mut Diagno
     let whole = Whole { scenario, places };
     addresses::check(&whole, diagnostics);
     after_the_end::check(&whole, diagnostics);
+    applications::check(&whole, diagnostics);
     certificates::check(&whole, diagnostics);
     canaries::check_routes(&whole, diagnostics);
     canaries::check_ends(&whole, diagnostics);

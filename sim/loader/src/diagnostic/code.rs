@@ -199,6 +199,8 @@ codes! {
         "A route at a Gateway names a backend of another namespace, and no ReferenceGrant there lets routes of its kind and namespace do so: istiod answers that share of requests with 500, and sends no copies. Routes of the mesh need no grant.";
     WaypointNeedsAddress = "HS0184", Warning, "A waypoint is asked for where there is no address",
         "Ztunnels and gateways send connections to a waypoint by the address of a service. A headless Service has none. A host of a ServiceEntry has one in `addresses`, or istiod gives it one where it has no wildcard and a `resolution` other than NONE; clients are told of it from Istio 1.25 on. All others are asked at the addresses of their endpoints, past the waypoint.";
+    ApplicationElsewhere = "HS0185", Warning, "A Sidecar leads to a port at which nobody listens",
+        "`defaultEndpoint` is where a sidecar hands in what it takes at a port. The containers of the pods name their ports, and not this one, so that connections there are refused and requests are answered with 503 (UF). Without `defaultEndpoint` connections go on to the port that they came for. Where a container listens at a port that it does not name, name it.";
     ZonesWithoutEffect = "HS0186", Warning, "Nothing is routed by zone",
         "`zoneAwareLbSetting` came with Istio 1.31. Proxies route by it once they know how many of their likes stand in which zone, for which `ISTIO_META_ENABLE_SELF_DISCOVERY` has to be `true` in their `proxyMetadata`; without that it only keeps requests in their region.";
     PatchWithoutEffect = "HS0187", Warning, "A patch of an EnvoyFilter never acts",

@@ -65,6 +65,45 @@ pub(super) static CONNECTION_POOL: Shape = Shape::new(
     ],
 );
 
+/// What is said of how long connections to an application may take to come up.
+const INSIDE: &str = "connections inside a pod come up at once, or are refused at once";
+static INBOUND_TCP: Shape = Shape::new(
+    "InboundConnectionPoolTCP",
+    &[
+        Field::modelled("maxConnections", COUNT),
+        Field::ignored("connectTimeout", DURATION_KIND, INSIDE),
+        held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
+        Field::modelled("maxConnectionDuration", DURATION_KIND),
+        Field::modelled("idleTimeout", DURATION_KIND),
+    ],
+);
+static INBOUND_HTTP: Shape = Shape::new(
+    "InboundConnectionPoolHTTP",
+    &[
+        Field::modelled("http1MaxPendingRequests", COUNT),
+        Field::modelled("http2MaxRequests", COUNT),
+        Field::modelled("maxRequestsPerConnection", COUNT),
+        Field::modelled("maxRetries", COUNT),
+        Field::modelled("idleTimeout", DURATION_KIND),
+        Field::ignored(
+            "h2UpgradePolicy",
+            Kind::OneOf(&["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]),
+            "Istio upgrades no connections to applications",
+        ),
+        Field::modelled("useClientProtocol", Kind::Bool),
+        Field::modelled("maxConcurrentStreams", COUNT),
+        held("http2KeepAlive", Kind::Map(&HTTP2_KEEPALIVE)),
+    ],
+);
+/// Connections of a sidecar to its application.
+pub(super) static INBOUND_POOL: Shape = Shape::new(
+    "InboundConnectionPoolSettings",
+    &[
+        Field::modelled("tcp", Kind::Map(&INBOUND_TCP)),
+        Field::modelled("http", Kind::Map(&INBOUND_HTTP)),
+    ],
+);
+
 pub(super) static OUTLIER_DETECTION: Shape = Shape::new(
     "OutlierDetection",
     &[

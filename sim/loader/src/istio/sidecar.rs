@@ -2,7 +2,7 @@
 
 use super::forms::{LABELS, Scope, held, identity, istio_kind, labels, protocol, string, strings};
 use super::gateway::{SERVER_TLS, server_tls};
-use super::pool::{CONNECTION_POOL, connection_pool};
+use super::pool::{INBOUND_POOL, connection_pool};
 use super::virtual_service::{DESTINATION, destination};
 use crate::document::Document;
 use crate::shape::{Field, Kind, Shape, TEXT_LIST};
@@ -13,8 +13,8 @@ use cloud::istio::config::{
 use cloud::istio::protocol::Protocol;
 use std::collections::BTreeSet;
 
-const APPLICATIONS: &str =
-    "the way between a sidecar and its application has no limits; `inspect` shows them";
+const ELSEWHERE: &str =
+    "where containers name their ports, nobody listens at others; a socket always has somebody";
 const CAPTURE: Kind = Kind::OneOf(&["DEFAULT", "IPTABLES", "NONE"]);
 
 const NUMBER: Field = Field::modelled("number", crate::shape::INTEGER);
@@ -39,13 +39,9 @@ static INGRESS: Shape = Shape::new(
         Field::modelled("port", Kind::Map(&PORT)).required(),
         held("bind", Kind::Text),
         held("captureMode", CAPTURE),
-        Field::ignored(
-            "defaultEndpoint",
-            Kind::Text,
-            "an application takes what comes to any port of its pod; `inspect` shows it",
-        ),
+        Field::approximated("defaultEndpoint", Kind::Text, ELSEWHERE),
         held("tls", Kind::Map(&SERVER_TLS)),
-        Field::ignored("connectionPool", Kind::Map(&CONNECTION_POOL), APPLICATIONS),
+        Field::modelled("connectionPool", Kind::Map(&INBOUND_POOL)),
     ],
 );
 static EGRESS: Shape = Shape::new(
@@ -70,11 +66,7 @@ static SPEC: Shape = Shape::new(
         Field::modelled("workloadSelector", Kind::Map(&LABELS)),
         Field::modelled("ingress", Kind::List(&Kind::Map(&INGRESS))),
         Field::modelled("egress", Kind::List(&Kind::Map(&EGRESS))),
-        Field::ignored(
-            "inboundConnectionPool",
-            Kind::Map(&CONNECTION_POOL),
-            APPLICATIONS,
-        ),
+        Field::modelled("inboundConnectionPool", Kind::Map(&INBOUND_POOL)),
         Field::modelled("outboundTrafficPolicy", Kind::Map(&OUTBOUND)),
     ],
 );
@@ -157,12 +149,35 @@ fn ingress_listener(node: &Node, scope: &mut Scope<'_>) -> Option<IngressListene
         protocol: carried,
         name: string(port, "name").unwrap_or_default(),
         capture: capture(node),
-        default_endpoint: string(node, "defaultEndpoint"),
+        default_endpoint: default_endpoint(node, scope),
         tls: node.get("tls").map(|node| server_tls(node, scope)),
         pool: node
             .get("connectionPool")
             .map(|node| connection_pool(node, scope)),
     })
+}
+
+/// Where the application listens, in a form that Istio takes.
+fn default_endpoint(node: &Node, scope: &mut Scope<'_>) -> Option<String> {
+    let node = node.get("defaultEndpoint")?;
+    let text = node.str()?;
+    let is_socket =
+        |path: &str| path.starts_with('@') || path.starts_with('/') && !path.ends_with('/');
+    let is_valid = match (text.strip_prefix("unix://"), text.rsplit_once(':')) {
+        (Some(path), _) => is_socket(path),
+        (None, Some((address, port))) => {
+            ["", "127.0.0.1", "0.0.0.0", "[::1]", "[::]"].contains(&address)
+                && port.parse::<u16>().is_ok_and(|port| port > 0)
+        }
+        (None, None) => false,
+    };
+    if !is_valid {
+        let message = format!("`{text}` is no place at which an application listens");
+        let help = "127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080, [::]:8080 or unix:///path";
+        scope.refuse(node.span, message, help);
+        return None;
+    }
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn egress(spec: &Node, scope: &mut Scope<'_>) -> Vec<EgressListener> {

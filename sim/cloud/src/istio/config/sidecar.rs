@@ -1,6 +1,7 @@
 //! Sidecar: what a sidecar takes in and what it knows.
 
 use super::{ConnectionPool, Destination, Identity, Labels, ServerHost, ServerTls};
+use crate::istio::authentication::selects;
 use crate::istio::protocol::Protocol;
 
 /// A Sidecar.
@@ -19,6 +20,39 @@ pub struct Sidecar {
     pub inbound_pool: Option<ConnectionPool>,
     /// What becomes of connections to hosts that it does not know; the mesh's if nothing is said.
     pub outbound: Option<OutboundPolicy>,
+}
+
+impl Sidecar {
+    /// The one of `all` that holds for a workload, by its namespace and labels, and its position:
+    /// of the namespace the oldest that selects it, else the oldest for all, else that of the root
+    /// namespace.
+    pub fn of<'a>(
+        all: &'a [Sidecar],
+        root_namespace: &str,
+        (namespace, labels): (&str, &Labels),
+    ) -> Option<(usize, &'a Sidecar)> {
+        let all = all.iter().enumerate();
+        let fits = |sidecar: &Sidecar| match &sidecar.selector {
+            None => true,
+            Some(selector) => sidecar.identity.namespace == namespace && selects(selector, labels),
+        };
+        let of = |namespace: &str| {
+            let ours = all
+                .clone()
+                .filter(|(_, it)| it.identity.namespace == namespace);
+            let ours = ours.filter(|(_, it)| fits(it));
+            ours.min_by_key(|(_, it)| (it.selector.is_none(), it.identity.age_order()))
+        };
+        of(namespace).or_else(|| of(root_namespace))
+    }
+}
+
+/// The port that a `defaultEndpoint` leads to: none for a socket, nor without an address, which
+/// leaves connections at their own port.
+pub fn application_port(default_endpoint: &str) -> Option<u16> {
+    let (address, port) = default_endpoint.rsplit_once(':')?;
+    let port = port.parse().ok();
+    port.filter(|_| !address.is_empty())
 }
 
 /// What a sidecar takes in.

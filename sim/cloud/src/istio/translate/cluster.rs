@@ -12,7 +12,7 @@ use crate::facts;
 use crate::istio::authentication::ClientMode;
 use crate::istio::config::{
     BalancePolicy, ConnectionPool, HashAlgorithm, HashKey, Location, OutlierDetection, Resolution,
-    Warmup,
+    RetryBudget, Warmup,
 };
 use crate::istio::locality::{self, Said, Setting};
 use crate::istio::protocol::Protocol;
@@ -154,13 +154,7 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
     let outlier = policy.common.outlier_detection.clone();
     let outlier = outlier.or_else(|| world.mesh.outlier_detection.clone());
     let load_balancer = policy.common.load_balancer.clone().unwrap_or_default();
-    let budget = policy.retry_budget.map(|said| {
-        let default = Budget::default();
-        Budget {
-            percent: said.percent.unwrap_or(default.percent),
-            min: said.concurrency_min.unwrap_or(default.min),
-        }
-    });
+    let budget = policy.retry_budget.map(budget);
     let locality = locality(world, service, &load_balancer);
     let weighted = |it: &Setting| locality::is_weighted(it, outlier.is_some());
     let (balance, hash) = balance(load_balancer.policy.as_ref(), port.protocol);
@@ -241,34 +235,7 @@ impl Cluster {
     /// What its connections carry: HTTP/1.1 or HTTP/2, or either, in this order, where that
     /// follows the client.
     pub fn connections(&self, version: Version) -> Vec<envoy::pool::Settings> {
-        let first = || self.limited(envoy::pool::Settings::http1());
-        let second = || {
-            let usual = envoy::pool::Settings::http2(version.envoy_minor());
-            let streams_max = self.pool.http.streams_max.unwrap_or(usual.streams_max);
-            self.limited(envoy::pool::Settings {
-                streams_max,
-                ..usual
-            })
-        };
-        match self.spoken {
-            Spoken::Http1 | Spoken::Bytes => vec![first()],
-            Spoken::Http2 => vec![second()],
-            Spoken::OfClient => vec![first(), second()],
-        }
-    }
-
-    /// Connections as the policy limits them.
-    fn limited(&self, usual: envoy::pool::Settings) -> envoy::pool::Settings {
-        let (http, tcp) = (&self.pool.http, &self.pool.tcp);
-        envoy::pool::Settings {
-            requests_max: http.requests_per_connection_max.filter(|&max| max > 0),
-            idle_timeout: match http.idle_timeout.or(tcp.idle_timeout) {
-                None => usual.idle_timeout,
-                Some(said) => Some(said).filter(|it| *it > Duration::ZERO),
-            },
-            lifetime: tcp.lifetime,
-            ..usual
-        }
+        connections(self.spoken, &self.pool, version)
     }
 
     /// How many healthy hosts proxies that know their likes need to route by zone, if they do.
@@ -320,6 +287,55 @@ impl Cluster {
             },
             ..usual
         })
+    }
+}
+
+/// A budget of retries as Envoy keeps it.
+pub fn budget(said: RetryBudget) -> Budget {
+    let default = Budget::default();
+    Budget {
+        percent: said.percent.unwrap_or(default.percent),
+        min: said.concurrency_min.unwrap_or(default.min),
+    }
+}
+
+/// What connections carry that speak so: HTTP/1.1 or HTTP/2, or either, in this order, where that
+/// follows the client.
+pub fn connections(
+    spoken: Spoken,
+    pool: &ConnectionPool,
+    version: Version,
+) -> Vec<envoy::pool::Settings> {
+    let first = || limited(pool, envoy::pool::Settings::http1());
+    let second = || {
+        let usual = envoy::pool::Settings::http2(version.envoy_minor());
+        let streams_max = pool.http.streams_max.unwrap_or(usual.streams_max);
+        limited(
+            pool,
+            envoy::pool::Settings {
+                streams_max,
+                ..usual
+            },
+        )
+    };
+    match spoken {
+        Spoken::Http1 | Spoken::Bytes => vec![first()],
+        Spoken::Http2 => vec![second()],
+        Spoken::OfClient => vec![first(), second()],
+    }
+}
+
+/// Connections as a policy limits them.
+fn limited(pool: &ConnectionPool, usual: envoy::pool::Settings) -> envoy::pool::Settings {
+    let (http, tcp) = (&pool.http, &pool.tcp);
+    envoy::pool::Settings {
+        requests_max: http.requests_per_connection_max.filter(|&max| max > 0),
+        idle_timeout: match http.idle_timeout.or(tcp.idle_timeout) {
+            None => usual.idle_timeout,
+            Some(said) => Some(said).filter(|it| *it > Duration::ZERO),
+        },
+        lifetime: tcp.lifetime,
+        ..usual
     }
 }
 

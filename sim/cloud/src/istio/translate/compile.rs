@@ -281,6 +281,11 @@ impl Compiler {
         assignment
     }
 
+    /// All DestinationRules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The DestinationRules that a merged rule is made of, by their places in the configuration.
     pub fn objects_of_rule(&self, rule: u32) -> &[usize] {
         &self.rules.get(rule).from

@@ -3,15 +3,26 @@
 //!
 //! Ports are those of the services that the workload is an endpoint of, or those that its Sidecar
 //! lists, if it lists any. Connections to other ports pass through, guarded as well.
+//!
+//! Connections to the application are limited by what the Sidecar says of the port, else of all
+//! ports, else by the DestinationRule of the service, as far as that is for everybody, else by the
+//! mesh; only pools and budgets of retries count here, and no upgrade to HTTP/2. Source:
+//! istio/istio 86c9f01f pilot/pkg/networking/core/cluster_builder.go (buildInboundCluster),
+//! pilot/pkg/model/sidecar.go (InboundConnectionPoolForPort).
 
+use super::cluster::{self, Spoken};
 use super::registry::{Proxy, World};
 use super::route::{RetryPolicy, inbound_retries};
+use super::rules::{self, Rules};
 use super::scope;
+use crate::envoy::breaker::Thresholds;
+use crate::envoy::pool;
 use crate::istio::authentication::{Policies, ServerMode, selects};
 use crate::istio::authorization::{Guard, Token};
 use crate::istio::config::{
-    ConnectionPool, Descriptor, FilterPlace, LimitActions, LimitPart, LimitService, LocalLimit,
-    OnBehalf, PolicyTarget, TokenIssuer,
+    ConnectionPool, Descriptor, FilterPlace, IngressListener, Labels, LimitActions, LimitPart,
+    LimitService, LocalLimit, OnBehalf, PolicyTarget, Sidecar, TokenIssuer, TrafficPolicy,
+    application_port,
 };
 use crate::istio::protocol::Protocol;
 use crate::scenario::Presented;
@@ -42,8 +53,26 @@ pub struct Inbound {
     pub mode: ServerMode,
     /// Connections to the application.
     pub pool: Option<ConnectionPool>,
+    /// The same as Envoy keeps them, where anything is limited.
+    pub limited: Option<Limited>,
     /// Further attempts at the application; only requests have any.
     pub retries: Option<RetryPolicy>,
+}
+
+/// Limited connections of a sidecar to its application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limited {
+    /// What all threads share.
+    pub limits: Thresholds,
+    /// What each thread keeps: for HTTP/1.1, for HTTP/2, or for both in this order.
+    pub connections: Vec<pool::Settings>,
+}
+
+impl Inbound {
+    /// The port at which the Sidecar says that the application listens, if it says one.
+    pub fn application_port(&self) -> Option<u16> {
+        application_port(self.application.as_ref()?)
+    }
 }
 
 /// All that a sidecar takes in.
@@ -55,6 +84,9 @@ pub struct InboundTable {
     exceptions: Vec<(u16, ServerMode)>,
     /// Which connections are taken at all other ports.
     others: ServerMode,
+    /// Whether something stands between some port and the application: limits, or another place
+    /// where that listens.
+    is_narrow: bool,
     /// Who may do what.
     pub guard: Guard,
     /// What else requests have to pass.
@@ -225,6 +257,7 @@ impl InboundTable {
             ports,
             exceptions: Vec::new(),
             others: ServerMode::Strict,
+            is_narrow: false,
             guard,
             filters,
         }
@@ -233,6 +266,11 @@ impl InboundTable {
     /// Whether everything that may be connected is let in.
     pub fn is_open(&self) -> bool {
         self.guard.is_empty() && self.filters.is_empty()
+    }
+
+    /// Whether something stands between some port and the application.
+    pub fn is_narrow(&self) -> bool {
+        self.is_narrow
     }
 
     /// The port, if it is one that is named.
@@ -264,48 +302,132 @@ impl InboundTable {
     }
 }
 
-/// What a sidecar takes in. `named` are the ports of its workload that services name.
-pub fn inbound(world: &World<'_>, proxy: &Proxy, named: &[Named]) -> InboundTable {
+/// Who asks for what a sidecar takes in, and what holds for it.
+struct Asking<'a> {
+    world: &'a World<'a>,
+    rules: Option<&'a Rules>,
+    proxy: &'a Proxy,
+    sidecar: Option<&'a Sidecar>,
+}
+
+impl Asking<'_> {
+    /// What the DestinationRule of a service says of one of its ports.
+    fn policy(&self, service: u32, port: u16) -> Option<TrafficPolicy> {
+        let rules = self.rules?;
+        let (world, namespace) = (self.world, &self.proxy.namespace);
+        if !scope::lets_in(world, service, namespace, self.sidecar) {
+            return None;
+        }
+        let own = rules.own(namespace);
+        let described = &world.services[service as usize];
+        // Rules for some workloads do not count on this side.
+        let rule = rules.find(own, &Labels::default(), service, described)?;
+        Some(rules::policy(Some(rules.get(rule)), None, port))
+    }
+
+    /// Connections to the application at a port. `service` names it, with a port of its own.
+    fn pool(
+        &self,
+        listener: Option<&IngressListener>,
+        service: Option<(u32, u16)>,
+        protocol: Protocol,
+    ) -> (Option<ConnectionPool>, Option<Limited>) {
+        let rule = service.and_then(|(service, port)| self.policy(service, port));
+        let budget = rule.as_ref().and_then(|rule| rule.retry_budget);
+        let of_listener = listener.and_then(|it| it.pool.clone());
+        let of_sidecar = || self.sidecar?.inbound_pool.clone();
+        let of_rule = || rule?.common.connection_pool;
+        let pool = of_listener
+            .or_else(of_sidecar)
+            .or_else(of_rule)
+            .or_else(|| self.world.mesh.connection_pool.clone());
+        let said = pool.clone().unwrap_or_default();
+        let limits = cluster::limits(&said, budget.map(cluster::budget));
+        // What nothing limits is as good as no pool: connections inside a pod take no time.
+        let is_limited = limits != cluster::limits(&ConnectionPool::default(), None);
+        let limited = (is_limited && self.rules.is_some()).then(|| Limited {
+            limits,
+            connections: cluster::connections(spoken(&said, protocol), &said, self.world.version),
+        });
+        (pool, limited)
+    }
+}
+
+/// What a sidecar speaks to its application; it never upgrades.
+fn spoken(pool: &ConnectionPool, protocol: Protocol) -> Spoken {
+    if pool.http.uses_client_protocol || protocol == Protocol::Sniffed {
+        Spoken::OfClient
+    } else if protocol.is_http2() {
+        Spoken::Http2
+    } else if protocol.is_http() {
+        Spoken::Http1
+    } else {
+        Spoken::Bytes
+    }
+}
+
+/// What a sidecar takes in. `named` are the ports of its workload that services name; without
+/// rules it is what a ztunnel takes in, which limits nothing.
+pub fn inbound(
+    world: &World<'_>,
+    rules: Option<&Rules>,
+    proxy: &Proxy,
+    named: &[Named],
+) -> InboundTable {
     let policies = Policies {
         all: &world.objects.peer_authentications,
         root_namespace: &world.mesh.root_namespace,
     };
     let mode = |port| policies.of_port(&proxy.namespace, &proxy.labels, port);
     let sidecar = scope::sidecar(world, &proxy.namespace, &proxy.labels).map(|(_, it)| it);
-    let pool = sidecar.and_then(|it| it.inbound_pool.clone());
+    let asking = Asking {
+        world,
+        rules,
+        proxy,
+        sidecar,
+    };
     let retries = |protocol: Protocol| {
         let is_grpc = matches!(protocol, Protocol::Grpc | Protocol::GrpcWeb);
         let may = (protocol.is_http() || protocol == Protocol::Sniffed) && !is_grpc;
         may.then(|| inbound_retries(world.version)).flatten()
     };
+    let mut named = named.to_vec();
+    named.sort_by_key(|it| (it.target, world.services[it.service as usize].created));
     let mut ports: Vec<Inbound> = match sidecar {
         Some(sidecar) if !sidecar.ingress.is_empty() => {
             let listed = sidecar.ingress.iter();
-            let listed = listed.map(|it| Inbound {
-                port: it.port,
-                application: it.default_endpoint.clone(),
-                protocol: it.protocol,
-                service: None,
-                mode: mode(it.port),
-                pool: it.pool.clone().or_else(|| pool.clone()),
-                retries: retries(it.protocol),
+            let listed = listed.map(|it| {
+                let behind = named.iter().find(|named| named.target == it.port);
+                let behind = behind.map(|named| (named.service, it.port));
+                let (pool, limited) = asking.pool(Some(it), behind, it.protocol);
+                Inbound {
+                    port: it.port,
+                    application: it.default_endpoint.clone(),
+                    protocol: it.protocol,
+                    service: None,
+                    mode: mode(it.port),
+                    pool,
+                    limited,
+                    retries: retries(it.protocol),
+                }
             });
             listed.collect()
         }
         _ => {
-            let mut named = named.to_vec();
-            named.sort_by_key(|it| (it.target, world.services[it.service as usize].created));
             // A service that does not exist yet has no ports.
             let of = |it: &Named| {
                 let service = &world.services[it.service as usize];
-                let protocol = service.ports.get(it.port as usize)?.protocol;
+                let port = service.ports.get(it.port as usize)?;
+                let protocol = port.protocol;
+                let (pool, limited) = asking.pool(None, Some((it.service, port.number)), protocol);
                 Some(Inbound {
                     port: it.target,
                     application: None,
                     protocol,
                     service: Some(it.service),
                     mode: mode(it.target),
-                    pool: pool.clone(),
+                    pool,
+                    limited,
                     retries: retries(protocol),
                 })
             };
@@ -321,6 +443,9 @@ pub fn inbound(world: &World<'_>, proxy: &Proxy, named: &[Named]) -> InboundTabl
     });
     let said = ours.flat_map(|it| it.ports.keys().copied());
     InboundTable {
+        is_narrow: ports
+            .iter()
+            .any(|it| it.limited.is_some() || it.application.is_some()),
         ports,
         exceptions: said.map(|port| (port, mode(port))).collect(),
         // Port 0 is nobody's: what holds for it holds for all that nobody names.

@@ -7,7 +7,6 @@
 
 use super::delegates::Merged;
 use super::registry::{Service, World};
-use crate::istio::authentication::selects;
 use crate::istio::config::{
     Audience, EgressListener, ExportTo, GatewayName, HostNamespace, HttpAction, Labels, ServerHost,
     Sidecar, Target,
@@ -32,19 +31,8 @@ pub fn sidecar<'a>(
     namespace: &str,
     labels: &Labels,
 ) -> Option<(usize, &'a Sidecar)> {
-    let all = world.objects.sidecars.iter().enumerate();
-    let fits = |sidecar: &Sidecar| match &sidecar.selector {
-        None => true,
-        Some(selector) => sidecar.identity.namespace == namespace && selects(selector, labels),
-    };
-    let of = |namespace: &str| {
-        let ours = all
-            .clone()
-            .filter(|(_, it)| it.identity.namespace == namespace);
-        let ours = ours.filter(|(_, it)| fits(it));
-        ours.min_by_key(|(_, it)| (it.selector.is_none(), it.identity.age_order()))
-    };
-    of(namespace).or_else(|| of(&world.mesh.root_namespace))
+    let root = &world.mesh.root_namespace;
+    Sidecar::of(&world.objects.sidecars, root, (namespace, labels))
 }
 
 /// Whether a namespace may see a service.
@@ -139,27 +127,20 @@ pub fn egress(
         own
     };
     let build = |listener: &EgressListener| {
-        let lets_in = |host: &str, of: &str, fits: fn(&str, &str) -> bool| {
+        let lets_in = |host: &str, of: &str| {
             let mut hosts = listener.hosts.iter();
-            hosts.any(|entry| names(entry, of, own) && fits(host, &entry.host))
+            hosts.any(|entry| names(entry, of, own) && host::matches(host, &entry.host))
         };
         let mut services: Vec<u32> = visible
             .iter()
             .copied()
-            .filter(|&service| {
-                let service = &world.services[service as usize];
-                let mut ports = service.ports.iter();
-                let has_port = listener
-                    .port
-                    .is_none_or(|port| ports.any(|it| it.number == port));
-                has_port && lets_in(&service.host, &service.namespace, host::is_subset)
-            })
+            .filter(|&service| lists(listener, &world.services[service as usize], own))
             .collect();
         twins.leave_one(world.services, &mut services, namespace);
         let virtual_services = seen.iter().copied().filter(|&index| {
             let it = &virtual_services[index as usize];
             let mut hosts = it.hosts.iter();
-            hosts.any(|host| lets_in(host, &it.namespace, host::matches))
+            hosts.any(|host| lets_in(host, &it.namespace))
         });
         Egress {
             port: listener.port,
@@ -168,6 +149,41 @@ pub fn egress(
         }
     };
     listeners.iter().map(build).collect()
+}
+
+/// Whether a proxy knows a service through what its Sidecar lets in.
+pub fn lets_in(
+    world: &World<'_>,
+    service: u32,
+    namespace: &str,
+    sidecar: Option<&Sidecar>,
+) -> bool {
+    let service = &world.services[service as usize];
+    if !is_visible(world, service, namespace) {
+        return false;
+    }
+    let Some(sidecar) = sidecar.filter(|it| !it.egress.is_empty()) else {
+        return true;
+    };
+    let own = match sidecar.identity.namespace == world.mesh.root_namespace {
+        true => namespace,
+        false => &sidecar.identity.namespace,
+    };
+    let mut listeners = sidecar.egress.iter();
+    listeners.any(|listener| lists(listener, service, own))
+}
+
+/// Whether a listener lets a service in, as an object of `own` writes it.
+fn lists(listener: &EgressListener, service: &Service, own: &str) -> bool {
+    let mut ports = service.ports.iter();
+    let has_port = listener
+        .port
+        .is_none_or(|port| ports.any(|it| it.number == port));
+    let mut hosts = listener.hosts.iter();
+    has_port
+        && hosts.any(|entry| {
+            names(entry, &service.namespace, own) && host::is_subset(&service.host, &entry.host)
+        })
 }
 
 /// VirtualServices that a namespace sees for a gateway, in the order in which they count.

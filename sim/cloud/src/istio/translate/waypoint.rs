@@ -175,6 +175,7 @@ pub fn table(world: &World<'_>, proxy: &Proxy, service: u32) -> InboundTable {
         service: Some(service),
         mode: ServerMode::Strict,
         pool: None,
+        limited: None,
         retries: None,
     });
     let policies = &world.objects.authorization_policies;

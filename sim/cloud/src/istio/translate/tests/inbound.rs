@@ -1,6 +1,7 @@
 //! What sidecars take in.
 
 use super::super::inbound::{Inbound, InboundTable, Named, inbound};
+use super::super::rules::Rules;
 use super::*;
 use crate::istio::authentication::ServerMode;
 use crate::istio::authorization::{Action as PolicyAction, Rule};
@@ -21,7 +22,13 @@ fn table(mesh: &Mesh) -> InboundTable {
         target,
     };
     let named = [named(0, 0, 8080), named(0, 1, 5432), named(1, 0, 8080)];
-    inbound(&mesh.world(), &proxy("shop", "app=web"), &named)
+    let rules = Rules::new(&mesh.world());
+    inbound(
+        &mesh.world(),
+        Some(&rules),
+        &proxy("shop", "app=web"),
+        &named,
+    )
 }
 
 fn strict_but(port: u16, mode: ServerMode) -> PeerAuthentication {
