@@ -1,6 +1,7 @@
 //! Machines of sites, from what is written of them to what their mesh knows.
 
 use crate::cli::{hybridsim, inspect};
+use crate::support::record;
 
 /// The lines of a table about a client's sidecar that hold a text, without what is padding.
 fn of_client(scenario: &str, part: &str, at: &str, text: &str) -> Vec<String> {
@@ -66,4 +67,29 @@ fn hosts_are_known_by_wildcard_by_name_and_from_when_they_are_applied() {
 #[test]
 fn hosts_are_asked_through_the_waypoint_of_their_entry_by_the_addresses_that_they_have() {
     meets_its_expectations("tests/data/waypoint-hosts/scenario.yaml");
+}
+
+#[test]
+fn machines_are_asked_at_the_ports_of_their_entries() {
+    let text = include_str!("../data/fields/machine-ports.yaml");
+    let succeeded = |text: &str| -> Vec<u64> {
+        let record = record(text);
+        record.traffic.iter().map(|it| it.succeeded).collect()
+    };
+    assert_eq!(succeeded(text), [20, 20, 20]);
+    // Nobody listens where nothing says another port than the client's.
+    let plain = text
+        .replace(", ports: {http: 9000}", "")
+        .replace(", ports: {http: 9001}", "")
+        .replace(", targetPort: 9002", "");
+    assert_eq!(succeeded(&plain), [0, 0, 0]);
+    // Ports of an entry are found by the names of the service's.
+    let other = text.replace("ports: {http: 9001}", "ports: {web: 9001}");
+    // `entered` is the first by name.
+    assert_eq!(succeeded(&other), [0, 20, 20]);
+    // Machines that do not say where they listen take all that comes.
+    let open = ["9000", "9001", "9002"].iter().fold(plain, |text, port| {
+        text.replace(&format!("ports: [{port}], "), "")
+    });
+    assert_eq!(succeeded(&open), [20, 20, 20]);
 }

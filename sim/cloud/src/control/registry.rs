@@ -19,7 +19,7 @@ use crate::istio::authentication::selects;
 use crate::istio::config::{Endpoint, Labels, Resolution, ServiceEntry};
 use crate::istio::locality::{Locality, with_place};
 use crate::istio::translate::registry::{self, Health};
-use crate::scenario::{Service, ServiceId, ServiceKind, WorkloadKind};
+use crate::scenario::{Service, ServiceId, ServiceKind, ServicePort, WorkloadKind};
 use crate::view::{EndpointSet, View};
 use std::net::IpAddr;
 
@@ -66,7 +66,24 @@ fn has_sidecar(said: &Endpoint) -> bool {
     }
 }
 
+/// The port that an endpoint has for one of its service's, if it says one.
+fn own_port(said: &Endpoint, port: &ServicePort) -> Option<u16> {
+    let mut own = said.ports.iter();
+    let found = own.find(|(of, _)| Some(of) == port.name.as_ref());
+    found.map(|(_, number)| *number)
+}
+
 impl Domain<'_> {
+    /// The port at which proxies ask a machine for a port of a service: that of its entry, or that
+    /// of the service. Of several entries the first counts, and of their versions the newest.
+    pub(crate) fn port_of_entry(&self, pod: u32, service: ServiceId, port: &ServicePort) -> u16 {
+        let entries = self.endpoint_log.newest(service).entries.iter();
+        let entries = entries.map(|&entry| &self.registry.entries[entry as usize]);
+        let mut ours = entries.filter(|entry| entry.pod == pod);
+        let said = ours.find_map(|entry| own_port(entry.said.as_ref()?, port));
+        said.unwrap_or(port.target_port)
+    }
+
     /// istiod knows from the start what its objects say then.
     pub(crate) fn start_registry(&mut self) {
         if self.translation.is_none() {
@@ -305,13 +322,7 @@ impl Domain<'_> {
         let locality = locality.unwrap_or_else(|| Locality::parse(""));
         let network = said.network.as_deref().unwrap_or_default();
         let name = &self.topology.cluster(cluster).name;
-        let target = |port: &crate::scenario::ServicePort| {
-            let own = said.ports.iter();
-            let own = own.filter(|(of, _)| Some(of) == port.name.as_ref());
-            own.map(|(_, number)| *number)
-                .next()
-                .or(Some(port.target_port))
-        };
+        let target = |port: &ServicePort| Some(own_port(said, port).unwrap_or(port.target_port));
         registry::Endpoint {
             workload: entry.pod,
             address: IpAddr::V4(pod_address(entry.pod)),

@@ -18,6 +18,7 @@ mod edge;
 mod encryption;
 pub(crate) mod flow;
 mod handshake;
+mod hearing;
 pub(crate) mod leaving;
 pub(crate) mod link;
 mod logging;

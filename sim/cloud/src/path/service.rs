@@ -119,6 +119,9 @@ impl Domain<'_> {
                 }
                 Fate::Served => {
                     let answer = match self.listener_at(endpoint) {
+                        Some(Listener::Application) if !self.hears(from, endpoint) => {
+                            Packet::Refused { to: from }
+                        }
                         None => Packet::Refused { to: from },
                         Some(listener) => {
                             let endpoint = Endpoint {

@@ -23,6 +23,8 @@ pub struct Machines {
     pub address: Ipv4Addr,
     /// Their proxy, if they have one or will: its looks are those of the template's sidecar.
     pub proxy: Option<MachineProxy>,
+    /// Ports at which they listen; any if nothing is said.
+    pub listens: Vec<u16>,
 }
 
 impl Machines {

@@ -71,6 +71,7 @@ fn calling(count: u32, arrivals: &[u64], seconds: u64) -> Scenario {
         site: SiteId(0),
         address: "10.20.0.11".parse().unwrap(),
         proxy: None,
+        listens: Vec::new(),
     }];
     scenario
 }

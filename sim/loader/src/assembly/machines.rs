@@ -34,6 +34,8 @@ pub struct MachineFrame {
     pub host: Option<String>,
     /// Where they are asked by that name.
     pub ports: Vec<u16>,
+    /// Whether they say so.
+    pub names_ports: bool,
     /// Their proxy.
     pub proxy: Option<MachineProxy>,
     /// Where it is written.
@@ -133,6 +135,10 @@ pub(super) fn described(frame: &Frame, positions: &Positions) -> Vec<Machines> {
         site: machines.site,
         address: machines.address,
         proxy: machines.proxy.clone(),
+        listens: match machines.names_ports {
+            true => machines.ports.clone(),
+            false => Vec::new(),
+        },
     });
     let mut machines: Vec<Machines> = machines.collect();
     machines.sort_by_key(|machines| machines.workload);

@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 const PROBE_DETAILS: &str = "a probe asks the machine's application alone";
+const LISTENERS: &str = "machines without a proxy that say where they listen refuse the rest";
 const ASKS_WHETHER_IT_SERVES: &str = "it succeeds while the application serves";
 
 static PORT: Shape = Shape::new(
@@ -28,17 +29,30 @@ static PORT: Shape = Shape::new(
         Field::modelled("number", crate::shape::INTEGER).required(),
         Field::modelled("protocol", Kind::Text),
         Field::modelled("name", Kind::Text).required(),
-        Field::modelled("targetPort", crate::shape::INTEGER),
+        Field::approximated("targetPort", crate::shape::INTEGER, LISTENERS),
     ],
 );
 static ENDPOINT: Shape = Shape::new(
     "WorkloadEntrySpec",
     &[
         Field::modelled("address", Kind::Text),
+        Field::approximated("ports", Kind::Keyed(&crate::shape::INTEGER), LISTENERS),
+        Field::modelled("labels", TEXT_MAP),
+        held("network", Kind::Text),
+        Field::modelled("locality", Kind::Text),
+        Field::modelled("weight", COUNT),
+        Field::modelled("serviceAccount", Kind::Text),
+    ],
+);
+/// What machines that register themselves have in common.
+static TEMPLATE: Shape = Shape::new(
+    "WorkloadGroupTemplate",
+    &[
+        Field::ignored("address", Kind::Text, "machines register with their own"),
         Field::ignored(
             "ports",
             Kind::Keyed(&crate::shape::INTEGER),
-            "a machine takes what comes to any of its ports",
+            "a proxy on a machine takes what comes to any of its ports",
         ),
         Field::modelled("labels", TEXT_MAP),
         held("network", Kind::Text),
@@ -150,7 +164,7 @@ static GROUP_SPEC: Shape = Shape::new(
     "WorkloadGroupSpec",
     &[
         Field::modelled("metadata", Kind::Map(&GROUP_METADATA)),
-        Field::modelled("template", Kind::Map(&ENDPOINT)).required(),
+        Field::modelled("template", Kind::Map(&TEMPLATE)).required(),
         Field::modelled("probe", Kind::Map(&MACHINE_PROBE)),
     ],
 );

@@ -64,7 +64,7 @@ pub(super) static MACHINES: Shape = Shape::new(
         Field::modelled("host", Kind::Text)
             .doc("A name that name servers outside of clusters answer with their addresses."),
         Field::modelled("ports", Kind::List(&Kind::Integer(1, 65_535)))
-            .doc("Where they are asked by their `host`, unless a ServiceEntry says it.")
+            .doc("Where they are asked by their `host`, unless a ServiceEntry says it; where it is given they refuse connections to other ports.")
             .default(|| json!([80])),
         Field::modelled("proxy", Kind::Map(&PROXY))
             .doc("Istio's proxy on them; they have none by default."),
@@ -223,6 +223,7 @@ fn machines(
         labels: crate::kubernetes::metadata::text_map(node.get("labels")),
         service_account: forms::text(node, "serviceAccount").map(str::to_owned),
         host: forms::text(node, "host").map(str::to_lowercase),
+        names_ports: !ports.is_empty(),
         ports: if ports.is_empty() { vec![80] } else { ports },
         proxy,
         span,
