@@ -7,6 +7,7 @@ mod bookinfo;
 mod callers;
 mod cli;
 mod closed_forms;
+mod connections;
 mod controllers;
 mod digests;
 mod envoy;

@@ -4,6 +4,7 @@ use cloud::istio::config::{
     Gateway, GatewayName, HostNamespace, HttpAction, Object, ServerHost, ServerTlsMode, Target,
     VirtualService,
 };
+use cloud::istio::version::Version;
 use cloud::scenario::{Autoscaler, Cluster, Metric, Service, ServiceKind, Workload};
 use hybridsim_loader::diagnostic::Diagnostics;
 use hybridsim_loader::kubernetes::Objects;
@@ -17,7 +18,7 @@ fn read(text: &str) -> (Objects, Vec<Diagnostic>) {
     }];
     let (mut ledger, mut diagnostics) = (Ledger::default(), Diagnostics::default());
     let documents = document::read(&files, &mut ledger, &mut diagnostics);
-    let objects = Objects::collect_in(true, &documents, &mut diagnostics);
+    let objects = Objects::collect_in(Some(Version::default()), &documents, &mut diagnostics);
     (objects, diagnostics.finish(&files))
 }
 

@@ -19,6 +19,19 @@ facts! {
     /// First release whose proxies may discover themselves, and route by zone.
     ISTIO_SELF_DISCOVERY_FROM_MINOR: u32 = 31, "", "istio.self-discovery-from-minor", "Istio", "1.31 and later",
         Source, "istio/istio releasenotes/notes/zone-aware-load-balancing.yaml, in 1.31.0-alpha.0 and later";
+    /// First release that reads TLSRoutes, and takes listeners for TLS, without
+    /// `PILOT_ENABLE_ALPHA_GATEWAY_API`; TLSRoutes act where a listener ends TLS since then as well.
+    ISTIO_TLS_ROUTE_FROM_MINOR: u32 = 30, "", "istio.gateway-api.tls-route-from-minor", "istiod", "all",
+        Source, "istio/istio release-1.29 and release-1.30 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio), conditions.go; releasenotes/notes/55728.yaml, tls-protocol-gateway-no-alpha-gate.yaml";
+    /// First release that reads TCPRoutes, and takes listeners for TCP, likewise.
+    ISTIO_TCP_ROUTE_FROM_MINOR: u32 = 31, "", "istio.gateway-api.tcp-route-from-minor", "istiod", "all",
+        Source, "istio/istio release-1.30 and release-1.31 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio)";
+    /// First release whose TLSRoutes take no more names than their listener; 1.26 has no fix.
+    ISTIO_TLS_ROUTE_NARROWED_FROM_MINOR: u32 = 27, "", "istio.gateway-api.tls-route-narrowed-from-minor", "istiod", "all",
+        Source, "istio/istio 40e67a4847 (constrainTLSRoutesToListenerHost), on release-1.27 and later";
+    /// First release whose waypoints route connections that are not HTTP.
+    ISTIO_WAYPOINT_CONNECTIONS_FROM_MINOR: u32 = 26, "", "istio.waypoint.connections-from-minor", "istiod", "all",
+        Source, "istio/istio release-1.26 pilot/pkg/networking/core/listener_waypoint.go (getWaypointTCPRoutes)";
     /// How long making a connection may take.
     MESH_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "s", "istio.mesh.connect-timeout",
         "istiod", "1.5 and later", Source, MESH;

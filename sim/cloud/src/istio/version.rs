@@ -61,6 +61,31 @@ impl Version {
         self.minor >= 19
     }
 
+    /// Whether istiod reads TLSRoutes, and listeners for TLS, without being told to.
+    pub fn reads_tls_routes(self) -> bool {
+        self.minor >= facts::ISTIO_TLS_ROUTE_FROM_MINOR.value
+    }
+
+    /// Whether it reads TCPRoutes, and listeners for TCP, without being told to.
+    pub fn reads_tcp_routes(self) -> bool {
+        self.minor >= facts::ISTIO_TCP_ROUTE_FROM_MINOR.value
+    }
+
+    /// Whether TLSRoutes act on connections that a listener decrypts.
+    pub fn routes_what_gateways_decrypt(self) -> bool {
+        self.minor >= facts::ISTIO_TLS_ROUTE_FROM_MINOR.value
+    }
+
+    /// Whether TLSRoutes take no more names than their listener does.
+    pub fn narrows_tls_routes(self) -> bool {
+        self.minor >= facts::ISTIO_TLS_ROUTE_NARROWED_FROM_MINOR.value
+    }
+
+    /// Whether waypoints route connections that are not HTTP.
+    pub fn routes_connections_at_waypoints(self) -> bool {
+        self.minor >= facts::ISTIO_WAYPOINT_CONNECTIONS_FROM_MINOR.value
+    }
+
     /// Whether istiod sends proxies only what changed.
     pub fn pushes_deltas(self) -> bool {
         self.minor >= 22

@@ -25,7 +25,7 @@ use crate::istio::authentication::{Outcome as Meeting, Sent};
 use crate::istio::config::ServerTlsMode;
 use crate::istio::translate::route::Route;
 use crate::istio::translate::route_patches::RoutePlace;
-use crate::istio::translate::tables::{Edge, Index, Scope, without_port};
+use crate::istio::translate::tables::{Chain, Edge, Index, Scope, without_port};
 use crate::record::Reason;
 use crate::scenario::{Role, ServiceId};
 
@@ -162,8 +162,10 @@ impl Domain<'_> {
         let by_name = scope.by_name.clone();
         let name = without_port(authority);
         let everywhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let mut chains = edge.chains.iter();
-        if let Some(chain) = chains.find(|chain| chain.takes(everywhere, Some(name))) {
+        if !edge.carries_requests() {
+            let Some(chain) = Chain::taking(&edge.chains, everywhere, Some(name)) else {
+                return Some(way(Destination::Answer(Err(Reason::Reset), 0)));
+            };
             let choices = chain.choices.clone();
             let choices: Vec<_> = choices.iter().map(|choice| (choice, kind.asked)).collect();
             return Some(way(asking.forward(

@@ -508,8 +508,15 @@ impl Asking {
             Outbound::Listener(listener) => listener,
         };
         if listener.http.is_none() {
-            let takes = |chain: &&tables::Chain| chain.takes(address.unwrap_or(unspecified), None);
-            let Some(chain) = listener.chains.iter().find(takes) else {
+            // Clients that encrypt by themselves say which name they ask for.
+            let mut ports = translation
+                .service_in(generation, self.service)
+                .ports
+                .iter();
+            let is_tls = ports.any(|it| it.number == self.port && it.protocol.is_tls());
+            let name = is_tls.then(|| tables::without_port(self.authority()));
+            let address = address.unwrap_or(unspecified);
+            let Some(chain) = tables::Chain::taking(&listener.chains, address, name) else {
                 return way(unknown(scope, Reason::Reset));
             };
             let choices = chain.choices.clone();

@@ -197,6 +197,8 @@ codes! {
         "With `resolution: NONE` a sidecar goes to the address that its application connected to. Clients of a gateway connect to the gateway, so it has nobody to send their requests to, and answers 503 (UH). Give the ServiceEntry `resolution: DNS`, or endpoints.";
     NotGranted = "HS0182", Warning, "Another namespace does not let a Gateway refer to it",
         "A route at a Gateway names a backend of another namespace, and no ReferenceGrant there lets routes of its kind and namespace do so: istiod answers that share of requests with 500, and sends no copies. Routes of the mesh need no grant.";
+    NotReadByRelease = "HS0183", Warning, "istiod of this release does not read it",
+        "TLSRoutes and listeners for TLS are read since Istio 1.30, TCPRoutes and listeners for TCP since 1.31. Earlier releases read them where `PILOT_ENABLE_ALPHA_GATEWAY_API` is `true` in istiod's environment, which `values.pilot.env` of an IstioOperator says. Without that such a route is as if it were not there, and nobody listens at such a listener's port.";
     WaypointNeedsAddress = "HS0184", Warning, "A waypoint is asked for where there is no address",
         "Ztunnels and gateways send connections to a waypoint by the address of a service. A headless Service has none. A host of a ServiceEntry has one in `addresses`, or istiod gives it one where it has no wildcard and a `resolution` other than NONE; clients are told of it from Istio 1.25 on. All others are asked at the addresses of their endpoints, past the waypoint.";
     ApplicationElsewhere = "HS0185", Warning, "A Sidecar leads to a port at which nobody listens",

@@ -17,6 +17,7 @@
 use super::forms::{Scope, identity, string};
 use super::installation;
 use super::objects::Written;
+use super::reads::Reads;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
 use crate::kubernetes::Metadata;
@@ -112,6 +113,8 @@ pub(crate) struct ApiGateway {
     root: Node,
     class: String,
     listeners: Vec<Listener>,
+    /// Names and numbers of all listeners, those that istiod leaves out among them.
+    ports: Vec<(String, u16)>,
     /// Type, value, and where it is written.
     addresses: Vec<(Option<String>, String, Span)>,
     /// Labels for what is made for it.
@@ -127,6 +130,10 @@ pub(super) struct Listener {
     protocol: Protocol,
     tls: Option<ServerTls>,
     from: From,
+    /// Whether istiod of this release lets proxies listen.
+    is_programmed: bool,
+    /// Whether TLSRoutes act where it ends TLS.
+    routes_decrypted: bool,
     /// Kinds of routes that it takes, if it says.
     kinds: Option<Vec<String>>,
     pub(super) span: Span,
@@ -173,9 +180,9 @@ pub(crate) struct Made {
 }
 
 /// Reads a checked document.
-pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> ApiGateway {
+pub(super) fn read(document: &Document, reads: Reads, scope: &mut Scope<'_>) -> ApiGateway {
     let spec = document.spec();
-    let listeners = spec.list("listeners").iter();
+    let listeners = spec.list("listeners").iter().take(LISTENERS_MAX);
     let addresses = spec.list("addresses").iter();
     let said = spec.at(&["infrastructure", "labels"]);
     ApiGateway {
@@ -183,9 +190,15 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> ApiGateway {
         identity: identity(document),
         root: document.root.clone(),
         class: text(spec, "gatewayClassName"),
+        ports: listeners
+            .clone()
+            .filter_map(|node| {
+                let number = u16::try_from(node.get("port")?.integer()?).ok()?;
+                Some((text(node, "name"), number))
+            })
+            .collect(),
         listeners: listeners
-            .take(LISTENERS_MAX)
-            .filter_map(|node| listener(node, scope))
+            .filter_map(|node| listener(node, reads, scope))
             .collect(),
         addresses: addresses
             .map(|node| (string(node, "type"), text(node, "value"), node.span))
@@ -201,7 +214,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> ApiGateway {
 /// The API server takes no more.
 const LISTENERS_MAX: usize = 64;
 
-fn listener(node: &Node, scope: &mut Scope<'_>) -> Option<Listener> {
+fn listener(node: &Node, reads: Reads, scope: &mut Scope<'_>) -> Option<Listener> {
     let name = text(node, "name");
     let tls = node.get("tls").map(server_tls);
     let protocol = match (text(node, "protocol").as_str(), &tls) {
@@ -235,6 +248,22 @@ fn listener(node: &Node, scope: &mut Scope<'_>) -> Option<Listener> {
         _ => From::Same,
     };
     let kinds = allowed.map_or(&[][..], |node| node.list("kinds"));
+    let own_kinds = kinds.iter().filter(|node| {
+        let group = string(node, "group");
+        group.is_none_or(|group| group == "gateway.networking.k8s.io")
+    });
+    let is_programmed = reads.listeners(protocol);
+    if !is_programmed {
+        let since = match protocol {
+            Protocol::Tls => facts::ISTIO_TLS_ROUTE_FROM_MINOR.value,
+            _ => facts::ISTIO_TCP_ROUTE_FROM_MINOR.value,
+        };
+        let what = format!(
+            "takes no listeners for {}, so nobody listens for `{name}`",
+            text(node, "protocol")
+        );
+        reads.report(&what, since, node.span, scope);
+    }
     Some(Listener {
         name,
         port: scope.port(node.get("port"))?,
@@ -242,7 +271,9 @@ fn listener(node: &Node, scope: &mut Scope<'_>) -> Option<Listener> {
         protocol,
         tls: tls.filter(|_| protocol.is_tls()),
         from,
-        kinds: (!kinds.is_empty()).then(|| kinds.iter().map(|it| text(it, "kind")).collect()),
+        is_programmed,
+        routes_decrypted: reads.version.routes_what_gateways_decrypt(),
+        kinds: (!kinds.is_empty()).then(|| own_kinds.map(|it| text(it, "kind")).collect()),
         span: node.span,
     })
 }
@@ -288,13 +319,36 @@ impl Listener {
     }
 
     fn takes_kind(&self, kind: &str) -> bool {
+        let passes_on = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.mode == ServerTlsMode::Passthrough);
+        let is_supported = match (self.protocol, kind) {
+            (Protocol::Http | Protocol::Https, "HTTPRoute" | "GRPCRoute") => true,
+            (Protocol::Tcp, "TCPRoute") => true,
+            (Protocol::Tls, "TLSRoute") => passes_on || self.routes_decrypted,
+            (Protocol::Tls, "TCPRoute") => !passes_on,
+            _ => false,
+        };
         let kinds = self.kinds.as_ref();
-        self.carries_requests() && kinds.is_none_or(|kinds| kinds.iter().any(|it| it == kind))
+        is_supported && kinds.is_none_or(|kinds| kinds.iter().any(|it| it == kind))
     }
 
-    /// Whether HTTPRoutes may attach.
-    pub(super) fn carries_requests(&self) -> bool {
-        matches!(self.protocol, Protocol::Http | Protocol::Https)
+    /// Names that a route takes here: those of its own that are among the listener's, or the
+    /// listener's where that is narrower.
+    pub(super) fn names_of(&self, hostnames: &[String]) -> Vec<String> {
+        let own = self.hostname.as_deref().unwrap_or("*");
+        let names = hostnames.iter().filter_map(|name| {
+            let narrower = if host::is_subset(name, own) {
+                name
+            } else if host::is_subset(own, name) {
+                own
+            } else {
+                return None;
+            };
+            Some(narrower.to_owned())
+        });
+        names.collect()
     }
 
     /// Whether requests for a route's host are this listener's, and not one's with a narrower
@@ -333,12 +387,24 @@ impl ApiGateway {
         &self.listeners
     }
 
-    /// Listeners that take a route, by their positions, each with the route's hosts there.
+    /// Hosts of a route of requests at a listener: those for which it is the narrowest of its port.
+    pub(super) fn hosts_at(&self, listener: &Listener, hostnames: &[String]) -> Vec<String> {
+        let everything = ["*".to_owned()];
+        let hosts = match hostnames {
+            [] => &everything[..],
+            hosts => hosts,
+        };
+        let own = hosts.iter();
+        let own = own.filter(|host| listener.is_narrowest(host, &self.listeners));
+        own.cloned().collect()
+    }
+
+    /// Listeners that take a route, by their positions.
     pub(super) fn attach(
         &self,
         route: &Attaching<'_>,
         namespaces: &Namespaces,
-    ) -> Result<Vec<(usize, Vec<String>)>, Denied> {
+    ) -> Result<Vec<usize>, Denied> {
         let everything = ["*".to_owned()];
         let hosts = match route.hostnames {
             [] => &everything[..],
@@ -364,9 +430,7 @@ impl ApiGateway {
                 denied = Denied::Namespace;
                 continue;
             }
-            let own = hosts.iter();
-            let own = own.filter(|host| listener.is_narrowest(host, &self.listeners));
-            taken.push((position, own.cloned().collect()));
+            taken.push(position);
         }
         match taken.is_empty() {
             true => Err(denied),
@@ -393,9 +457,9 @@ impl ApiGateway {
         let name = annotation("gateway.istio.io/name-override");
         let service = annotation("networking.istio.io/service-type");
         let mut ports = vec![("status-port".to_owned(), installation::STATUS_PORT)];
-        for listener in &self.listeners {
-            if !ports[1..].iter().any(|(_, port)| *port == listener.port) {
-                ports.push((listener.name.replace('.', "-"), listener.port));
+        for (name, number) in &self.ports {
+            if !ports[1..].iter().any(|(_, port)| port == number) {
+                ports.push((name.replace('.', "-"), *number));
             }
         }
         let own = self.labels.iter();
@@ -502,7 +566,8 @@ impl ApiGateway {
                 root: self.root.clone(),
             }
         };
-        self.listeners.iter().map(of).collect()
+        let programmed = self.listeners.iter().filter(|it| it.is_programmed);
+        programmed.map(of).collect()
     }
 }
 

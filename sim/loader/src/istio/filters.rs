@@ -1,7 +1,7 @@
 //! Filters of routes of the Gateway API: headers, mirrors, redirects, rewrites, CORS.
 
 use super::forms::{Scope, held, string, strings};
-use super::mesh_route::{Backend, reference};
+use super::mesh_route::{ANSWERED, Backend, reference};
 use super::route::NOT_FOLLOWED;
 use crate::diagnostic::Code;
 use crate::shape::{Field, INTEGER, Kind, PORT, Shape, TEXT_LIST};
@@ -261,7 +261,7 @@ fn operations(node: Option<&Node>) -> HeaderOperations {
 }
 
 fn mirror(node: &Node, scope: &mut Scope<'_>) -> Option<Mirror> {
-    let destination = reference(node.get("backendRef")?, scope)??;
+    let destination = reference(node.get("backendRef")?, ANSWERED, scope)??;
     let number = |node: &Node, key: &str| node.get(key).and_then(Node::number);
     let share = match (node.get("fraction"), number(node, "percent")) {
         (Some(fraction), _) => {

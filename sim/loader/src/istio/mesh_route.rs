@@ -12,8 +12,10 @@
 //! rules, in `tests/istio_routes.rs`.
 
 mod attach;
+mod connections;
 
-pub(super) use attach::{Known, merge};
+pub(super) use attach::{Known, merge, report_idle};
+pub(super) use connections::{ConnectionRoute, read as read_connections};
 
 use super::api_gateway::Served;
 use super::filters;
@@ -105,7 +107,7 @@ pub(super) fn read(
     let parents: Vec<Parent> = spec
         .list("parentRefs")
         .iter()
-        .filter_map(|node| parent(node, is_grpc, served, scope))
+        .filter_map(|node| parent(node, document.kind.kind, served, scope))
         .collect();
     if parents.is_empty() {
         return None;
@@ -127,22 +129,29 @@ pub(super) fn read(
     })
 }
 
-fn parent(node: &Node, is_grpc: bool, served: &Served, scope: &mut Scope<'_>) -> Option<Parent> {
+fn parent(
+    node: &Node,
+    route: &'static str,
+    served: &Served,
+    scope: &mut Scope<'_>,
+) -> Option<Parent> {
     let namespace = string(node, "namespace").unwrap_or_else(|| scope.namespace.clone());
     let name = string(node, "name").unwrap_or_default();
     let kind = match string(node, "kind").as_deref() {
         Some("Service") => ParentKind::Service,
         Some("ServiceEntry") => ParentKind::ServiceEntry,
         None | Some("Gateway") if served.has(&namespace, &name) => ParentKind::Gateway,
-        _ if is_grpc => {
-            let message = "a GRPCRoute acts on clients in the mesh, and at gateways of Istio";
+        // Gateways of other classes take these.
+        _ if route == "HTTPRoute" => return None,
+        _ => {
+            let message =
+                format!("a {route} acts on clients in the mesh, and at gateways of Istio");
             let found = scope
                 .diagnostics
                 .report(Code::UnsupportedValue, node.span, message);
             found.help("write an HTTPRoute for the gateway: those of other classes route HTTP");
             return None;
         }
-        _ => return None,
     };
     Some(Parent {
         kind,
@@ -274,7 +283,7 @@ fn weight(node: &Node) -> u32 {
 
 /// A backend; nothing if its rule cannot be used for it.
 fn backend(node: &Node, scope: &mut Scope<'_>) -> Option<HttpDestination> {
-    let destination = reference(node, scope)?;
+    let destination = reference(node, ANSWERED, scope)?;
     Some(HttpDestination {
         target: destination.map_or(Target::Broken { status: 500 }, Target::Host),
         weight: weight(node),
@@ -282,9 +291,16 @@ fn backend(node: &Node, scope: &mut Scope<'_>) -> Option<HttpDestination> {
     })
 }
 
+/// What becomes of requests to a backend that leads nowhere.
+pub(super) const ANSWERED: &str = "requests that are sent there are answered with an error (500)";
+
 /// The Service or host that a reference names: `None` if it makes the whole rule invalid,
-/// `Some(None)` if it leads nowhere.
-pub(super) fn reference(node: &Node, scope: &mut Scope<'_>) -> Option<Option<Destination>> {
+/// `Some(None)` if it leads nowhere, for which `nowhere` says what becomes of what is sent there.
+pub(super) fn reference(
+    node: &Node,
+    nowhere: &str,
+    scope: &mut Scope<'_>,
+) -> Option<Option<Destination>> {
     let group = string(node, "group").unwrap_or_default();
     let kind = string(node, "kind").unwrap_or_else(|| "Service".to_owned());
     let name = string(node, "name").unwrap_or_default();
@@ -300,7 +316,7 @@ pub(super) fn reference(node: &Node, scope: &mut Scope<'_>) -> Option<Option<Des
             scope
                 .diagnostics
                 .report(Code::BackendNotFound, node.span, message)
-                .help("requests that are sent there are answered with an error (500)");
+                .help(nowhere);
             return Some(None);
         }
     };

@@ -25,6 +25,7 @@ pub(crate) mod objects;
 mod patches;
 pub(crate) mod pool;
 pub(crate) mod proxy;
+pub(crate) mod reads;
 pub(crate) mod references;
 pub(crate) mod route;
 mod route_patches;

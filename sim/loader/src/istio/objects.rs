@@ -5,7 +5,8 @@ use super::api_gateway::{self, ApiGateway, Namespaces, Served};
 use super::forms::Scope;
 use super::grants::Grants;
 use super::installation::{self, Component};
-use super::mesh_route::{self, Known, MeshRoute};
+use super::mesh_route::{self, ConnectionRoute, Known, MeshRoute};
+use super::reads::Reads;
 use super::{
     by_hand, destination_rule, gateway, limits, mesh, proxy, security, service_entry, sidecar,
     telemetry, virtual_service,
@@ -63,8 +64,12 @@ pub struct IstioObjects {
     pub(crate) served: Served,
     /// What they may refer to in other namespaces, likewise.
     pub(crate) grants: Grants,
+    /// What istiod reads of the Gateway API.
+    pub(crate) reads: Reads,
     /// Routes of the Gateway API, until all are there and those for one host are put together.
     routes: Vec<MeshRoute>,
+    /// Those of connections, until all are there.
+    connections: Vec<ConnectionRoute>,
 }
 
 impl IstioObjects {
@@ -127,9 +132,15 @@ impl IstioObjects {
                 let route = mesh_route::read(document, &self.served, scope);
                 return self.routes.extend(route);
             }
+            "TCPRoute" | "TLSRoute" => {
+                let kinds = (&self.served, self.reads);
+                let route = mesh_route::read_connections(document, kinds, scope);
+                return self.connections.extend(route);
+            }
             "Gateway" => {
                 if self.served.has(namespace, name) {
-                    self.gateways.push(api_gateway::read(document, scope));
+                    let gateway = api_gateway::read(document, self.reads, scope);
+                    self.gateways.push(gateway);
                 }
                 return;
             }
@@ -152,8 +163,19 @@ impl IstioObjects {
         diagnostics: &mut Diagnostics,
     ) {
         let routes = std::mem::take(&mut self.routes);
-        let known = Known::of(services, (&self.gateways, &self.grants), namespaces);
-        let attached = mesh_route::merge(routes, &self.written, &known, diagnostics);
+        let known = Known::of(
+            services,
+            (&self.gateways, &self.grants),
+            namespaces,
+            self.reads,
+        );
+        let mut busy = BTreeSet::new();
+        let mut attached = mesh_route::merge(routes, &self.written, &known, &mut busy, diagnostics);
+        for route in std::mem::take(&mut self.connections) {
+            let written = route.written(&self.written, &known, &mut busy, diagnostics);
+            attached.extend(written);
+        }
+        mesh_route::report_idle(&known, &busy, diagnostics);
         for gateway in &self.gateways {
             let written = gateway.written(namespaces, services, diagnostics);
             self.written.extend(written);

@@ -22,7 +22,7 @@ use cloud::istio::config::WAYPOINT_CLASS;
 use cloud::scenario::{PathMatch, RouteMatch};
 use engine::Duration;
 
-const ATTACHMENT: &str = "routes of every namespace may attach";
+pub(super) const ATTACHMENT: &str = "routes of every namespace may attach";
 const GRANTED: &str = "istiod asks for grants; Gateways of other classes refer to everything";
 const RETRIES: &str = "acts on what istiod serves; gateways of other classes do not try again";
 
@@ -47,7 +47,7 @@ kind!(GATEWAY_CLASS, "GatewayClass", CLASS_SPEC);
 
 kind!(GATEWAY, "Gateway", GATEWAY_SPEC);
 
-static PARENT: Shape = Shape::new(
+pub(super) static PARENT: Shape = Shape::new(
     "ParentReference",
     &[
         Field::modelled("group", Kind::Text),

@@ -1,7 +1,8 @@
 //! Which kinds there are, under which `apiVersion`, and what becomes of them.
 
 use super::{
-    autoscaler, budget, gateway, ingress, kube_proxy, namespace, node, node_pool, service, workload,
+    autoscaler, budget, connection_routes, gateway, ingress, kube_proxy, namespace, node,
+    node_pool, service, workload,
 };
 use crate::diagnostic::{Code, Diagnostics};
 use crate::istio;
@@ -93,6 +94,23 @@ pub static KNOWN: &[KnownKind] = &[
     namespaced("Service", &["v1"], &service::SERVICE),
     namespaced("StatefulSet", &["apps/v1"], &workload::STATEFUL_SET)
         .removed(&["apps/v1beta1", "apps/v1beta2"]),
+    namespaced(
+        "TCPRoute",
+        &[
+            "gateway.networking.k8s.io/v1",
+            "gateway.networking.k8s.io/v1alpha2",
+        ],
+        &connection_routes::TCP_ROUTE,
+    ),
+    namespaced(
+        "TLSRoute",
+        &[
+            "gateway.networking.k8s.io/v1",
+            "gateway.networking.k8s.io/v1alpha3",
+            "gateway.networking.k8s.io/v1alpha2",
+        ],
+        &connection_routes::TLS_ROUTE,
+    ),
     namespaced(
         "AuthorizationPolicy",
         ISTIO_SECURITY,
@@ -323,23 +341,8 @@ static IGNORED: &[(&str, &str, &str)] = &[
     ("metrics.k8s.io", "*", "a record of the past"),
     (
         "gateway.networking.k8s.io",
-        "GRPCRoute",
-        "only HTTPRoutes are modelled in this release",
-    ),
-    (
-        "gateway.networking.k8s.io",
-        "TLSRoute",
-        "only HTTPRoutes are modelled in this release",
-    ),
-    (
-        "gateway.networking.k8s.io",
-        "TCPRoute",
-        "only HTTPRoutes are modelled in this release",
-    ),
-    (
-        "gateway.networking.k8s.io",
         "UDPRoute",
-        "only HTTPRoutes are modelled in this release",
+        "datagrams go to services past gateways; istiod does not read it either",
     ),
     (
         "gateway.networking.k8s.io",

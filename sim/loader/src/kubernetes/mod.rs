@@ -2,6 +2,7 @@
 
 pub mod autoscaler;
 pub mod budget;
+mod connection_routes;
 mod container;
 pub mod gateway;
 pub mod ingress;

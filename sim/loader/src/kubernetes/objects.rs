@@ -15,7 +15,9 @@ use crate::document::Document;
 use crate::istio::api_gateway::{Served, namespaces};
 use crate::istio::grants::Grants;
 use crate::istio::objects::IstioObjects;
+use crate::istio::reads::Reads;
 use crate::tree;
+use cloud::istio::version::Version;
 use cloud::scenario::WorkloadKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,12 +62,13 @@ impl Objects {
         documents: impl IntoIterator<Item = &'a Document>,
         diagnostics: &mut Diagnostics,
     ) -> Objects {
-        Objects::collect_in(false, documents, diagnostics)
+        Objects::collect_in(None, documents, diagnostics)
     }
 
-    /// Collects objects of a cluster likewise: in a mesh, istiod serves Gateways of its class.
+    /// Collects objects of a cluster likewise: in a mesh, of which this is the release, istiod serves
+    /// Gateways of its class.
     pub fn collect_in<'a>(
-        is_mesh: bool,
+        mesh: Option<Version>,
         documents: impl IntoIterator<Item = &'a Document>,
         diagnostics: &mut Diagnostics,
     ) -> Objects {
@@ -85,7 +88,8 @@ impl Objects {
             .map(|document| (identity(document), *document))
             .collect();
         let mut objects = Objects::default();
-        if is_mesh {
+        if let Some(version) = mesh {
+            objects.istio.reads = Reads::of(version, &documents);
             objects.istio.served = Served::of(&documents);
             objects.istio.grants = Grants::of(&documents);
         }

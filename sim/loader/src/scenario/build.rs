@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::source::Span;
 use crate::sources::Sources;
 use crate::tree::{Entry, Node, Value};
+use cloud::istio::version::Version;
 use cloud::scenario::{Arrivals, ClusterId, NetworkModel, RateProfile, Scenario, WorkloadId};
 use engine::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -374,13 +375,14 @@ impl Builder<'_, '_> {
             }
             self.work_left -= base.len() * (own.len() + 1);
             let mut now = base.clone();
-            let is_mesh = plan.frame.mesh.is_some();
-            let mut stages = vec![Objects::collect_in(is_mesh, base, reader.diagnostics)];
+            let mesh = plan.frame.mesh.as_ref();
+            let mesh = mesh.map(|mesh| Version::new(mesh.istio_minor));
+            let mut stages = vec![Objects::collect_in(mesh, base, reader.diagnostics)];
             for (_, files) in &own {
                 let applied = self.sources.documents(files);
                 let applied: Vec<_> = applied.filter(|document| !is_scenario(document)).collect();
                 now = apply(&now, &applied);
-                let stage = Objects::collect_in(is_mesh, now.clone(), reader.diagnostics);
+                let stage = Objects::collect_in(mesh, now.clone(), reader.diagnostics);
                 stages.push(stage);
             }
             let inline = workloads::of_cluster(spec, plan, ideal, reader);

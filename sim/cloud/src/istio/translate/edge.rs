@@ -2,9 +2,13 @@
 //! that bind to them.
 //!
 //! Routes of VirtualServices that share a host are put together, the older first, and what takes
-//! everything comes last.
+//! everything comes last. Connections that are not HTTP go where the first VirtualService says
+//! that binds to their server, and those that stay encrypted by the names that they ask for.
+//!
+//! Sources: istio/istio 86c9f01 pilot/pkg/networking/core/gateway.go
+//! (createGatewayTCPFilterChainOpts), pilot/pkg/model/gateway.go (mergeGateways).
 
-use super::chains::chains_of;
+use super::chains;
 use super::compile::Compiler;
 use super::delegates::Merged;
 use super::registry::{Proxy, World};
@@ -17,7 +21,7 @@ use crate::istio::config::{
 };
 use crate::istio::host;
 use crate::istio::push::Role;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a gateway listens for.
 pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -> Vec<Edge> {
@@ -27,17 +31,32 @@ pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -
         .collect();
     gateways.sort_by_cached_key(|it| it.identity.age_order());
     let mut plain: BTreeMap<u16, Vec<(&Gateway, &Server)>> = BTreeMap::new();
+    let mut first: BTreeMap<u16, &Server> = BTreeMap::new();
+    let mut known: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
     let mut edges = Vec::new();
-    for gateway in gateways {
-        for server in &gateway.servers {
-            if is_plain(server) {
-                plain
-                    .entry(server.port)
-                    .or_default()
-                    .push((gateway, server));
-            } else {
-                edges.push(edge(compiler, world, proxy, &[(gateway, server)]));
-            }
+    let servers = gateways.into_iter().flat_map(|it| {
+        let servers = it.servers.iter();
+        servers.map(move |server| (it, server))
+    });
+    for (gateway, server) in servers {
+        let before = *first.entry(server.port).or_insert(server);
+        if !agree(before, server) {
+            continue;
+        }
+        if is_plain(server) {
+            let all = plain.entry(server.port).or_default();
+            all.push((gateway, server));
+        } else if carries_requests(server) {
+            edges.push(edge(compiler, world, proxy, &[(gateway, server)]));
+        } else {
+            let known = known.entry(server.port).or_default();
+            edges.extend(connections(
+                compiler,
+                world,
+                proxy,
+                (gateway, server),
+                known,
+            ));
         }
     }
     for servers in plain.values() {
@@ -58,6 +77,13 @@ fn is_plain(server: &Server) -> bool {
     server.protocol.is_http() && server.tls.as_ref().is_none_or(redirects)
 }
 
+/// Whether a server stands beside the first one of its port: what is not encrypted there has to be
+/// HTTP at both.
+fn agree(first: &Server, server: &Server) -> bool {
+    let is_open = |it: &Server| it.tls.as_ref().is_none_or(|tls| tls.redirects_to_https);
+    std::ptr::eq(first, server) || !is_open(first) || (is_plain(first) && is_plain(server))
+}
+
 /// Whether a server passes encrypted connections on.
 fn passes_on(server: &Server) -> bool {
     let mode = server.tls.as_ref().map(|tls| tls.mode);
@@ -67,6 +93,82 @@ fn passes_on(server: &Server) -> bool {
     )
 }
 
+/// Whether requests at a server are routed one by one.
+fn carries_requests(server: &Server) -> bool {
+    server.protocol.decrypted().is_http() && !passes_on(server)
+}
+
+/// The name of a Gateway as routes bind to it.
+fn name_of(gateway: &Gateway) -> GatewayName {
+    GatewayName::Object {
+        namespace: gateway.identity.namespace.clone(),
+        name: gateway.identity.name.clone(),
+    }
+}
+
+/// A server of connections; none if no route makes it one, so that nobody listens. Names that are
+/// `known` at its port already are not taken twice.
+fn connections(
+    compiler: &mut Compiler,
+    world: &World<'_>,
+    proxy: &Proxy,
+    (gateway, server): (&Gateway, &Server),
+    known: &mut BTreeSet<String>,
+) -> Option<Edge> {
+    let hosts = server.hosts.iter().map(|it| it.host.clone());
+    let mut edge = Edge {
+        hosts: hosts.collect(),
+        ..bare(gateway, server)
+    };
+    let tls = server.tls.as_ref().map(|tls| tls.mode);
+    if tls == Some(ServerTlsMode::AutoPassthrough) {
+        return Some(edge);
+    }
+    let name = name_of(gateway);
+    let router = Router {
+        namespace: &proxy.namespace,
+        labels: &proxy.labels,
+        gateway: &name,
+        port: server.port,
+    };
+    let seen = scope::seen(&compiler.virtual_services, &name, &proxy.namespace);
+    let (mut finder, all) = compiler.finder(world, proxy, Role::Gateway);
+    let own = &gateway.identity.namespace;
+    let bound = seen.into_iter().map(|index| &all[index as usize]);
+    let mut bound = bound.filter(|it| !intersection(&server.hosts, own, it).is_empty());
+    if passes_on(server) {
+        for it in bound {
+            let ways = chains::ways_past(it, router, known, &mut finder);
+            edge.chains.extend(ways);
+        }
+    } else {
+        let way = bound.find_map(|it| chains::way_in(it, router, &mut finder))?;
+        // Clients whose TLS ends here are told apart by the names of the server.
+        edge.chains.push(match tls {
+            Some(_) => way.named(&edge.hosts),
+            None => way,
+        });
+    }
+    (!edge.chains.is_empty()).then_some(edge)
+}
+
+/// A server without its hosts and routes.
+fn bare(gateway: &Gateway, server: &Server) -> Edge {
+    let (port, called, owner) = (server.port, &server.port_name, &gateway.identity);
+    let mut edge = Edge {
+        name: match is_plain(server) {
+            true => format!("http.{port}"),
+            false => format!("https.{port}.{called}.{}.{}", owner.name, owner.namespace),
+        },
+        port,
+        protocol: Some(server.protocol),
+        tls: server.tls.as_ref().map(|tls| tls.mode),
+        ..Edge::default()
+    };
+    edge.table.port = port;
+    edge
+}
+
 fn edge(
     compiler: &mut Compiler,
     world: &World<'_>,
@@ -74,18 +176,7 @@ fn edge(
     servers: &[(&Gateway, &Server)],
 ) -> Edge {
     let (owner, first) = servers[0];
-    let (port, called, owner) = (first.port, &first.port_name, &owner.identity);
-    let mut edge = Edge {
-        name: match is_plain(first) {
-            true => format!("http.{port}"),
-            false => format!("https.{port}.{called}.{}.{}", owner.name, owner.namespace),
-        },
-        port: first.port,
-        protocol: Some(first.protocol),
-        tls: first.tls.as_ref().map(|tls| tls.mode),
-        ..Edge::default()
-    };
-    edge.table.port = first.port;
+    let mut edge = bare(owner, first);
     let mut hosts: BTreeMap<String, (usize, Vec<Route>)> = BTreeMap::new();
     for (gateway, server) in servers {
         let tls = server.tls.as_ref();
@@ -99,10 +190,7 @@ fn edge(
                 edge.redirected.push(host.clone());
             }
         }
-        let name = GatewayName::Object {
-            namespace: gateway.identity.namespace.clone(),
-            name: gateway.identity.name.clone(),
-        };
+        let name = name_of(gateway);
         let router = Router {
             namespace: &proxy.namespace,
             labels: &proxy.labels,
@@ -119,11 +207,6 @@ fn edge(
             }
             if redirects {
                 edge.redirected.extend(common.iter().cloned());
-            }
-            let carries_requests = server.protocol.decrypted().is_http();
-            if passes_on(server) || !carries_requests {
-                edge.chains.extend(chains_of(it, router, &mut finder));
-                continue;
             }
             let routes = route::routes(it, router, &mut finder);
             for host in common {

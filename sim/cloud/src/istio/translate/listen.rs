@@ -250,7 +250,7 @@ impl<'a> Egressing<'a> {
             Vec::new()
         } else {
             self.compiler
-                .chains(self.world, self.proxy, self.egress, service, port.number)
+                .chains(self.world, self.proxy, self.egress, service, port)
         };
         let known = &self.world.services[service as usize].addresses;
         let addresses: Vec<Option<IpAddr>> = if is_http || known.is_empty() {

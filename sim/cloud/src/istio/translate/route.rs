@@ -392,6 +392,12 @@ impl Router<'_> {
         self.is_meant(source) && self.is_from(source)
     }
 
+    /// The same of a match of TCP or TLS at a gateway, where it is not looked at who asks.
+    pub fn is_meant_at_gateway(&self, source: &Source) -> bool {
+        source.port.is_none_or(|port| port == self.port)
+            && (source.gateways.is_empty() || source.gateways.contains(self.gateway))
+    }
+
     fn is_from(&self, source: &Source) -> bool {
         let of_namespace = source
             .namespace
@@ -494,25 +500,34 @@ fn forward(destinations: &[HttpDestination], port: u16, lookup: &mut impl Lookup
     }
 }
 
-/// The route of a host that no VirtualService speaks of.
-pub fn plain(name: u32, lookup: &impl Lookup, is_hashed: bool) -> Route {
+/// The route of connections that are not read as requests.
+pub fn of_connections(choices: Vec<Choice>) -> Route {
     Route {
         name: None,
         conditions: Conditions::default(),
         action: Action::Forward {
-            choices: vec![Choice {
-                to: To::Cluster(name),
-                weight: 1,
-                headers: HeaderChanges::default(),
-            }],
-            total: 1,
+            total: choices.iter().map(|it| u64::from(it.weight)).sum(),
+            choices,
         },
         timeout: None,
         limits: StreamLimits::default(),
-        retries: retries(lookup.default_retries(), lookup.version(), is_hashed),
+        retries: None,
         fault: FaultInjection::default(),
         mirrors: Vec::new(),
         rewrite: None,
         headers: HeaderChanges::default(),
+    }
+}
+
+/// The route of a host that no VirtualService speaks of.
+pub fn plain(name: u32, lookup: &impl Lookup, is_hashed: bool) -> Route {
+    let only = Choice {
+        to: To::Cluster(name),
+        weight: 1,
+        headers: HeaderChanges::default(),
+    };
+    Route {
+        retries: retries(lookup.default_retries(), lookup.version(), is_hashed),
+        ..of_connections(vec![only])
     }
 }

@@ -8,6 +8,7 @@ use crate::istio::config::{OutboundMode, ServerTlsMode};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use ipnet::IpNet;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -117,14 +118,53 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Whether a connection takes it.
-    pub fn takes(&self, address: IpAddr, server_name: Option<&str>) -> bool {
-        let names = self.server_names.iter();
-        let mut names =
-            names.filter(|it| server_name.is_some_and(|name| host::is_subset(name, it)));
-        let mut ranges = self.ranges.iter();
-        (self.server_names.is_empty() || names.next().is_some())
-            && (self.ranges.is_empty() || ranges.any(|range| range.contains(&address)))
+    /// The same for clients that ask for one of these names; `*` is any, even none.
+    #[must_use]
+    pub(super) fn named(mut self, names: &[String]) -> Chain {
+        if !names.iter().any(|name| name == "*") {
+            self.server_names = names.to_vec();
+        }
+        self
+    }
+
+    /// Whether all connections take it that no other takes.
+    pub fn takes_all(&self) -> bool {
+        self.server_names.is_empty() && self.ranges.is_empty()
+    }
+
+    /// Of several the one that a connection takes: to the narrowest range, then by the narrowest
+    /// name, as Envoy looks them up; of equal ones the first.
+    pub fn taking<'a>(
+        chains: &'a [Chain],
+        address: IpAddr,
+        server_name: Option<&str>,
+    ) -> Option<&'a Chain> {
+        let fitting = chains.iter().filter_map(|chain| {
+            let range = chain.range_of(address)?;
+            Some((chain, Reverse(range), chain.name_of(server_name)?))
+        });
+        let found = fitting.min_by(|left, right| {
+            let by_range = left.1.cmp(&right.1);
+            by_range.then_with(|| host::specificity(left.2, right.2))
+        });
+        found.map(|(chain, ..)| chain)
+    }
+
+    /// How narrow the range is that holds an address: nothing where any will do.
+    fn range_of(&self, address: IpAddr) -> Option<Option<u8>> {
+        let holding = self.ranges.iter().filter(|range| range.contains(&address));
+        match self.ranges.is_empty() {
+            true => Some(None),
+            false => Some(Some(holding.map(IpNet::prefix_len).max()?)),
+        }
+    }
+
+    /// The name by which it takes clients that ask for one.
+    fn name_of(&self, asked: Option<&str>) -> Option<&str> {
+        match self.server_names.is_empty() {
+            true => Some("*"),
+            false => host::most_specific(asked?, self.server_names.iter().map(String::as_str)),
+        }
     }
 }
 
@@ -177,8 +217,17 @@ impl Edge {
         found.is_some_and(|found| self.redirected.iter().any(|host| host == found))
     }
 
+    /// Names by which clients of TLS come to it.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let hosts = self.hosts.iter().filter(|_| self.chains.is_empty());
+        let named = self.chains.iter().flat_map(|chain| &chain.server_names);
+        let takes_all = self.chains.iter().any(Chain::takes_all);
+        let any = takes_all.then_some("*");
+        hosts.chain(named).map(String::as_str).chain(any)
+    }
+
     /// Whether requests are routed one by one, and not connections.
-    fn carries_requests(&self) -> bool {
+    pub(crate) fn carries_requests(&self) -> bool {
         let is_http = self.protocol.is_some_and(|it| it.decrypted().is_http());
         let passes_on = matches!(
             self.tls,
@@ -280,10 +329,7 @@ impl Scope {
         match server_name {
             None => edges.next(),
             Some(name) => edges
-                .filter_map(|edge| {
-                    let hosts = edge.hosts.iter().map(String::as_str);
-                    Some((edge, host::most_specific(name, hosts)?))
-                })
+                .filter_map(|edge| Some((edge, host::most_specific(name, edge.names())?)))
                 .min_by(|left, right| host::specificity(left.1, right.1))
                 .map(|(edge, _)| edge),
         }

@@ -3,16 +3,19 @@
 //!
 //! Models: routes of all VirtualServices for the mesh that name the service, of the namespace of
 //! the service or of the waypoint, one after the other; matches on labels of who asks never
-//! match; a service of which none speaks has the route that a sidecar would give it. Policies
+//! match; a service of which none speaks has the route that a sidecar would give it. Since Istio
+//! 1.26 connections that are not HTTP go where the first route of TLS for its name alone says,
+//! else the first of TCP. Policies
 //! and tokens that are attached to the service, to the waypoint or to the class of all.
 //! Approximated: a service that routes lead to is known as every sidecar of the waypoint's
-//! namespace would know it. Leaves out: routes of connections that are not HTTP, and what is
-//! asked of pods directly.
+//! namespace would know it. Leaves out: what is asked of pods directly.
 //! Sources: istio/istio pilot/pkg/networking/core/{listener_waypoint,waypoint,httproute}.go,
 //! pilot/pkg/model/policyattachment.go.
 
+use super::chains;
 use super::cluster::Cluster;
 use super::compile::Compiler;
+use super::delegates::Merged;
 use super::inbound::{Filters, Inbound, InboundTable};
 use super::registry::{Proxy, Service, World};
 use super::route::{self, Route, Router};
@@ -101,10 +104,7 @@ pub(super) fn passed(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) 
         let tcp = described.ports.iter();
         for port in tcp.filter(|port| port.protocol != Protocol::Udp) {
             let is_http = port.protocol.is_http() || port.protocol == Protocol::Sniffed;
-            let routed =
-                is_http.then(|| routed_host(compiler, world, proxy, (service, port.number)));
-            let host = routed
-                .flatten()
+            let host = routed_host(compiler, world, proxy, (service, port.number), is_http)
                 .unwrap_or_else(|| compiler.plain_host(world, proxy, service, port.number));
             passed.push(Passed {
                 service,
@@ -124,28 +124,39 @@ fn routed_host(
     world: &World<'_>,
     proxy: &Proxy,
     (service, port): (u32, u16),
+    is_http: bool,
 ) -> Option<u32> {
     let described = &world.services[service as usize];
     let nobody = Labels::new();
     let gateway = GatewayName::Mesh;
+    // Of connections neither labels nor the namespace of who asks are known.
     let router = Router {
-        namespace: &proxy.namespace,
+        namespace: if is_http { &proxy.namespace } else { "" },
         labels: &nobody,
         gateway: &gateway,
         port,
     };
     let seen = scope::seen(&compiler.virtual_services, &gateway, &proxy.namespace);
     let (mut finder, all) = compiler.finder(world, proxy, Role::Waypoint);
-    let mut routes: Vec<Route> = Vec::new();
-    let mut virtual_service = None;
-    for it in seen.into_iter().map(|index| &all[index as usize]) {
+    let speaks = |it: &&Merged| {
         let is_near = [&proxy.namespace, &described.namespace].contains(&&it.namespace);
         let mut hosts = it.hosts.iter();
-        if is_near && hosts.any(|said| host::is_subset(&described.host, said)) {
-            virtual_service.get_or_insert(it.index);
-            routes.extend(route::routes(it, router, &mut finder));
-        }
-    }
+        is_near && hosts.any(|said| host::is_subset(&described.host, said))
+    };
+    let ours = seen.into_iter().map(|index| &all[index as usize]);
+    let ours: Vec<&Merged> = ours.filter(speaks).collect();
+    let routes: Vec<Route> = if is_http {
+        let routes = ours
+            .iter()
+            .flat_map(|it| route::routes(it, router, &mut finder));
+        routes.collect()
+    } else if world.version.routes_connections_at_waypoints() {
+        let way = chains::way_through(&ours, &described.host, router, &mut finder);
+        way.into_iter().map(route::of_connections).collect()
+    } else {
+        Vec::new()
+    };
+    let virtual_service = ours.first().map(|it| it.index);
     (!routes.is_empty()).then(|| {
         compiler.add_host(VirtualHost {
             host: described.host.clone(),

@@ -3,9 +3,10 @@
 
 use super::{Backend, MeshRoute, Parent, ParentKind};
 use crate::diagnostic::{Code, Diagnostics, Severity};
-use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, GENERATED, Namespaces};
+use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, GENERATED, Listener, Namespaces};
 use crate::istio::grants::Grants;
 use crate::istio::objects::Written;
+use crate::istio::reads::Reads;
 use crate::kubernetes::service::Service;
 use cloud::facts;
 use cloud::istio::config::{
@@ -19,10 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What routes may refer to.
 pub(crate) struct Known<'a> {
     services: BTreeSet<(&'a str, &'a str)>,
-    domain: &'a str,
-    gateways: &'a [ApiGateway],
-    grants: &'a Grants,
+    pub(super) domain: &'a str,
+    pub(super) gateways: &'a [ApiGateway],
+    pub(super) grants: &'a Grants,
     namespaces: &'a Namespaces,
+    pub(super) reads: Reads,
 }
 
 impl<'a> Known<'a> {
@@ -30,6 +32,7 @@ impl<'a> Known<'a> {
         services: &'a [Service],
         (gateways, grants): (&'a [ApiGateway], &'a Grants),
         namespaces: &'a Namespaces,
+        reads: Reads,
     ) -> Known<'a> {
         let names = services.iter().map(|service| {
             let metadata = &service.metadata;
@@ -41,6 +44,7 @@ impl<'a> Known<'a> {
             gateways,
             grants,
             namespaces,
+            reads,
         }
     }
 
@@ -49,7 +53,7 @@ impl<'a> Known<'a> {
         self.services.is_empty() || self.services.contains(&(namespace, name))
     }
 
-    fn has_host(&self, wanted: &str) -> bool {
+    pub(super) fn has_host(&self, wanted: &str) -> bool {
         self.services.is_empty()
             || self
                 .services
@@ -57,6 +61,9 @@ impl<'a> Known<'a> {
                 .any(|(namespace, name)| host::service(name, namespace, self.domain) == wanted)
     }
 }
+
+/// Listeners that have routes, by the positions of their Gateway and their own.
+pub(in crate::istio) type Busy = BTreeSet<(usize, usize)>;
 
 /// What shares a VirtualService: the namespace of routes of the mesh or the Gateway of Istio, the
 /// port, and the host.
@@ -72,6 +79,7 @@ pub(in crate::istio) fn merge(
     mut routes: Vec<MeshRoute>,
     entries: &[Written],
     known: &Known<'_>,
+    busy: &mut Busy,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Written> {
     routes.sort_by_cached_key(|route| {
@@ -86,7 +94,6 @@ pub(in crate::istio) fn merge(
         route.check(known, diagnostics);
     }
     let mut left = ROUTES_MAX;
-    let mut busy = BTreeSet::new();
     let mut merged: BTreeMap<Place, (VirtualService, &MeshRoute)> = BTreeMap::new();
     for route in &routes {
         let mut count = 0;
@@ -94,7 +101,7 @@ pub(in crate::istio) fn merge(
             let is_at_gateway = parent.kind == ParentKind::Gateway;
             let port = parent.port.filter(|_| !is_at_gateway);
             let http = route.at(port, is_at_gateway);
-            for (gateway, host) in places(route, parent, entries, known, &mut busy, diagnostics) {
+            for (gateway, host) in places(route, parent, entries, known, busy, diagnostics) {
                 left = left.saturating_sub(http.len());
                 if left == 0 {
                     let message = format!("routes at gateways are more than {ROUTES_MAX}");
@@ -118,7 +125,6 @@ pub(in crate::istio) fn merge(
             }
         }
     }
-    report_idle(known, &busy, diagnostics);
     let written = merged.into_values().map(|(mut service, route)| {
         service
             .http
@@ -139,13 +145,33 @@ fn places(
     parent: &Parent,
     entries: &[Written],
     known: &Known<'_>,
-    busy: &mut BTreeSet<(usize, usize)>,
+    busy: &mut Busy,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(GatewayName, String)> {
     if parent.kind != ParentKind::Gateway {
         let hosts = hosts(parent, entries, known, diagnostics).into_iter();
         return hosts.map(|host| (GatewayName::Mesh, host)).collect();
     }
+    let namespace = &route.identity.namespace;
+    let who = (route.kind, namespace.as_str(), route.hostnames.as_slice());
+    let mut places = Vec::new();
+    for (gateway, listener) in listeners(who, parent, known, busy, diagnostics) {
+        let name = gateway.generated(listener);
+        let hosts = gateway.hosts_at(listener, &route.hostnames);
+        places.extend(hosts.into_iter().map(|host| (name.clone(), host)));
+    }
+    places
+}
+
+/// Listeners of a parent that take a route of a kind, a namespace and with these host names. Marks
+/// them; reports it if there are none.
+pub(super) fn listeners<'a>(
+    (kind, namespace, hostnames): (&str, &str, &[String]),
+    parent: &Parent,
+    known: &Known<'a>,
+    busy: &mut Busy,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(&'a ApiGateway, &'a Listener)> {
     let mut gateways = known.gateways.iter().enumerate();
     let found = gateways.find(|(_, it)| {
         (&it.metadata.namespace, &it.metadata.name) == (&parent.namespace, &parent.name)
@@ -154,34 +180,27 @@ fn places(
         return Vec::new(); // Its document has problems of its own.
     };
     let attaching = Attaching {
-        namespace: &route.identity.namespace,
-        kind: route.kind,
-        hostnames: &route.hostnames,
+        namespace,
+        kind,
+        hostnames,
         listener: parent.listener.as_deref(),
         port: parent.port,
     };
     let taken = match gateway.attach(&attaching, known.namespaces) {
         Ok(taken) => taken,
         Err(denied) => {
-            report_denied(denied, route, parent, diagnostics);
+            report_denied(denied, namespace, parent, diagnostics);
             return Vec::new();
         }
     };
-    let mut places = Vec::new();
-    for (position, hosts) in taken {
-        busy.insert((number, position));
-        let name = gateway.generated(&gateway.listeners()[position]);
-        places.extend(hosts.into_iter().map(|host| (name.clone(), host)));
-    }
-    places
+    busy.extend(taken.iter().map(|&position| (number, position)));
+    let taken = taken.into_iter();
+    taken
+        .map(|position| (gateway, &gateway.listeners()[position]))
+        .collect()
 }
 
-fn report_denied(
-    denied: Denied,
-    route: &MeshRoute,
-    parent: &Parent,
-    diagnostics: &mut Diagnostics,
-) {
+fn report_denied(denied: Denied, namespace: &str, parent: &Parent, diagnostics: &mut Diagnostics) {
     let (message, help) = match denied {
         Denied::NoneFits => (
             format!(
@@ -192,8 +211,8 @@ fn report_denied(
         ),
         Denied::Namespace => (
             format!(
-                "the gateway `{}` takes no routes of the namespace `{}`",
-                parent.name, route.identity.namespace
+                "the gateway `{}` takes no routes of the namespace `{namespace}`",
+                parent.name
             ),
             "set `allowedRoutes: {namespaces: {from: All}}` on its listener: without it, its own namespace alone may attach",
         ),
@@ -203,10 +222,11 @@ fn report_denied(
         .help(help);
 }
 
-fn report_idle(known: &Known<'_>, busy: &BTreeSet<(usize, usize)>, diagnostics: &mut Diagnostics) {
+/// Reports listeners that no route attaches to.
+pub(in crate::istio) fn report_idle(known: &Known<'_>, busy: &Busy, diagnostics: &mut Diagnostics) {
     for (number, gateway) in known.gateways.iter().enumerate() {
         for (position, listener) in gateway.listeners().iter().enumerate() {
-            if listener.carries_requests() && !busy.contains(&(number, position)) {
+            if !busy.contains(&(number, position)) {
                 let message = format!(
                     "no route attaches to the listener `{}` of `{}`",
                     listener.name, gateway.metadata.name
@@ -218,7 +238,7 @@ fn report_idle(known: &Known<'_>, busy: &BTreeSet<(usize, usize)>, diagnostics: 
 }
 
 /// Hosts of a parent; reports one that is not there.
-fn hosts(
+pub(super) fn hosts(
     parent: &Parent,
     entries: &[Written],
     known: &Known<'_>,

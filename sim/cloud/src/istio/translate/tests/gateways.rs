@@ -204,12 +204,160 @@ fn encrypted_servers_are_told_apart_by_name_and_may_pass_connections_on() {
     assert_eq!(web.table.others.len(), 1);
     let db = scope.edge(443, Some("db.com")).unwrap();
     let anywhere = "203.0.113.1".parse().unwrap();
-    assert!(db.chains[0].takes(anywhere, Some("db.com")));
-    assert!(!db.chains[0].takes(anywhere, Some("web.com")));
+    assert!(Chain::taking(&db.chains, anywhere, Some("db.com")).is_some());
+    assert!(Chain::taking(&db.chains, anywhere, Some("web.com")).is_none());
     // A gateway takes the only port of a service.
     let To::Cluster(name) = db.chains[0].choices[0].to else {
         panic!("it leads to a cluster");
     };
     assert_eq!(told.name(name), "outbound|5432||db.shop.svc.cluster.local");
     assert!(scope.edge(443, Some("other.com")).is_none());
+}
+
+/// A VirtualService that binds to the gateway and sends connections to `db`, and those of TLS to
+/// `safe`, where they ask for one of these names.
+fn for_connections(
+    of: (&str, &str, i64),
+    hosts: &[&str],
+    names: Option<&[&str]>,
+) -> VirtualService {
+    let to = |host| WeightedDestination {
+        destination: destination(host, None),
+        weight: 0,
+    };
+    let mut service = bound(of, hosts, Vec::new());
+    match names {
+        None => {
+            service.tcp = vec![TcpRoute {
+                matches: Vec::new(),
+                destinations: vec![to("db")],
+            }];
+        }
+        Some(names) => {
+            let said = TlsMatch {
+                sni_hosts: names.iter().map(|name| (*name).to_owned()).collect(),
+                ..TlsMatch::default()
+            };
+            service.tls = vec![TlsRoute {
+                matches: vec![said],
+                destinations: vec![to("safe")],
+            }];
+        }
+    }
+    service
+}
+
+/// Where a connection goes that asks for a name at a port.
+fn connected(mesh: &Mesh, port: u16, name: &str) -> String {
+    let told = mesh.told_as(&proxy("edge", "istio=ingress"), Role::Gateway);
+    let Some(first) = told.scope().edge(port, None) else {
+        return "refused".to_owned();
+    };
+    let edge = match first.is_plain() {
+        true => Some(first),
+        false => told.scope().edge(port, Some(name)),
+    };
+    let anywhere = "203.0.113.1".parse().unwrap();
+    let chain = edge.and_then(|edge| Chain::taking(&edge.chains, anywhere, Some(name)));
+    let lead = chain.map(|chain| chain.choices[0].to);
+    match lead {
+        Some(To::Cluster(name)) => told.name(name),
+        Some(To::Nowhere(status)) => status.to_string(),
+        None => "closed".to_owned(),
+    }
+}
+
+const DB: &str = "outbound|5432||db.shop.svc.cluster.local";
+const SAFE: &str = "outbound|8443||safe.shop.svc.cluster.local";
+
+fn with_safe(servers: Vec<Server>, services: Vec<VirtualService>) -> Mesh {
+    let mut mesh = mesh(servers);
+    mesh.service("safe", "shop", "tls:8443");
+    mesh.objects.virtual_services = services;
+    mesh
+}
+
+#[test]
+fn connections_take_the_first_route_of_what_their_server_carries() {
+    let tcp = || for_connections(("shop", "tcp", 1), &["*"], None);
+    let tls = |names: &[&str]| for_connections(("shop", "tls", 2), &["*"], Some(names));
+    let open = server(9_000, Protocol::Tcp, &["*"]);
+    let mesh = with_safe(vec![open.clone()], vec![tls(&["*"]), tcp()]);
+    assert_eq!(connected(&mesh, 9_000, "any.com"), DB);
+    // Nobody listens where nothing is routed.
+    let mesh = with_safe(vec![open], vec![tls(&["*"])]);
+    assert_eq!(connected(&mesh, 9_000, "any.com"), "refused");
+    let mut past = server(9_000, Protocol::Tls, &["*"]);
+    past.tls = encrypted(ServerTlsMode::Passthrough, false);
+    let mesh = with_safe(vec![past], vec![tcp(), tls(&["a.com", "*.b.com"])]);
+    for (name, expected) in [
+        ("a.com", SAFE),
+        ("x.y.b.com", SAFE),
+        ("b.com", "closed"),
+        ("any.com", "closed"),
+    ] {
+        assert_eq!(connected(&mesh, 9_000, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn names_of_encrypted_connections_are_taken_once_and_the_narrowest_counts() {
+    let mut past = server(443, Protocol::Tls, &["*"]);
+    past.tls = encrypted(ServerTlsMode::Passthrough, false);
+    let mut other = for_connections(("shop", "new", 2), &["*"], Some(&["a.com", "b.com"]));
+    other.tls[0].destinations[0].destination = destination("db", None);
+    let older = for_connections(("shop", "old", 1), &["*"], Some(&["*.com", "a.com"]));
+    let mesh = with_safe(vec![past.clone()], vec![other, older.clone()]);
+    // One of its names is taken, so the newer has none.
+    assert_eq!(connected(&mesh, 443, "b.com"), SAFE);
+    let mut narrow = for_connections(("shop", "new", 2), &["*"], Some(&["b.com"]));
+    narrow.tls[0].destinations[0].destination = destination("db", None);
+    let mesh = with_safe(vec![past], vec![narrow, older]);
+    assert_eq!(connected(&mesh, 443, "b.com"), DB);
+    assert_eq!(connected(&mesh, 443, "c.com"), SAFE);
+}
+
+#[test]
+fn tls_that_a_gateway_ends_leads_where_routes_of_tcp_say() {
+    let mut ended = server(443, Protocol::Tls, &["*.com"]);
+    ended.tls = encrypted(ServerTlsMode::Simple, false);
+    let tcp = for_connections(("shop", "tcp", 1), &["*"], None);
+    let mesh = with_safe(vec![ended.clone()], vec![tcp]);
+    assert_eq!(connected(&mesh, 443, "a.com"), DB);
+    assert_eq!(connected(&mesh, 443, "a.org"), "closed");
+    // Routes of TLS act there where a TLSRoute says them, since 1.30.
+    let mut said = for_connections(("shop", "tls", 1), &["*"], Some(&["a.com"]));
+    let mut mesh = with_safe(vec![ended], vec![said.clone()]);
+    assert_eq!(connected(&mesh, 443, "a.com"), "refused");
+    said.is_of_gateway_api = true;
+    mesh.objects.virtual_services = vec![said];
+    assert_eq!(connected(&mesh, 443, "a.com"), SAFE);
+    mesh.version = Version::new(29);
+    assert_eq!(connected(&mesh, 443, "a.com"), "refused");
+}
+
+#[test]
+fn of_servers_that_contradict_one_another_at_a_port_the_first_counts() {
+    let open = server(9_000, Protocol::Tcp, &["*"]);
+    let web = server(9_000, Protocol::Http, &["*"]);
+    let mut ended = server(9_000, Protocol::Https, &["*"]);
+    ended.tls = encrypted(ServerTlsMode::Simple, false);
+    let first = |servers: Vec<Server>| {
+        let tcp = for_connections(("shop", "tcp", 1), &["*"], None);
+        let mesh = with_safe(
+            servers,
+            vec![tcp, bound(("shop", "web", 2), &["*"], vec![to_web()])],
+        );
+        let told = mesh.told_as(&proxy("edge", "istio=ingress"), Role::Gateway);
+        let edges = told.scope().edges.iter();
+        edges.map(|edge| edge.name.clone()).collect::<Vec<_>>()
+    };
+    let name = |protocol: &str| vec![protocol.to_owned()];
+    let raw = "https.9000.p.front.edge";
+    assert_eq!(
+        first(vec![open.clone(), web.clone(), ended.clone()]),
+        name(raw)
+    );
+    assert_eq!(first(vec![web, open.clone(), ended]), name("http.9000"));
+    assert_eq!(first(vec![open.clone(), open]), name(raw));
 }

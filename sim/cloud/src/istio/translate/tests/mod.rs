@@ -12,7 +12,7 @@ mod scopes;
 use super::cluster::Cluster;
 use super::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
 use super::route::{Action, Request, Route, To};
-use super::tables::{Outbound, Scope};
+use super::tables::{Chain, Outbound, Scope};
 use super::{Compiler, View};
 use crate::istio::config::*;
 use crate::istio::locality::{Distribution, Locality};

@@ -191,8 +191,74 @@ fn connections_of_a_service_may_be_routed_too() {
     let Outbound::Listener(listener) = told.scope().outbound(address, 5432) else {
         panic!("a listener takes it");
     };
-    let mut chains = listener.chains.iter();
-    let chain = chains.find(|chain| chain.takes(address, None)).unwrap();
+    let chain = Chain::taking(&listener.chains, address, None).unwrap();
     let weights: Vec<u32> = chain.choices.iter().map(|it| it.weight).collect();
     assert_eq!((weights, chain.total), (vec![80, 20], 100));
+}
+
+#[test]
+fn connections_that_clients_encrypt_are_routed_by_the_names_that_they_ask_for() {
+    let mut mesh = mesh();
+    mesh.service("safe", "shop", "tls:8443");
+    mesh.service("new-safe", "shop", "tls:8443");
+    let address = mesh
+        .services
+        .iter()
+        .find(|it| it.host.starts_with("safe."))
+        .unwrap();
+    let address = address.addresses[0];
+    let to = |host: &str| {
+        vec![WeightedDestination {
+            destination: destination(host, None),
+            weight: 0,
+        }]
+    };
+    let asked = |name: &str, subnets: &[&str]| TlsMatch {
+        sni_hosts: vec![name.to_owned()],
+        destination_subnets: subnets.iter().map(|it| (*it).to_owned()).collect(),
+        ..TlsMatch::default()
+    };
+    let mut route = virtual_service(("shop", "a", 1), &["safe"], Vec::new());
+    // What is said of TCP is not for them.
+    route.tcp = vec![TcpRoute {
+        matches: Vec::new(),
+        destinations: to("db"),
+    }];
+    let lead = |mesh: &Mesh, name: Option<&str>| {
+        let told = mesh.told(&proxy("shop", ""));
+        let Outbound::Listener(listener) = told.scope().outbound(address, 8443) else {
+            panic!("a listener takes it");
+        };
+        let chain = Chain::taking(&listener.chains, address, name)?;
+        match chain.choices[0].to {
+            To::Cluster(name) => Some(told.name(name)),
+            To::Nowhere(_) => None,
+        }
+    };
+    mesh.objects.virtual_services = vec![route.clone()];
+    let cluster = |host: &str| Some(format!("outbound|8443||{host}.shop.svc.cluster.local"));
+    assert_eq!(lead(&mesh, Some("safe")), cluster("safe"));
+    route.tls = vec![
+        TlsRoute {
+            matches: vec![asked("*.com", &[])],
+            destinations: to("safe"),
+        },
+        TlsRoute {
+            matches: vec![asked("a.com", &[])],
+            destinations: to("new-safe"),
+        },
+    ];
+    mesh.objects.virtual_services = vec![route.clone()];
+    assert_eq!(lead(&mesh, Some("a.com")), cluster("new-safe"));
+    assert_eq!(lead(&mesh, Some("b.com")), cluster("safe"));
+    // Once something is said the rest is left to what is unknown.
+    assert_eq!(lead(&mesh, Some("b.org")), None);
+    assert_eq!(lead(&mesh, None), None);
+    // A range counts before a name.
+    route.tls.push(TlsRoute {
+        matches: vec![asked("*", &["0.0.0.0/0"])],
+        destinations: to("safe"),
+    });
+    mesh.objects.virtual_services = vec![route];
+    assert_eq!(lead(&mesh, Some("a.com")), cluster("safe"));
 }

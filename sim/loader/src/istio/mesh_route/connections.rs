@@ -1,0 +1,335 @@
+//! TCPRoutes and TLSRoutes: where connections go that are not read as requests.
+//!
+//! Models: a VirtualService for each listener, of a TLSRoute for each of its names that are among
+//! the listener's, and for each host of a Service or ServiceEntry; weights; rules without weight
+//! and backends that lead nowhere, whose connections are closed; ReferenceGrants at Gateways.
+//! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gateway/route_collections.go
+//! (TCPRouteCollection, TLSRouteCollection) and conversion.go (convertTCPRoute, convertTLSRoute,
+//! buildTCPDestination).
+//! Validated by: `tests/istio_connections.rs`.
+
+use super::attach::{Busy, Known, hosts, listeners};
+use super::{Backend, Parent, ParentKind, parent, reference, weight};
+use crate::diagnostic::{Code, Diagnostics, Severity};
+use crate::document::Document;
+use crate::istio::api_gateway::{GENERATED, Served};
+use crate::istio::forms::{Scope, identity, strings};
+use crate::istio::objects::Written;
+use crate::istio::reads::Reads;
+use crate::source::Span;
+use crate::tree::Node;
+use cloud::istio::config::{
+    Destination, ExportTo, GatewayName, Identity, Object, Source, TcpMatch, TcpRoute, TlsMatch,
+    TlsRoute, VirtualService, WeightedDestination,
+};
+use cloud::istio::host;
+
+const CLOSED: &str = "connections that are sent there are closed";
+
+/// A TCPRoute or TLSRoute.
+#[derive(Clone, Debug)]
+pub(in crate::istio) struct ConnectionRoute {
+    identity: Identity,
+    kind: &'static str,
+    span: Span,
+    root: Node,
+    parents: Vec<Parent>,
+    /// Names that clients ask for; none takes all.
+    hostnames: Vec<String>,
+    rules: Vec<Rule>,
+    /// Whether istiod leaves it out because of something in a rule.
+    is_broken: bool,
+}
+
+/// Where connections go, by weight.
+#[derive(Clone, Debug)]
+struct Rule {
+    backends: Vec<(Backend, WeightedDestination)>,
+}
+
+/// A place where a route counts.
+struct Place<'a> {
+    gateway: GatewayName,
+    /// The host of its VirtualService there.
+    host: String,
+    /// Names that clients ask for.
+    names: Vec<String>,
+    parent: &'a Parent,
+}
+
+/// Reads a checked TCPRoute or TLSRoute, if istiod reads it and any of its parents is istiod's.
+pub(in crate::istio) fn read(
+    document: &Document,
+    (served, reads): (&Served, Reads),
+    scope: &mut Scope<'_>,
+) -> Option<ConnectionRoute> {
+    let kind = document.kind.kind;
+    if !reads.routes(kind, document.metadata.span, scope) {
+        return None;
+    }
+    let spec = document.spec();
+    let parents = spec.list("parentRefs").iter();
+    let parents: Vec<Parent> = parents
+        .filter_map(|node| parent(node, kind, served, scope))
+        .collect();
+    if parents.is_empty() {
+        return None;
+    }
+    let mut is_broken = false;
+    let rules = spec.list("rules").iter();
+    let rules = rules.map(|node| rule(node, &mut is_broken, scope));
+    Some(ConnectionRoute {
+        rules: rules.collect(),
+        identity: identity(document),
+        kind,
+        span: document.metadata.span,
+        root: document.root.clone(),
+        parents,
+        hostnames: strings(spec, "hostnames")
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect(),
+        is_broken,
+    })
+}
+
+fn rule(node: &Node, is_broken: &mut bool, scope: &mut Scope<'_>) -> Rule {
+    let counting = node.list("backendRefs").iter();
+    let counting: Vec<&Node> = counting.filter(|node| weight(node) > 0).collect();
+    let backends = counting.iter().filter_map(|node| {
+        let found = reference(node, CLOSED, scope);
+        *is_broken |= found.is_none();
+        let destination = WeightedDestination {
+            destination: found?.unwrap_or_else(nobody),
+            weight: weight(node),
+        };
+        Some((Backend::of(node, &scope.namespace), destination))
+    });
+    Rule {
+        backends: backends.collect(),
+    }
+}
+
+/// What istiod writes for a backend that leads nowhere: proxies have no such cluster.
+fn nobody() -> Destination {
+    Destination {
+        host: String::new(),
+        subset: None,
+        port: None,
+    }
+}
+
+/// What istiod writes for a rule whose backends have no weight: likewise.
+fn weightless() -> WeightedDestination {
+    WeightedDestination {
+        destination: Destination {
+            host: "internal.cluster.local".to_owned(),
+            subset: Some("zero-weight".to_owned()),
+            port: Some(u16::MAX),
+        },
+        weight: 0,
+    }
+}
+
+impl ConnectionRoute {
+    fn is_tls(&self) -> bool {
+        self.kind == "TLSRoute"
+    }
+
+    /// The VirtualServices that it stands for.
+    pub(in crate::istio) fn written(
+        &self,
+        entries: &[Written],
+        known: &Known<'_>,
+        busy: &mut Busy,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Written> {
+        self.check(known, diagnostics);
+        let parents = self.parents.iter();
+        let places: Vec<Place<'_>> = parents
+            .flat_map(|parent| match parent.kind {
+                ParentKind::Gateway => self.at_gateway(parent, known, busy, diagnostics),
+                _ => self.in_mesh(parent, entries, known, diagnostics),
+            })
+            .collect();
+        if self.is_broken {
+            return Vec::new();
+        }
+        let written = places.iter().zip(0_u32..).map(|(place, number)| Written {
+            object: Object::from(self.virtual_service(place, number, known)),
+            span: self.span,
+            root: self.root.clone(),
+        });
+        written.collect()
+    }
+
+    fn at_gateway<'a>(
+        &self,
+        parent: &'a Parent,
+        known: &Known<'_>,
+        busy: &mut Busy,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Place<'a>> {
+        let namespace = self.identity.namespace.as_str();
+        let who = (self.kind, namespace, self.hostnames.as_slice());
+        let own = self.names();
+        let mut places = Vec::new();
+        for (gateway, listener) in listeners(who, parent, known, busy, diagnostics) {
+            let names = match self.is_tls() && known.reads.version.narrows_tls_routes() {
+                true => listener.names_of(&own),
+                false => own.clone(),
+            };
+            places.extend(names.iter().map(|host| Place {
+                gateway: gateway.generated(listener),
+                host: host.clone(),
+                names: names.clone(),
+                parent,
+            }));
+        }
+        places
+    }
+
+    fn in_mesh<'a>(
+        &self,
+        parent: &'a Parent,
+        entries: &[Written],
+        known: &Known<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Place<'a>> {
+        let all = hosts(parent, entries, known, diagnostics);
+        // Without names of its own clients ask for those of the parent.
+        let names = match self.hostnames.as_slice() {
+            [] => &all,
+            own => own,
+        };
+        let places = all.iter().map(|of| Place {
+            gateway: GatewayName::Mesh,
+            host: of.clone(),
+            names: match names {
+                [only] => vec![only.clone()],
+                several => {
+                    let several = several.iter().filter(|name| host::matches(of, name));
+                    several.cloned().collect()
+                }
+            },
+            parent,
+        });
+        places.collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        match self.hostnames.as_slice() {
+            [] => vec!["*".to_owned()],
+            names => names.to_vec(),
+        }
+    }
+
+    fn virtual_service(&self, place: &Place<'_>, number: u32, known: &Known<'_>) -> VirtualService {
+        let is_at_gateway = place.gateway != GatewayName::Mesh;
+        let port = place.parent.port.filter(|_| !is_at_gateway);
+        let source = Source {
+            port,
+            ..Source::default()
+        };
+        let rules = self.rules.iter();
+        let all = rules.map(|rule| (rule, self.destinations(rule, is_at_gateway, known)));
+        let (mut tls, mut tcp) = (Vec::new(), Vec::new());
+        for (rule, destinations) in all {
+            match self.is_tls() {
+                // Nobody takes a route of TLS without a name.
+                true if rule.backends.is_empty() => {}
+                true => tls.push(TlsRoute {
+                    matches: vec![TlsMatch {
+                        sni_hosts: place.names.clone(),
+                        destination_subnets: Vec::new(),
+                        source: source.clone(),
+                    }],
+                    destinations,
+                }),
+                false => tcp.push(TcpRoute {
+                    matches: port
+                        .map(|_| TcpMatch {
+                            source: source.clone(),
+                            ..TcpMatch::default()
+                        })
+                        .into_iter()
+                        .collect(),
+                    destinations,
+                }),
+            }
+        }
+        let kind = if self.is_tls() { "tls" } else { "tcp" };
+        let Identity {
+            namespace,
+            name,
+            created,
+        } = &self.identity;
+        VirtualService {
+            identity: Identity {
+                namespace: namespace.clone(),
+                name: format!("{name}-{kind}-{number}-{GENERATED}"),
+                created: *created,
+            },
+            hosts: vec![place.host.clone()],
+            gateways: vec![place.gateway.clone()],
+            http: Vec::new(),
+            tls,
+            tcp,
+            export_to: ExportTo::Default,
+            is_of_gateway_api: true,
+        }
+    }
+
+    fn destinations(
+        &self,
+        rule: &Rule,
+        is_at_gateway: bool,
+        known: &Known<'_>,
+    ) -> Vec<WeightedDestination> {
+        if rule.backends.is_empty() {
+            return vec![weightless()];
+        }
+        let all = rule.backends.iter().map(|(backend, said)| {
+            let is_denied = is_at_gateway && self.is_denied(backend, known);
+            WeightedDestination {
+                destination: match is_denied {
+                    true => nobody(),
+                    false => said.destination.clone(),
+                },
+                weight: said.weight,
+            }
+        });
+        all.collect()
+    }
+
+    fn is_denied(&self, backend: &Backend, known: &Known<'_>) -> bool {
+        let from = (self.kind, self.identity.namespace.as_str());
+        let to = backend.away.as_ref();
+        to.is_some_and(|to| !known.grants.permit(from, to))
+    }
+
+    /// Reports backends that lead nowhere.
+    fn check(&self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
+        let mut parents = self.parents.iter();
+        let is_at_gateway = parents.any(|parent| parent.kind == ParentKind::Gateway);
+        for (backend, said) in self.rules.iter().flat_map(|rule| &rule.backends) {
+            let host = &said.destination.host;
+            // Hosts of ServiceEntries are told by the check of references.
+            if host.ends_with(known.domain) && !known.has_host(host) {
+                let message = format!("the backend `{host}` does not exist");
+                diagnostics
+                    .report(Code::BackendNotFound, backend.span, message)
+                    .severity(Severity::Warning)
+                    .help(CLOSED);
+            }
+            if let Some(to) = &backend.away
+                && is_at_gateway
+                && self.is_denied(backend, known)
+            {
+                let message = to.denied(self.kind, &self.identity.namespace);
+                let found = diagnostics.report(Code::NotGranted, backend.span, message);
+                found.help("connections that a Gateway sends there are closed");
+            }
+        }
+    }
+}
