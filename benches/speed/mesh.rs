@@ -245,6 +245,8 @@ fn service(number: u32) -> Service {
         namespace,
         created: Created::Before(i64::from(number)),
         addresses: vec![address(96, number)],
+        ranges: Vec::new(),
+        is_of_entry: false,
         ports: vec![ServicePort {
             number: 80,
             name: "http".into(),

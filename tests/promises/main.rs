@@ -37,6 +37,7 @@ mod scenarios;
 mod service_rules;
 mod shop;
 mod shown;
+mod sidecar_cases;
 mod slice_delays;
 mod statistics;
 mod support;

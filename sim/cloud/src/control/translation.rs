@@ -24,6 +24,7 @@ use crate::istio::locality::{Distribution, Locality, with_place};
 use crate::istio::network::Gateways;
 use crate::istio::protocol::Protocol;
 use crate::istio::push::{Changed, Kind, Role};
+use crate::istio::range;
 use crate::istio::translate::cluster::{Cluster, ClusterName};
 use crate::istio::translate::inbound::{self, InboundTable, Named};
 use crate::istio::translate::patches::Patches;
@@ -441,7 +442,8 @@ impl Translation {
         let mut ports = service.ports.iter();
         let sniffed = |it: &Protocol| *it == Protocol::Sniffed;
         let found = ports.find(|it| it.number == port).map(|it| it.protocol);
-        !service.addresses.is_empty() && found.as_ref().is_some_and(sniffed)
+        let is_known_by_address = !service.addresses.is_empty() || service.is_headless();
+        is_known_by_address && found.as_ref().is_some_and(sniffed)
     }
 
     /// The service of a name, as istiod's resolver completes it, and the position of a port.
@@ -452,6 +454,12 @@ impl Translation {
             .first()?;
         let mut ports = self.service(number).ports.iter();
         Some((number, ports.position(|it| it.number == port)))
+    }
+
+    /// What a port of a service carries in a generation, if it is there.
+    pub(crate) fn protocol(&self, generation: u32, service: u32, port: u16) -> Option<Protocol> {
+        let mut ports = self.service_in(generation, service).ports.iter();
+        ports.find(|it| it.number == port).map(|it| it.protocol)
     }
 
     /// A service as a generation has it.
@@ -622,6 +630,7 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
             .then_some(IpAddr::V4(address))
             .into_iter()
             .collect(),
+        ranges: Vec::new(),
         ports: ports.collect(),
         resolution: match service.kind {
             ServiceKind::Headless | ServiceKind::Host { .. } => Resolution::None,
@@ -631,6 +640,7 @@ fn described(service: &scenario::Service, number: u32, said: ServiceSettings) ->
         export_to: said.export_to,
         distribution: Distribution::Any,
         publishes_unready: service.publish_not_ready,
+        is_of_entry: matches!(service.kind, ServiceKind::Host { .. }),
     }
 }
 
@@ -667,10 +677,11 @@ fn host_of_entries(
             },
         )
     });
-    let addresses = entry.addresses.iter();
+    let (addresses, ranges) = range::split(&entry.addresses);
     Service {
         created: entry.identity.created,
-        addresses: addresses.filter_map(|it| it.parse().ok()).collect(),
+        addresses,
+        ranges,
         ports: ports.collect(),
         resolution: entry.resolution,
         location: entry.location,

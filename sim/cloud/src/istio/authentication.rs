@@ -4,8 +4,8 @@
 //! narrowest that says something first and of equal ones the oldest; TLS settings of
 //! DestinationRules; automatic mutual TLS, which goes by the namespace's mode for a service and
 //! by the workload's for an endpoint; what a connection of each kind meets at each server.
-//! Approximated: TLS of an application's own passes a sidecar that takes plaintext, and counts
-//! as whatever the application makes of it.
+//! Approximated: TLS of an application's own passes a sidecar that takes plaintext, at ports that
+//! are not said to carry HTTP, and counts as whatever the application makes of it.
 //! Leaves out: headless services, for which istiod looks at every endpoint.
 //! Sources: istio/istio pilot/pkg/security/authn/policy_applier.go (ComposePeerAuthentication),
 //! pilot/pkg/model/{authentication,push_context}.go, pilot/pkg/xds/endpoints/mtls_checker.go,
@@ -149,6 +149,8 @@ pub enum Server {
     Application,
     /// A sidecar.
     Sidecar(ServerMode),
+    /// A sidecar at a port that is said to carry HTTP, so that it reads requests.
+    Reader(ServerMode),
 }
 
 /// What becomes of a connection.
@@ -170,6 +172,9 @@ pub enum Outcome {
 pub fn meet(sent: Sent, server: Server) -> Outcome {
     use ServerMode::*;
     match (sent, server) {
+        // It finds no request in it, or has no way for it.
+        (Sent::OtherTls, Server::Reader(_)) => Outcome::HandshakeFails,
+        (_, Server::Reader(mode)) => meet(sent, Server::Sidecar(mode)),
         (Sent::Plaintext, Server::Application | Server::Sidecar(Disable | Permissive)) => {
             Outcome::Plaintext
         }
@@ -350,5 +355,10 @@ mod tests {
                 HandshakeFails
             ]
         );
+        let readers = [Disable, Permissive, Strict].map(Server::Reader);
+        let fates = |sent| readers.map(|reader| meet(sent, reader));
+        assert_eq!(fates(Sent::Plaintext), [Plaintext, Plaintext, Reset]);
+        assert_eq!(fates(Sent::IstioMutual), [HandshakeFails, Mutual, Mutual]);
+        assert_eq!(fates(Sent::OtherTls), [HandshakeFails; 3]);
     }
 }

@@ -143,7 +143,7 @@ impl Domain<'_> {
     /// What becomes of a connection on which this is sent.
     pub(super) fn meeting(&mut self, sent: Sent, endpoint: Endpoint) -> Outcome {
         let server = match (endpoint.listener, self.carrier(endpoint.pod)) {
-            (Listener::Inbound(_), _) => Server::Sidecar(self.mode(endpoint)),
+            (Listener::Inbound(_), _) => self.taker(endpoint),
             (Listener::Edge(_, takes), _) => return takes.meets(Some(sent)),
             // Waypoints take tunnels, of ztunnels and of gateways.
             (Listener::Waypoint(_), _) => Server::Sidecar(ServerMode::Strict),
@@ -152,6 +152,17 @@ impl Domain<'_> {
             (Listener::Application | Listener::Outbound(_), None) => Server::Application,
         };
         authentication::meet(sent, server)
+    }
+
+    /// The sidecar of an endpoint as one who connects meets it.
+    fn taker(&mut self, endpoint: Endpoint) -> Server {
+        let port = self.target_port(endpoint);
+        let (_, table) = self.inbound_table(Taker::Sidecar, endpoint.pod);
+        let mode = table.mode(port);
+        match table.find(port).is_some_and(|it| it.protocol.is_http()) {
+            true => Server::Reader(mode),
+            false => Server::Sidecar(mode),
+        }
     }
 
     fn mode(&mut self, endpoint: Endpoint) -> ServerMode {

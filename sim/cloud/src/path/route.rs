@@ -23,11 +23,12 @@ use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
 use crate::envoy::retry::RetryPolicy;
 use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode, StreamLimits};
+use crate::istio::protocol::Protocol;
 use crate::istio::translate::cluster::{ClusterName, Discovery};
 use crate::istio::translate::rewrite::{Changes, Changing, Destinations};
 use crate::istio::translate::route::{Action, Choice, Route, To};
 use crate::istio::translate::route_patches::{RoutePatches, RoutePlace};
-use crate::istio::translate::tables::{Outbound, Scope};
+use crate::istio::translate::tables::{Chain, Outbound, Scope, without_port};
 use crate::istio::translate::{View, tables};
 use crate::memo::Memo;
 use crate::record::Reason;
@@ -498,25 +499,25 @@ impl Asking {
         let asked = attributed.number(self.attributes.clone());
         let tables = translation.tables(generation);
         let scope = &tables.scopes[scope as usize];
-        let addresses = &translation.service_in(generation, self.service).addresses;
-        let address = addresses.first().copied();
+        let service = translation.service_in(generation, self.service);
+        // A name that stands for a range is asked for somewhere in it.
+        let in_range = || service.ranges.first().map(ipnet::IpNet::addr);
+        let address = service.addresses.first().copied().or_else(in_range);
         let unspecified = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let way = |to| Way::plain(generation, asked, to);
-        let listener = match scope.outbound(address.unwrap_or(unspecified), self.port) {
+        let carried = translation.protocol(generation, self.service, self.port);
+        let to = address.unwrap_or(unspecified);
+        let listener = match scope.outbound(Some(self.service), to, self.port) {
             Outbound::Passthrough => return way(Destination::Past),
             Outbound::BlackHole => return way(Destination::Answer(Err(Reason::Reset), 0)),
             Outbound::Listener(listener) => listener,
         };
-        if listener.http.is_none() {
-            // Clients that encrypt by themselves say which name they ask for.
-            let mut ports = translation
-                .service_in(generation, self.service)
-                .ports
-                .iter();
-            let is_tls = ports.any(|it| it.number == self.port && it.protocol.is_tls());
-            let name = is_tls.then(|| tables::without_port(self.authority()));
-            let address = address.unwrap_or(unspecified);
-            let Some(chain) = tables::Chain::taking(&listener.chains, address, name) else {
+        // What clients send is what the port says that it carries: those of TLS name their server.
+        let is_opaque = carried.is_some_and(|it| !it.is_http() && it != Protocol::Sniffed);
+        if listener.http.is_none() || is_opaque {
+            let is_tls = carried.is_some_and(Protocol::is_tls);
+            let server_name = is_tls.then(|| without_port(self.authority()));
+            let Some(chain) = Chain::taking(&listener.chains, to, server_name) else {
                 return way(unknown(scope, Reason::Reset));
             };
             let choices = chain.choices.clone();

@@ -7,7 +7,7 @@ use super::proxies::{
 use crate::facts;
 use crate::istio::config::OutboundMode;
 use crate::istio::translate::route::{Action, Choice, Path, Route, To as Lead};
-use crate::istio::translate::tables::{Chain, Listener, VirtualHost};
+use crate::istio::translate::tables::{Bind, Chain, Listener, VirtualHost};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -45,11 +45,16 @@ impl Known<'_> {
     fn listener(&self, listener: &Listener) -> ListenerSnapshot {
         let port = listener.port;
         let by_address = |address: &IpAddr| self.tables.directory.by_address.get(address);
-        let services = listener.address.as_ref().and_then(by_address);
-        let service = services.and_then(|services| services.first()).copied();
+        let service = match &listener.bind {
+            Bind::Any => None,
+            Bind::Address(address) => by_address(address).and_then(|them| them.first()).copied(),
+            Bind::Pods(service) => Some(*service),
+        };
         let mut chains: Vec<ChainSnapshot> = Vec::new();
         if listener.http.is_some() {
-            let own = service.filter(|&service| self.translation.is_sniffed(service, port));
+            let own = listener
+                .only
+                .and_then(|host| self.tables.hosts[host as usize].service);
             let name = match own {
                 Some(service) => full_host(&self.translation.service(service).host, port),
                 None => port.to_string(),
@@ -64,7 +69,10 @@ impl Known<'_> {
         if !chains.iter().any(ChainSnapshot::takes_all) {
             chains.push(ChainSnapshot::all(self.unknown()));
         }
-        let address = listener.address.unwrap_or(ANY);
+        let address = match listener.bind {
+            Bind::Address(address) => address,
+            Bind::Any | Bind::Pods(_) => ANY,
+        };
         ListenerSnapshot {
             address: Some(service.map_or(address, |service| self.address(service, address))),
             port,

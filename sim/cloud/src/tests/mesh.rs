@@ -415,17 +415,21 @@ fn a_hash_keeps_a_client_with_its_pod() {
 
 #[test]
 fn what_nobody_knows_is_passed_on_or_blocked() {
-    let run = |mode| {
+    let run = |name: &str, mode| {
         let mut scenario = versions(Vec::new(), 10);
         scenario.traffic[0].attributes.host = "example.com".into();
+        scenario.clusters[0].services[1].ports[0].name = Some(name.into());
         let istio = scenario.clusters[0].istio.as_mut().unwrap();
         istio.mesh.outbound = mode;
         run_without_jitter(&scenario)
     };
-    let passed = run(OutboundMode::AllowAny);
+    let passed = run("http", OutboundMode::AllowAny);
     assert_eq!(passed.traffic[0].succeeded, 10);
-    let blocked = run(OutboundMode::RegistryOnly);
+    let blocked = run("http", OutboundMode::RegistryOnly);
     assert_eq!(failed(&blocked, Reason::Unavailable), 10);
+    // Where the first bytes decide, a service has routes of its own, for whatever name.
+    let own = run("web", OutboundMode::RegistryOnly);
+    assert_eq!(own.traffic[0].succeeded, 10);
 }
 
 pub(super) fn peer_authentication(mode: ServerMode) -> Object {

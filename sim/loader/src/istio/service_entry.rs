@@ -248,7 +248,7 @@ fn ports(spec: &Node, scope: &mut Scope<'_>) -> Vec<EntryPort> {
         ports.push(EntryPort {
             number,
             name,
-            protocol: carried.unwrap_or(Protocol::Tcp),
+            protocol: carried.unwrap_or(Protocol::Sniffed),
             target: target.unwrap_or(number),
         });
     }

@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 
 const ELSEWHERE: &str =
     "where containers name their ports, nobody listens at others; a socket always has somebody";
+const SOCKETS: &str = "addresses act, sockets do not";
+const NOT_CAPTURED: &str =
+    "`NONE` keeps what services are asked for from the listener; nobody asks it by itself";
 const CAPTURE: Kind = Kind::OneOf(&["DEFAULT", "IPTABLES", "NONE"]);
 
 const NUMBER: Field = Field::modelled("number", crate::shape::INTEGER);
@@ -31,7 +34,12 @@ static PORT: Shape = Shape::new(
 );
 static EGRESS_PORT: Shape = Shape::new(
     "SidecarEgressPort",
-    &[NUMBER, held("protocol", Kind::Text), NAME, TARGET],
+    &[
+        NUMBER,
+        Field::modelled("protocol", Kind::Text),
+        NAME,
+        TARGET,
+    ],
 );
 static INGRESS: Shape = Shape::new(
     "IstioIngressListener",
@@ -48,8 +56,8 @@ static EGRESS: Shape = Shape::new(
     "IstioEgressListener",
     &[
         Field::modelled("port", Kind::Map(&EGRESS_PORT)),
-        held("bind", Kind::Text),
-        held("captureMode", CAPTURE),
+        Field::approximated("bind", Kind::Text, SOCKETS),
+        Field::approximated("captureMode", CAPTURE, NOT_CAPTURED),
         Field::modelled("hosts", TEXT_LIST).required(),
     ],
 );

@@ -2,83 +2,124 @@
 
 use super::compile::{Compiler, Finder};
 use super::delegates::Merged;
-use super::registry::{Proxy, ServicePort, World};
+use super::registry::{Proxy, World};
 use super::route::{Choice, Lookup, Router, To};
 use super::scope::Egress;
-use super::tables::Chain;
+use super::tables::{Bind, Chain};
 use crate::istio::config::{
     Destination, GatewayName, HeaderChanges, TcpMatch, TlsMatch, WeightedDestination,
 };
 use crate::istio::host;
+use crate::istio::protocol::Protocol;
 use crate::istio::push::Role;
 use crate::istio::range;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 
+/// A port of a service as a listener takes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listened {
+    pub(super) service: u32,
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
+    pub(super) bind: Bind,
+}
+
 impl Compiler {
-    /// Ways of connections to a port of a service: those that VirtualServices say, of TLS for
-    /// clients that encrypt by themselves and else of TCP, then the plain one where they leave
-    /// something to it.
+    /// Ways of connections to a port of a service: those that VirtualServices say, then the plain
+    /// one where they leave something to it. Where clients encrypt by themselves `tls` routes hold,
+    /// by the name that they ask for, else `tcp` routes, up to the first that takes everything.
     pub(super) fn chains(
         &mut self,
         world: &World<'_>,
         proxy: &Proxy,
         egress: &Egress,
-        service: u32,
-        port: &ServicePort,
+        listened: Listened,
     ) -> Vec<Chain> {
-        let name = &world.services[service as usize].host;
+        let Listened { port, bind, .. } = listened;
+        let service = &world.services[listened.service as usize];
+        let name = &service.host;
         let router = Router {
             namespace: &proxy.namespace,
             labels: &proxy.labels,
             gateway: &GatewayName::Mesh,
-            port: port.number,
+            port,
         };
         let (mut finder, all) = self.finder(world, proxy, Role::Sidecar);
-        let services = egress.virtual_services.iter();
-        let services = services.map(|&index| &all[index as usize]);
-        let ours = services.filter(|it| it.hosts.iter().any(|of| host::is_subset(name, of)));
-        let mut chains = Vec::new();
-        for it in ours {
-            if port.protocol.is_tls() {
-                chains.extend(chains_of_tls(it, router, &mut finder));
-            } else if !chains.iter().any(Chain::takes_all) {
-                chains.extend(chains_of_tcp(it, router, &mut finder));
+        let speaking = egress
+            .virtual_services
+            .iter()
+            .map(|&index| &all[index as usize]);
+        let mut speaking =
+            speaking.filter(|it| it.hosts.iter().any(|of| host::is_subset(name, of)));
+        let ranges = service.ranges.as_slice();
+        let is_tls = listened.protocol.is_tls();
+        let mut chains: Vec<Chain> = Vec::new();
+        let is_done = match is_tls {
+            true => {
+                for it in speaking {
+                    for chain in encrypted(it, ranges, router, &mut finder) {
+                        chain.join(&mut chains);
+                    }
+                }
+                !chains.is_empty()
             }
-        }
-        let is_left_out = match port.protocol.is_tls() {
-            true => !chains.is_empty(),
-            false => chains.iter().any(Chain::takes_all),
+            false => speaking.any(|it| opaque(it, ranges, router, &mut finder, &mut chains)),
         };
-        if is_left_out {
+        if is_done {
             return chains;
         }
         let destination = Destination {
             host: name.clone(),
             subset: None,
-            port: Some(port.number),
+            port: Some(port),
         };
         let plain = WeightedDestination {
             destination,
             weight: 1,
         };
-        chains.push(chain(&[plain], port.number, &mut finder));
+        // Where no address tells services apart the name does that clients ask for.
+        let by_name = is_tls && (bind == Bind::Any || !ranges.is_empty());
+        let plain = Chain {
+            server_names: by_name.then(|| name.clone()).into_iter().collect(),
+            ranges: ranges.to_vec(),
+            ..chain(&[plain], port, &mut finder)
+        };
+        plain.join(&mut chains);
         chains
     }
 }
 
-fn ranges(texts: &[String]) -> Vec<IpNet> {
-    texts.iter().filter_map(|text| range::read(text)).collect()
+impl Chain {
+    /// Adds itself to others, unless one of them takes the same connections.
+    pub(super) fn join(self, others: &mut Vec<Chain>) {
+        let key = |chain: &Chain| {
+            let names = chain.server_names.iter();
+            let ranges = chain.ranges.iter().map(IpNet::trunc);
+            (
+                names.cloned().collect::<BTreeSet<String>>(),
+                ranges.collect::<BTreeSet<IpNet>>(),
+            )
+        };
+        if !others.iter().any(|other| key(other) == key(&self)) {
+            others.push(self);
+        }
+    }
 }
 
-/// Ways of encrypted connections that a VirtualService says, for a router.
-fn chains_of_tls(it: &Merged, router: Router<'_>, finder: &mut Finder<'_>) -> Vec<Chain> {
+/// Ways that `tls` routes of a VirtualService say, to addresses in `ranges` unless they say others.
+fn encrypted(
+    it: &Merged,
+    ranges: &[IpNet],
+    router: Router<'_>,
+    finder: &mut Finder<'_>,
+) -> Vec<Chain> {
     let mut chains = Vec::new();
     for route in &it.tls {
-        let said = route.matches.iter();
-        for said in said.filter(|it| router.is_meant_by_connection(&it.source)) {
+        let meant = route.matches.iter();
+        for said in meant.filter(|it| router.is_meant_by_connection(&it.source)) {
             chains.push(Chain {
-                ranges: ranges(&said.destination_subnets),
+                ranges: or_all(read(&said.destination_subnets), ranges),
                 ..chain(&route.destinations, router.port, finder).named(&said.sni_hosts)
             });
         }
@@ -86,30 +127,46 @@ fn chains_of_tls(it: &Merged, router: Router<'_>, finder: &mut Finder<'_>) -> Ve
     chains
 }
 
-/// Ways of other connections that it says, up to the first that takes everything.
-fn chains_of_tcp(it: &Merged, router: Router<'_>, finder: &mut Finder<'_>) -> Vec<Chain> {
-    let mut chains: Vec<Chain> = Vec::new();
-    let everything = [TcpMatch::default()];
+/// Adds ways that `tcp` routes of a VirtualService say; whether one of them takes everything, so
+/// that nothing comes after it.
+fn opaque(
+    it: &Merged,
+    ranges: &[IpNet],
+    router: Router<'_>,
+    finder: &mut Finder<'_>,
+    chains: &mut Vec<Chain>,
+) -> bool {
     for route in &it.tcp {
-        let said = match route.matches.as_slice() {
-            [] => &everything[..],
-            said => said,
+        let mut to = |ranges: Vec<IpNet>| Chain {
+            ranges,
+            ..chain(&route.destinations, router.port, finder)
         };
-        let plain = chain(&route.destinations, router.port, finder);
-        for said in said
-            .iter()
+        let meant = route.matches.iter();
+        let mut meant = meant
             .filter(|it| router.is_meant_by_connection(&it.source))
-        {
-            chains.push(Chain {
-                ranges: ranges(&said.destination_subnets),
-                ..plain.clone()
-            });
-            if said.destination_subnets.is_empty() {
-                return chains;
-            }
+            .peekable();
+        let takes_all = |said: &TcpMatch| said.destination_subnets.is_empty();
+        if route.matches.is_empty() || meant.clone().any(takes_all) {
+            to(ranges.to_vec()).join(chains);
+            return true;
+        }
+        if meant.peek().is_some() {
+            let said = meant.flat_map(|said| read(&said.destination_subnets));
+            to(said.collect()).join(chains);
         }
     }
-    chains
+    false
+}
+
+fn read(texts: &[String]) -> Vec<IpNet> {
+    texts.iter().filter_map(|text| range::read(text)).collect()
+}
+
+fn or_all(said: Vec<IpNet>, all: &[IpNet]) -> Vec<IpNet> {
+    match said.is_empty() {
+        true => all.to_vec(),
+        false => said,
+    }
 }
 
 /// The way of connections that a gateway takes in plaintext, or decrypts: the first that a

@@ -4,16 +4,16 @@
 //! other ports are listened for at the service's addresses. Of VirtualServices that speak of one
 //! service the first counts; an exact host counts before a wildcard.
 
+use super::chains::Listened;
 use super::compile::{Compiler, Spoken};
-use super::registry::{Proxy, ServicePort, World};
+use super::registry::{Proxy, World};
 use super::scope::Egress;
-use super::tables::{Listener, RouteTable, Scope};
+use super::tables::{Bind, Listener, RouteTable, Scope};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-/// Where hosts that are no services are asked for, if no service of their VirtualService says.
+/// Where hosts that are no services are asked for, whatever services of their VirtualService say.
 const USUAL_PORT: u16 = 80;
 
 /// Whether requests at a port are routed one by one, or may be.
@@ -28,6 +28,9 @@ fn counts(own: Option<u16>, claimed: &BTreeSet<u16>, port: u16) -> bool {
         None => !claimed.contains(&port),
     }
 }
+
+/// Listeners by port and addresses, each with what it carries.
+type Building = BTreeMap<(u16, Bind), (Listener, Protocol)>;
 
 /// An egress listener of a sidecar on its way to tables.
 struct Egressing<'a> {
@@ -52,7 +55,7 @@ pub(super) fn listen(
     scope: &mut Scope,
 ) {
     let claimed: BTreeSet<u16> = egress.iter().filter_map(|it| it.port).collect();
-    let mut listeners: BTreeMap<(u16, Option<IpAddr>), Listener> = BTreeMap::new();
+    let mut listeners = Building::new();
     for egress in egress {
         let mut egressing = Egressing {
             compiler,
@@ -64,10 +67,14 @@ pub(super) fn listen(
             tables: BTreeMap::new(),
         };
         egressing.fill_tables();
+        egressing.drop_unasked();
         egressing.add_listeners(scope.tables.len() as u32, &mut listeners);
         scope.tables.extend(egressing.tables.into_values());
     }
-    scope.listeners = listeners.into_values().collect();
+    scope.listeners = listeners
+        .into_values()
+        .map(|(listener, _)| listener)
+        .collect();
 }
 
 impl<'a> Egressing<'a> {
@@ -107,49 +114,72 @@ impl<'a> Egressing<'a> {
     }
 
     /// Services that VirtualServices speak of, at each of their ports; other hosts go into the
-    /// tables at once.
+    /// tables at once. A wildcard speaks of services that no VirtualService names, of wildcards
+    /// the longest, of equal ones the first.
     fn bind_all(&mut self) -> BTreeMap<(u32, u16), u32> {
         let egress = self.egress;
         let lets_in = |it: &u32| egress.services.binary_search(it).is_ok();
         let mut bound = BTreeMap::new();
-        let mut wildcards: Vec<(u32, String, u32)> = Vec::new();
-        for &index in &self.egress.virtual_services {
+        let by_wildcard = self.by_wildcard();
+        for &index in &egress.virtual_services {
             let spoken_of = self.compiler.spoken_of[index as usize].clone();
+            let is_of_gateway_api =
+                self.compiler.virtual_services[index as usize].is_of_gateway_api;
             let mut ports = BTreeSet::new();
-            let mut others = Vec::new();
+            // Each host, with the services that it names.
+            let mut hosts: Vec<(&String, Vec<u32>)> = Vec::new();
             for spoken in spoken_of.iter() {
-                let before = others.len();
-                match spoken {
+                let (name, known): (_, Vec<u32>) = match spoken {
                     Spoken::Host(name, services) => {
-                        others.push(name);
-                        for &service in services.iter().filter(|it| lets_in(it)) {
-                            others.truncate(before);
-                            self.bind(index, service, &mut ports, &mut bound);
-                        }
+                        (name, services.iter().copied().filter(lets_in).collect())
                     }
                     Spoken::Wildcard(name) => {
-                        let services = self.egress.services.iter();
-                        let fits = |it: &&u32| host::is_subset(self.host(**it), name);
-                        let known = wildcards.len();
-                        let found = services.filter(fits);
-                        wildcards.extend(found.map(|&it| (it, name.clone(), index)));
-                        if known == wildcards.len() {
-                            others.push(name);
-                        }
+                        let services = egress.services.iter().copied();
+                        let fits = |it: &u32| host::is_subset(self.host(*it), name);
+                        (name, services.filter(fits).collect())
+                    }
+                };
+                for &service in &known {
+                    let is_meant = match spoken {
+                        Spoken::Host(..) => true,
+                        Spoken::Wildcard(_) => by_wildcard.get(&service) == Some(&index),
+                    };
+                    if is_meant {
+                        self.bind(index, service, &mut ports, &mut bound);
                     }
                 }
+                hosts.push((name, known));
             }
-            self.add_others(index, &others, ports);
-        }
-        // Of wildcards the longest counts, of equal ones the first.
-        wildcards.sort_by(|left, right| {
-            let by_service = left.0.cmp(&right.0);
-            by_service.then_with(|| host::specificity(&left.1, &right.1))
-        });
-        for (service, _, index) in wildcards {
-            self.bind(index, service, &mut BTreeSet::new(), &mut bound);
+            // Routes of the Gateway API speak of nothing but services.
+            if !is_of_gateway_api {
+                self.add_others(index, &hosts, ports);
+            }
         }
         bound
+    }
+
+    /// Which VirtualService speaks of each service by a wildcard.
+    fn by_wildcard(&self) -> BTreeMap<u32, u32> {
+        let spoken_of = |index: u32| self.compiler.spoken_of[index as usize].iter();
+        let indices = self.egress.virtual_services.iter().copied();
+        let mut named: BTreeSet<u32> = BTreeSet::new();
+        let mut wildcards: Vec<(&String, u32)> = Vec::new();
+        for index in indices {
+            for spoken in spoken_of(index) {
+                match spoken {
+                    Spoken::Host(_, services) => named.extend(services),
+                    Spoken::Wildcard(name) => wildcards.push((name, index)),
+                }
+            }
+        }
+        wildcards.sort_by(|left, right| host::specificity(left.0, right.0));
+        let services = self.egress.services.iter().copied();
+        let unnamed = services.filter(|it| !named.contains(it));
+        let found = unnamed.filter_map(|service| {
+            let fits = |(name, _): &&(&String, u32)| host::is_subset(self.host(service), name);
+            Some((service, wildcards.iter().find(fits)?.1))
+        });
+        found.collect()
     }
 
     fn host(&self, service: u32) -> &'a str {
@@ -157,7 +187,8 @@ impl<'a> Egressing<'a> {
     }
 
     /// Binds a service to a VirtualService at each port where another has not been first, and
-    /// remembers the ports.
+    /// remembers the ports. Routes of the Gateway API hold for services of their own namespace, and
+    /// for clients of it.
     fn bind(
         &mut self,
         index: u32,
@@ -165,6 +196,12 @@ impl<'a> Egressing<'a> {
         ports: &mut BTreeSet<u16>,
         bound: &mut BTreeMap<(u32, u16), u32>,
     ) {
+        let said = &self.compiler.virtual_services[index as usize];
+        let of_service = &self.world.services[service as usize].namespace;
+        let mut namespaces = [of_service, &self.proxy.namespace].into_iter();
+        if said.is_of_gateway_api && namespaces.all(|it| *it != said.namespace) {
+            return;
+        }
         for port in self.http_ports(service) {
             ports.insert(port);
             if bound.contains_key(&(service, port)) {
@@ -182,17 +219,21 @@ impl<'a> Egressing<'a> {
         }
     }
 
-    /// Hosts of a VirtualService that are no services: known at the ports of its services, or at
-    /// the usual one.
-    fn add_others(&mut self, index: u32, others: &[&String], mut ports: BTreeSet<u16>) {
-        if others.is_empty() {
-            return;
-        }
-        if ports.is_empty() {
-            ports.insert(USUAL_PORT);
-        }
+    /// Hosts of a VirtualService that are no services at a port: known at the ports of its
+    /// services, and at the usual one.
+    fn add_others(&mut self, index: u32, hosts: &[(&String, Vec<u32>)], mut ports: BTreeSet<u16>) {
+        ports.insert(USUAL_PORT);
         ports.retain(|&port| self.counts(port));
         for port in ports {
+            let has_port = |service: &u32| {
+                let mut ports = self.world.services[*service as usize].ports.iter();
+                ports.any(|it| it.number == port)
+            };
+            let others = hosts.iter().filter(|(_, of)| !of.iter().any(has_port));
+            let others: Vec<&String> = others.map(|(name, _)| *name).collect();
+            if others.is_empty() {
+                continue;
+            }
             let routes = self
                 .compiler
                 .routes_of(self.world, self.proxy, index, port, self.scope);
@@ -201,38 +242,72 @@ impl<'a> Egressing<'a> {
             }
             for name in others {
                 let mut known = self.table(port).others.iter();
-                if known.any(|(known, _)| known == *name) {
+                if known.any(|(known, _)| known == name) {
                     continue;
                 }
-                let of = Err(name.to_string());
+                let of = Err(name.clone());
                 let added = self
                     .compiler
                     .routed_host(self.world, of, port, routes.clone());
-                self.table(port).others.push((name.to_string(), added));
+                self.table(port).others.push((name.clone(), added));
             }
         }
     }
 
-    /// Adds listeners for the ports of all services; `first` is the number of the first table.
-    fn add_listeners(
-        &mut self,
-        first: u32,
-        listeners: &mut BTreeMap<(u16, Option<IpAddr>), Listener>,
-    ) {
-        let table_of: BTreeMap<u16, u32> = self.tables.keys().copied().zip(first..).collect();
+    /// Leaves out what no listener asks for: other hosts are asked for where a service shares its
+    /// port with all others.
+    fn drop_unasked(&mut self) {
+        let mut shared = BTreeSet::new();
         for &service in &self.egress.services {
             for port in &self.world.services[service as usize].ports {
-                if self.counts(port.number) && port.protocol != Protocol::Udp {
-                    let http = table_of.get(&port.number).copied();
-                    self.add_listener(service, port, http, listeners);
+                let protocol = self.egress.protocol.unwrap_or(port.protocol);
+                let stands_alone = protocol == Protocol::Sniffed
+                    && !self.binds(service, protocol).contains(&Bind::Any);
+                if routes_requests(protocol) && !stands_alone {
+                    shared.insert(port.number);
                 }
             }
         }
-        for (table, number) in self.tables.values().zip(first..) {
-            if !table.others.is_empty() {
-                let listener = listeners.entry((table.port, None)).or_default();
-                listener.port = table.port;
-                listener.http = listener.http.or(Some(number));
+        for table in self.tables.values_mut() {
+            if !shared.contains(&table.port) {
+                table.others.clear();
+            }
+        }
+        self.tables
+            .retain(|_, table| !table.services.is_empty() || !table.others.is_empty());
+    }
+
+    /// The addresses of a service's listeners.
+    fn binds(&self, service: u32, protocol: Protocol) -> Vec<Bind> {
+        if let Some(address) = self.egress.bind {
+            return vec![Bind::Address(address)];
+        }
+        let described = &self.world.services[service as usize];
+        if protocol.is_http() || !described.ranges.is_empty() {
+            return vec![Bind::Any];
+        }
+        if described.is_headless() {
+            return vec![Bind::Pods(service)];
+        }
+        let addresses = described.addresses.iter();
+        match described.addresses.is_empty() {
+            true => vec![Bind::Any],
+            false => addresses.copied().map(Bind::Address).collect(),
+        }
+    }
+
+    /// Adds listeners for the ports of all services; `first` is the number of the first table.
+    fn add_listeners(&mut self, first: u32, listeners: &mut Building) {
+        let table_of: BTreeMap<u16, u32> = self.tables.keys().copied().zip(first..).collect();
+        let mut services = self.egress.services.clone();
+        services.sort_by_key(|&it| self.world.services[it as usize].created);
+        for service in services {
+            for port in &self.world.services[service as usize].ports {
+                let protocol = self.egress.protocol.unwrap_or(port.protocol);
+                if self.counts(port.number) && protocol != Protocol::Udp {
+                    let http = table_of.get(&port.number).copied();
+                    self.add_listener((service, port.number, protocol), http, listeners);
+                }
             }
         }
     }
@@ -240,33 +315,50 @@ impl<'a> Egressing<'a> {
     /// Adds what reaches a port of a service.
     fn add_listener(
         &mut self,
-        service: u32,
-        port: &ServicePort,
+        (service, port, protocol): (u32, u16, Protocol),
         http: Option<u32>,
-        listeners: &mut BTreeMap<(u16, Option<IpAddr>), Listener>,
+        listeners: &mut Building,
     ) {
-        let is_http = port.protocol.is_http();
-        let chains = if is_http {
-            Vec::new()
-        } else {
-            self.compiler
-                .chains(self.world, self.proxy, self.egress, service, port)
-        };
-        let known = &self.world.services[service as usize].addresses;
-        let addresses: Vec<Option<IpAddr>> = if is_http || known.is_empty() {
-            vec![None]
-        } else {
-            known.iter().copied().map(Some).collect()
-        };
-        for address in addresses {
-            let listener = listeners.entry((port.number, address)).or_default();
-            listener.port = port.number;
-            listener.address = address;
-            if routes_requests(port.protocol) {
-                listener.http = listener.http.or(http);
+        for bind in self.binds(service, protocol) {
+            let (listener, carried) = listeners.entry((port, bind)).or_insert_with(|| {
+                let listener = Listener {
+                    port,
+                    bind,
+                    ..Listener::default()
+                };
+                (listener, protocol)
+            });
+            // Servers that speak first do not share a port with others.
+            let alone = [Protocol::Mongo, Protocol::Mysql];
+            if *carried != protocol {
+                if alone.contains(carried) || alone.contains(&protocol) {
+                    continue;
+                }
+                *carried = Protocol::Sniffed;
             }
-            if listener.chains.is_empty() {
-                listener.chains = chains.clone();
+            if routes_requests(protocol) && listener.http.is_none() {
+                listener.http = http;
+                let is_own = protocol == Protocol::Sniffed && bind != Bind::Any;
+                listener.only = http.filter(|_| is_own).and_then(|_| {
+                    let services = &self.tables[&port].services;
+                    let found = services.binary_search_by_key(&service, |it| it.0);
+                    found.ok().map(|found| services[found].1)
+                });
+            }
+            if !protocol.is_http() {
+                let listened = Listened {
+                    service,
+                    port,
+                    protocol,
+                    bind,
+                };
+                let chains = self
+                    .compiler
+                    .chains(self.world, self.proxy, self.egress, listened);
+                let (listener, _) = listeners.get_mut(&(port, bind)).expect("made just now");
+                for chain in chains {
+                    chain.join(&mut listener.chains);
+                }
             }
         }
     }

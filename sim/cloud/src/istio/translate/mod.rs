@@ -4,8 +4,7 @@
 //! mutual TLS; routes of VirtualServices with delegates, in order of age; listeners by address
 //! and port, outbound and inbound; what a Sidecar and `exportTo` let a proxy know; servers of
 //! gateways; what passes waypoints. All of it as tables with dense numbers, compiled once for proxies that know the same.
-//! Approximated: headless services that are not HTTP are listened for at their port, not at each
-//! of their endpoints; a Sidecar's listener for HTTP proxying routes as any other.
+//! Approximated: a Sidecar's listener for HTTP proxying routes as any other.
 //! Leaves out: clusters for `AUTO_PASSTHROUGH`, `source_subnet` of TCP
 //! routes.
 //! Sources: istio/istio 86c9f01 pilot/pkg/model/{sidecar,push_context,destination_rule,

@@ -7,6 +7,7 @@ use crate::istio::locality::{Distribution, Locality};
 use crate::istio::network::Gateways;
 use crate::istio::protocol::Protocol;
 use crate::istio::version::Version;
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// A service of the registry: one of Kubernetes, or a host of a ServiceEntry.
@@ -20,6 +21,8 @@ pub struct Service {
     pub created: Created,
     /// Addresses that stand for it; none if it is headless.
     pub addresses: Vec<IpAddr>,
+    /// Ranges of addresses that a ServiceEntry says stand for it.
+    pub ranges: Vec<IpNet>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// How its endpoints are found; headless services are [`Resolution::None`].
@@ -32,6 +35,15 @@ pub struct Service {
     pub distribution: Distribution,
     /// Whether unready endpoints count (`publishNotReadyAddresses`).
     pub publishes_unready: bool,
+    /// Whether ServiceEntries describe it, and no Service of Kubernetes.
+    pub is_of_entry: bool,
+}
+
+impl Service {
+    /// Whether its name stands for addresses of pods, which sidecars know one by one.
+    pub fn is_headless(&self) -> bool {
+        !self.is_of_entry && self.addresses.is_empty() && self.resolution == Resolution::None
+    }
 }
 
 /// A port of a service.

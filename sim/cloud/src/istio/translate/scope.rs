@@ -8,17 +8,26 @@
 use super::delegates::Merged;
 use super::registry::{Service, World};
 use crate::istio::config::{
-    Audience, EgressListener, ExportTo, GatewayName, HostNamespace, HttpAction, Labels, ServerHost,
-    Sidecar, Target,
+    Audience, CaptureMode, EgressListener, ExportTo, GatewayName, HostNamespace, HttpAction,
+    Labels, ServerHost, Sidecar, Target,
 };
 use crate::istio::host;
+use crate::istio::protocol::Protocol;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Where listeners stand that applications ask by themselves.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What an egress listener lets in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
     /// Its own port, if it names one.
     pub port: Option<u16>,
+    /// What it carries there; what services say, if it does not.
+    pub protocol: Option<Protocol>,
+    /// The address that it binds to, if it does.
+    pub bind: Option<IpAddr>,
     /// Services, ascending.
     pub services: Vec<u32>,
     /// VirtualServices for sidecars, in the order in which they count.
@@ -106,7 +115,7 @@ pub fn egress(
         port: None,
         protocol: None,
         hosts: vec![ServerHost::of("*/*")],
-        capture: crate::istio::config::CaptureMode::Default,
+        capture: CaptureMode::Default,
         bind: None,
     };
     let visible: Vec<u32> = (0..world.services.len() as u32)
@@ -127,9 +136,9 @@ pub fn egress(
         own
     };
     let build = |listener: &EgressListener| {
-        let lets_in = |host: &str, of: &str| {
+        let lets_in = |host: &str, of: &str, fits: fn(&str, &str) -> bool| {
             let mut hosts = listener.hosts.iter();
-            hosts.any(|entry| names(entry, of, own) && host::matches(host, &entry.host))
+            hosts.any(|entry| names(entry, of, own) && fits(host, &entry.host))
         };
         let mut services: Vec<u32> = visible
             .iter()
@@ -139,11 +148,21 @@ pub fn egress(
         twins.leave_one(world.services, &mut services, namespace);
         let virtual_services = seen.iter().copied().filter(|&index| {
             let it = &virtual_services[index as usize];
+            // Routes of the Gateway API are let in as services are.
+            let fits = match it.is_of_gateway_api {
+                true => host::is_subset,
+                false => host::matches,
+            };
             let mut hosts = it.hosts.iter();
-            hosts.any(|host| lets_in(host, &it.namespace))
+            hosts.any(|host| lets_in(host, &it.namespace, fits))
         });
+        let bound = listener.bind.as_ref().and_then(|it| it.parse().ok());
+        // Who is not captured asks at the loopback address.
+        let own = (listener.capture == CaptureMode::None).then_some(LOOPBACK);
         Egress {
             port: listener.port,
+            protocol: listener.port.and(listener.protocol),
+            bind: bound.or(own),
             services,
             virtual_services: virtual_services.collect(),
         }

@@ -8,7 +8,6 @@ use crate::istio::config::{OutboundMode, ServerTlsMode};
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use ipnet::IpNet;
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -133,21 +132,20 @@ impl Chain {
     }
 
     /// Of several the one that a connection takes: to the narrowest range, then by the narrowest
-    /// name, as Envoy looks them up; of equal ones the first.
+    /// name, as Envoy looks them up; of equal ones the first. What a narrower range lets go no
+    /// wider one takes.
     pub fn taking<'a>(
         chains: &'a [Chain],
         address: IpAddr,
         server_name: Option<&str>,
     ) -> Option<&'a Chain> {
-        let fitting = chains.iter().filter_map(|chain| {
-            let range = chain.range_of(address)?;
-            Some((chain, Reverse(range), chain.name_of(server_name)?))
-        });
-        let found = fitting.min_by(|left, right| {
-            let by_range = left.1.cmp(&right.1);
-            by_range.then_with(|| host::specificity(left.2, right.2))
-        });
-        found.map(|(chain, ..)| chain)
+        let narrowest = chains.iter().filter_map(|it| it.range_of(address)).max()?;
+        let of_range = chains
+            .iter()
+            .filter(|it| it.range_of(address) == Some(narrowest));
+        let fitting = of_range.filter_map(|chain| Some((chain, chain.name_of(server_name)?)));
+        let found = fitting.min_by(|left, right| host::specificity(left.1, right.1));
+        found.map(|(chain, _)| chain)
     }
 
     /// How narrow the range is that holds an address: nothing where any will do.
@@ -168,15 +166,30 @@ impl Chain {
     }
 }
 
+/// Which addresses a listener of a sidecar stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bind {
+    /// All that no other listener stands for.
+    #[default]
+    Any,
+    /// This one.
+    Address(IpAddr),
+    /// Those of the pods of a headless service.
+    Pods(u32),
+}
+
 /// What a sidecar listens for, on its application's behalf.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listener {
     /// Port.
     pub port: u16,
-    /// Address; any if nothing is said.
-    pub address: Option<IpAddr>,
+    /// Addresses.
+    pub bind: Bind,
     /// Which table routes requests, if connections may carry HTTP.
     pub http: Option<u32>,
+    /// The host that takes all requests, whatever they name: where the first bytes decide, a
+    /// service has routes of its own.
+    pub only: Option<u32>,
     /// Ways of other connections.
     pub chains: Vec<Chain>,
 }
@@ -289,16 +302,19 @@ pub enum Outbound<'a> {
 }
 
 impl Scope {
-    /// What becomes of a connection that an application opens.
-    pub fn outbound(&self, address: IpAddr, port: u16) -> Outbound<'_> {
-        let find = |address| {
-            let key = (port, address);
+    /// What becomes of a connection that an application opens to an address, which may be that of
+    /// a service's pod.
+    pub fn outbound(&self, service: Option<u32>, address: IpAddr, port: u16) -> Outbound<'_> {
+        let find = |bind| {
+            let key = (port, bind);
             let found = self
                 .listeners
-                .binary_search_by(|it| (it.port, it.address).cmp(&key));
+                .binary_search_by(|it| (it.port, it.bind).cmp(&key));
             found.ok().map(|index| &self.listeners[index])
         };
-        if let Some(listener) = find(Some(address)).or_else(|| find(None)) {
+        let of_pods = service.and_then(|service| find(Bind::Pods(service)));
+        let of_address = of_pods.or_else(|| find(Bind::Address(address)));
+        if let Some(listener) = of_address.or_else(|| find(Bind::Any)) {
             return Outbound::Listener(listener);
         }
         match self.unknown {
@@ -311,7 +327,8 @@ impl Scope {
     /// with 502, by [`Scope::unknown`].
     pub fn host(&self, directory: &Directory, listener: &Listener, authority: &str) -> Option<u32> {
         let table = &self.tables[listener.http? as usize];
-        table.find(directory, &self.namespace, authority)
+        let found = || table.find(directory, &self.namespace, authority);
+        listener.only.or_else(found)
     }
 
     /// What a waypoint does with what is asked of a service at a port.

@@ -99,6 +99,7 @@ impl Mesh {
             namespace: namespace.to_owned(),
             created: Created::Before(number as i64),
             addresses: vec![IpAddr::V4(address)],
+            ranges: Vec::new(),
             ports: ports
                 .map(|(name, number)| {
                     let number = number.parse().unwrap();
@@ -114,6 +115,7 @@ impl Mesh {
             export_to: ExportTo::Default,
             distribution: Distribution::Any,
             publishes_unready: false,
+            is_of_entry: false,
         });
         self.endpoints.push(Vec::new());
         number
@@ -207,7 +209,7 @@ impl Told {
     /// The listener that takes requests for a host at a port, found by the port alone.
     fn route(&self, port: u16, request: &Request<'_>) -> Option<&Route> {
         let anywhere = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
-        let Outbound::Listener(listener) = self.scope().outbound(anywhere, port) else {
+        let Outbound::Listener(listener) = self.scope().outbound(None, anywhere, port) else {
             return None;
         };
         let tables = &self.compiler.tables;

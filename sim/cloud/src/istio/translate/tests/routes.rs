@@ -76,22 +76,32 @@ fn private_ones_count_before_public_ones() {
 
 #[test]
 fn routes_of_the_gateway_api_count_in_their_own_namespace_first() {
+    let service = "web.shop.svc.cluster.local";
     let of_gateway_api = |of: (&str, &str, i64), target: &str| VirtualService {
         is_of_gateway_api: true,
-        ..simple(of, &["web.shop.svc.cluster.local"], target)
+        ..simple(of, &[service], target)
     };
-    let producer = of_gateway_api(("edge", "a", 1), "api.shop.svc.cluster.local");
-    let consumer = of_gateway_api(("shop", "b", 2), "web.shop.svc.cluster.local");
+    let asked = |namespace: &str, routes: Vec<VirtualService>| {
+        let mut mesh = shop();
+        mesh.objects.virtual_services = routes;
+        let told = mesh.told(&proxy(namespace, ""));
+        told.shares(80, &get(service, "/", &no_headers()))
+    };
+    let producer = of_gateway_api(("shop", "a", 1), "api.shop.svc.cluster.local");
+    let consumer = of_gateway_api(("edge", "b", 2), service);
     let both = vec![producer.clone(), consumer.clone()];
-    assert_eq!(web(&told(both)), [cluster(80, "web")]);
+    assert_eq!(asked("edge", both), [cluster(80, "web")]);
     let as_virtual_service = VirtualService {
         is_of_gateway_api: false,
-        ..consumer
+        ..consumer.clone()
     };
     assert_eq!(
-        web(&told(vec![producer, as_virtual_service])),
+        asked("edge", vec![producer, as_virtual_service]),
         [cluster(80, "api")]
     );
+    // Neither the service's namespace nor the client's.
+    let away = of_gateway_api(("edge", "b", 2), "api.shop.svc.cluster.local");
+    assert_eq!(asked("far", vec![away]), [cluster(80, "web")]);
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn connections_are_taken_by_address_or_by_port() {
     let db = mesh.services[1].addresses[0];
     let other: IpAddr = "203.0.113.9".parse().unwrap();
     let scope = told.scope();
-    let chain = |address, port| match scope.outbound(address, port) {
+    let chain = |address, port| match scope.outbound(None, address, port) {
         Outbound::Listener(listener) => listener.chains.first().map_or_else(
             || "http".to_owned(),
             |chain| match chain.choices[0].to {
@@ -156,7 +156,7 @@ fn connections_are_taken_by_address_or_by_port() {
     mesh.config.outbound = OutboundMode::RegistryOnly;
     let told = mesh.told(&proxy("shop", ""));
     assert!(matches!(
-        told.scope().outbound(other, 5432),
+        told.scope().outbound(None, other, 5432),
         Outbound::BlackHole
     ));
     let mut said = sidecar(("shop", "s", 0), None, &["*/*"]);
@@ -167,7 +167,7 @@ fn connections_are_taken_by_address_or_by_port() {
     mesh.objects.sidecars = vec![said];
     let told = mesh.told(&proxy("shop", ""));
     assert!(matches!(
-        told.scope().outbound(other, 5432),
+        told.scope().outbound(None, other, 5432),
         Outbound::Passthrough
     ));
 }
@@ -188,7 +188,7 @@ fn connections_of_a_service_may_be_routed_too() {
     mesh.objects.virtual_services = vec![route];
     let told = mesh.told(&proxy("shop", ""));
     let address = mesh.services[1].addresses[0];
-    let Outbound::Listener(listener) = told.scope().outbound(address, 5432) else {
+    let Outbound::Listener(listener) = told.scope().outbound(None, address, 5432) else {
         panic!("a listener takes it");
     };
     let chain = Chain::taking(&listener.chains, address, None).unwrap();
@@ -226,7 +226,7 @@ fn connections_that_clients_encrypt_are_routed_by_the_names_that_they_ask_for() 
     }];
     let lead = |mesh: &Mesh, name: Option<&str>| {
         let told = mesh.told(&proxy("shop", ""));
-        let Outbound::Listener(listener) = told.scope().outbound(address, 8443) else {
+        let Outbound::Listener(listener) = told.scope().outbound(None, address, 8443) else {
             panic!("a listener takes it");
         };
         let chain = Chain::taking(&listener.chains, address, name)?;
