@@ -13,6 +13,7 @@ mod digests;
 mod envoy;
 mod fields;
 mod gateway_api;
+mod gateway_cases;
 mod inspect;
 mod kube_proxy;
 mod kube_proxy_cost;

@@ -209,6 +209,8 @@ codes! {
         "MERGE adds to lists, and what istiod has written stays in front: of several thresholds of a cluster Envoy takes the first for a priority, so that those of a patch are never looked at. Since Istio 1.31 MERGE_AND_REPLACE_LIST puts them in place of istiod's, and whatever they do not say is then as in Envoy: 1024 connections, pending requests and requests, and 3 retries.";
     KeysOutOfReach = "HS0188", Warning, "istiod cannot fetch keys of tokens",
         "istiod itself fetches the keys that `jwksUri` names, and is no part of the mesh: it asks in plaintext, and a port that takes mutual TLS only closes that connection. Proxies are then told of a key that nobody has, and answer every request with a token of this issuer with 401. `jwks` in its place, a PeerAuthentication that says PERMISSIVE for that port, or PILOT_JWT_ENABLE_REMOTE_JWKS, by which proxies fetch keys (not simulated), help.";
+    ServerLeftOut = "HS0197", Warning, "A server of a gateway never listens",
+        "Of Gateways that choose the same proxies the oldest decides what a port carries. Beside servers for plain HTTP istiod lets others for HTTP in, beside a plain TCP server none, and it takes no host of TLS, or that redirects to HTTPS, twice at a port. The whole server is left out, with all its hosts; istiod only logs that.";
 
     ManyScenarios = "HS0201", Error, "More than one Scenario",
         "A run has one Scenario. Name one file with a Scenario on the command line, and use `variants` for what should be compared.";

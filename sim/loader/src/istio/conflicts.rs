@@ -1,8 +1,9 @@
 //! Istio's objects that contradict one another. istiod accepts them, and one of them counts.
 //!
 //! Sources: istio/istio pkg/config/analysis/analyzers/virtualservice/conflictingmeshgatewayhosts.go
-//! (IST0109), analyzers/sidecar/defaultselector.go (IST0111); pilot/pkg/model/destination_rule.go.
-//! Validated by: tests/data/bad/91-istio-conflicts.yaml.
+//! (IST0109), analyzers/sidecar/defaultselector.go (IST0111); pilot/pkg/model/{destination_rule,
+//! gateway}.go.
+//! Validated by: tests/data/bad/91-istio-conflicts.yaml, tests/data/bad/183-servers-left-out.yaml.
 
 use super::objects::Written;
 use crate::diagnostic::{Code, Diagnostics};
@@ -10,10 +11,11 @@ use crate::source::Span;
 use crate::tree::Node;
 use cloud::facts;
 use cloud::istio::config::{
-    Audience, DestinationRule, ExportTo, GatewayName, Identity, Object, Sidecar, TrafficPolicy,
-    VirtualService,
+    Audience, DestinationRule, ExportTo, Gateway, GatewayName, Identity, Labels, Object, Sidecar,
+    TrafficPolicy, VirtualService,
 };
 use cloud::istio::host;
+use cloud::istio::translate::merge;
 use std::collections::BTreeMap;
 
 /// Reports objects of which only one counts.
@@ -21,6 +23,58 @@ pub(crate) fn check(written: &[Written], diagnostics: &mut Diagnostics) {
     check_routes(written, diagnostics);
     check_rules(written, diagnostics);
     check_sidecars(written, diagnostics);
+    check_servers(written, diagnostics);
+}
+
+/// Servers of Gateways that ask for the same proxies: some have no place beside others.
+fn check_servers(written: &[Written], diagnostics: &mut Diagnostics) {
+    let mut by_selector: BTreeMap<&Labels, Vec<(&Gateway, &Written)>> = BTreeMap::new();
+    for it in written {
+        if let Object::Gateway(gateway) = &it.object
+            && !gateway.is_of_gateway_api
+        {
+            let same = by_selector.entry(&gateway.selector).or_default();
+            same.push((gateway, it));
+        }
+    }
+    for gateways in by_selector.values_mut() {
+        gateways.sort_by_cached_key(|(gateway, _)| gateway.identity.age_order());
+        let all = gateways.iter().map(|(gateway, _)| *gateway);
+        for ((gateway, server), (other, first)) in merge::merged(all).left_out {
+            let is_it = |(_, it): &&(&Gateway, &Written)| matches!(&it.object, Object::Gateway(found) if std::ptr::eq(&**found, gateway));
+            let mut places = gateway.servers.iter();
+            let position = places.position(|it| std::ptr::eq(it, server));
+            let Some(((_, it), position)) = gateways.iter().find(is_it).zip(position) else {
+                continue;
+            };
+            let spec = it.root.get("spec");
+            let servers = spec.map_or(&[][..], |spec| spec.list("servers"));
+            let span = servers.get(position).map_or(it.root.span, |node| node.span);
+            let shares_host = server.tls.is_some()
+                && first.tls.is_some()
+                && server.hosts.iter().any(|host| {
+                    let mut others = first.hosts.iter();
+                    others.any(|known| known.host == host.host)
+                });
+            let name = shown(&other.identity);
+            let port = server.port;
+            let message = match shares_host {
+                true => format!(
+                    "istiod leaves this server out: `{name}` has one of its hosts at port {port} already"
+                ),
+                false => format!(
+                    "istiod leaves this server out: `{name}` has port {port} for another protocol, or for all connections"
+                ),
+            };
+            let help = match shares_host {
+                true => "name each host of TLS, or that is redirected, in one server of a port",
+                false => "give each protocol a port of its own; the older Gateway has it",
+            };
+            diagnostics
+                .report(Code::ServerLeftOut, span, message)
+                .help(help);
+        }
+    }
 }
 
 /// Who may see an object, as far as conflicts go: everybody, or its own namespace.

@@ -1,6 +1,6 @@
 //! Gateway: what the proxies at the edge listen for.
 
-use super::{Identity, Labels, ServerTls};
+use super::{Identity, Labels, ServerTls, ServerTlsMode};
 use crate::istio::protocol::Protocol;
 
 /// A Gateway.
@@ -34,6 +34,30 @@ pub struct Server {
     pub hosts: Vec<ServerHost>,
     /// Encryption.
     pub tls: Option<ServerTls>,
+}
+
+impl Server {
+    /// Whether the name of TLS tells it from others of its port; servers for HTTP never are, whatever
+    /// they say of TLS.
+    pub fn is_told_apart(&self) -> bool {
+        self.tls.is_some() && !self.protocol.is_http()
+    }
+
+    /// Whether it passes encrypted connections on.
+    pub fn passes_on(&self) -> bool {
+        let mode = self.tls.as_ref().map(|tls| tls.mode);
+        self.is_told_apart()
+            && matches!(
+                mode,
+                Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough)
+            )
+    }
+
+    /// Whether it routes requests one by one.
+    pub fn carries_requests(&self) -> bool {
+        let decrypted = self.protocol.decrypted();
+        decrypted.is_http() && !self.passes_on()
+    }
 }
 
 /// A host that a server takes.

@@ -11,13 +11,14 @@
 use super::chains;
 use super::compile::Compiler;
 use super::delegates::Merged;
+use super::merge;
 use super::registry::{Proxy, World};
 use super::route::{self, Route, Router};
 use super::scope;
 use super::tables::{Edge, VirtualHost};
 use crate::istio::authentication::selects;
 use crate::istio::config::{
-    Gateway, GatewayName, HostNamespace, Server, ServerHost, ServerTls, ServerTlsMode,
+    Gateway, GatewayName, HostNamespace, Server, ServerHost, ServerTlsMode,
 };
 use crate::istio::host;
 use crate::istio::push::Role;
@@ -30,37 +31,17 @@ pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -
         .filter(|it| selects(&it.selector, &proxy.labels) && is_near(it, proxy))
         .collect();
     gateways.sort_by_cached_key(|it| it.identity.age_order());
-    let mut plain: BTreeMap<u16, Vec<(&Gateway, &Server)>> = BTreeMap::new();
-    let mut first: BTreeMap<u16, &Server> = BTreeMap::new();
     let mut known: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
     let mut edges = Vec::new();
-    let servers = gateways.into_iter().flat_map(|it| {
-        let servers = it.servers.iter();
-        servers.map(move |server| (it, server))
-    });
-    for (gateway, server) in servers {
-        let before = *first.entry(server.port).or_insert(server);
-        if !agree(before, server) {
-            continue;
-        }
-        if is_plain(server) {
-            let all = plain.entry(server.port).or_default();
-            all.push((gateway, server));
-        } else if carries_requests(server) {
-            edges.push(edge(compiler, world, proxy, &[(gateway, server)]));
+    for servers in merge::merged(gateways).listening {
+        let (gateway, server) = servers[0];
+        if server.carries_requests() {
+            edges.push(edge(compiler, world, proxy, &servers));
         } else {
             let known = known.entry(server.port).or_default();
-            edges.extend(connections(
-                compiler,
-                world,
-                proxy,
-                (gateway, server),
-                known,
-            ));
+            let owned = (gateway, server);
+            edges.extend(connections(compiler, world, proxy, owned, known));
         }
-    }
-    for servers in plain.values() {
-        edges.push(edge(compiler, world, proxy, servers));
     }
     edges.sort_by_key(|edge| edge.port);
     edges
@@ -69,33 +50,6 @@ pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -
 /// Whether a proxy stands where a gateway looks for it.
 fn is_near(gateway: &Gateway, proxy: &Proxy) -> bool {
     !gateway.is_of_gateway_api || gateway.identity.namespace == proxy.namespace
-}
-
-/// Whether a server takes plain requests.
-fn is_plain(server: &Server) -> bool {
-    let redirects = |tls: &ServerTls| tls.redirects_to_https;
-    server.protocol.is_http() && server.tls.as_ref().is_none_or(redirects)
-}
-
-/// Whether a server stands beside the first one of its port: what is not encrypted there has to be
-/// HTTP at both.
-fn agree(first: &Server, server: &Server) -> bool {
-    let is_open = |it: &Server| it.tls.as_ref().is_none_or(|tls| tls.redirects_to_https);
-    std::ptr::eq(first, server) || !is_open(first) || (is_plain(first) && is_plain(server))
-}
-
-/// Whether a server passes encrypted connections on.
-fn passes_on(server: &Server) -> bool {
-    let mode = server.tls.as_ref().map(|tls| tls.mode);
-    matches!(
-        mode,
-        Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough)
-    )
-}
-
-/// Whether requests at a server are routed one by one.
-fn carries_requests(server: &Server) -> bool {
-    server.protocol.decrypted().is_http() && !passes_on(server)
 }
 
 /// The name of a Gateway as routes bind to it.
@@ -136,7 +90,7 @@ fn connections(
     let own = &gateway.identity.namespace;
     let bound = seen.into_iter().map(|index| &all[index as usize]);
     let mut bound = bound.filter(|it| !intersection(&server.hosts, own, it).is_empty());
-    if passes_on(server) {
+    if server.passes_on() {
         for it in bound {
             let ways = chains::ways_past(it, router, known, &mut finder);
             edge.chains.extend(ways);
@@ -156,7 +110,7 @@ fn connections(
 fn bare(gateway: &Gateway, server: &Server) -> Edge {
     let (port, called, owner) = (server.port, &server.port_name, &gateway.identity);
     let mut edge = Edge {
-        name: match is_plain(server) {
+        name: match server.protocol.is_http() {
             true => format!("http.{port}"),
             false => format!("https.{port}.{called}.{}.{}", owner.name, owner.namespace),
         },
@@ -180,7 +134,8 @@ fn edge(
     let mut hosts: BTreeMap<String, (usize, Vec<Route>)> = BTreeMap::new();
     for (gateway, server) in servers {
         let tls = server.tls.as_ref();
-        let redirects = tls.is_some_and(|tls| tls.redirects_to_https);
+        // What comes encrypted needs not be told to.
+        let redirects = !server.is_told_apart() && tls.is_some_and(|tls| tls.redirects_to_https);
         for ServerHost { host, .. } in &server.hosts {
             // A host may be there for several namespaces.
             if !edge.hosts.contains(host) {

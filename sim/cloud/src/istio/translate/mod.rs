@@ -19,6 +19,7 @@ mod edge;
 pub mod inbound;
 mod keys;
 mod listen;
+pub mod merge;
 pub mod patches;
 pub mod place;
 pub mod registry;

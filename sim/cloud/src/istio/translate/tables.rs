@@ -218,7 +218,7 @@ pub struct Edge {
 impl Edge {
     /// Whether requests come to it without TLS.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none() || !self.redirected.is_empty()
+        self.protocol.is_none_or(|it| !it.is_tls())
     }
 
     /// Whether a plain request for a name is told to ask again encrypted: of the hosts that include
