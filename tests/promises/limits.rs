@@ -103,14 +103,13 @@ spec:
     assert_eq!(record.traffic[0].succeeded, 12);
 }
 
-#[test]
-fn a_limit_of_a_port_holds_there() {
-    for (port, succeeded) in [(8080, 3), (9080, 200)] {
-        let filter = format!(
-            "
+/// The filter without a bucket, and what is merged into the routes of a port of `web`.
+fn limited_port(port: u16, value: &str) -> String {
+    format!(
+        "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
-metadata: {{name: filter-local-ratelimit-svc}}
+metadata: {{name: web-limits}}
 spec:
   workloadSelector: {{labels: {{app: web}}}}
   configPatches:
@@ -127,14 +126,24 @@ spec:
         routeConfiguration: {{vhost: {{name: \"inbound|http|{port}\", route: {{action: ANY}}}}}}
       patch:
         operation: MERGE
-        value:
+        value:{value}
+---
+"
+    )
+}
+
+#[test]
+fn a_limit_of_a_port_holds_there() {
+    for (port, succeeded) in [(8080, 3), (9080, 200)] {
+        let filter = limited_port(
+            port,
+            "
           typed_per_filter_config:
             envoy.filters.http.local_ratelimit:
               value:
-                token_bucket: {{max_tokens: 3, tokens_per_fill: 1, fill_interval: 60s}}
-                filter_enabled: {{default_value: {{numerator: 100, denominator: HUNDRED}}}}
-                filter_enforced: {{default_value: {{numerator: 100, denominator: HUNDRED}}}}
-"
+                token_bucket: {max_tokens: 3, tokens_per_fill: 1, fill_interval: 60s}
+                filter_enabled: {default_value: {numerator: 100, denominator: HUNDRED}}
+                filter_enforced: {default_value: {numerator: 100, denominator: HUNDRED}}",
         );
         let record = run(("", ""), "", &filter);
         assert_eq!(record.traffic[0].succeeded, succeeded, "{port}");
@@ -226,28 +235,8 @@ fn a_rate_limit_service_that_is_not_there_fails_open_or_not() {
 /// Limits of `web`'s port by what is told of requests: an own bucket for carts, and one for each
 /// caller of a kind.
 fn limits_by_descriptor(rest: &str) -> String {
-    format!(
+    let value = format!(
         "
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: {{name: web-limits}}
-spec:
-  workloadSelector: {{labels: {{app: web}}}}
-  configPatches:
-    - applyTo: HTTP_FILTER
-      match: {{context: SIDECAR_INBOUND}}
-      patch:
-        operation: INSERT_BEFORE
-        value:
-          name: envoy.filters.http.local_ratelimit
-          typed_config: {{value: {{stat_prefix: limiter}}}}
-    - applyTo: HTTP_ROUTE
-      match:
-        context: SIDECAR_INBOUND
-        routeConfiguration: {{vhost: {{name: inbound|http|8080, route: {{action: ANY}}}}}}
-      patch:
-        operation: MERGE
-        value:
           route:
             rate_limits:
               - actions: [{{remote_address: {{}}}}]
@@ -264,10 +253,9 @@ spec:
               descriptors:
                 - entries: [{{key: header_match, value: cart}}]
                   token_bucket: {{max_tokens: 10, tokens_per_fill: 10, fill_interval: 600s}}
-{rest}
----
-"
-    )
+{rest}"
+    );
+    limited_port(8080, &value)
 }
 
 #[test]
@@ -298,11 +286,22 @@ fn local_limits_have_buckets_for_what_is_told_of_requests() {
 
 #[test]
 fn a_part_that_is_not_known_is_told() {
-    let filter = limits_by_descriptor("").replace("remote_address", "source_cluster");
-    let loaded = load(("/cart", ""), "", "", &filter);
-    let codes = loaded.diagnostics.iter().map(|told| told.code);
-    let told = codes.filter(|code| *code == loader::Code::FilterByHand);
-    assert_eq!(told.count(), 1);
+    let of_limit = "              rate_limits: [{actions: [{source_cluster: {}}]}]";
+    let whole = limits_by_descriptor("");
+    let bucket =
+        "              token_bucket: {max_tokens: 50, tokens_per_fill: 50, fill_interval: 600s}\n";
+    for (filter, told) in [
+        (whole.clone(), 0),
+        (whole.replace("remote_address", "source_cluster"), 1),
+        (limits_by_descriptor(of_limit), 1),
+        // Envoy refuses a route whose limit has no bucket.
+        (whole.replace(bucket, ""), 1),
+    ] {
+        let loaded = load(("/cart", ""), "", "", &filter);
+        let codes = loaded.diagnostics.iter().map(|told| told.code);
+        let found = codes.filter(|code| *code == loader::Code::FilterByHand);
+        assert_eq!(found.count(), told, "{filter}");
+    }
 }
 
 #[test]

@@ -139,8 +139,8 @@ fn quota(node: &Node) -> Option<Quota> {
 
 /// What one patch does.
 enum Patch {
-    /// Inserts a filter, with a limit of its own or without.
-    Local(Option<LocalLimit>, FilterPlace),
+    /// Inserts a filter, with a limit of its own or without; whether that is all.
+    Local(Option<LocalLimit>, FilterPlace, bool),
     /// Limits routes of a port, or says what limits are told of requests to it.
     Routes(RoutePatch),
     Service(LimitService),
@@ -151,12 +151,11 @@ enum Patch {
 }
 
 /// What a patch does to routes.
-#[derive(Default)]
 struct RoutePatch {
     limit: Option<LocalLimit>,
     actions: Vec<LimitActions>,
-    /// Whether there is more to it.
-    has_more: bool,
+    /// Whether that is all.
+    is_all: bool,
 }
 
 /// Reads an EnvoyFilter: what it limits or changes, if it does, and the patches that are not
@@ -187,14 +186,15 @@ pub(super) fn read<'a>(
     let (mut place, mut left_out, mut routes) = (None, Vec::new(), Vec::new());
     for node in patches {
         match patch(node, &clusters, scope) {
-            Some(Patch::Local(limit, at)) => {
+            Some(Patch::Local(limit, at, is_all)) => {
                 place = Some(at);
                 filter.local.extend(limit);
+                left_out.extend((!is_all).then_some(node));
             }
             Some(Patch::Routes(read)) => {
                 filter.actions.extend(read.actions);
                 routes.extend(read.limit.map(|limit| (limit, node)));
-                left_out.extend(read.has_more.then_some(node));
+                left_out.extend((!read.is_all).then_some(node));
             }
             Some(Patch::Service(service)) => filter.service = Some(service),
             Some(Patch::Cluster) => {}
@@ -279,9 +279,11 @@ fn patch(
         "HTTP_FILTER" if is_inbound => match string(value, "name")?.as_str() {
             LOCAL => {
                 let place = place(node);
-                let limit = local(node, config(value.get("typed_config")?), scope);
+                let said = config(value.get("typed_config")?);
+                let limit = local(node, said, scope);
                 let limit = limit.map(|limit| LocalLimit { place, ..limit });
-                Some(Patch::Local(limit, place))
+                let is_all = all_known(said.list("rate_limits"));
+                Some(Patch::Local(limit, place, is_all))
             }
             GLOBAL => {
                 let config = config(value.get("typed_config")?);
@@ -296,7 +298,7 @@ fn patch(
                 .and_then(Node::str);
             let port = name.and_then(|name| name.strip_prefix("inbound|http|"));
             let port = port.and_then(|port| port.parse::<u16>().ok());
-            let own = value.at(&["typed_per_filter_config", LOCAL]);
+            let own = value.at(&["typed_per_filter_config", LOCAL]).map(config);
             let told = match is_of_routes {
                 true => value.at(&["route", "rate_limits"]),
                 false => value.get("rate_limits"),
@@ -312,23 +314,20 @@ fn patch(
                 own?;
                 let why = "routes with limits stand in the context SIDECAR_INBOUND";
                 without_effect(node, why, scope);
-                return Some(Patch::Routes(RoutePatch::default()));
+                return Some(Patch::Routes(RoutePatch {
+                    limit: None,
+                    actions: Vec::new(),
+                    is_all: true,
+                }));
             }
-            let limit = own.and_then(|own| local(node, config(own), scope));
-            let limit = limit.map(|limit| LocalLimit { port, ..limit });
-            let said = told.map_or(&[][..], Node::items);
-            let known = said.iter().filter_map(actions);
-            let actions: Vec<LimitActions> = known
-                .map(|parts| LimitActions {
-                    port,
-                    is_of_route: is_of_routes,
-                    parts,
-                })
-                .collect();
+            let limit = own.and_then(|own| local(node, own, scope));
+            let told = told.map_or(&[][..], Node::items);
+            // Envoy refuses a route whose limit has no bucket.
+            let is_whole = |own: &Node| bucket(own).is_some() && all_known(own.list("rate_limits"));
             Some(Patch::Routes(RoutePatch {
-                has_more: actions.len() < said.len(),
-                limit,
-                actions,
+                limit: limit.map(|limit| LocalLimit { port, ..limit }),
+                actions: limit_actions(told, port, is_of_routes),
+                is_all: all_known(told) && own.is_none_or(is_whole),
             }))
         }
         _ => None,
@@ -371,12 +370,6 @@ fn local(patch: &Node, node: &Node, scope: &mut Scope<'_>) -> Option<LocalLimit>
         without_effect(patch, why, scope);
         return None;
     }
-    let told = node.list("rate_limits").iter();
-    let told = told.map(|node| LimitActions {
-        port: None,
-        is_of_route: true,
-        parts: actions(node).unwrap_or_default(),
-    });
     Some(LocalLimit {
         place: FilterPlace::First,
         port: None,
@@ -386,7 +379,7 @@ fn local(patch: &Node, node: &Node, scope: &mut Scope<'_>) -> Option<LocalLimit>
             .and_then(Node::bool)
             .unwrap_or(true),
         descriptors: local_descriptors(patch, node, scope),
-        actions: told.collect(),
+        actions: limit_actions(node.list("rate_limits"), None, true),
         enforced_millionths,
     })
 }
@@ -464,6 +457,21 @@ fn service(
             .and_then(Node::bool)
             .unwrap_or_default(),
     })
+}
+
+/// What is told of requests by what is said; what is not known here tells nothing.
+fn limit_actions(said: &[Node], port: Option<u16>, is_of_route: bool) -> Vec<LimitActions> {
+    let told = said.iter().map(|node| LimitActions {
+        port,
+        is_of_route,
+        parts: actions(node).unwrap_or_default(),
+    });
+    told.collect()
+}
+
+/// Whether all that is said tells something that is known here.
+fn all_known(said: &[Node]) -> bool {
+    said.iter().all(|node| actions(node).is_some())
 }
 
 /// What is told of a request; nothing if a part of it is not known here.

@@ -1,6 +1,7 @@
 //! What objects of several kinds share: names, selectors, matches, shares.
 
 use engine::Time;
+use regex::Regex;
 
 /// How an object is called, and since when it exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,11 @@ pub enum StringMatch {
     Prefix(String),
     /// The whole text matches this RE2 expression.
     Regex(String),
+}
+
+/// An RE2 expression for a whole text; nothing if it cannot be read, and so matches nothing.
+pub(crate) fn whole(expression: &str) -> Option<Regex> {
+    Regex::new(&format!("^(?:{expression})$")).ok()
 }
 
 /// How the value of a header or of a query parameter is matched.

@@ -9,7 +9,7 @@
 //! Sources: istio/api b8f8791 (July 2026), networking/v1alpha3, networking/v1beta1,
 //! security/v1beta1, telemetry/v1alpha1, mesh/v1alpha1.
 
-mod common;
+pub(crate) mod common;
 mod destination_rule;
 mod gateway;
 mod limit;

@@ -4,6 +4,7 @@ use super::delegates::Merged;
 use crate::envoy::retry as envoy;
 use crate::facts;
 use crate::istio::authentication::selects;
+use crate::istio::config::common::whole;
 use crate::istio::config::{
     FaultInjection, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRoute,
     Labels, Percent, Redirect, Retries, RetryCondition, RetryOn, Rewrite, Source, StreamLimits,
@@ -45,7 +46,7 @@ impl Text {
         match text {
             StringMatch::Exact(text) => Text::Exact(text.clone()),
             StringMatch::Prefix(text) => Text::Prefix(text.clone()),
-            StringMatch::Regex(text) => Text::Regex(Regex::new(&format!("^(?:{text})$")).ok()),
+            StringMatch::Regex(text) => Text::Regex(whole(text)),
         }
     }
 
