@@ -4,11 +4,10 @@
 //! pilot/pkg/networking/core/gateway_simulation_test.go, or follow from pilot/pkg/model/gateway.go
 //! (mergeGateways) and pilot/pkg/networking/core/gateway.go of the same commit.
 
-use crate::support::{Manifests, faultless};
+use crate::support::{Manifests, Mesh, faultless};
 use cloud::record::Reason;
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::File;
 
 /// A request to the ingress gateway, as `port host path`, and what comes of it: who answers it, or
 /// `404`, `refused`, `reset` or `redirect`.
@@ -109,20 +108,8 @@ fn outcome(manifests: &str, asked: &str) -> String {
     let [port, host, path] = asked.split(' ').collect::<Vec<_>>()[..] else {
         panic!("port, host and path: {asked}");
     };
-    let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: gateway-case}}
-spec:
-  clusters:
-    - name: cluster
-      region: local
-      zones: [a]
-      kubernetes: \"1.33\"
-      nodePools: [{{name: node, count: 1, cpu: 16, memory: 16Gi}}]
-      manifests: [all.yaml]
-      istio: {{version: \"1.30\", injectedNamespaces: [default, other]}}
-  users: [{{name: people, region: local}}]
+    let spec = format!(
+        "  users: [{{name: people, region: local}}]
   behavior:
     a: {{serviceTime: 1ms, workers: unlimited}}
     b: {{serviceTime: 1ms, workers: unlimited}}
@@ -132,12 +119,12 @@ spec:
   run: {{duration: 3s, analysis: terminating, replications: 1}}
 "
     );
-    let file = File {
-        name: "case.yaml".to_owned(),
-        text,
+    let mesh = Mesh {
+        istio: "version: \"1.30\", injectedNamespaces: [default, other]",
+        ..Mesh::default()
     };
-    let all = format!("{}{manifests}", services());
-    let mut scenario = faultless(loader::load(&[file], &Manifests(all)));
+    let all = Manifests(format!("{}{manifests}", services()));
+    let mut scenario = faultless(mesh.load(&spec, &all));
     scenario.traffic[0].attributes.host = host.to_owned();
     let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
     let traffic = &record.traffic[0];

@@ -1,11 +1,10 @@
 //! Limits at the server's side, as users write them: how many requests a sidecar lets its
 //! application have, what becomes of the others, and where the application listens.
 
-use crate::support::{Manifests, faultless};
+use crate::support::{Manifests, Mesh, faultless};
 use cloud::record::{Record, Reporter};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::File;
 
 /// Two browsers, and a server with one thread in its sidecar.
 const WORLD: &str = "
@@ -36,30 +35,15 @@ spec:
 /// What comes within a second of a hundred requests, of which the last ten are then with the
 /// server, which needs 95 ms for each.
 fn run(protocol: &str, manifests: &str) -> Record {
-    let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: pools}}
-spec:
-  clusters:
-    - name: cluster
-      region: local
-      zones: [a]
-      kubernetes: \"1.33\"
-      nodePools: [{{name: node, count: 3, cpu: 8, memory: 16Gi}}]
-      manifests: [shop.yaml]
-      istio: {{version: \"1.30\", injectedNamespaces: [default]}}
-  behavior: {{web: {{serviceTime: 95ms, workers: unlimited}}}}
+    let spec = format!(
+        "  behavior: {{web: {{serviceTime: 95ms, workers: unlimited}}}}
   traffic:
     - {{name: users, from: browser, to: \"http://web\", protocol: {protocol}, arrivals: {{constant: 100/s}}, timeout: none}}
   run: {{duration: 1s, analysis: terminating, replications: 1}}
 "
     );
-    let file = File {
-        name: "pools.yaml".to_owned(),
-        text,
-    };
-    let loaded = loader::load(&[file], &Manifests(format!("{WORLD}{manifests}")));
+    let manifests = Manifests(format!("{WORLD}{manifests}"));
+    let loaded = Mesh::default().load(&spec, &manifests);
     let scenario = faultless(loaded);
     simulate(&compile(&scenario), Seed::default(), &Options::default())
 }

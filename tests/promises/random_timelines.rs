@@ -91,7 +91,7 @@ impl Worlds {
             (file.name, found.expect("a Scenario"))
         };
         let shipped = shipped().into_iter().map(read);
-        // Ten minutes of compilation for one run.
+        // Far more services than a test has time for.
         let shipped = shipped.filter(|(name, _)| !name.contains("thirty-thousand"));
         Worlds {
             shipped: shipped.collect(),

@@ -6,11 +6,11 @@
 //! Configuration and words are our own. A pod `client` asks what machines outside of the cluster
 //! or pods serve; the one who served is told by the requests that arrived there.
 
-use crate::support::{Manifests, faultless};
+use crate::support::{Manifests, Mesh, faultless};
 use cloud::record::{Reason, WorkloadRecord};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
-use loader::{File, Loaded};
+use loader::Loaded;
 
 /// Requests of each source of traffic.
 const REQUESTS: u64 = 8;
@@ -81,17 +81,8 @@ fn world(manifests: &str, unknown: &str, targets: &[&str]) -> Loaded {
             format!("    - {{name: \"{target}\", from: client, to: \"http://{target}/\", arrivals: {{constant: 2/s}}, timeout: 1s}}\n")
         })
         .collect();
-    let text = format!(
-        "apiVersion: hybridsim.dev/v1alpha1
-kind: Scenario
-metadata: {{name: sidecar-cases}}
-spec:
-  clusters:
-    - name: cluster
-      nodePools: [{{name: node, count: 2, cpu: 8, memory: 16Gi}}]
-      manifests: [all.yaml]
-      istio: {{version: \"1.30\"}}
-  sites: [{{name: outside}}]
+    let spec = format!(
+        "  sites: [{{name: outside}}]
   machines:
     a: {{site: outside, address: 10.9.0.1, host: a.example, ports: [80, 81, 82, 83, 443], serviceTime: 1ms}}
     b: {{site: outside, address: 10.9.1.1, host: b.example, ports: [80, 81, 82, 83, 443], serviceTime: 1ms}}
@@ -100,17 +91,17 @@ spec:
 ",
         traffic = traffic.concat()
     );
-    let file = File {
-        name: "sidecar-cases.yaml".to_owned(),
-        text,
-    };
     let mode = rule(
         "Sidecar",
         "default",
         &format!("{{outboundTrafficPolicy: {{mode: {unknown}}}}}"),
     );
     let all = format!("{}{manifests}{mode}", pod("client", "default"));
-    loader::load(&[file], &Manifests(all))
+    let mesh = Mesh {
+        istio: "version: \"1.30\"",
+        ..Mesh::default()
+    };
+    mesh.load(&spec, &Manifests(all))
 }
 
 /// Who answered all requests, or why none was answered.

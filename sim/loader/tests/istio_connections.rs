@@ -1,40 +1,16 @@
 //! TCPRoutes and TLSRoutes become what istiod makes of them.
 
-use cloud::istio::config::{Gateway, GatewayName, Object, VirtualService, WeightedDestination};
+mod collected;
+
+use cloud::istio::config::{GatewayName, WeightedDestination};
 use cloud::istio::version::Version;
-use hybridsim_loader::diagnostic::Diagnostics;
+use collected::{gateways, routes};
 use hybridsim_loader::kubernetes::Objects;
-use hybridsim_loader::{Code, Diagnostic, File, Ledger, document};
+use hybridsim_loader::{Code, Diagnostic};
 
 /// What a cluster with a mesh of this release holds, and what is told of it.
 fn read_in(minor: u32, text: &str) -> (Objects, Vec<Diagnostic>) {
-    let files = [File {
-        name: "test.yaml".to_owned(),
-        text: text.to_owned(),
-    }];
-    let (mut ledger, mut diagnostics) = (Ledger::default(), Diagnostics::default());
-    let documents = document::read(&files, &mut ledger, &mut diagnostics);
-    let version = Some(Version::new(minor));
-    let objects = Objects::collect_in(version, &documents, &mut diagnostics);
-    (objects, diagnostics.finish(&files))
-}
-
-fn routes(objects: &Objects) -> Vec<&VirtualService> {
-    let written = objects.istio.written.iter();
-    let routes = written.filter_map(|written| match &written.object {
-        Object::VirtualService(service) => Some(&**service),
-        _ => None,
-    });
-    routes.collect()
-}
-
-fn gateways(objects: &Objects) -> Vec<&Gateway> {
-    let written = objects.istio.written.iter();
-    let gateways = written.filter_map(|written| match &written.object {
-        Object::Gateway(gateway) => Some(&**gateway),
-        _ => None,
-    });
-    gateways.collect()
+    collected::read(Version::new(minor), text)
 }
 
 /// The listener, the host and the names of each VirtualService, sorted.

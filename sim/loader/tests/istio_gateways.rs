@@ -1,43 +1,20 @@
 //! Gateways of the Gateway API that istiod serves become what it makes of them.
 
+mod collected;
+
 use cloud::istio::config::{
-    Gateway, GatewayName, HostNamespace, HttpAction, Object, ServerHost, ServerTlsMode, Target,
-    VirtualService,
+    Gateway, GatewayName, HostNamespace, HttpAction, ServerHost, ServerTlsMode, Target,
 };
 use cloud::istio::version::Version;
 use cloud::scenario::{Autoscaler, Cluster, Metric, Service, ServiceKind, Workload};
+use collected::{gateways, routes};
 use hybridsim_loader::diagnostic::Diagnostics;
 use hybridsim_loader::kubernetes::Objects;
 use hybridsim_loader::{Code, Diagnostic, File, Ledger, Nothing, document, load};
 
 /// What a cluster with a mesh holds, and what is told of it.
 fn read(text: &str) -> (Objects, Vec<Diagnostic>) {
-    let files = [File {
-        name: "test.yaml".to_owned(),
-        text: text.to_owned(),
-    }];
-    let (mut ledger, mut diagnostics) = (Ledger::default(), Diagnostics::default());
-    let documents = document::read(&files, &mut ledger, &mut diagnostics);
-    let objects = Objects::collect_in(Some(Version::default()), &documents, &mut diagnostics);
-    (objects, diagnostics.finish(&files))
-}
-
-fn gateways(objects: &Objects) -> Vec<&Gateway> {
-    let written = objects.istio.written.iter();
-    let gateways = written.filter_map(|written| match &written.object {
-        Object::Gateway(gateway) => Some(&**gateway),
-        _ => None,
-    });
-    gateways.collect()
-}
-
-fn routes(objects: &Objects) -> Vec<&VirtualService> {
-    let written = objects.istio.written.iter();
-    let routes = written.filter_map(|written| match &written.object {
-        Object::VirtualService(service) => Some(&**service),
-        _ => None,
-    });
-    routes.collect()
+    collected::read(Version::default(), text)
 }
 
 /// The name of a Gateway of Istio and a host, for each VirtualService, sorted.

@@ -47,6 +47,15 @@ pub fn is_subset(part: &str, whole: &str) -> bool {
     }
 }
 
+/// The narrower of two hosts, if one includes the other.
+pub fn narrower<'a>(left: &'a str, right: &'a str) -> Option<&'a str> {
+    match (is_subset(left, right), is_subset(right, left)) {
+        (true, _) => Some(left),
+        (_, true) => Some(right),
+        _ => None,
+    }
+}
+
 /// Orders hosts as istiod does: names before wildcards, longer wildcards before shorter ones,
 /// then by text.
 pub fn specificity(left: &str, right: &str) -> Ordering {
@@ -82,6 +91,14 @@ mod tests {
         assert_eq!(complete("10.0.0.1"), "10.0.0.1");
         assert_eq!(complete("2001:db8::1"), "2001:db8::1");
         assert_eq!(complete(""), "");
+    }
+
+    #[test]
+    fn of_two_hosts_the_narrower_is_what_they_have_in_common() {
+        assert_eq!(narrower("a.com", "*.com"), Some("a.com"));
+        assert_eq!(narrower("*", "*.com"), Some("*.com"));
+        assert_eq!(narrower("a.com", "a.com"), Some("a.com"));
+        assert_eq!(narrower("a.com", "*.org"), None);
     }
 
     #[test]

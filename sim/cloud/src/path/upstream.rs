@@ -385,11 +385,7 @@ impl Domain<'_> {
         };
         state.retries.attempt(host);
         let (of_kind, kinds) = (known.balancers.len(), known.pools.len());
-        // The last kind is HTTP/2, if there are several.
-        let kind = match kinds > 1 && self.is_asked_by_http2(passage) {
-            true => kinds - 1,
-            false => 0,
-        };
+        let kind = self.kind_of_pool(kinds, passage);
         let slot = Slot {
             pod,
             upstream,
@@ -401,6 +397,14 @@ impl Domain<'_> {
         self.with_pool(slot, context, |pool, breakers, act| {
             pool.ask(key.slot(), breakers, act);
         });
+    }
+
+    /// Which of several kinds of pools a request goes on by: the last is for HTTP/2.
+    fn kind_of_pool(&mut self, kinds: usize, passage: Key) -> usize {
+        match kinds > 1 && self.is_asked_by_http2(passage) {
+            true => kinds - 1,
+            false => 0,
+        }
     }
 
     /// Brings the cluster that a request goes to up to what its sidecar knows; gives its number

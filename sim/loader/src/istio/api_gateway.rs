@@ -338,16 +338,8 @@ impl Listener {
     /// listener's where that is narrower.
     pub(super) fn names_of(&self, hostnames: &[String]) -> Vec<String> {
         let own = self.hostname.as_deref().unwrap_or("*");
-        let names = hostnames.iter().filter_map(|name| {
-            let narrower = if host::is_subset(name, own) {
-                name
-            } else if host::is_subset(own, name) {
-                own
-            } else {
-                return None;
-            };
-            Some(narrower.to_owned())
-        });
+        let names = hostnames.iter();
+        let names = names.filter_map(|name| host::narrower(name, own).map(str::to_owned));
         names.collect()
     }
 

@@ -15,7 +15,7 @@ use cloud::istio::config::{
     TrafficPolicy, VirtualService,
 };
 use cloud::istio::host;
-use cloud::istio::translate::merge;
+use cloud::istio::translate::merge::{self, Clash};
 use std::collections::BTreeMap;
 
 /// Reports objects of which only one counts.
@@ -40,41 +40,39 @@ fn check_servers(written: &[Written], diagnostics: &mut Diagnostics) {
     for gateways in by_selector.values_mut() {
         gateways.sort_by_cached_key(|(gateway, _)| gateway.identity.age_order());
         let all = gateways.iter().map(|(gateway, _)| *gateway);
-        for ((gateway, server), (other, first)) in merge::merged(all).left_out {
-            let is_it = |(_, it): &&(&Gateway, &Written)| matches!(&it.object, Object::Gateway(found) if std::ptr::eq(&**found, gateway));
-            let mut places = gateway.servers.iter();
-            let position = places.position(|it| std::ptr::eq(it, server));
-            let Some(((_, it), position)) = gateways.iter().find(is_it).zip(position) else {
-                continue;
-            };
-            let spec = it.root.get("spec");
-            let servers = spec.map_or(&[][..], |spec| spec.list("servers"));
-            let span = servers.get(position).map_or(it.root.span, |node| node.span);
-            let shares_host = server.tls.is_some()
-                && first.tls.is_some()
-                && server.hosts.iter().any(|host| {
-                    let mut others = first.hosts.iter();
-                    others.any(|known| known.host == host.host)
-                });
+        for ((gateway, server), (other, _), clash) in merge::merged(all).left_out {
+            let written = gateways
+                .iter()
+                .find(|(known, _)| std::ptr::eq(*known, gateway));
+            let (_, written) = written.expect("one of these Gateways");
             let name = shown(&other.identity);
             let port = server.port;
-            let message = match shares_host {
-                true => format!(
-                    "istiod leaves this server out: `{name}` has one of its hosts at port {port} already"
+            let (why, help) = match clash {
+                Clash::Host => (
+                    format!("has one of its hosts at port {port} already"),
+                    "name each host of TLS, or that is redirected, in one server of a port",
                 ),
-                false => format!(
-                    "istiod leaves this server out: `{name}` has port {port} for another protocol, or for all connections"
+                Clash::Port => (
+                    format!("has port {port} for another protocol, or for all connections"),
+                    "give each protocol a port of its own; the older Gateway has it",
                 ),
             };
-            let help = match shares_host {
-                true => "name each host of TLS, or that is redirected, in one server of a port",
-                false => "give each protocol a port of its own; the older Gateway has it",
-            };
+            let message = format!("istiod leaves this server out: `{name}` {why}");
+            let mut servers = gateway.servers.iter();
+            let position = servers.position(|it| std::ptr::eq(it, server));
             diagnostics
-                .report(Code::ServerLeftOut, span, message)
+                .report(Code::ServerLeftOut, span_of(written, position), message)
                 .help(help);
         }
     }
+}
+
+/// Where a server of a Gateway is written.
+fn span_of(gateway: &Written, position: Option<usize>) -> Span {
+    let spec = gateway.root.get("spec");
+    let servers = spec.map_or(&[][..], |spec| spec.list("servers"));
+    let server = position.and_then(|position| servers.get(position));
+    server.map_or(gateway.root.span, |node| node.span)
 }
 
 /// Who may see an object, as far as conflicts go: everybody, or its own namespace.

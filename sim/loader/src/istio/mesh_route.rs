@@ -13,13 +13,14 @@
 
 mod attach;
 mod connections;
+mod head;
 
 pub(super) use attach::{Known, merge, report_idle};
 pub(super) use connections::{ConnectionRoute, read as read_connections};
 
 use super::api_gateway::Served;
 use super::filters;
-use super::forms::{Scope, duration, identity, string, strings};
+use super::forms::{Scope, duration, string};
 use super::grants::Reference;
 use crate::diagnostic::Code;
 use crate::document::Document;
@@ -32,18 +33,13 @@ use cloud::istio::config::{
 };
 use cloud::istio::host;
 use engine::Duration;
+use head::Head;
 use std::collections::BTreeMap;
 
 /// A route, before those for one host are put together.
 #[derive(Clone, Debug)]
 pub struct MeshRoute {
-    identity: Identity,
-    kind: &'static str,
-    span: Span,
-    root: Node,
-    parents: Vec<Parent>,
-    /// Host names that it takes at Gateways; none takes all.
-    hostnames: Vec<String>,
+    head: Head,
     rules: Vec<Rule>,
 }
 
@@ -102,30 +98,13 @@ pub(super) fn read(
     served: &Served,
     scope: &mut Scope<'_>,
 ) -> Option<MeshRoute> {
-    let spec = document.spec();
-    let is_grpc = document.kind.kind == "GRPCRoute";
-    let parents: Vec<Parent> = spec
-        .list("parentRefs")
-        .iter()
-        .filter_map(|node| parent(node, document.kind.kind, served, scope))
-        .collect();
-    if parents.is_empty() {
-        return None;
-    }
-    let identity = identity(document);
-    let rules = spec.list("rules").iter().enumerate();
-    let rules = rules.map(|(position, node)| rule(node, position, &identity, is_grpc, scope));
+    let head = Head::read(document, served, scope)?;
+    let is_grpc = head.kind == "GRPCRoute";
+    let rules = document.spec().list("rules").iter().enumerate();
+    let rules = rules.map(|(position, node)| rule(node, position, &head.identity, is_grpc, scope));
     Some(MeshRoute {
         rules: rules.collect(),
-        identity,
-        kind: document.kind.kind,
-        span: document.metadata.span,
-        root: document.root.clone(),
-        parents,
-        hostnames: strings(spec, "hostnames")
-            .iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect(),
+        head,
     })
 }
 

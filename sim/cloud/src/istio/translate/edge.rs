@@ -9,9 +9,9 @@
 //! (createGatewayTCPFilterChainOpts), pilot/pkg/model/gateway.go (mergeGateways).
 
 use super::chains;
-use super::compile::Compiler;
+use super::compile::{Compiler, Finder};
 use super::delegates::Merged;
-use super::merge;
+use super::merge::{self, Owned};
 use super::registry::{Proxy, World};
 use super::route::{self, Route, Router};
 use super::scope;
@@ -34,13 +34,12 @@ pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -
     let mut known: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
     let mut edges = Vec::new();
     for servers in merge::merged(gateways).listening {
-        let (gateway, server) = servers[0];
-        if server.carries_requests() {
+        let first = servers[0];
+        if first.1.carries_requests() {
             edges.push(edge(compiler, world, proxy, &servers));
         } else {
-            let known = known.entry(server.port).or_default();
-            let owned = (gateway, server);
-            edges.extend(connections(compiler, world, proxy, owned, known));
+            let known = known.entry(first.1.port).or_default();
+            edges.extend(connections(compiler, world, proxy, first, known));
         }
     }
     edges.sort_by_key(|edge| edge.port);
@@ -60,13 +59,37 @@ fn name_of(gateway: &Gateway) -> GatewayName {
     }
 }
 
+/// VirtualServices that bind to a server, each with the hosts that they have in common, and what
+/// makes routes of them; `name` is the Gateway's.
+fn bound<'a>(
+    compiler: &'a mut Compiler,
+    world: &'a World<'_>,
+    proxy: &'a Proxy,
+    name: &'a GatewayName,
+    (gateway, server): Owned<'_>,
+) -> (Router<'a>, Finder<'a>, Vec<(&'a Merged, Vec<String>)>) {
+    let router = Router {
+        namespace: &proxy.namespace,
+        labels: &proxy.labels,
+        gateway: name,
+        port: server.port,
+    };
+    let seen = scope::seen(&compiler.virtual_services, name, &proxy.namespace);
+    let (finder, all) = compiler.finder(world, proxy, Role::Gateway);
+    let own = &gateway.identity.namespace;
+    let seen = seen.into_iter().map(|index| &all[index as usize]);
+    let bound = seen.map(|it| (it, intersection(&server.hosts, own, it)));
+    let bound = bound.filter(|(_, common)| !common.is_empty()).collect();
+    (router, finder, bound)
+}
+
 /// A server of connections; none if no route makes it one, so that nobody listens. Names that are
 /// `known` at its port already are not taken twice.
 fn connections(
     compiler: &mut Compiler,
     world: &World<'_>,
     proxy: &Proxy,
-    (gateway, server): (&Gateway, &Server),
+    (gateway, server): Owned<'_>,
     known: &mut BTreeSet<String>,
 ) -> Option<Edge> {
     let hosts = server.hosts.iter().map(|it| it.host.clone());
@@ -79,17 +102,8 @@ fn connections(
         return Some(edge);
     }
     let name = name_of(gateway);
-    let router = Router {
-        namespace: &proxy.namespace,
-        labels: &proxy.labels,
-        gateway: &name,
-        port: server.port,
-    };
-    let seen = scope::seen(&compiler.virtual_services, &name, &proxy.namespace);
-    let (mut finder, all) = compiler.finder(world, proxy, Role::Gateway);
-    let own = &gateway.identity.namespace;
-    let bound = seen.into_iter().map(|index| &all[index as usize]);
-    let mut bound = bound.filter(|it| !intersection(&server.hosts, own, it).is_empty());
+    let (router, mut finder, bound) = bound(compiler, world, proxy, &name, (gateway, server));
+    let mut bound = bound.into_iter().map(|(it, _)| it);
     if server.passes_on() {
         for it in bound {
             let ways = chains::ways_past(it, router, known, &mut finder);
@@ -123,12 +137,7 @@ fn bare(gateway: &Gateway, server: &Server) -> Edge {
     edge
 }
 
-fn edge(
-    compiler: &mut Compiler,
-    world: &World<'_>,
-    proxy: &Proxy,
-    servers: &[(&Gateway, &Server)],
-) -> Edge {
+fn edge(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy, servers: &[Owned<'_>]) -> Edge {
     let (owner, first) = servers[0];
     let mut edge = bare(owner, first);
     let mut hosts: BTreeMap<String, (usize, Vec<Route>)> = BTreeMap::new();
@@ -146,20 +155,9 @@ fn edge(
             }
         }
         let name = name_of(gateway);
-        let router = Router {
-            namespace: &proxy.namespace,
-            labels: &proxy.labels,
-            gateway: &name,
-            port: server.port,
-        };
-        let seen = scope::seen(&compiler.virtual_services, &name, &proxy.namespace);
-        let (mut finder, all) = compiler.finder(world, proxy, Role::Gateway);
-        for index in seen {
-            let it = &all[index as usize];
-            let common = intersection(&server.hosts, &gateway.identity.namespace, it);
-            if common.is_empty() {
-                continue;
-            }
+        let owned = (*gateway, *server);
+        let (router, mut finder, bound) = bound(compiler, world, proxy, &name, owned);
+        for (it, common) in bound {
             if redirects {
                 edge.redirected.extend(common.iter().cloned());
             }
@@ -195,15 +193,11 @@ fn intersection(hosts: &[ServerHost], own: &str, it: &Merged) -> Vec<String> {
     let mut common = Vec::new();
     for entry in hosts.iter().filter(names) {
         for said in &it.hosts {
-            let narrower = if host::is_subset(said, &entry.host) {
-                said
-            } else if host::is_subset(&entry.host, said) {
-                &entry.host
-            } else {
+            let Some(narrower) = host::narrower(said, &entry.host) else {
                 continue;
             };
-            if !common.contains(narrower) {
-                common.push(narrower.clone());
+            if !common.iter().any(|known| known == narrower) {
+                common.push(narrower.to_owned());
             }
         }
     }

@@ -23,8 +23,17 @@ type Place<'a> = (u16, Option<&'a str>);
 pub struct Merging<'a> {
     /// Servers that listen: those for plain HTTP together, all others alone.
     pub listening: Vec<Vec<Owned<'a>>>,
-    /// Servers that do not, each with one that does.
-    pub left_out: Vec<(Owned<'a>, Owned<'a>)>,
+    /// Servers that do not, each with one that does and what they clash over.
+    pub left_out: Vec<(Owned<'a>, Owned<'a>, Clash)>,
+}
+
+/// What two servers cannot both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clash {
+    /// A host whose TLS ends there, or that is redirected.
+    Host,
+    /// The port, which carries something else.
+    Port,
 }
 
 /// Puts together what Gateways say that choose one proxy, the older first.
@@ -44,7 +53,7 @@ pub fn merged<'a>(gateways: impl IntoIterator<Item = &'a Gateway>) -> Merging<'a
                     .map(|host| (place, written(host, gateway)));
                 let keys: Vec<_> = keys.collect();
                 if let Some(&known) = keys.iter().find_map(|key| named.get(key)) {
-                    merging.left_out.push((owned, known));
+                    merging.left_out.push((owned, known, Clash::Host));
                     continue;
                 }
                 named.extend(keys.into_iter().map(|key| (key, owned)));
@@ -58,7 +67,7 @@ pub fn merged<'a>(gateways: impl IntoIterator<Item = &'a Gateway>) -> Merging<'a
                     if first.1.protocol.is_http() && server.protocol.is_http() {
                         shared.push(owned);
                     } else {
-                        merging.left_out.push((owned, first));
+                        merging.left_out.push((owned, first, Clash::Port));
                     }
                 }
                 None => {

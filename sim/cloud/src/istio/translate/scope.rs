@@ -125,21 +125,11 @@ pub fn egress(
     let (listeners, own) = match sidecar {
         Some(sidecar) if !sidecar.egress.is_empty() => (
             sidecar.egress.as_slice(),
-            sidecar.identity.namespace.as_str(),
+            own_namespace(world, sidecar, namespace),
         ),
         _ => (std::slice::from_ref(&everything), namespace),
     };
-    // A Sidecar of the root namespace means the namespace that it is applied to.
-    let own = if own == world.mesh.root_namespace {
-        namespace
-    } else {
-        own
-    };
     let build = |listener: &EgressListener| {
-        let lets_in = |host: &str, of: &str, fits: fn(&str, &str) -> bool| {
-            let mut hosts = listener.hosts.iter();
-            hosts.any(|entry| names(entry, of, own) && fits(host, &entry.host))
-        };
         let mut services: Vec<u32> = visible
             .iter()
             .copied()
@@ -154,7 +144,7 @@ pub fn egress(
                 false => host::matches,
             };
             let mut hosts = it.hosts.iter();
-            hosts.any(|host| lets_in(host, &it.namespace, fits))
+            hosts.any(|host| includes(listener, own, (host, &it.namespace), fits))
         });
         let bound = listener.bind.as_ref().and_then(|it| it.parse().ok());
         // Who is not captured asks at the loopback address.
@@ -184,10 +174,7 @@ pub fn lets_in(
     let Some(sidecar) = sidecar.filter(|it| !it.egress.is_empty()) else {
         return true;
     };
-    let own = match sidecar.identity.namespace == world.mesh.root_namespace {
-        true => namespace,
-        false => &sidecar.identity.namespace,
-    };
+    let own = own_namespace(world, sidecar, namespace);
     let mut listeners = sidecar.egress.iter();
     listeners.any(|listener| lists(listener, service, own))
 }
@@ -198,11 +185,29 @@ fn lists(listener: &EgressListener, service: &Service, own: &str) -> bool {
     let has_port = listener
         .port
         .is_none_or(|port| ports.any(|it| it.number == port));
+    let of = (service.host.as_str(), service.namespace.as_str());
+    has_port && includes(listener, own, of, host::is_subset)
+}
+
+/// Whether one of the hosts of a listener, as an object of `own` writes it, includes a host of a
+/// namespace.
+fn includes(
+    listener: &EgressListener,
+    own: &str,
+    (host, of): (&str, &str),
+    fits: fn(&str, &str) -> bool,
+) -> bool {
     let mut hosts = listener.hosts.iter();
-    has_port
-        && hosts.any(|entry| {
-            names(entry, &service.namespace, own) && host::is_subset(&service.host, &entry.host)
-        })
+    hosts.any(|entry| names(entry, of, own) && fits(host, &entry.host))
+}
+
+/// The namespace that a Sidecar means by its own: of one of the root namespace that to which it is
+/// applied.
+fn own_namespace<'a>(world: &World<'_>, sidecar: &'a Sidecar, namespace: &'a str) -> &'a str {
+    match sidecar.identity.namespace == world.mesh.root_namespace {
+        true => namespace,
+        false => &sidecar.identity.namespace,
+    }
 }
 
 /// VirtualServices that a namespace sees for a gateway, in the order in which they count.

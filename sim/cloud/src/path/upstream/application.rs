@@ -15,6 +15,7 @@
 //! Validated by: who is turned away and who waits, in the crate's tests.
 
 use super::super::Listener;
+use super::super::passage::Passage;
 use super::{Line, Slot};
 use crate::domain::{Clock, Domain, Phase};
 use crate::envoy::breaker::Breakers;
@@ -107,11 +108,7 @@ impl Domain<'_> {
         };
         let threads = sidecar.threads();
         let kinds = told.connections.len();
-        // The last kind is HTTP/2, if there are several.
-        let kind = match kinds > 1 && self.is_asked_by_http2(key) {
-            true => kinds - 1,
-            false => 0,
-        };
+        let kind = self.kind_of_pool(kinds, key);
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
         let applications = &mut sidecar.expect("a sidecar that takes in").applications;
         let newest = applications.iter().rposition(|it| it.port == port);
@@ -158,9 +155,7 @@ impl Domain<'_> {
 
     /// A sidecar no longer waits for its application.
     pub(in crate::path) fn leave_application(&mut self, key: Key, context: &mut Clock<'_, Self>) {
-        let waits = |it: &super::super::passage::Passage| {
-            matches!(it.listener, Listener::Inbound(_)) && it.slot.is_some()
-        };
+        let waits = |it: &Passage| matches!(it.listener, Listener::Inbound(_)) && it.slot.is_some();
         if self.passages.get(key).is_some_and(waits) {
             self.end_at_application(key, End::Cut, context);
         }

@@ -1,17 +1,18 @@
 //! Routes where they belong: at Services, ServiceEntries and listeners of Gateways, those for one
 //! host put together.
 
-use super::{Backend, MeshRoute, Parent, ParentKind};
-use crate::diagnostic::{Code, Diagnostics, Severity};
-use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, GENERATED, Listener, Namespaces};
+use super::head::{Head, report_missing};
+use super::{ANSWERED, Backend, MeshRoute, Parent, ParentKind};
+use crate::diagnostic::{Code, Diagnostics};
+use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, Listener, Namespaces};
 use crate::istio::grants::Grants;
 use crate::istio::objects::Written;
 use crate::istio::reads::Reads;
 use crate::kubernetes::service::Service;
 use cloud::facts;
 use cloud::istio::config::{
-    Destination, ExportTo, GatewayName, HttpAction, HttpMatch, HttpRoute, Identity, Object, Source,
-    StringMatch, Target, UriMatch, VirtualService,
+    Destination, GatewayName, HttpAction, HttpMatch, HttpRoute, Object, Source, StringMatch,
+    Target, UriMatch, VirtualService,
 };
 use cloud::istio::host;
 use std::cmp::Reverse;
@@ -83,7 +84,7 @@ pub(in crate::istio) fn merge(
     diagnostics: &mut Diagnostics,
 ) -> Vec<Written> {
     routes.sort_by_cached_key(|route| {
-        let identity = &route.identity;
+        let identity = &route.head.identity;
         (
             identity.created,
             identity.namespace.clone(),
@@ -97,7 +98,7 @@ pub(in crate::istio) fn merge(
     let mut merged: BTreeMap<Place, (VirtualService, &MeshRoute)> = BTreeMap::new();
     for route in &routes {
         let mut count = 0;
-        for parent in &route.parents {
+        for parent in &route.head.parents {
             let is_at_gateway = parent.kind == ParentKind::Gateway;
             let port = parent.port.filter(|_| !is_at_gateway);
             let http = route.at(port, is_at_gateway);
@@ -105,21 +106,22 @@ pub(in crate::istio) fn merge(
                 left = left.saturating_sub(http.len());
                 if left == 0 {
                     let message = format!("routes at gateways are more than {ROUTES_MAX}");
-                    diagnostics.report(Code::OverBudget, route.span, message);
+                    diagnostics.report(Code::OverBudget, route.head.span, message);
                     return Vec::new();
                 }
                 if http.is_empty() {
                     continue;
                 }
                 let owner = match &gateway {
-                    GatewayName::Mesh => route.identity.namespace.clone(),
+                    GatewayName::Mesh => route.head.identity.namespace.clone(),
                     GatewayName::Object { namespace, name } => format!("{namespace}/{name}"),
                 };
                 let (service, _) = merged
                     .entry((owner, port, host.clone()))
                     .or_insert_with(|| {
                         count += 1;
-                        (route.virtual_service(count - 1, gateway, host), route)
+                        let which = (count - 1).to_string();
+                        (route.head.generated(&which, gateway, host), route)
                     });
                 service.http.extend(http.iter().cloned());
             }
@@ -129,11 +131,7 @@ pub(in crate::istio) fn merge(
         service
             .http
             .sort_by_cached_key(|route| rank(&route.matches));
-        Written {
-            object: Object::from(service),
-            span: route.span,
-            root: route.root.clone(),
-        }
+        route.head.written(service)
     });
     written.collect()
 }
@@ -152,21 +150,19 @@ fn places(
         let hosts = hosts(parent, entries, known, diagnostics).into_iter();
         return hosts.map(|host| (GatewayName::Mesh, host)).collect();
     }
-    let namespace = &route.identity.namespace;
-    let who = (route.kind, namespace.as_str(), route.hostnames.as_slice());
+    let head = &route.head;
     let mut places = Vec::new();
-    for (gateway, listener) in listeners(who, parent, known, busy, diagnostics) {
+    for (gateway, listener) in listeners(head, parent, known, busy, diagnostics) {
         let name = gateway.generated(listener);
-        let hosts = gateway.hosts_at(listener, &route.hostnames);
+        let hosts = gateway.hosts_at(listener, &head.hostnames);
         places.extend(hosts.into_iter().map(|host| (name.clone(), host)));
     }
     places
 }
 
-/// Listeners of a parent that take a route of a kind, a namespace and with these host names. Marks
-/// them; reports it if there are none.
+/// Listeners of a parent that take a route. Marks them; reports it if there are none.
 pub(super) fn listeners<'a>(
-    (kind, namespace, hostnames): (&str, &str, &[String]),
+    head: &Head,
     parent: &Parent,
     known: &Known<'a>,
     busy: &mut Busy,
@@ -180,16 +176,16 @@ pub(super) fn listeners<'a>(
         return Vec::new(); // Its document has problems of its own.
     };
     let attaching = Attaching {
-        namespace,
-        kind,
-        hostnames,
+        namespace: &head.identity.namespace,
+        kind: head.kind,
+        hostnames: &head.hostnames,
         listener: parent.listener.as_deref(),
         port: parent.port,
     };
     let taken = match gateway.attach(&attaching, known.namespaces) {
         Ok(taken) => taken,
         Err(denied) => {
-            report_denied(denied, namespace, parent, diagnostics);
+            report_denied(denied, &head.identity.namespace, parent, diagnostics);
             return Vec::new();
         }
     };
@@ -299,28 +295,6 @@ fn rank(matches: &[HttpMatch]) -> impl Ord + use<> {
 }
 
 impl MeshRoute {
-    fn virtual_service(&self, number: u32, gateway: GatewayName, host: String) -> VirtualService {
-        let Identity {
-            namespace,
-            name,
-            created,
-        } = &self.identity;
-        VirtualService {
-            identity: Identity {
-                namespace: namespace.clone(),
-                name: format!("{name}-{number}-{GENERATED}"),
-                created: *created,
-            },
-            hosts: vec![host],
-            gateways: vec![gateway],
-            http: Vec::new(),
-            tls: Vec::new(),
-            tcp: Vec::new(),
-            export_to: ExportTo::Default,
-            is_of_gateway_api: true,
-        }
-    }
-
     /// Its routes for a port, one for each match.
     fn at(&self, port: Option<u16>, is_at_gateway: bool) -> Vec<HttpRoute> {
         let mut routes = Vec::new();
@@ -358,19 +332,12 @@ impl MeshRoute {
                 let Target::Host(Destination { host, .. }) = &destination.target else {
                     continue;
                 };
-                // Hosts of ServiceEntries are told by the check of references.
-                if host.ends_with(known.domain) && !known.has_host(host) {
-                    let message = format!("the backend `{host}` does not exist");
-                    diagnostics
-                        .report(Code::BackendNotFound, backend.span, message)
-                        .severity(Severity::Warning)
-                        .help("requests that are sent there are answered with an error (500)");
+                if report_missing(host, backend, known, ANSWERED, diagnostics) {
                     destination.target = Target::Broken { status: 500 };
                 }
             }
         }
-        let mut parents = self.parents.iter();
-        if parents.any(|parent| parent.kind == ParentKind::Gateway) {
+        if self.head.is_at_gateway() {
             self.grant(known, diagnostics);
         }
     }
@@ -378,18 +345,10 @@ impl MeshRoute {
     /// At Gateways what other namespaces do not grant leads nowhere: the share of backends gets 500,
     /// and copies are not sent.
     fn grant(&mut self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
-        let from = (self.kind, self.identity.namespace.as_str());
-        let mut is_denied = |backend: &Backend, help: &str| {
-            let denied = backend.away.as_ref();
-            let denied = denied.filter(|to| !known.grants.permit(from, to));
-            if let Some(to) = denied {
-                let message = to.denied(from.0, from.1);
-                let reported = diagnostics.report(Code::NotGranted, backend.span, message);
-                reported.help(help);
-            }
-            denied.is_some()
-        };
-        for rule in &mut self.rules {
+        let MeshRoute { head, rules } = self;
+        let mut is_denied =
+            |backend: &Backend, help: &str| head.report_denied(backend, known, help, diagnostics);
+        for rule in rules {
             let mut route = rule.route.clone();
             if let HttpAction::Forward(destinations) = &mut route.action {
                 for (destination, backend) in destinations.iter_mut().zip(&rule.backends) {

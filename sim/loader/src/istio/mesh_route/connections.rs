@@ -9,18 +9,18 @@
 //! Validated by: `tests/istio_connections.rs`.
 
 use super::attach::{Busy, Known, hosts, listeners};
-use super::{Backend, Parent, ParentKind, parent, reference, weight};
-use crate::diagnostic::{Code, Diagnostics, Severity};
+use super::head::{Head, report_missing};
+use super::{Backend, Parent, ParentKind, reference, weight};
+use crate::diagnostic::Diagnostics;
 use crate::document::Document;
-use crate::istio::api_gateway::{GENERATED, Served};
-use crate::istio::forms::{Scope, identity, strings};
+use crate::istio::api_gateway::Served;
+use crate::istio::forms::Scope;
 use crate::istio::objects::Written;
 use crate::istio::reads::Reads;
-use crate::source::Span;
 use crate::tree::Node;
 use cloud::istio::config::{
-    Destination, ExportTo, GatewayName, Identity, Object, Source, TcpMatch, TcpRoute, TlsMatch,
-    TlsRoute, VirtualService, WeightedDestination,
+    Destination, GatewayName, Source, TcpMatch, TcpRoute, TlsMatch, TlsRoute, VirtualService,
+    WeightedDestination,
 };
 use cloud::istio::host;
 
@@ -29,13 +29,7 @@ const CLOSED: &str = "connections that are sent there are closed";
 /// A TCPRoute or TLSRoute.
 #[derive(Clone, Debug)]
 pub(in crate::istio) struct ConnectionRoute {
-    identity: Identity,
-    kind: &'static str,
-    span: Span,
-    root: Node,
-    parents: Vec<Parent>,
-    /// Names that clients ask for; none takes all.
-    hostnames: Vec<String>,
+    head: Head,
     rules: Vec<Rule>,
     /// Whether istiod leaves it out because of something in a rule.
     is_broken: bool,
@@ -63,32 +57,16 @@ pub(in crate::istio) fn read(
     (served, reads): (&Served, Reads),
     scope: &mut Scope<'_>,
 ) -> Option<ConnectionRoute> {
-    let kind = document.kind.kind;
-    if !reads.routes(kind, document.metadata.span, scope) {
+    if !reads.routes(document.kind.kind, document.metadata.span, scope) {
         return None;
     }
-    let spec = document.spec();
-    let parents = spec.list("parentRefs").iter();
-    let parents: Vec<Parent> = parents
-        .filter_map(|node| parent(node, kind, served, scope))
-        .collect();
-    if parents.is_empty() {
-        return None;
-    }
+    let head = Head::read(document, served, scope)?;
     let mut is_broken = false;
-    let rules = spec.list("rules").iter();
+    let rules = document.spec().list("rules").iter();
     let rules = rules.map(|node| rule(node, &mut is_broken, scope));
     Some(ConnectionRoute {
         rules: rules.collect(),
-        identity: identity(document),
-        kind,
-        span: document.metadata.span,
-        root: document.root.clone(),
-        parents,
-        hostnames: strings(spec, "hostnames")
-            .iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect(),
+        head,
         is_broken,
     })
 }
@@ -133,7 +111,7 @@ fn weightless() -> WeightedDestination {
 
 impl ConnectionRoute {
     fn is_tls(&self) -> bool {
-        self.kind == "TLSRoute"
+        self.head.kind == "TLSRoute"
     }
 
     /// The VirtualServices that it stands for.
@@ -145,7 +123,7 @@ impl ConnectionRoute {
         diagnostics: &mut Diagnostics,
     ) -> Vec<Written> {
         self.check(known, diagnostics);
-        let parents = self.parents.iter();
+        let parents = self.head.parents.iter();
         let places: Vec<Place<'_>> = parents
             .flat_map(|parent| match parent.kind {
                 ParentKind::Gateway => self.at_gateway(parent, known, busy, diagnostics),
@@ -155,12 +133,9 @@ impl ConnectionRoute {
         if self.is_broken {
             return Vec::new();
         }
-        let written = places.iter().zip(0_u32..).map(|(place, number)| Written {
-            object: Object::from(self.virtual_service(place, number, known)),
-            span: self.span,
-            root: self.root.clone(),
-        });
-        written.collect()
+        let services = places.iter().zip(0_u32..);
+        let services = services.map(|(place, number)| self.virtual_service(place, number, known));
+        services.map(|service| self.head.written(service)).collect()
     }
 
     fn at_gateway<'a>(
@@ -170,11 +145,9 @@ impl ConnectionRoute {
         busy: &mut Busy,
         diagnostics: &mut Diagnostics,
     ) -> Vec<Place<'a>> {
-        let namespace = self.identity.namespace.as_str();
-        let who = (self.kind, namespace, self.hostnames.as_slice());
         let own = self.names();
         let mut places = Vec::new();
-        for (gateway, listener) in listeners(who, parent, known, busy, diagnostics) {
+        for (gateway, listener) in listeners(&self.head, parent, known, busy, diagnostics) {
             let names = match self.is_tls() && known.reads.version.narrows_tls_routes() {
                 true => listener.names_of(&own),
                 false => own.clone(),
@@ -198,7 +171,7 @@ impl ConnectionRoute {
     ) -> Vec<Place<'a>> {
         let all = hosts(parent, entries, known, diagnostics);
         // Without names of its own clients ask for those of the parent.
-        let names = match self.hostnames.as_slice() {
+        let names = match self.head.hostnames.as_slice() {
             [] => &all,
             own => own,
         };
@@ -218,7 +191,7 @@ impl ConnectionRoute {
     }
 
     fn names(&self) -> Vec<String> {
-        match self.hostnames.as_slice() {
+        match self.head.hostnames.as_slice() {
             [] => vec!["*".to_owned()],
             names => names.to_vec(),
         }
@@ -259,24 +232,13 @@ impl ConnectionRoute {
             }
         }
         let kind = if self.is_tls() { "tls" } else { "tcp" };
-        let Identity {
-            namespace,
-            name,
-            created,
-        } = &self.identity;
+        let which = format!("{kind}-{number}");
         VirtualService {
-            identity: Identity {
-                namespace: namespace.clone(),
-                name: format!("{name}-{kind}-{number}-{GENERATED}"),
-                created: *created,
-            },
-            hosts: vec![place.host.clone()],
-            gateways: vec![place.gateway.clone()],
-            http: Vec::new(),
             tls,
             tcp,
-            export_to: ExportTo::Default,
-            is_of_gateway_api: true,
+            ..self
+                .head
+                .generated(&which, place.gateway.clone(), place.host.clone())
         }
     }
 
@@ -290,7 +252,7 @@ impl ConnectionRoute {
             return vec![weightless()];
         }
         let all = rule.backends.iter().map(|(backend, said)| {
-            let is_denied = is_at_gateway && self.is_denied(backend, known);
+            let is_denied = is_at_gateway && self.head.denied(backend, known).is_some();
             WeightedDestination {
                 destination: match is_denied {
                     true => nobody(),
@@ -302,33 +264,15 @@ impl ConnectionRoute {
         all.collect()
     }
 
-    fn is_denied(&self, backend: &Backend, known: &Known<'_>) -> bool {
-        let from = (self.kind, self.identity.namespace.as_str());
-        let to = backend.away.as_ref();
-        to.is_some_and(|to| !known.grants.permit(from, to))
-    }
-
     /// Reports backends that lead nowhere.
     fn check(&self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
-        let mut parents = self.parents.iter();
-        let is_at_gateway = parents.any(|parent| parent.kind == ParentKind::Gateway);
+        let is_at_gateway = self.head.is_at_gateway();
         for (backend, said) in self.rules.iter().flat_map(|rule| &rule.backends) {
             let host = &said.destination.host;
-            // Hosts of ServiceEntries are told by the check of references.
-            if host.ends_with(known.domain) && !known.has_host(host) {
-                let message = format!("the backend `{host}` does not exist");
-                diagnostics
-                    .report(Code::BackendNotFound, backend.span, message)
-                    .severity(Severity::Warning)
-                    .help(CLOSED);
-            }
-            if let Some(to) = &backend.away
-                && is_at_gateway
-                && self.is_denied(backend, known)
-            {
-                let message = to.denied(self.kind, &self.identity.namespace);
-                let found = diagnostics.report(Code::NotGranted, backend.span, message);
-                found.help("connections that a Gateway sends there are closed");
+            report_missing(host, backend, known, CLOSED, diagnostics);
+            if is_at_gateway {
+                let help = "connections that a Gateway sends there are closed";
+                self.head.report_denied(backend, known, help, diagnostics);
             }
         }
     }
