@@ -61,6 +61,12 @@ impl Version {
         self.minor >= 19
     }
 
+    /// Whether names without a dot in routes of the Gateway API stand for themselves, and not for
+    /// Services.
+    pub fn takes_gateway_api_hosts_as_written(self) -> bool {
+        self.minor >= facts::ISTIO_GATEWAY_API_HOSTS_AS_WRITTEN_FROM_MINOR.value
+    }
+
     /// Whether istiod reads TLSRoutes, and listeners for TLS, without being told to.
     pub fn reads_tls_routes(self) -> bool {
         self.minor >= facts::ISTIO_TLS_ROUTE_FROM_MINOR.value

@@ -1,4 +1,7 @@
 //! VirtualServices with what they delegate merged in, hosts made full, and in order of age.
+//!
+//! Routes of the Gateway API say hosts as they mean them: `shop` is no Service of their namespace,
+//! but what clients ask for by that name.
 
 use super::registry::World;
 use crate::istio::config::{
@@ -111,7 +114,14 @@ fn merge(
 ) -> Merged {
     let object = &world.objects.virtual_services[index];
     let namespace = &object.identity.namespace;
-    let full = |host: &str| host::complete(host, namespace, world.domain).to_lowercase();
+    let as_written = object.is_of_gateway_api && world.version.takes_gateway_api_hosts_as_written();
+    let full = |host: &str, namespace: &str| match as_written {
+        true => host.to_lowercase(),
+        false => host::complete(host, namespace, world.domain).to_lowercase(),
+    };
+    let complete = |destination: &mut Destination, namespace: &str| {
+        destination.host = full(&destination.host, namespace);
+    };
     let mut http = Vec::new();
     for route in &object.http {
         let HttpAction::Delegate {
@@ -119,7 +129,7 @@ fn merge(
             name,
         } = &route.action
         else {
-            http.push(with_full_hosts(route.clone(), namespace, world.domain));
+            http.push(with_full_hosts(route.clone(), |it| complete(it, namespace)));
             continue;
         };
         let delegate = delegates.get(&(of.as_str(), name.as_str()));
@@ -132,24 +142,21 @@ fn merge(
             .into_iter()
             .flat_map(|it| &it.http)
         {
-            let part = with_full_hosts(part.clone(), of, world.domain);
+            let part = with_full_hosts(part.clone(), |it| complete(it, of));
             http.extend(merge_route(route, part));
         }
     }
-    let complete = |destination: &mut Destination| {
-        destination.host = full(&destination.host);
-    };
     let mut tls = object.tls.clone();
     let mut tcp = object.tcp.clone();
     let of_tls = tls.iter_mut().flat_map(|route| &mut route.destinations);
-    of_tls.for_each(|it| complete(&mut it.destination));
+    of_tls.for_each(|it| complete(&mut it.destination, namespace));
     let of_tcp = tcp.iter_mut().flat_map(|route| &mut route.destinations);
-    of_tcp.for_each(|it| complete(&mut it.destination));
+    of_tcp.for_each(|it| complete(&mut it.destination, namespace));
     Merged {
         index,
         namespace: namespace.clone(),
         name: object.identity.name.clone(),
-        hosts: object.hosts.iter().map(|host| full(host)).collect(),
+        hosts: object.hosts.iter().map(|it| full(it, namespace)).collect(),
         gateways: object.gateways.clone(),
         http,
         tls,
@@ -159,10 +166,7 @@ fn merge(
     }
 }
 
-fn with_full_hosts(mut route: HttpRoute, namespace: &str, domain: &str) -> HttpRoute {
-    let complete = |destination: &mut Destination| {
-        destination.host = host::complete(&destination.host, namespace, domain).to_lowercase();
-    };
+fn with_full_hosts(mut route: HttpRoute, complete: impl Fn(&mut Destination)) -> HttpRoute {
     if let HttpAction::Forward(destinations) = &mut route.action {
         for destination in destinations {
             if let Target::Host(destination) = &mut destination.target {

@@ -74,6 +74,7 @@ fn target(mesh: &Mesh, port: u16, host: &str, path: &str) -> String {
     }
 }
 
+const WEB_HOST: &str = "web.shop.svc.cluster.local";
 const WEB: &str = "outbound|8000||web.shop.svc.cluster.local";
 
 #[test]
@@ -334,6 +335,32 @@ fn tls_that_a_gateway_ends_leads_where_routes_of_tcp_say() {
     assert_eq!(connected(&mesh, 443, "a.com"), SAFE);
     mesh.version = Version::new(29);
     assert_eq!(connected(&mesh, 443, "a.com"), "refused");
+}
+
+#[test]
+fn names_without_a_dot_of_the_gateway_api_stand_for_themselves() {
+    let mut mesh = mesh(vec![server(80, Protocol::Http, &["*"])]);
+    mesh.objects.virtual_services = vec![VirtualService {
+        is_of_gateway_api: true,
+        ..bound(
+            ("shop", "a", 1),
+            &["shop"],
+            vec![forward(vec![to(WEB_HOST, None, 0)])],
+        )
+    }];
+    assert_eq!(target(&mesh, 80, "shop", "/"), WEB);
+    let full = "shop.shop.svc.cluster.local";
+    assert_eq!(target(&mesh, 80, full, "/"), "no route");
+    // A backend may be a host by its whole name only.
+    mesh.objects.virtual_services[0].http = vec![to_web()];
+    assert_eq!(target(&mesh, 80, "shop", "/"), "503");
+    mesh.version = Version::new(18);
+    assert_eq!(target(&mesh, 80, "shop", "/"), "no route");
+    assert_eq!(target(&mesh, 80, full, "/"), WEB);
+    // Istio's own VirtualServices name Services of their namespace.
+    mesh.version = Version::new(30);
+    mesh.objects.virtual_services[0].is_of_gateway_api = false;
+    assert_eq!(target(&mesh, 80, full, "/"), WEB);
 }
 
 #[test]
