@@ -612,3 +612,82 @@ fn routes_of_the_mesh_need_no_grant() {
     let parent = "{group: \"\", kind: Service, name: web, namespace: back}";
     assert_eq!(reached("HTTPRoute", parent, ""), (true, true, 0));
 }
+
+/// Whether anybody listens for a listener of `front` with this TLS, by what this release makes of
+/// these grants, and what is told of it.
+fn shown(minor: u32, tls: &str, grants: &str) -> (bool, Vec<Code>) {
+    let listener =
+        format!("listeners: [{{name: tls, port: 443, protocol: HTTPS, tls: {{{tls}}}}}]");
+    let text = gateway("edge", &listener)
+        + &route("HTTPRoute", "web", "front", "parentRefs: [{name: edge}]")
+        + grants;
+    let (objects, problems) = collected::read(Version::new(minor), &text);
+    assert_eq!(routes(&objects).len(), 1, "a route attaches all the same");
+    let told = problems.iter().map(|found| found.code);
+    let told = told.filter(|code| [Code::NotGranted, Code::IstioWarns].contains(code));
+    (!gateways(&objects).is_empty(), told.collect())
+}
+
+#[test]
+fn listeners_show_certificates_that_they_may_name() {
+    const FROM: &str = "{group: gateway.networking.k8s.io, kind: Gateway, namespace: front}";
+    const SECRETS: &str = "{group: \"\", kind: Secret}";
+    const AWAY: &str = "certificateRefs: [{name: shop, namespace: back}]";
+    let (granted, told) = (grant("back", FROM, SECRETS), Vec::new());
+    assert_eq!(
+        shown(31, "certificateRefs: [{name: shop}]", ""),
+        (true, told.clone())
+    );
+    assert_eq!(shown(31, AWAY, &granted), (true, told.clone()));
+    let named = grant("back", FROM, "{group: \"\", kind: Secret, name: shop}");
+    assert_eq!(shown(31, AWAY, &named), (true, told.clone()));
+    let denied = (false, vec![Code::IstioWarns, Code::NotGranted]);
+    assert_eq!(shown(31, AWAY, ""), denied);
+    for (namespace, from, to) in [
+        ("front", FROM, SECRETS),
+        ("back", &*FROM.replace("Gateway", "HTTPRoute"), SECRETS),
+        ("back", &FROM.replace("front", "back"), SECRETS),
+        ("back", FROM, "{group: \"\", kind: ConfigMap}"),
+        ("back", FROM, "{group: \"\", kind: Secret, name: bank}"),
+    ] {
+        let grants = grant(namespace, from, to);
+        assert_eq!(shown(31, AWAY, &grants), denied, "{namespace} {from} {to}");
+    }
+    // One of two is enough.
+    let two = "certificateRefs: [{name: shop, namespace: back}, {name: own}]";
+    assert_eq!(shown(31, two, ""), (true, vec![Code::NotGranted]));
+    let other = "certificateRefs: [{name: shop, kind: ConfigMap}]";
+    assert_eq!(
+        shown(31, other, ""),
+        (false, vec![Code::IstioWarns, Code::IstioWarns])
+    );
+}
+
+#[test]
+fn releases_differ_in_how_many_certificates_a_listener_may_name() {
+    let with = |minor: u32, count: usize| {
+        let names: Vec<_> = (0..count).map(|it| format!("{{name: c{it}}}")).collect();
+        let tls = format!("mode: Terminate, certificateRefs: [{}]", names.join(", "));
+        let (is_there, told) = shown(minor, &tls, "");
+        assert_eq!(told.is_empty(), is_there, "{minor} {count}");
+        is_there
+    };
+    assert_eq!(
+        [0, 1, 2, 3].map(|it| with(26, it)),
+        [false, true, false, false]
+    );
+    assert_eq!(
+        [0, 1, 2, 3].map(|it| with(27, it)),
+        [true, true, true, false]
+    );
+    // Whoever passes TLS on, or shows the certificate of its proxy, needs none.
+    for tls in [
+        "mode: Passthrough",
+        "options: {gateway.istio.io/tls-terminate-mode: ISTIO_MUTUAL}",
+        "options: {gateway.istio.io/tls-terminate-mode: ISTIO_SIMPLE}",
+    ] {
+        assert_eq!(shown(26, tls, ""), (true, Vec::new()), "{tls}");
+    }
+    let mutual = "options: {gateway.istio.io/tls-terminate-mode: MUTUAL}";
+    assert!(!shown(26, mutual, "").0);
+}

@@ -29,6 +29,9 @@ facts! {
     /// First release that takes names without a dot in routes of the Gateway API as they are written.
     ISTIO_GATEWAY_API_HOSTS_AS_WRITTEN_FROM_MINOR: u32 = 19, "", "istio.gateway-api.hosts-as-written-from-minor", "istiod", "all",
         Source, "istio/istio release-1.18 and release-1.19 pilot/pkg/model/virtualservice.go (resolveVirtualServiceShortnames); since release-1.30 virtualservice_controller.go (mergeVirtualServices)";
+    /// First release whose Gateways may name a second certificate at a listener, or none.
+    ISTIO_SEVERAL_CERTIFICATES_FROM_MINOR: u32 = 27, "", "istio.gateway-api.several-certificates-from-minor", "istiod", "all",
+        Source, "istio/istio release-1.26 and release-1.27 pilot/pkg/config/kube/gateway/conversion.go (buildTLS); releasenotes/notes/36181-gateway-rsa-ecdsa.yaml";
     /// First release whose TLSRoutes take no more names than their listener; 1.26 has no fix.
     ISTIO_TLS_ROUTE_NARROWED_FROM_MINOR: u32 = 27, "", "istio.gateway-api.tls-route-narrowed-from-minor", "istiod", "all",
         Source, "istio/istio 40e67a4847 (constrainTLSRoutesToListenerHost), on release-1.27 and later";

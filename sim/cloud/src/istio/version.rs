@@ -7,6 +7,7 @@
 //! Leaves out: patch releases.
 
 use crate::facts;
+use std::ops::RangeInclusive;
 
 /// A release of Istio: 1.`minor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +76,15 @@ impl Version {
     /// Whether it reads TCPRoutes, and listeners for TCP, without being told to.
     pub fn reads_tcp_routes(self) -> bool {
         self.minor >= facts::ISTIO_TCP_ROUTE_FROM_MINOR.value
+    }
+
+    /// How many certificates a listener of a Gateway may name that ends TLS: one, and since 1.27 up
+    /// to two.
+    pub fn certificates_of_listeners(self) -> RangeInclusive<usize> {
+        match self.minor < facts::ISTIO_SEVERAL_CERTIFICATES_FROM_MINOR.value {
+            true => 1..=1,
+            false => 0..=2,
+        }
     }
 
     /// Whether TLSRoutes act on connections that a listener decrypts.

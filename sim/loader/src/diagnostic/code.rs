@@ -196,7 +196,7 @@ codes! {
     OriginalAtGateway = "HS0181", Warning, "A gateway has no endpoints for a host",
         "With `resolution: NONE` a sidecar goes to the address that its application connected to. Clients of a gateway connect to the gateway, so it has nobody to send their requests to, and answers 503 (UH). Give the ServiceEntry `resolution: DNS`, or endpoints.";
     NotGranted = "HS0182", Warning, "Another namespace does not let a Gateway refer to it",
-        "A route at a Gateway names a backend of another namespace, and no ReferenceGrant there lets routes of its kind and namespace do so: istiod answers that share of requests with 500, and sends no copies. Routes of the mesh need no grant.";
+        "A route at a Gateway names a backend of another namespace, or a listener a certificate there, and no ReferenceGrant there lets those of its kind and namespace do so. Of a backend istiod answers that share of requests with 500, and sends no copies. Routes of the mesh need no grant. A listener that ends TLS needs a grant for a Secret of another namespace, for the kind that has the listener: without any certificate nobody listens for it.";
     NotReadByRelease = "HS0183", Warning, "istiod of this release does not read it",
         "TLSRoutes and listeners for TLS are read since Istio 1.30, TCPRoutes and listeners for TCP since 1.31. Earlier releases read them where `PILOT_ENABLE_ALPHA_GATEWAY_API` is `true` in istiod's environment, which `values.pilot.env` of an IstioOperator says. Without that such a route is as if it were not there, and nobody listens at such a listener's port.";
     WaypointNeedsAddress = "HS0184", Warning, "A waypoint is asked for where there is no address",

@@ -4,10 +4,10 @@
 //! each listener; the Deployment and the Service that istiod makes, or the Service that an
 //! address of type Hostname names; which routes may attach, by listener, port, kind, namespace
 //! and host name; that of the listeners of a port the one with the narrowest host name takes a
-//! request.
-//! Leaves out: ListenerSets; listeners that contradict one another; certificates, which are always
-//! there; what `parametersRef` changes; of several
-//! addresses all but the first that leads somewhere.
+//! request; that a listener ends TLS with certificates that it may name, or not at all.
+//! Leaves out: ListenerSets; listeners that contradict one another; what stands in Secrets, which
+//! are always there; what `parametersRef` changes; of several addresses all but the first that leads
+//! somewhere.
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gateway/conversion.go and
 //! gateway_collection.go, pilot/pkg/config/kube/gatewaycommon/deploymentcontroller.go,
 //! manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml,
@@ -15,6 +15,7 @@
 //! Validated by: `tests/istio_gateways.rs`, and Bookinfo's gateway in `tests/promises`.
 
 use super::forms::{Scope, identity, string};
+use super::grants::{Grants, Reference};
 use super::installation;
 use super::objects::Written;
 use super::reads::Reads;
@@ -48,6 +49,8 @@ const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 const OF_THE_API: &str = "gateway.networking.k8s.io/";
 /// Which TLS a listener ends.
 const TLS_MODE: &str = "gateway.istio.io/tls-terminate-mode";
+/// Values of that with which a listener shows the certificate of its own proxy.
+const OWN_CERTIFICATE: [&str; 2] = ["ISTIO_MUTUAL", "ISTIO_SIMPLE"];
 
 /// Gateways that istiod serves, by namespace and name.
 #[derive(Clone, Debug, Default)]
@@ -179,8 +182,16 @@ pub(crate) struct Made {
     pub(crate) labels: Labels,
 }
 
+/// Who has listeners, and what these may do.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'a> {
+    pub(super) kind: &'static str,
+    pub(super) reads: Reads,
+    pub(super) grants: &'a Grants,
+}
+
 /// Reads a checked document.
-pub(super) fn read(document: &Document, reads: Reads, scope: &mut Scope<'_>) -> ApiGateway {
+pub(super) fn read(document: &Document, owner: Owner<'_>, scope: &mut Scope<'_>) -> ApiGateway {
     let spec = document.spec();
     let listeners = spec.list("listeners").iter().take(LISTENERS_MAX);
     let addresses = spec.list("addresses").iter();
@@ -198,7 +209,7 @@ pub(super) fn read(document: &Document, reads: Reads, scope: &mut Scope<'_>) -> 
             })
             .collect(),
         listeners: listeners
-            .filter_map(|node| listener(node, reads, scope))
+            .filter_map(|node| listener(node, owner, scope))
             .collect(),
         addresses: addresses
             .map(|node| (string(node, "type"), text(node, "value"), node.span))
@@ -214,7 +225,8 @@ pub(super) fn read(document: &Document, reads: Reads, scope: &mut Scope<'_>) -> 
 /// The API server takes no more.
 const LISTENERS_MAX: usize = 64;
 
-fn listener(node: &Node, reads: Reads, scope: &mut Scope<'_>) -> Option<Listener> {
+fn listener(node: &Node, owner: Owner<'_>, scope: &mut Scope<'_>) -> Option<Listener> {
+    let reads = owner.reads;
     let name = text(node, "name");
     let tls = node.get("tls").map(server_tls);
     let protocol = match (text(node, "protocol").as_str(), &tls) {
@@ -252,8 +264,8 @@ fn listener(node: &Node, reads: Reads, scope: &mut Scope<'_>) -> Option<Listener
         let group = string(node, "group");
         group.is_none_or(|group| group == "gateway.networking.k8s.io")
     });
-    let is_programmed = reads.listeners(protocol);
-    if !is_programmed {
+    let is_known = reads.listeners(protocol);
+    if !is_known {
         let since = match protocol {
             Protocol::Tls => facts::ISTIO_TLS_ROUTE_FROM_MINOR.value,
             _ => facts::ISTIO_TCP_ROUTE_FROM_MINOR.value,
@@ -264,6 +276,9 @@ fn listener(node: &Node, reads: Reads, scope: &mut Scope<'_>) -> Option<Listener
         );
         reads.report(&what, since, node.span, scope);
     }
+    let has_certificate = node
+        .get("tls")
+        .is_none_or(|tls| has_certificate(tls, &name, owner, scope));
     Some(Listener {
         name,
         port: scope.port(node.get("port"))?,
@@ -271,15 +286,76 @@ fn listener(node: &Node, reads: Reads, scope: &mut Scope<'_>) -> Option<Listener
         protocol,
         tls: tls.filter(|_| protocol.is_tls()),
         from,
-        is_programmed,
+        is_programmed: is_known && has_certificate,
         routes_decrypted: reads.version.routes_what_gateways_decrypt(),
         kinds: (!kinds.is_empty()).then(|| own_kinds.map(|it| text(it, "kind")).collect()),
         span: node.span,
     })
 }
 
+fn tls_option(node: &Node) -> Option<String> {
+    node.get("options").and_then(|node| string(node, TLS_MODE))
+}
+
+/// Whether istiod lets a listener end TLS: it passes TLS on, shows the certificate of its proxy, or
+/// may name one of those that it names. Says so if it may not, and which of them it may not name.
+fn has_certificate(tls: &Node, listener: &str, owner: Owner<'_>, scope: &mut Scope<'_>) -> bool {
+    let passes_on = tls.get("mode").and_then(Node::str) == Some("Passthrough");
+    let own = tls_option(tls).is_some_and(|mode| OWN_CERTIFICATE.contains(&&*mode));
+    if passes_on || own {
+        return true;
+    }
+    let certificates = tls.list("certificateRefs");
+    let range = owner.reads.version.certificates_of_listeners();
+    if !range.contains(&certificates.len()) {
+        let message = format!(
+            "istiod leaves the listener `{listener}` out: it names {} certificates",
+            certificates.len()
+        );
+        let help = match range.into_inner() {
+            (0, most) => format!("name at most {most}"),
+            (_, most) => format!("name {most}"),
+        };
+        scope.warn(tls.span, message, &help);
+        return false;
+    }
+    // Without any the proxy looks for a file.
+    let usable = certificates
+        .iter()
+        .filter(|node| is_usable(node, owner, scope));
+    let usable = usable.count();
+    if usable == 0 && !certificates.is_empty() {
+        let message =
+            format!("istiod leaves the listener `{listener}` out: it may show no certificate");
+        let help = "nobody listens for it: let it name a Secret that it may name";
+        scope.warn(tls.span, message, help);
+    }
+    usable > 0 || certificates.is_empty()
+}
+
+/// Whether a certificate is one that a listener may name; says so if it is not.
+fn is_usable(node: &Node, owner: Owner<'_>, scope: &mut Scope<'_>) -> bool {
+    let Owner { kind, grants, .. } = owner;
+    if let Some(to) = Reference::away(node, "Secret", &scope.namespace)
+        && !grants.permit((kind, &scope.namespace), &to)
+    {
+        let message = to.denied(kind, &scope.namespace);
+        let found = scope
+            .diagnostics
+            .report(Code::NotGranted, node.span, message);
+        found.help("listeners do not show this certificate, and end no TLS without one");
+        return false;
+    }
+    let named = Reference::of(node, "Secret", &scope.namespace);
+    if !named.is_secret() {
+        let message = format!("a {} is no certificate", named.kind);
+        scope.warn(node.span, message, "name a Secret");
+    }
+    named.is_secret()
+}
+
 fn server_tls(node: &Node) -> ServerTls {
-    let option = node.get("options").and_then(|node| string(node, TLS_MODE));
+    let option = tls_option(node);
     let mode = match (node.get("mode").and_then(Node::str), option.as_deref()) {
         (Some("Passthrough"), _) => ServerTlsMode::Passthrough,
         (_, Some("MUTUAL")) => ServerTlsMode::Mutual,

@@ -2,7 +2,7 @@
 //!
 //! Models: grants by kind and namespace of who refers, and by kind and name of what is referred to.
 //! istiod asks for them where a route at a Gateway names a backend of another namespace, and where
-//! a Gateway names a certificate there; routes of the mesh need none.
+//! a listener names a certificate there; routes of the mesh need none.
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gatewaycommon/references.go,
 //! pilot/pkg/config/kube/gateway/conversion.go (buildDestination, buildTLS).
 //! Validated by: `tests/istio_routes.rs` and `tests/istio_gateways.rs`.
@@ -32,21 +32,31 @@ struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     group: String,
-    kind: String,
+    pub(super) kind: String,
     namespace: String,
     pub(super) name: String,
 }
 
 impl Reference {
-    /// What a reference names, if that is in another namespace than `own`.
-    pub(super) fn away(node: &Node, kind: &str, own: &str) -> Option<Reference> {
-        let namespace = string(node, "namespace").filter(|it| it != own)?;
-        Some(Reference {
+    /// What a reference names: of this kind and of the namespace `own`, if it does not say.
+    pub(super) fn of(node: &Node, kind: &str, own: &str) -> Reference {
+        Reference {
             group: group(node),
             kind: string(node, "kind").unwrap_or_else(|| kind.to_owned()),
-            namespace,
+            namespace: string(node, "namespace").unwrap_or_else(|| own.to_owned()),
             name: string(node, "name").unwrap_or_default(),
-        })
+        }
+    }
+
+    /// What a reference names, if that is in another namespace than `own`.
+    pub(super) fn away(node: &Node, kind: &str, own: &str) -> Option<Reference> {
+        let reference = Reference::of(node, kind, own);
+        (reference.namespace != own).then_some(reference)
+    }
+
+    /// Whether it names a Secret.
+    pub(super) fn is_secret(&self) -> bool {
+        (self.group.as_str(), self.kind.as_str()) == ("", "Secret")
     }
 
     /// Why it leads nowhere.

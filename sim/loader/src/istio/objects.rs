@@ -1,7 +1,7 @@
 //! All of Istio's objects among a set of documents.
 
 use super::annotations::{self, PodNotes};
-use super::api_gateway::{self, ApiGateway, Namespaces, Served};
+use super::api_gateway::{self, ApiGateway, Namespaces, Owner, Served};
 use super::forms::Scope;
 use super::grants::Grants;
 use super::installation::{self, Component};
@@ -139,7 +139,12 @@ impl IstioObjects {
             }
             "Gateway" => {
                 if self.served.has(namespace, name) {
-                    let gateway = api_gateway::read(document, self.reads, scope);
+                    let owner = Owner {
+                        kind: "Gateway",
+                        reads: self.reads,
+                        grants: &self.grants,
+                    };
+                    let gateway = api_gateway::read(document, owner, scope);
                     self.gateways.push(gateway);
                 }
                 return;

@@ -6,6 +6,7 @@ use crate::shape::{Field, Kind, PORT, Shape, TEXT_MAP};
 
 const ISTIO_ALONE: &str = "acts on Gateways that istiod serves and on waypoints; other classes take routes of every namespace";
 const ENDED: &str = "ended by Gateways that istiod serves; costs nothing at those of other classes";
+const MAY_NAME: &str = "Gateways that istiod serves ask whether they may name it; Secrets are taken to be there and valid";
 const MADE: &str =
     "acts on what istiod makes for a Gateway; other controllers' has labels of its own";
 
@@ -34,11 +35,24 @@ static ALLOWED: Shape = Shape::new(
         Field::approximated("kinds", Kind::List(&Kind::Map(&ROUTE_KIND)), ISTIO_ALONE),
     ],
 );
+static CERTIFICATE: Shape = Shape::new(
+    "SecretObjectReference",
+    &[
+        Field::modelled("group", Kind::Text),
+        Field::modelled("kind", Kind::Text),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("namespace", Kind::Text),
+    ],
+);
 static TLS: Shape = Shape::new(
     "ListenerTLSConfig",
     &[
         Field::approximated("mode", Kind::OneOf(&["Terminate", "Passthrough"]), ENDED),
-        Field::ignored("certificateRefs", Kind::List(&Kind::Opaque), CERTIFICATES),
+        Field::approximated(
+            "certificateRefs",
+            Kind::List(&Kind::Map(&CERTIFICATE)),
+            MAY_NAME,
+        ),
         Field::ignored("frontendValidation", Kind::Opaque, CERTIFICATES),
         Field::approximated("options", TEXT_MAP, ENDED),
     ],
