@@ -218,6 +218,15 @@ impl<'t> Url<'t> {
                 return None;
             }
         };
+        let has_path = |(_, after): (&str, &str)| after.contains('/');
+        if rest.len() == text.len() && text.split_once(':').is_some_and(has_path) {
+            let message = format!("`{text}` has a path, and no scheme before it");
+            reader
+                .diagnostics
+                .report(Code::WrongValue, span, message)
+                .help(format!("write `http://{text}`"));
+            return None;
+        }
         // `namespace/service:port` has a slash too, but no scheme.
         let (authority, path) = match rest.find('/') {
             Some(at) if rest.len() < text.len() => rest.split_at(at),
