@@ -608,6 +608,36 @@ fn gateways_refer_to_other_namespaces_where_these_let_them() {
 }
 
 #[test]
+fn what_a_gateway_may_not_name_is_looked_at_no_further() {
+    let routed = |kind: &str, to: &str, filters: &str| {
+        let text = gateway("edge", OPEN)
+            + &format!(
+                "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: away, namespace: front}}
+spec: {{parentRefs: [{{name: edge}}, {{group: '', kind: Service, name: web}}], rules: [{{backendRefs: [{to}]{filters}}}]}}
+"
+            );
+        let (objects, _) = read(&text);
+        let all = routes(&objects);
+        let of = |is_mesh: bool| {
+            let mut all = all.iter();
+            all.any(|it| (it.gateways[0] == GatewayName::Mesh) == is_mesh)
+        };
+        (of(false), of(true))
+    };
+    // A share of 500 at the gateway; clients in the mesh may name it, and it has no port.
+    let away = "{name: web, namespace: back}";
+    assert_eq!(routed("HTTPRoute", away, ""), (true, false));
+    assert_eq!(routed("HTTPRoute", "{name: web}", ""), (false, false));
+    let own = "{name: web, port: 80}";
+    let mirror = ", filters: [{type: RequestMirror, requestMirror: {backendRef: {name: web, namespace: back, port: 80}}}]";
+    assert_eq!(routed("HTTPRoute", own, mirror), (true, true));
+    assert_eq!(routed("GRPCRoute", own, mirror), (false, true));
+}
+
+#[test]
 fn routes_of_the_mesh_need_no_grant() {
     let parent = "{group: \"\", kind: Service, name: web, namespace: back}";
     assert_eq!(reached("HTTPRoute", parent, ""), (true, true, 0));

@@ -232,7 +232,7 @@ spec: {hosts: [pay.example.com], ports: [{number: 80, name: http, protocol: HTTP
 
 #[test]
 fn what_is_not_there_is_told_and_answered_with_an_error() {
-    let spec = "{parentRefs: [{group: '', kind: Service, name: web}, {group: '', kind: Service, name: wbe}], rules: [{backendRefs: [{name: web, port: 80, weight: 3}, {name: gone, port: 80}, {name: x, group: x.io, kind: Bucket, port: 80}]}, {matches: [{path: {value: /a}}], backendRefs: [{name: web}]}]}";
+    let spec = "{parentRefs: [{group: '', kind: Service, name: web}, {group: '', kind: Service, name: wbe}], rules: [{backendRefs: [{name: web, port: 80, weight: 3}, {name: gone, port: 80}, {name: x, group: x.io, kind: Bucket, port: 80}]}]}";
     let (services, problems) = read(&(service("web") + &route("HTTPRoute", "web", spec)));
     let codes: Vec<_> = problems.iter().map(|found| found.code).collect();
     assert_eq!(
@@ -240,13 +240,10 @@ fn what_is_not_there_is_told_and_answered_with_an_error() {
         [
             Code::GatewayNotFound,
             Code::BackendNotFound,
-            Code::BackendNotFound,
             Code::BackendNotFound
         ]
     );
     assert_eq!(services.len(), 1);
-    // The rule whose backend has no port is left out.
-    assert_eq!(services[0].http.len(), 1);
     let web = "web.shop.svc.cluster.local:80".to_owned();
     assert_eq!(
         shares(&services[0].http[0]),
@@ -262,15 +259,99 @@ fn backends_take_no_filters_but_of_headers() {
         );
         let (services, problems) = read(&(service("web") + &route("HTTPRoute", "r", &spec)));
         let warns = problems.iter().filter(|it| it.code == Code::IstioWarns);
-        (services[0].http.len(), warns.count())
+        let routes = services.iter().map(|service| service.http.len());
+        (routes.sum::<usize>(), warns.count())
     };
     let headers =
         "{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x, value: a}]}}";
     assert_eq!(read_with(headers), (2, 0));
-    // The rule is left out, and the other stays.
+    // The whole route is left out, its other rule with it.
     let rewrite = "{type: URLRewrite, urlRewrite: {hostname: x.example}}";
     let mirror = "{type: RequestMirror, requestMirror: {backendRef: {name: web, port: 80}}}";
     for filter in [rewrite, mirror] {
-        assert_eq!(read_with(filter), (1, 1), "{filter}");
+        assert_eq!(read_with(filter), (0, 1), "{filter}");
+    }
+}
+
+/// How many routes there are for a route of this kind with two rules, of which one leads to this
+/// backend and copies to that, and how often it is told that one leads nowhere.
+fn with_backend(kind: &str, backend: &str, mirror: &str) -> (usize, usize) {
+    let mirror = format!("{{type: RequestMirror, requestMirror: {{backendRef: {mirror}}}}}");
+    let spec = format!(
+        "{{parentRefs: [{{group: '', kind: Service, name: web}}], rules: [{{backendRefs: [{backend}], filters: [{mirror}]}}, {{backendRefs: [{{name: web, port: 80}}]}}]}}"
+    );
+    let (services, problems) = read(&(service("web") + &route(kind, "r", &spec)));
+    let told = problems
+        .iter()
+        .filter(|it| it.code == Code::BackendNotFound);
+    let routes = services.iter().map(|service| service.http.len());
+    (routes.sum(), told.count())
+}
+
+const WEB: &str = "{name: web, port: 80}";
+
+#[test]
+fn a_backend_that_is_a_mistake_costs_the_whole_route() {
+    for kind in ["HTTPRoute", "GRPCRoute"] {
+        let with = |backend: &str| with_backend(kind, backend, WEB);
+        assert_eq!(with(WEB), (2, 0));
+        for mistake in [
+            "{name: web}",
+            "{name: web.shop, port: 80}",
+            "{name: web.shop.svc.cluster.local, port: 80}",
+            "{group: networking.istio.io, kind: Hostname, name: x.com, namespace: shop, port: 80}",
+            "{group: networking.istio.io, kind: Hostname, name: x.com}",
+            "{group: multicluster.x-k8s.io, kind: ServiceImport, name: web}",
+        ] {
+            assert_eq!(with(mistake), (0, 1), "{mistake}");
+        }
+        // What leads nowhere costs its share, and what has no weight nothing.
+        assert_eq!(with("{name: gone, port: 80}"), (2, 1));
+        assert_eq!(with("{name: x, group: x.io, kind: Bucket}"), (2, 1));
+        assert_eq!(
+            with("{name: web, port: 80}, {name: web, weight: 0}"),
+            (2, 0)
+        );
+    }
+}
+
+#[test]
+fn a_mirror_that_leads_nowhere_costs_a_route_of_grpc_alone() {
+    for mirror in [
+        "{name: web}",
+        "{name: gone, port: 80}",
+        "{name: x, group: x.io, kind: Bucket, port: 80}",
+    ] {
+        assert_eq!(with_backend("HTTPRoute", WEB, mirror), (2, 1), "{mirror}");
+        assert_eq!(with_backend("GRPCRoute", WEB, mirror), (0, 1), "{mirror}");
+    }
+    let spec = "{parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}], filters: [{type: RequestMirror, requestMirror: {backendRef: {name: gone, port: 80}}}]}]}";
+    let (services, _) = read(&(service("web") + &route("HTTPRoute", "r", spec)));
+    assert!(services[0].http[0].mirrors.is_empty());
+}
+
+#[test]
+fn parents_have_the_group_of_their_kind() {
+    let with = |parent: &str| {
+        let spec =
+            format!("{{parentRefs: [{{{parent}, name: web}}], rules: [{{backendRefs: [{WEB}]}}]}}");
+        let (services, problems) = read(&(service("web") + &route("HTTPRoute", "r", &spec)));
+        let told = problems.iter().map(|found| found.code).collect::<Vec<_>>();
+        (services.len(), told)
+    };
+    let taken = (1, Vec::new());
+    assert_eq!(with("group: '', kind: Service"), taken);
+    assert_eq!(with("group: core, kind: Service"), taken);
+    let unknown = (0, vec![Code::GatewayNotFound]);
+    for parent in [
+        "kind: Service",
+        "group: gateway.networking.k8s.io, kind: Service",
+        "group: networking.istio.io, kind: Service",
+        "kind: ServiceEntry",
+        "group: '', kind: Gateway",
+        "group: ''",
+        "kind: Sidecar",
+    ] {
+        assert_eq!(with(parent), unknown, "{parent}");
     }
 }

@@ -539,7 +539,7 @@ fn routes_that_lead_nowhere_are_told() {
             "HS0109 47:21 there is no gateway `gg` in namespace `default`",
             "HS0109 47:70 no listener of the gateway `g` takes this route / compare `sectionName`, `port` and host names with those of its listeners",
             "HS0108 47:149 the backend `aa.default.svc.cluster.local` does not exist / requests that are sent there are answered with an error (500)",
-            "HS0108 47:171 the backend names no port / istiod leaves the whole rule out; a Service needs its `port`",
+            "HS0108 47:171 the backend names no port / istiod leaves the whole route out: give its `port`",
             "HS0108 52:66 the backend is no Service / requests that are sent there are answered with an error (500)",
             "HS0115 52:148 no request can meet this match: requests carry no query parameters",
         ]

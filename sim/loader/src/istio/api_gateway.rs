@@ -18,6 +18,7 @@ use super::forms::{Scope, identity, string};
 use super::grants::{Grants, Reference};
 use super::installation;
 use super::objects::Written;
+use super::parents::ParentKind;
 use super::reads::Reads;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
@@ -89,19 +90,18 @@ impl Served {
         self.0.contains(&(namespace.to_owned(), name.to_owned()))
     }
 
-    /// Whether a route has parents, and all of them are istiod's: services, hosts, and Gateways.
+    /// Whether a route has parents, and all of them are istiod's: services, hosts, and Gateways; those
+    /// that there are none of are nobody's.
     pub(crate) fn has_all_parents(&self, document: &Document) -> bool {
         let parents = document.spec().list("parentRefs");
         let is_istios = |node: &Node| {
-            let kind = node.get("kind").and_then(Node::str);
             let namespace = string(node, "namespace");
-            match kind {
-                Some("Service" | "ServiceEntry") => true,
-                None | Some("Gateway") => self.has(
+            match ParentKind::of(node) {
+                Some(ParentKind::Gateway) => self.has(
                     &namespace.unwrap_or_else(|| document.metadata.namespace.clone()),
                     &text(node, "name"),
                 ),
-                _ => false,
+                Some(ParentKind::Service | ParentKind::ServiceEntry) | None => true,
             }
         };
         !parents.is_empty() && parents.iter().all(is_istios)

@@ -1,7 +1,7 @@
 //! Filters of routes of the Gateway API: headers, mirrors, redirects, rewrites, CORS.
 
 use super::forms::{Scope, held, string, strings};
-use super::mesh_route::{ANSWERED, Backend, reference};
+use super::mesh_route::{Backend, Found, LEFT_OUT, NO_COPIES, reference};
 use super::route::NOT_FOLLOWED;
 use crate::diagnostic::Code;
 use crate::shape::{Field, INTEGER, Kind, PORT, Shape, TEXT_LIST};
@@ -13,7 +13,8 @@ use cloud::istio::config::{
 const BROWSERS: &str = "users are no browsers";
 const ANSWERS: &str = "answers carry no headers that anything depends on";
 const ACTING: &str = "act on routes of the mesh and of Gateways that istiod serves; at others they do not change where requests go";
-const LEFT_OUT: &str = "istiod leaves a rule out whose backends have other filters than of headers";
+const OF_RULES: &str =
+    "istiod leaves a route out whose backends have other filters than of headers";
 const EXTENSIONS: &str = "what extensions do is not simulated";
 
 static HEADER: Shape = Shape::new(
@@ -149,12 +150,12 @@ static BACKEND_FILTER: Shape = Shape::new(
         TYPE,
         REQUEST_HEADERS,
         ANSWER_HEADERS,
-        Field::ignored("requestMirror", Kind::Map(&MIRROR), LEFT_OUT),
-        Field::ignored("requestRedirect", Kind::Map(&REDIRECT), LEFT_OUT),
-        Field::ignored("urlRewrite", Kind::Map(&REWRITE), LEFT_OUT),
-        Field::ignored("cors", Kind::Map(&CORS), LEFT_OUT),
-        Field::ignored("externalAuth", Kind::Opaque, LEFT_OUT),
-        Field::ignored("extensionRef", Kind::Opaque, LEFT_OUT),
+        Field::ignored("requestMirror", Kind::Map(&MIRROR), OF_RULES),
+        Field::ignored("requestRedirect", Kind::Map(&REDIRECT), OF_RULES),
+        Field::ignored("urlRewrite", Kind::Map(&REWRITE), OF_RULES),
+        Field::ignored("cors", Kind::Map(&CORS), OF_RULES),
+        Field::ignored("externalAuth", Kind::Opaque, OF_RULES),
+        Field::ignored("extensionRef", Kind::Opaque, OF_RULES),
     ],
 );
 const BACKEND_FILTER_KIND: Kind = Kind::Map(&BACKEND_FILTER);
@@ -172,7 +173,9 @@ pub(super) struct Filters {
     pub(super) redirect: Option<Redirect>,
     pub(super) rewrite: Option<Rewrite>,
     pub(super) answers_preflights: bool,
-    /// Whether istiod leaves the rule out because of one of them.
+    /// Whether a mirror leads nowhere.
+    pub(super) loses_mirror: bool,
+    /// Whether istiod leaves the route out because of one of them.
     pub(super) is_refused: bool,
 }
 
@@ -190,12 +193,12 @@ pub(super) fn read(node: &Node, scope: &mut Scope<'_>) -> Filters {
             }
             "RequestMirror" => {
                 let said = of("requestMirror");
-                if let Some(mirror) = said.and_then(|node| mirror(node, scope)) {
-                    let to = said.and_then(|node| node.get("backendRef"));
-                    filters.mirrors.push(mirror);
-                    filters
-                        .mirrored
-                        .extend(to.map(|to| Backend::of(to, &scope.namespace)));
+                match said.and_then(|node| mirror(node, scope)) {
+                    Some((mirror, backend)) => {
+                        filters.mirrors.push(mirror);
+                        filters.mirrored.push(backend);
+                    }
+                    None => filters.loses_mirror = true,
                 }
             }
             "RequestRedirect" => filters.redirect = of("requestRedirect").map(redirect),
@@ -207,14 +210,14 @@ pub(super) fn read(node: &Node, scope: &mut Scope<'_>) -> Filters {
                 scope
                     .diagnostics
                     .report(Code::IstioWarns, node.span, message)
-                    .help("it leaves the rule out");
+                    .help(LEFT_OUT);
             }
         }
     }
     filters
 }
 
-/// What filters of a backend do: nothing if istiod leaves their rule out, as with all that change
+/// What filters of a backend do: nothing if istiod leaves their route out, as with all that change
 /// more than headers.
 pub(super) fn of_backend(node: &Node, scope: &mut Scope<'_>) -> Option<HeaderChanges> {
     let mut headers = HeaderChanges::default();
@@ -228,7 +231,7 @@ pub(super) fn of_backend(node: &Node, scope: &mut Scope<'_>) -> Option<HeaderCha
                 scope
                     .diagnostics
                     .report(Code::IstioWarns, node.span, message)
-                    .help("it leaves the rule out: write the filter at the rule");
+                    .help(format!("{LEFT_OUT}: write the filter at the rule"));
                 return None;
             }
         }
@@ -260,8 +263,14 @@ fn operations(node: Option<&Node>) -> HeaderOperations {
     }
 }
 
-fn mirror(node: &Node, scope: &mut Scope<'_>) -> Option<Mirror> {
-    let destination = reference(node.get("backendRef")?, ANSWERED, scope)??;
+/// A mirror, and where it leads; nothing if it leads nowhere.
+fn mirror(node: &Node, scope: &mut Scope<'_>) -> Option<(Mirror, Backend)> {
+    let to = node.get("backendRef")?;
+    let found = reference(to, NO_COPIES, scope);
+    let backend = Backend::of(to, &scope.namespace, &found);
+    let Found::Host(destination) = found else {
+        return None;
+    };
     let number = |node: &Node, key: &str| node.get(key).and_then(Node::number);
     let share = match (node.get("fraction"), number(node, "percent")) {
         (Some(fraction), _) => {
@@ -278,7 +287,7 @@ fn mirror(node: &Node, scope: &mut Scope<'_>) -> Option<Mirror> {
             .help("give a numerator of at most the denominator");
         return None;
     };
-    Some(Mirror { destination, share })
+    Some((Mirror { destination, share }, backend))
 }
 
 fn path(node: &Node) -> Option<UriRewrite> {

@@ -11,8 +11,8 @@ use super::forms::string;
 use crate::document::Document;
 use crate::tree::Node;
 
-/// The group of those that refer.
-const API: &str = "gateway.networking.k8s.io";
+/// The group of the Gateway API, of which those are that refer.
+pub(super) const API: &str = "gateway.networking.k8s.io";
 
 /// All ReferenceGrants of a cluster.
 #[derive(Clone, Debug, Default)]

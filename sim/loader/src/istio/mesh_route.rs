@@ -4,7 +4,8 @@
 //! Models: HTTPRoute and GRPCRoute with their matches, weights, timeouts, retries, mirrors,
 //! rewrites, redirects and headers; one VirtualService per namespace, port and host, or per
 //! listener and host, with the routes of the older object first and then the most specific first.
-//! At Gateways backends of other namespaces need a ReferenceGrant (`grants.rs`).
+//! At Gateways backends of other namespaces need a ReferenceGrant (`grants.rs`). A reference that
+//! istiod takes for a mistake, and not for something that is not there, costs the whole route.
 //! Leaves out: filters by extension.
 //! Sources: istio/istio pilot/pkg/config/kube/gateway/conversion.go and route_collections.go;
 //! kubernetes-sigs/gateway-api v1.6, apis/v1.
@@ -22,6 +23,7 @@ use super::api_gateway::Served;
 use super::filters;
 use super::forms::{Scope, duration, string};
 use super::grants::Reference;
+use super::parents::{self, ParentKind};
 use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::source::Span;
@@ -55,13 +57,6 @@ struct Parent {
     span: Span,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ParentKind {
-    Service,
-    ServiceEntry,
-    Gateway,
-}
-
 /// One route for each of its matches.
 #[derive(Clone, Debug)]
 struct Rule {
@@ -72,8 +67,8 @@ struct Rule {
     backends: Vec<Backend>,
     /// Backends of its mirrors.
     mirrored: Vec<Backend>,
-    /// Whether istiod leaves it out.
-    is_broken: bool,
+    /// Whether istiod leaves its route out because of a filter.
+    is_refused: bool,
 }
 
 /// Where a backend is written, and what it names of another namespace.
@@ -81,13 +76,16 @@ struct Rule {
 pub(super) struct Backend {
     span: Span,
     away: Option<Reference>,
+    /// Whether istiod leaves its route out because of it, once it may be named.
+    is_refused: bool,
 }
 
 impl Backend {
-    pub(super) fn of(node: &Node, own: &str) -> Backend {
+    pub(super) fn of(node: &Node, own: &str, found: &Found) -> Backend {
         Backend {
             span: node.span,
             away: Reference::away(node, "Service", own),
+            is_refused: matches!(found, Found::Refused),
         }
     }
 }
@@ -99,7 +97,7 @@ pub(super) fn read(
     scope: &mut Scope<'_>,
 ) -> Option<MeshRoute> {
     let head = Head::read(document, served, scope)?;
-    let is_grpc = head.kind == "GRPCRoute";
+    let is_grpc = head.is_grpc();
     let rules = document.spec().list("rules").iter().enumerate();
     let rules = rules.map(|(position, node)| rule(node, position, &head.identity, is_grpc, scope));
     Some(MeshRoute {
@@ -116,19 +114,26 @@ fn parent(
 ) -> Option<Parent> {
     let namespace = string(node, "namespace").unwrap_or_else(|| scope.namespace.clone());
     let name = string(node, "name").unwrap_or_default();
-    let kind = match string(node, "kind").as_deref() {
-        Some("Service") => ParentKind::Service,
-        Some("ServiceEntry") => ParentKind::ServiceEntry,
-        None | Some("Gateway") if served.has(&namespace, &name) => ParentKind::Gateway,
+    let kind = match ParentKind::of(node) {
+        Some(ParentKind::Gateway) if served.has(&namespace, &name) => ParentKind::Gateway,
         // Gateways of other classes take these.
-        _ if route == "HTTPRoute" => return None,
-        _ => {
+        Some(ParentKind::Gateway) if route == "HTTPRoute" => return None,
+        Some(ParentKind::Gateway) => {
             let message =
                 format!("a {route} acts on clients in the mesh, and at gateways of Istio");
             let found = scope
                 .diagnostics
                 .report(Code::UnsupportedValue, node.span, message);
             found.help("write an HTTPRoute for the gateway: those of other classes route HTTP");
+            return None;
+        }
+        Some(kind) => kind,
+        None => {
+            let (message, help) = parents::unknown(node);
+            let found = scope
+                .diagnostics
+                .report(Code::GatewayNotFound, node.span, message);
+            found.help(help);
             return None;
         }
     };
@@ -170,7 +175,8 @@ fn rule(
     }
     let mut backends = Vec::new();
     let filters = filters::read(node, scope);
-    let mut is_broken = filters.is_refused;
+    // Of an HTTPRoute istiod drops no more than the mirror.
+    let mut is_refused = filters.is_refused || (is_grpc && filters.loses_mirror);
     let action = match filters.redirect {
         Some(redirect) => HttpAction::Redirect(redirect),
         None => {
@@ -178,11 +184,19 @@ fn rule(
                 .list("backendRefs")
                 .iter()
                 .filter(|node| weight(node) > 0)
-                .filter_map(|node| {
-                    let destination = backend(node, scope);
-                    is_broken |= destination.is_none();
-                    backends.push(Backend::of(node, &scope.namespace));
-                    destination
+                .map(|node| {
+                    let found = reference(node, ANSWERED, scope);
+                    backends.push(Backend::of(node, &scope.namespace, &found));
+                    let headers = filters::of_backend(node, scope);
+                    is_refused |= headers.is_none();
+                    HttpDestination {
+                        target: match found {
+                            Found::Host(to) => Target::Host(to),
+                            Found::Nowhere | Found::Refused => Target::Broken { status: 500 },
+                        },
+                        weight: weight(node),
+                        headers: headers.unwrap_or_default(),
+                    }
                 })
                 .collect();
             forward(forwarded)
@@ -205,7 +219,7 @@ fn rule(
         granted: None,
         backends,
         mirrored: filters.mirrored,
-        is_broken,
+        is_refused,
     }
 }
 
@@ -260,34 +274,47 @@ fn weight(node: &Node) -> u32 {
     weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(0))
 }
 
-/// A backend; nothing if its rule cannot be used for it.
-fn backend(node: &Node, scope: &mut Scope<'_>) -> Option<HttpDestination> {
-    let destination = reference(node, ANSWERED, scope)?;
-    Some(HttpDestination {
-        target: destination.map_or(Target::Broken { status: 500 }, Target::Host),
-        weight: weight(node),
-        headers: filters::of_backend(node, scope)?,
-    })
-}
+/// What becomes of a mirror that leads nowhere.
+pub(super) const NO_COPIES: &str =
+    "no copies are sent, and a GRPCRoute is left out as a whole for it";
 
 /// What becomes of requests to a backend that leads nowhere.
 pub(super) const ANSWERED: &str = "requests that are sent there are answered with an error (500)";
 
-/// The Service or host that a reference names: `None` if it makes the whole rule invalid,
-/// `Some(None)` if it leads nowhere, for which `nowhere` says what becomes of what is sent there.
-pub(super) fn reference(
-    node: &Node,
-    nowhere: &str,
-    scope: &mut Scope<'_>,
-) -> Option<Option<Destination>> {
+/// What a reference leads to.
+pub(super) enum Found {
+    /// A Service or a host.
+    Host(Destination),
+    /// Nothing that requests could be sent to.
+    Nowhere,
+    /// It is a mistake, for which istiod leaves out whatever holds it.
+    Refused,
+}
+
+/// The Service or host that a reference names; `nowhere` says what becomes of what is sent there if
+/// it leads nowhere.
+pub(super) fn reference(node: &Node, nowhere: &str, scope: &mut Scope<'_>) -> Found {
     let group = string(node, "group").unwrap_or_default();
     let kind = string(node, "kind").unwrap_or_else(|| "Service".to_owned());
     let name = string(node, "name").unwrap_or_default();
-    let own = scope.namespace.clone();
+    let namespace = string(node, "namespace");
     let host = match (group.as_str(), kind.as_str()) {
+        ("" | "core", "Service") if name.contains('.') => {
+            let message = format!("`{name}` is the name of no Service: it has a dot");
+            return refused(
+                node,
+                &message,
+                "say `name` and `namespace` of the Service",
+                scope,
+            );
+        }
         ("" | "core", "Service") | ("multicluster.x-k8s.io", "ServiceImport") => {
-            let namespace = string(node, "namespace").unwrap_or(own);
+            let namespace = namespace.unwrap_or_else(|| scope.namespace.clone());
             host::service(&name, &namespace, facts::MESH_TRUST_DOMAIN.value)
+        }
+        ("networking.istio.io", "Hostname") if namespace.is_some() => {
+            let message = format!("the host `{name}` has no namespace");
+            return refused(node, &message, "leave `namespace` out", scope);
         }
         ("networking.istio.io", "Hostname") => name,
         _ => {
@@ -296,26 +323,30 @@ pub(super) fn reference(
                 .diagnostics
                 .report(Code::BackendNotFound, node.span, message)
                 .help(nowhere);
-            return Some(None);
+            return Found::Nowhere;
         }
     };
     let Some(port) = scope.port(node.get("port")) else {
-        scope
-            .diagnostics
-            .report(
-                Code::BackendNotFound,
-                node.span,
-                "the backend names no port",
-            )
-            .help("istiod leaves the whole rule out; a Service needs its `port`");
-        return None;
+        return refused(node, "the backend names no port", "give its `port`", scope);
     };
-    Some(Some(Destination {
+    Found::Host(Destination {
         host,
         subset: None,
         port: Some(port),
-    }))
+    })
 }
+
+/// Tells of a mistake in a reference, and what to do about it.
+fn refused(node: &Node, message: &str, remedy: &str, scope: &mut Scope<'_>) -> Found {
+    let found = scope
+        .diagnostics
+        .report(Code::BackendNotFound, node.span, message);
+    found.help(format!("{LEFT_OUT}: {remedy}"));
+    Found::Refused
+}
+
+/// What becomes of a route with a mistake.
+pub(super) const LEFT_OUT: &str = "istiod leaves the whole route out";
 
 fn value_match(node: &Node) -> Option<(String, ValueMatch)> {
     let value = string(node, "value").unwrap_or_default();

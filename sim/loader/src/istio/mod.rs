@@ -22,6 +22,7 @@ pub(crate) mod limits;
 pub(crate) mod mesh;
 pub(crate) mod mesh_route;
 pub(crate) mod objects;
+pub(crate) mod parents;
 mod patches;
 pub(crate) mod pool;
 pub(crate) mod proxy;

@@ -14,6 +14,7 @@ use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
 use crate::istio::filters::{BACKEND_FILTERS, FILTERS};
+use crate::istio::parents::ParentKind;
 use crate::shape::{Field, Kind, NATURAL, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
@@ -434,7 +435,7 @@ fn parent(node: &Node, namespace: &str) -> Parent {
         name: text(node, "name"),
         listener: optional("sectionName"),
         port: port(node),
-        is_gateway: optional("kind").is_none_or(|kind| kind == "Gateway"),
+        is_gateway: ParentKind::of(node) == Some(ParentKind::Gateway),
         span: node.span,
     }
 }

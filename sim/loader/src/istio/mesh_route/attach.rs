@@ -2,11 +2,12 @@
 //! host put together.
 
 use super::head::{Head, report_missing};
-use super::{ANSWERED, Backend, MeshRoute, Parent, ParentKind};
+use super::{ANSWERED, Backend, LEFT_OUT, MeshRoute, NO_COPIES, Parent};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, Listener, Namespaces};
 use crate::istio::grants::Grants;
 use crate::istio::objects::Written;
+use crate::istio::parents::ParentKind;
 use crate::istio::reads::Reads;
 use crate::kubernetes::service::Service;
 use cloud::facts;
@@ -101,7 +102,10 @@ pub(in crate::istio) fn merge(
         for parent in &route.head.parents {
             let is_at_gateway = parent.kind == ParentKind::Gateway;
             let port = parent.port.filter(|_| !is_at_gateway);
-            let http = route.at(port, is_at_gateway);
+            let http = match route.is_refused(is_at_gateway, known) {
+                true => Vec::new(),
+                false => route.at(port, is_at_gateway),
+            };
             for (gateway, host) in places(route, parent, entries, known, busy, diagnostics) {
                 left = left.saturating_sub(http.len());
                 if left == 0 {
@@ -295,10 +299,23 @@ fn rank(matches: &[HttpMatch]) -> impl Ord + use<> {
 }
 
 impl MeshRoute {
+    /// Whether istiod leaves it out, at Gateways or in the mesh: for a backend or filter that is a
+    /// mistake, and a GRPCRoute also for a mirror that leads nowhere.
+    fn is_refused(&self, is_at_gateway: bool, known: &Known<'_>) -> bool {
+        let MeshRoute { head, rules } = self;
+        let loses = |backend: &Backend| is_at_gateway && head.denied(backend, known).is_some();
+        rules.iter().any(|rule| {
+            let mut backends = rule.backends.iter();
+            rule.is_refused
+                || backends.any(|it| head.is_refused_for(it, is_at_gateway, known))
+                || (head.is_grpc() && rule.mirrored.iter().any(loses))
+        })
+    }
+
     /// Its routes for a port, one for each match.
     fn at(&self, port: Option<u16>, is_at_gateway: bool) -> Vec<HttpRoute> {
         let mut routes = Vec::new();
-        for rule in self.rules.iter().filter(|rule| !rule.is_broken) {
+        for rule in &self.rules {
             let mut matches: Vec<Vec<HttpMatch>> =
                 rule.matches.iter().map(|it| vec![it.clone()]).collect();
             if matches.is_empty() {
@@ -322,9 +339,21 @@ impl MeshRoute {
         routes
     }
 
-    /// Services that are not there answer nothing: their share of requests gets 500.
+    /// Services that are not there answer nothing: their share of requests gets 500, and no copies
+    /// are sent to them.
     fn check(&mut self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
+        let is_grpc = self.head.is_grpc();
         for rule in &mut self.rules {
+            let mirrors = rule.route.mirrors.iter().zip(&rule.mirrored);
+            let (mirrors, mirrored): (Vec<_>, Vec<_>) = mirrors
+                .filter(|(mirror, backend)| {
+                    let host = &mirror.destination.host;
+                    !report_missing(host, backend, known, NO_COPIES, diagnostics)
+                })
+                .map(|(mirror, backend)| (mirror.clone(), backend.clone()))
+                .unzip();
+            rule.is_refused |= is_grpc && mirrors.len() < rule.route.mirrors.len();
+            (rule.route.mirrors, rule.mirrored) = (mirrors, mirrored);
             let HttpAction::Forward(destinations) = &mut rule.route.action else {
                 continue;
             };
@@ -346,6 +375,10 @@ impl MeshRoute {
     /// and copies are not sent.
     fn grant(&mut self, known: &Known<'_>, diagnostics: &mut Diagnostics) {
         let MeshRoute { head, rules } = self;
+        let of_mirrors = match head.is_grpc() {
+            true => LEFT_OUT,
+            false => "Gateways send no copies there",
+        };
         let mut is_denied =
             |backend: &Backend, help: &str| head.report_denied(backend, known, help, diagnostics);
         for rule in rules {
@@ -362,7 +395,7 @@ impl MeshRoute {
             }
             let mirrors = route.mirrors.into_iter().zip(&rule.mirrored);
             route.mirrors = mirrors
-                .filter(|(_, backend)| !is_denied(backend, "Gateways send no copies there"))
+                .filter(|(_, backend)| !is_denied(backend, of_mirrors))
                 .map(|(mirror, _)| mirror)
                 .collect();
             rule.granted = (route != rule.route).then_some(route);

@@ -10,12 +10,13 @@
 
 use super::attach::{Busy, Known, hosts, listeners};
 use super::head::{Head, report_missing};
-use super::{Backend, Parent, ParentKind, reference, weight};
+use super::{Backend, Found, Parent, reference, weight};
 use crate::diagnostic::Diagnostics;
 use crate::document::Document;
 use crate::istio::api_gateway::Served;
 use crate::istio::forms::Scope;
 use crate::istio::objects::Written;
+use crate::istio::parents::ParentKind;
 use crate::istio::reads::Reads;
 use crate::tree::Node;
 use cloud::istio::config::{
@@ -31,8 +32,6 @@ const CLOSED: &str = "connections that are sent there are closed";
 pub(in crate::istio) struct ConnectionRoute {
     head: Head,
     rules: Vec<Rule>,
-    /// Whether istiod leaves it out because of something in a rule.
-    is_broken: bool,
 }
 
 /// Where connections go, by weight.
@@ -61,27 +60,27 @@ pub(in crate::istio) fn read(
         return None;
     }
     let head = Head::read(document, served, scope)?;
-    let mut is_broken = false;
     let rules = document.spec().list("rules").iter();
-    let rules = rules.map(|node| rule(node, &mut is_broken, scope));
+    let rules = rules.map(|node| rule(node, scope));
     Some(ConnectionRoute {
         rules: rules.collect(),
         head,
-        is_broken,
     })
 }
 
-fn rule(node: &Node, is_broken: &mut bool, scope: &mut Scope<'_>) -> Rule {
+fn rule(node: &Node, scope: &mut Scope<'_>) -> Rule {
     let counting = node.list("backendRefs").iter();
-    let counting: Vec<&Node> = counting.filter(|node| weight(node) > 0).collect();
-    let backends = counting.iter().filter_map(|node| {
+    let backends = counting.filter(|node| weight(node) > 0).map(|node| {
         let found = reference(node, CLOSED, scope);
-        *is_broken |= found.is_none();
+        let backend = Backend::of(node, &scope.namespace, &found);
         let destination = WeightedDestination {
-            destination: found?.unwrap_or_else(nobody),
+            destination: match found {
+                Found::Host(to) => to,
+                Found::Nowhere | Found::Refused => nobody(),
+            },
             weight: weight(node),
         };
-        Some((Backend::of(node, &scope.namespace), destination))
+        (backend, destination)
     });
     Rule {
         backends: backends.collect(),
@@ -130,12 +129,17 @@ impl ConnectionRoute {
                 _ => self.in_mesh(parent, entries, known, diagnostics),
             })
             .collect();
-        if self.is_broken {
-            return Vec::new();
-        }
         let services = places.iter().zip(0_u32..);
+        let services = services.filter(|(place, _)| !self.is_refused(place, known));
         let services = services.map(|(place, number)| self.virtual_service(place, number, known));
         services.map(|service| self.head.written(service)).collect()
+    }
+
+    /// Whether istiod leaves it out at a place because of a backend.
+    fn is_refused(&self, place: &Place<'_>, known: &Known<'_>) -> bool {
+        let is_at_gateway = place.gateway != GatewayName::Mesh;
+        let mut backends = self.rules.iter().flat_map(|rule| &rule.backends);
+        backends.any(|(backend, _)| self.head.is_refused_for(backend, is_at_gateway, known))
     }
 
     fn at_gateway<'a>(

@@ -1,13 +1,14 @@
 //! What routes of all kinds have in common: who they are, where they belong, and backends that
 //! are not there or not theirs to name.
 
-use super::{Backend, Known, Parent, ParentKind, parent};
+use super::{Backend, Known, Parent, parent};
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
 use crate::istio::api_gateway::{GENERATED, Served};
 use crate::istio::forms::{Scope, identity, strings};
 use crate::istio::grants::Reference;
 use crate::istio::objects::Written;
+use crate::istio::parents::ParentKind;
 use crate::source::Span;
 use crate::tree::Node;
 use cloud::istio::config::{ExportTo, GatewayName, Identity, Object, VirtualService};
@@ -46,6 +47,10 @@ impl Head {
             parents,
             hostnames: hostnames.map(|host| host.to_ascii_lowercase()).collect(),
         })
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.kind == "GRPCRoute"
     }
 
     /// Whether it belongs to a Gateway, among others.
@@ -94,6 +99,18 @@ impl Head {
         let from = (self.kind, self.identity.namespace.as_str());
         let away = backend.away.as_ref();
         away.filter(|to| !known.grants.permit(from, to))
+    }
+
+    /// Whether istiod leaves the route out at Gateways, or in the mesh, because of a backend. What may
+    /// not be named is looked at no further.
+    pub(super) fn is_refused_for(
+        &self,
+        backend: &Backend,
+        is_at_gateway: bool,
+        known: &Known<'_>,
+    ) -> bool {
+        let is_denied = || is_at_gateway && self.denied(backend, known).is_some();
+        backend.is_refused && !is_denied()
     }
 
     /// Reports a backend that is denied; whether it is.
