@@ -231,7 +231,7 @@ fn for_connections(
         None => {
             service.tcp = vec![TcpRoute {
                 matches: Vec::new(),
-                destinations: vec![to("db")],
+                destinations: vec![to("db.shop.svc.cluster.local")],
             }];
         }
         Some(names) => {
@@ -241,7 +241,7 @@ fn for_connections(
             };
             service.tls = vec![TlsRoute {
                 matches: vec![said],
-                destinations: vec![to("safe")],
+                destinations: vec![to("safe.shop.svc.cluster.local")],
             }];
         }
     }
@@ -353,7 +353,7 @@ fn names_without_a_dot_of_the_gateway_api_stand_for_themselves() {
     assert_eq!(target(&mesh, 80, full, "/"), "no route");
     // A backend may be a host by its whole name only.
     mesh.objects.virtual_services[0].http = vec![to_web()];
-    assert_eq!(target(&mesh, 80, "shop", "/"), "503");
+    assert_eq!(target(&mesh, 80, "shop", "/"), "outbound|80||web (unknown)");
     mesh.version = Version::new(18);
     assert_eq!(target(&mesh, 80, "shop", "/"), "no route");
     assert_eq!(target(&mesh, 80, full, "/"), WEB);
