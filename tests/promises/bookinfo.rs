@@ -11,6 +11,11 @@ const REQUESTS: u64 = 4_000;
 
 /// Bookinfo in a mesh, with these samples applied: jason and others ask for pages by turns.
 fn scenario(samples: &[&str]) -> Scenario {
+    scenario_with(samples, "", "")
+}
+
+/// The same with what else stands at the page's call of the reviews, and other objects.
+fn scenario_with(samples: &[&str], call: &str, objects: &str) -> Scenario {
     let samples = samples
         .iter()
         .map(|sample| format!(", scenarios/bookinfo/networking/{sample}.yaml"));
@@ -34,7 +39,7 @@ spec:
       workers: unlimited
       calls:
         - {{to: \"details:9080\", forwardHeaders: [end-user], onFailure: ignore}}
-        - {{to: \"reviews:9080\", forwardHeaders: [end-user]}}
+        - {{to: \"reviews:9080\", forwardHeaders: [end-user]{call}}}
     details-v1: {{serviceTime: 1ms, workers: unlimited}}
     ratings-v1: {{serviceTime: 1ms, workers: unlimited}}
     reviews-v1: {{serviceTime: 1ms, workers: unlimited}}
@@ -45,7 +50,7 @@ spec:
     - {{name: jason, from: browser, to: \"productpage:9080\", headers: {{end-user: jason}}, arrivals: {{constant: 50/s}}, timeout: none}}
     - {{name: others, from: browser, to: \"productpage:9080\", arrivals: {{constant: 50/s}}, timeout: none}}
   run: {{duration: 50s, analysis: terminating, replications: 1}}
-"
+{objects}"
     );
     let file = File {
         name: "bookinfo-samples.yaml".to_owned(),
@@ -118,6 +123,43 @@ fn faults_hit_whom_they_are_meant_for() {
     let failed = jason.failures[Reason::DependencyFailed as usize];
     assert!(failed >= REQUESTS / 2, "{:?}", jason.failures);
     assert_eq!(others.failures.iter().sum::<u64>(), 0);
+}
+
+/// istio.io's task about timeouts of requests: the ratings are 2 s late and the reviews have half a
+/// second, but the page asks for them twice.
+#[test]
+fn a_route_gives_up_before_its_service_does() {
+    let objects = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ratings}
+spec:
+  hosts: [ratings]
+  http:
+    - fault: {delay: {percentage: {value: 100}, fixedDelay: 2s}}
+      route: [{destination: {host: ratings, subset: v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http: [{route: [{destination: {host: reviews, subset: v2}}], timeout: 0.5s}]
+";
+    let call = ", onFailure: ignore, retries: {attempts: 1, backoff: 1ms}, timeout: none";
+    let scenario = scenario_with(&[], call, objects);
+    let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
+    for traffic in &record.traffic {
+        assert!(traffic.failures.iter().all(|count| *count == 0));
+        let mean = traffic.latency_sum_ns as f64 / traffic.succeeded as f64 / 1e9;
+        assert!((1.0..1.05).contains(&mean), "{mean} s");
+    }
+    let logged = record.flags.iter().flat_map(|it| &it.counts);
+    let late =
+        logged.filter(|((status, flags), _)| (*status, flags.to_string()) == (504, "UT".into()));
+    // Each page asks twice, but for those that are under way at the end.
+    let late: u64 = late.map(|(_, count)| count).sum();
+    assert!(late >= 2 * REQUESTS, "{late} requests given up");
 }
 
 /// The same pages for users outside, through the gateway that an installation brings.

@@ -12,11 +12,13 @@
 //! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
 
 use super::registry;
+use crate::envoy::paths::PathRules;
 use crate::facts;
 use crate::istio::ambient;
 use crate::istio::config::{
     Audience, Configuration, Created, DestinationRule, ExportTo, ExternalAuthorization, Istio,
-    Labels, LimitDomain, Location, Object, ProviderKind, Resolution, ServiceEntry, ServiceSettings,
+    Labels, LimitDomain, Location, Object, PathNormalization, ProviderKind, Resolution,
+    ServiceEntry, ServiceSettings,
 };
 use crate::istio::distribution::{Word, Words};
 use crate::istio::host;
@@ -456,10 +458,35 @@ impl Translation {
         Some((number, ports.position(|it| it.number == port)))
     }
 
-    /// What a port of a service carries in a generation, if it is there.
+    /// What a port of a service carries in a generation, if it is there: of a host that has no
+    /// such port of its own, that of the most specific name with a star that includes it.
     pub(crate) fn protocol(&self, generation: u32, service: u32, port: u16) -> Option<Protocol> {
-        let mut ports = self.service_in(generation, service).ports.iter();
-        ports.find(|it| it.number == port).map(|it| it.protocol)
+        let at_port = |service: &Service| {
+            let mut ports = service.ports.iter();
+            ports.find(|it| it.number == port).map(|it| it.protocol)
+        };
+        at_port(self.service_in(generation, service)).or_else(|| {
+            let all = self.generations[generation as usize].services.iter();
+            let wide: Vec<_> = all
+                .filter(|it| it.host.starts_with('*') && at_port(it).is_some())
+                .collect();
+            let names = wide.iter().map(|it| it.host.as_str());
+            let name = host::most_specific(&self.service(service).host, names)?;
+            at_port(wide.into_iter().find(|it| it.host == name)?)
+        })
+    }
+
+    /// What proxies do to paths.
+    pub(crate) fn path_rules(&self) -> PathRules {
+        let of = self.istio.mesh.path_normalization;
+        PathRules {
+            normalizes: of != PathNormalization::None,
+            merges_slashes: matches!(
+                of,
+                PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes
+            ),
+            unescapes_slashes: of == PathNormalization::DecodeAndMergeSlashes,
+        }
     }
 
     /// A service as a generation has it.

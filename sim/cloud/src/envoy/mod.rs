@@ -14,6 +14,7 @@ pub mod maglev;
 pub mod memory;
 pub mod merge;
 pub mod outlier;
+pub mod paths;
 pub mod pool;
 pub mod priority;
 pub mod rate_limit;

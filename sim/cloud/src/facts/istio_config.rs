@@ -23,6 +23,9 @@ facts! {
     /// `PILOT_ENABLE_ALPHA_GATEWAY_API`; TLSRoutes act where a listener ends TLS since then as well.
     ISTIO_TLS_ROUTE_FROM_MINOR: u32 = 30, "", "istio.gateway-api.tls-route-from-minor", "istiod", "all",
         Source, "istio/istio release-1.29 and release-1.30 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio), conditions.go; releasenotes/notes/55728.yaml, tls-protocol-gateway-no-alpha-gate.yaml";
+    /// First release in which `withoutHeaders` takes a header that is not there as empty.
+    ISTIO_MISSING_HEADER_EMPTY_FROM_MINOR: u32 = 22, "", "istio.route.missing-header-empty-from-minor", "istiod", "all",
+        Source, "istio/istio b552bd382c, on release-1.22 and later; releasenotes/notes/49537.yaml";
     /// First release that reads TCPRoutes, and takes listeners for TCP, likewise.
     ISTIO_TCP_ROUTE_FROM_MINOR: u32 = 31, "", "istio.gateway-api.tcp-route-from-minor", "istiod", "all",
         Source, "istio/istio release-1.30 and release-1.31 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio)";

@@ -6,7 +6,6 @@
 //! by the workload's for an endpoint; what a connection of each kind meets at each server.
 //! Approximated: TLS of an application's own passes a sidecar that takes plaintext, at ports that
 //! are not said to carry HTTP, and counts as whatever the application makes of it.
-//! Leaves out: headless services, for which istiod looks at every endpoint.
 //! Sources: istio/istio pilot/pkg/security/authn/policy_applier.go (ComposePeerAuthentication),
 //! pilot/pkg/model/{authentication,push_context}.go, pilot/pkg/xds/endpoints/mtls_checker.go,
 //! pilot/pkg/networking/core/cluster_tls.go.
@@ -108,6 +107,17 @@ pub enum Sent {
     OtherTls,
 }
 
+impl Sent {
+    /// What is sent where a DestinationRule says so.
+    pub fn by_rule(rule: ClientMode) -> Sent {
+        match rule {
+            ClientMode::Disable => Sent::Plaintext,
+            ClientMode::Simple | ClientMode::Mutual => Sent::OtherTls,
+            ClientMode::IstioMutual => Sent::IstioMutual,
+        }
+    }
+}
+
 /// What a client knows of a server when it settles how to speak to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
@@ -127,11 +137,8 @@ pub struct Known {
 
 /// What a client's proxy sends to an endpoint.
 pub fn sent(known: Known) -> Sent {
-    match known.rule {
-        Some(ClientMode::Disable) => return Sent::Plaintext,
-        Some(ClientMode::Simple | ClientMode::Mutual) => return Sent::OtherTls,
-        Some(ClientMode::IstioMutual) => return Sent::IstioMutual,
-        None => {}
+    if let Some(rule) = known.rule {
+        return Sent::by_rule(rule);
     }
     let of_service =
         known.automatic && !known.is_external && known.of_namespace != ServerMode::Disable;

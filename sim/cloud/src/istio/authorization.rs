@@ -3,8 +3,7 @@
 //! Models: which policies select a workload; the order CUSTOM, DENY, ALLOW, with AUDIT on the
 //! side; rules as any of `from`, any of `to` and all of `when`; what fields that only HTTP has
 //! mean on a port that is not HTTP: such a rule never allows, and denies as if they matched.
-//! Approximated: custom providers answer as the caller says; a path is matched as it is asked
-//! for, without its query.
+//! Approximated: custom providers answer as the caller says; a path is matched without its query.
 //! Leaves out: policies that are attached to gateways and waypoints by reference; metadata of
 //! Envoy's own filters as a condition; what policies in a dry run would have done.
 //! Sources: istio/istio pilot/pkg/security/authz/{builder,model,matcher},
@@ -195,6 +194,13 @@ impl Guard {
         !self.ranges.is_empty()
     }
 
+    /// Whether it matters which name a client asks for in TLS.
+    pub fn asks_for_names(&self) -> bool {
+        let rules = self.policies.iter().flat_map(|policy| &policy.rules);
+        let mut fields = rules.flat_map(|rule| rule.who.iter().chain(&rule.what).flatten());
+        fields.any(Field::asks_for_names)
+    }
+
     /// Which of the ranges that it asks for hold these: who is held by the same is let in alike.
     pub fn holding(&self, addresses: Addresses) -> Vec<bool> {
         let ranges = self.ranges.iter();
@@ -220,6 +226,13 @@ impl Guard {
             }
         }
         providers
+    }
+
+    /// Whether its CUSTOM policies name more than one provider, which istiod takes for a mistake.
+    pub fn names_several_providers(&self) -> bool {
+        let mut all = self.of_action(Action::Custom).map(|it| &it.provider);
+        let first = all.next();
+        all.any(|other| Some(other) != first)
     }
 
     /// What becomes of a request. `provider` is asked for each CUSTOM policy that matches.

@@ -102,6 +102,12 @@ impl Version {
         self.minor >= facts::ISTIO_WAYPOINT_CONNECTIONS_FROM_MINOR.value
     }
 
+    /// Whether a header that `withoutHeaders` names, and that is not there, counts as empty; before,
+    /// such a match took no request without it.
+    pub fn takes_missing_headers_as_empty(self) -> bool {
+        self.minor >= facts::ISTIO_MISSING_HEADER_EMPTY_FROM_MINOR.value
+    }
+
     /// Whether istiod sends proxies only what changed.
     pub fn pushes_deltas(self) -> bool {
         self.minor >= 22

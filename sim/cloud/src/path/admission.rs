@@ -7,14 +7,15 @@
 //! that a pod's annotations keep from its sidecar pass it by, in either direction.
 //!
 //! Approximated: a connection from outside of the cluster comes to the first port of its
-//! service, and what is asked on it is that of its traffic source.
+//! service, and what is asked on it is that of its traffic source; a connection that a policy
+//! closes, at a port that is not HTTP, is told of as refused with 403 too.
 //! Sources: [`crate::istio::authentication`], [`crate::istio::authorization`].
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::attributes::{Asked, Attributes};
-use super::checkpoint::{Checkpoint, LocalBucket, OPEN, Step};
+use super::checkpoint::{Checkpoint, LocalBucket, OPEN, Standing, Step};
 use super::edge::Takes;
-use super::route::answered;
+use super::route::{Lead, answered};
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
 use crate::control::taken_in::{TableNumber, Taker};
@@ -42,8 +43,8 @@ pub(crate) struct Admitted {
     port: u32,
     /// The workload that asks, if it shows who it is.
     client: Option<WorkloadId>,
-    /// Where it and the pod stand by the ranges of addresses that policies ask for, or by the
-    /// address that limits of rates ask for; 0 where none does.
+    /// Where it and the pod stand by the ranges of addresses and the names that policies ask for,
+    /// or by the address that limits of rates ask for; 0 where none does.
     standing: u32,
     asked: Asked,
 }
@@ -202,13 +203,21 @@ impl Domain<'_> {
         let client = client.map(|pod| self.pods[pod as usize].workload);
         let asked = self.asked_by(request);
         let is_counted = table.filters.asks_for_addresses();
+        let is_named = table.guard.asks_for_names();
+        let server_name = is_named.then(|| self.server_name(request)).flatten();
         let (addresses, standing) = match is_counted || table.guard.asks_for_addresses() {
-            false => (Addresses::UNASKED, 0),
-            true => {
-                let addresses = self.addresses(request);
-                let holding = table.guard.holding(addresses);
-                let counted = is_counted.then_some(addresses.remote);
-                (addresses, self.checkpoints.standing(holding, counted))
+            false if server_name.is_none() => (Addresses::UNASKED, 0),
+            asks => {
+                let addresses = match asks {
+                    true => self.addresses(request),
+                    false => Addresses::UNASKED,
+                };
+                let standing = Standing {
+                    holding: table.guard.holding(addresses),
+                    counted: is_counted.then_some(addresses.remote),
+                    server_name: server_name.clone(),
+                };
+                (addresses, self.checkpoints.number_of(standing))
             }
         };
         let key = Admitted {
@@ -222,11 +231,37 @@ impl Domain<'_> {
         if let Some(known) = self.checkpoints.known.get(key.spread(), &key) {
             return known;
         }
-        let checkpoint = self.make_checkpoint(&table, endpoint, (client, addresses), asked);
+        let caller = (client, addresses, server_name.as_deref());
+        let checkpoint = self.make_checkpoint(&table, endpoint, caller, asked);
         let number = self.checkpoints.all.len() as u32;
         self.checkpoints.all.push(checkpoint);
         self.checkpoints.known.insert(key, number);
         number
+    }
+
+    /// The name that the client asked for in TLS: from outside the host, from a sidecar the name of
+    /// its cluster unless a rule says another.
+    fn server_name(&self, request: &RequestArrival) -> Option<String> {
+        let endpoint = request.endpoint;
+        let is_encrypted = match endpoint.listener {
+            Listener::Edge(_, takes) => takes != Takes::Anything,
+            _ => endpoint.secured,
+        };
+        let call = &self.calls[self.call_behind(request).filter(|_| is_encrypted)?];
+        let Owner::Passage(key) = call.owner else {
+            return None;
+        };
+        let passage = self.passages.get(key)?;
+        let number = match passage.lead? {
+            Lead::Cluster(cluster) => cluster.number,
+            Lead::Past(cluster) => cluster?.number,
+            Lead::Nowhere(_) => return None,
+        };
+        let generation = self.ways.at(passage.way).generation;
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let cluster = translation.cluster(generation, number);
+        let name = &translation.tables(generation).names[cluster.name as usize];
+        Some(cluster.server_name.clone().unwrap_or(name.server_name()))
     }
 
     /// The steps that requests of one kind have to pass, in the order of Envoy's filters.
@@ -234,15 +269,20 @@ impl Domain<'_> {
         &mut self,
         table: &InboundTable,
         endpoint: Endpoint,
-        (client, addresses): (Option<WorkloadId>, Addresses),
+        (client, addresses, server_name): (Option<WorkloadId>, Addresses, Option<&str>),
         asked: Asked,
     ) -> Checkpoint {
         let port = match endpoint.listener {
             Listener::Waypoint(_) => self.port_asked(endpoint),
             _ => self.target_port(endpoint),
         };
-        let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
-        let is_http = protocol.is_http() || protocol == Protocol::Sniffed;
+        let is_http = match endpoint.listener {
+            Listener::Edge(..) => self.reads_at_edge(endpoint, asked),
+            _ => {
+                let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
+                protocol.is_http() || protocol == Protocol::Sniffed
+            }
+        };
         let attributes = self.ways.attributed.get(asked).cloned();
         let attributes = attributes.filter(|_| is_http);
         let principal = client.map(|client| self.principal(client));
@@ -253,7 +293,7 @@ impl Domain<'_> {
             remote: addresses.source,
             destination: addresses.destination,
             port,
-            server_name: None,
+            server_name,
             http: None,
         };
         let mut building = Building {
@@ -266,28 +306,47 @@ impl Domain<'_> {
             self.authorize(table, &of_connection, &mut building);
             return building.checkpoint(asked);
         };
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let path = &mut attributes.said.path;
+        *path = translation.path_rules().apply(path);
         let limited = (&attributes, addresses.remote);
         self.limit(table, FilterPlace::First, limited, &mut building);
-        let token = match table.filters.check(attributes.token.as_ref()) {
-            Ok(token) => token,
+        // Browsers send no tokens before they know that they may.
+        let presented = attributes.token.as_ref();
+        let presented = presented.filter(|_| !attributes.is_preflight());
+        let shown = match table.filters.check(presented) {
+            Ok(shown) => shown,
             Err(status) => {
                 let refused = answered(status).err().unwrap_or(Reason::Unauthenticated);
                 building.steps.push(Step::Refuse(refused));
                 return building.checkpoint(asked);
             }
         };
+        for header in table.filters.claim_headers() {
+            attributes.said.headers.remove(&header.to_lowercase());
+        }
+        if let Some(shown) = &shown {
+            attributes
+                .said
+                .headers
+                .extend(shown.headers.iter().cloned());
+        }
         let of_request = authorization::Asked {
             remote: addresses.remote,
-            http: Some(attributes.http(token.map(|(token, _)| token))),
+            http: Some(attributes.http(shown.as_ref().map(|it| &it.token))),
             ..of_connection
         };
         self.authorize(table, &of_request, &mut building);
         let limited = (&attributes, addresses.remote);
         self.limit(table, FilterPlace::Last, limited, &mut building);
-        if token.is_none_or(|(_, goes_on)| goes_on) {
-            return building.checkpoint(asked);
+        if let Some(shown) = shown {
+            attributes.token = attributes.token.filter(|_| shown.goes_on);
+            let routes = matches!(
+                endpoint.listener,
+                Listener::Edge(..) | Listener::Waypoint(_)
+            );
+            attributes.shown = routes.then_some(shown.token);
         }
-        attributes.token = None;
         building.checkpoint(self.ways.attributed.number(attributes))
     }
 
@@ -310,7 +369,13 @@ impl Domain<'_> {
         asked: &authorization::Asked<'_>,
         building: &mut Building,
     ) {
-        for name in table.guard.providers(asked) {
+        let providers = table.guard.providers(asked);
+        // istiod does not choose among several of a workload: it denies what they would be asked.
+        if table.guard.names_several_providers() && !providers.is_empty() {
+            building.steps.push(Step::Refuse(Reason::Forbidden));
+            return;
+        }
+        for name in providers {
             let translation = self.translation.as_ref().expect("a mesh translates");
             let step = match translation.provider(name).cloned() {
                 // Whom istiod does not know, nobody can ask.

@@ -22,19 +22,22 @@ pub(crate) struct Attributes {
     pub(super) method: String,
     /// The token that it carries.
     pub(super) token: Option<Presented>,
+    /// What the proxy that has it, and that routes it, has found in a token that counts.
+    pub(super) shown: Option<Token>,
     /// What routes may change.
     pub(super) said: Changing,
 }
 
 impl Attributes {
-    /// As routes look at it.
-    pub(super) fn request(&self) -> Request<'_> {
+    /// As routes look at it, which came by this scheme.
+    pub(super) fn request<'a>(&'a self, scheme: &'a str) -> Request<'a> {
         Request {
             method: &self.method,
-            scheme: "http",
+            scheme,
             authority: &self.said.authority,
             path: &self.said.path,
             headers: &self.said.headers,
+            token: self.shown.as_ref(),
         }
     }
 
@@ -49,15 +52,15 @@ impl Attributes {
         }
     }
 
+    /// Whether a browser asks whether it may ask.
+    pub(super) fn is_preflight(&self) -> bool {
+        let says = |name| self.said.headers.get(name).is_some_and(|it| !it.is_empty());
+        self.method == "OPTIONS" && says("origin") && says("access-control-request-method")
+    }
+
     /// A header by its name in small letters, or what Envoy has instead of one.
     fn header(&self, name: &str) -> Option<&str> {
-        let value = match name {
-            ":path" => Some(&self.said.path),
-            ":authority" | "host" => Some(&self.said.authority),
-            ":method" => Some(&self.method),
-            name => self.said.headers.get(name),
-        };
-        value.map(String::as_str)
+        self.request(PLAIN).header(name)
     }
 
     /// A part of what limits of rates are told of it, which comes from an address; nothing where
@@ -93,6 +96,11 @@ impl Attributes {
 }
 
 const SHADOW: &str = "-shadow";
+
+/// The scheme of requests that come in plaintext, or from a sidecar's own application.
+pub(super) const PLAIN: &str = "http";
+/// The scheme of requests that come over TLS which a gateway ends.
+pub(super) const ENCRYPTED: &str = "https";
 
 /// The number of what was asked, among those of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

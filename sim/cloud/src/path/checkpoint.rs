@@ -83,14 +83,24 @@ pub(super) struct Checkpoint {
     pub(super) asked: Asked,
 }
 
+/// What is asked of a connection beside who opened it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Standing {
+    /// Which ranges of addresses hold it.
+    pub(super) holding: Vec<bool>,
+    /// Its address, if requests from there are counted.
+    pub(super) counted: Option<IpAddr>,
+    /// The name that was asked for in TLS.
+    pub(super) server_name: Option<String>,
+}
+
 /// Checkpoints by their numbers, and what rate limit services have counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoints {
     pub(super) known: Memo<Admitted>,
     pub(super) all: Vec<Checkpoint>,
-    /// Which ranges of addresses hold a caller, and its address if that is counted, by numbers
-    /// from 1.
-    holding: BTreeMap<(Vec<bool>, Option<IpAddr>), u32>,
+    /// Who is let in alike, by numbers from 1.
+    standings: BTreeMap<Standing, u32>,
     /// Descriptors, in the order in which they were first met.
     pub(super) descriptors: Vec<(String, Vec<(String, String)>)>,
     /// For each of them the present window and the requests in it.
@@ -98,10 +108,10 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The number of those whom the same ranges hold, and who are counted together.
-    pub(super) fn standing(&mut self, holding: Vec<bool>, counted: Option<IpAddr>) -> u32 {
-        let next = self.holding.len() as u32 + 1;
-        *self.holding.entry((holding, counted)).or_insert(next)
+    /// The number of those who are let in alike.
+    pub(super) fn number_of(&mut self, standing: Standing) -> u32 {
+        let next = self.standings.len() as u32 + 1;
+        *self.standings.entry(standing).or_insert(next)
     }
 
     /// The number of a descriptor of a domain.

@@ -16,7 +16,7 @@
 //! [`crate::istio::translate`].
 //! Validated by: requests through gateways in the crate's tests, and Bookinfo's.
 
-use super::attributes::Asked;
+use super::attributes::{Asked, ENCRYPTED, PLAIN};
 use super::route::{Asking, Destination, Patched, Way};
 use super::{Endpoint, Listener};
 use crate::domain::Domain;
@@ -116,6 +116,19 @@ impl Domain<'_> {
         })
     }
 
+    /// Whether a gateway reads what comes to an endpoint of its own as requests.
+    pub(super) fn reads_at_edge(&mut self, endpoint: Endpoint, asked: Asked) -> bool {
+        let Some(port) = self.edge_port(endpoint) else {
+            return false;
+        };
+        let (generation, view) = self.told(endpoint.pod);
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let scope = &translation.tables(generation).scopes[view.scope as usize];
+        let attributes = self.ways.attributed.get(asked);
+        let edge = attributes.and_then(|it| scope.edge_for(port, &it.said.authority));
+        edge.is_some_and(Edge::carries_requests)
+    }
+
     /// The way of a request that comes to a gateway or to a waypoint, by its number among all.
     pub(super) fn way_in_of(&mut self, endpoint: Endpoint, asked: Asked) -> Option<u32> {
         let is_waypoint = matches!(endpoint.listener, Listener::Waypoint(_));
@@ -146,8 +159,9 @@ impl Domain<'_> {
 
     fn find_way_in(&mut self, kind: Entering, endpoint: Endpoint) -> Option<Way> {
         let attributes = self.ways.attributed.get(kind.asked)?.clone();
-        let asking = Asking::at_edge(endpoint.service, kind.port, attributes);
         let translation = self.translation.as_mut().expect("a mesh translates");
+        let asking = Asking::at_edge(endpoint.service, kind.port, attributes)
+            .made_plain(translation.path_rules());
         let tables = translation.tables(kind.generation);
         let scope = &tables.scopes[kind.scope as usize];
         let authority = asking.authority();
@@ -178,7 +192,11 @@ impl Domain<'_> {
         let host = edge
             .table
             .find(&tables.directory, &scope.namespace, authority);
-        let found = host.and_then(|host| asking.find(&tables.hosts[host as usize].routes));
+        let scheme = match edge.is_plain() {
+            true => PLAIN,
+            false => ENCRYPTED,
+        };
+        let found = host.and_then(|host| asking.find(&tables.hosts[host as usize].routes, scheme));
         let sidecar = self.pods[endpoint.pod as usize].sidecar.as_ref();
         let patches = &sidecar.expect("a proxy that was asked").patches;
         let route = host.zip(found).map(|(host, route)| {

@@ -5,18 +5,23 @@
 //! before it answers and the opener before it sends its first request, with which its own
 //! certificate travels. A sidecar keeps the newest session of each cluster, whichever pod it was
 //! with, and offers it once: the same proxy there takes it, unless one of the two has another
-//! certificate since, and then no certificates are shown or checked. Ztunnels take none.
+//! certificate since, and then no certificates are shown or checked. Ztunnels take none. Where the
+//! application chooses the pod, as behind a headless service, mutual TLS is begun if every pod takes
+//! it.
 //!
-//! Approximated: the ticket is there with the connection; a resumed handshake is as many bytes.
+//! Approximated: the ticket is there with the connection; a resumed handshake is as many bytes; a
+//! sidecar's own work on a connection to a pod that its application chose takes no time.
 //! Leaves out: sessions of clients outside of the mesh; what encryption adds to each byte is part
 //! of the costs of a request.
-//! Sources: RFC 8446; envoyproxy/envoy source/common/tls/client_context_impl.cc,
+//! Sources: RFC 8446; istio/istio pilot/pkg/model/push_context.go (BestEffortInferServiceMTLSMode);
+//! envoyproxy/envoy source/common/tls/client_context_impl.cc,
 //! server_context_impl.cc (one key per context, single use, no key without a certificate's
 //! context); istio/ztunnel src/tls/certificate.rs; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
 use super::call::Stage;
 use super::link::Packet;
+use super::route::{Lead, LeftToClient};
 use super::service::Fate;
 use super::sidecar::Job;
 use super::upstream::Line;
@@ -69,21 +74,52 @@ impl Domain<'_> {
     /// What becomes of a connection that is open: sidecars send what they were told to, and both
     /// have to show certificates that count.
     pub(super) fn meets(&mut self, key: Key, endpoint: Endpoint, now: Time) -> Outcome {
-        let Owner::Line(line) = self.calls[key].owner else {
+        let sent = match self.calls[key].owner {
+            Owner::Line(line) => Some(self.spoken(line).unwrap_or(Sent::Plaintext)),
+            Owner::Passage(passage) => self.sent_past(passage),
+            _ => None,
+        };
+        let Some(sent) = sent else {
             return match endpoint.listener {
                 Listener::Edge(_, takes) => takes.meets(None),
                 _ => Outcome::Plaintext, // Whether that is taken shows with the first request.
             };
         };
-        let sent = self.spoken(line).unwrap_or(Sent::Plaintext);
         let outcome = self.meeting(sent, endpoint);
-        let both = [line.slot.pod, endpoint.pod];
+        let both = [self.calls[key].client, endpoint.pod];
         match outcome {
             Outcome::Mutual if !both.into_iter().all(|pod| self.is_certified(pod, now)) => {
                 Outcome::HandshakeFails
             }
             outcome => outcome,
         }
+    }
+
+    /// What a sidecar sends to whom its application has connected to, where that is not passed on
+    /// as it is: to all alike what its rule says, or mutual TLS if every endpoint that it was told
+    /// of takes it.
+    fn sent_past(&mut self, passage: Key) -> Option<Sent> {
+        let state = &self.passages[passage];
+        let Some(Lead::Past(Some(LeftToClient { number, service }))) = state.lead else {
+            return None;
+        };
+        let (pod, generation) = (state.pod, self.ways.at(state.way).generation);
+        let (proxy, role) = (self.standing(pod).proxy(), self.role(pod));
+        let sidecar = self.pods[pod as usize].sidecar.as_ref();
+        let told = &sidecar.expect("a sidecar that sends").view;
+        let version = told.version(&self.endpoint_log, service);
+        let mut translation = self.translation.take().expect("a mesh translates");
+        let view = translation.view(generation, (&proxy, role));
+        let rule = translation.cluster(generation, number).tls;
+        let sent = rule.map(Sent::by_rule).or_else(|| {
+            let of = (generation, number, view.viewer, (service, version));
+            let assignment = translation.assignment(of, || self.endpoints_of(service, version));
+            let mut hosts = assignment.groups.iter().flat_map(|group| &group.hosts);
+            let first = hosts.next()?.sent;
+            hosts.all(|host| host.sent == first).then_some(first)
+        });
+        self.translation = Some(translation);
+        sent.filter(|sent| *sent != Sent::Plaintext)
     }
 
     /// A sidecar wishes to encrypt.

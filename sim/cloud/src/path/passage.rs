@@ -135,7 +135,7 @@ impl Passage {
     pub(super) fn cluster(&self) -> Option<ClusterNumber> {
         match self.lead? {
             Lead::Cluster(cluster) => Some(cluster),
-            Lead::Nowhere(_) | Lead::Past => None,
+            Lead::Nowhere(_) | Lead::Past(_) => None,
         }
     }
 }
@@ -348,7 +348,7 @@ impl Domain<'_> {
                 let (outcome, bytes) = (*outcome, *bytes);
                 return self.passage_answered(key, outcome, bytes, context);
             }
-            (Destination::Past, _) => Lead::Past,
+            (Destination::Past, _) => Lead::Past(None),
             // All weights are zero.
             (Destination::Clusters { .. }, None) => Lead::Nowhere(Reason::NoCluster),
         };
@@ -366,7 +366,7 @@ impl Domain<'_> {
                 return self.passage_answered(key, Err(reason), 0, context);
             }
             Lead::Cluster(cluster) => self.outbound_plan(workload, cluster.service, per_try),
-            Lead::Past => self.plan_past(workload, asked, port),
+            Lead::Past(_) => self.plan_past(workload, asked, port),
         };
         if let Some(timeout) = timeout {
             let class = context.timer_class(timeout);

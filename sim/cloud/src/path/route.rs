@@ -13,7 +13,7 @@
 //! Sources: envoyproxy/envoy source/common/router; [`crate::istio::translate`].
 //! Validated by: requests counted by route, timed by hand, in the crate's tests.
 
-use super::attributes::{Asked, Attributed, Attributes};
+use super::attributes::{Asked, Attributed, Attributes, PLAIN};
 use super::edge::Entering;
 use super::{Origin, Outcome, Plan};
 use crate::control::translation::{Standing, Translation};
@@ -21,6 +21,7 @@ use crate::domain::Domain;
 use crate::envoy::flags::Flag;
 use crate::envoy::hash;
 use crate::envoy::injection::{Faults, Millionths};
+use crate::envoy::paths::PathRules;
 use crate::envoy::retry::RetryPolicy;
 use crate::istio::config::{AbortStatus, FaultInjection, HashKey, OutboundMode, StreamLimits};
 use crate::istio::protocol::Protocol;
@@ -157,8 +158,17 @@ pub(super) enum Lead {
     Cluster(ClusterNumber),
     /// Nowhere: so it is answered.
     Nowhere(Reason),
-    /// The address that was asked for.
-    Past,
+    /// The address that was asked for, by a cluster that leaves the choice to who asks, or by none.
+    Past(Option<LeftToClient>),
+}
+
+/// A cluster of the configuration whose hosts are those that clients connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LeftToClient {
+    /// Its number in the generation.
+    pub(super) number: u32,
+    /// Its service.
+    pub(super) service: ServiceId,
 }
 
 /// A cluster of the configuration.
@@ -276,7 +286,8 @@ impl Domain<'_> {
             Some(&self.plans[plan as usize]),
             service,
             (traffic, kind.behind),
-        );
+        )
+        .made_plain(translation.path_rules());
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
         let way = asking.way(
             (translation, &mut self.ways.attributed),
@@ -393,6 +404,7 @@ impl Asking {
         let port = known.ports.get(plan.map_or(0, |plan| plan.port) as usize);
         let mut attributes = Attributes {
             token: None,
+            shown: None,
             method: "GET".to_owned(),
             said: Changing {
                 authority: known.host.clone(),
@@ -441,14 +453,21 @@ impl Asking {
         }
     }
 
+    /// The same with a path that a proxy has made plain.
+    pub(super) fn made_plain(mut self, rules: PathRules) -> Self {
+        let path = &mut self.attributes.said.path;
+        *path = rules.apply(path);
+        self
+    }
+
     /// Whom it asks.
     pub(super) fn authority(&self) -> &str {
         &self.attributes.said.authority
     }
 
-    /// The first of these routes that takes it.
-    pub(super) fn find<'r>(&self, routes: &'r [Route]) -> Option<&'r Route> {
-        let request = self.attributes.request();
+    /// The first of these routes that takes it, by the scheme that it came by.
+    pub(super) fn find<'r>(&self, routes: &'r [Route], scheme: &str) -> Option<&'r Route> {
+        let request = self.attributes.request(scheme);
         routes.iter().find(|it| it.conditions.matches(&request))
     }
 
@@ -534,7 +553,7 @@ impl Asking {
         let routes = tables.hosts[host as usize].routes.clone();
         let by_name = scope.by_name.clone();
         let name = &tables.hosts[host as usize].host;
-        let found = self.find(&routes).map(|route| {
+        let found = self.find(&routes, PLAIN).map(|route| {
             let full = format!("{name}:{}", self.port);
             let is_sniffed = translation.is_sniffed(self.service, self.port);
             let port = self.port.to_string();
@@ -602,7 +621,10 @@ impl Asking {
             _ => Destinations::Several,
         };
         let changed = choices.iter().map(|choice| {
-            let mut attributes = self.attributes.clone();
+            let mut attributes = Attributes {
+                shown: None,
+                ..self.attributes.clone()
+            };
             attributes.said.apply(Changes {
                 route: &route.headers.request,
                 destination: &choice.headers.request,
@@ -625,7 +647,7 @@ impl Asking {
         let ends = choices.iter().map(|&(choice, asked)| {
             let lead = lead(translation, generation, by_name, choice.to);
             let hash = match lead {
-                Lead::Nowhere(_) | Lead::Past => HashSource::Nothing,
+                Lead::Nowhere(_) | Lead::Past(_) => HashSource::Nothing,
                 Lead::Cluster(ClusterNumber { number, .. }) => {
                     self.hash_source(translation.cluster(generation, number).hash.as_ref())
                 }
@@ -647,6 +669,7 @@ fn by_user(scenario: &Scenario, user: TrafficId) -> Attributes {
     let user = &scenario.traffic[user.index()].attributes;
     Attributes {
         token: user.token.clone(),
+        shown: None,
         method: user.method.clone(),
         said: Changing {
             authority: user.host.clone(),
@@ -665,22 +688,25 @@ fn unknown(scope: &Scope, blocked: Reason) -> Destination {
 }
 
 fn lead(translation: &mut Translation, generation: u32, by_name: &tables::Index, to: To) -> Lead {
-    match to {
-        To::Nowhere(status) => Lead::Nowhere(answered(status).err().unwrap_or(Reason::Unavailable)),
-        To::Cluster(name) => match by_name.get(name) {
-            None => Lead::Nowhere(Reason::NoCluster),
-            Some(number) => match translation.cluster(generation, number) {
-                cluster if cluster.discovery == Discovery::Original => Lead::Past,
-                cluster if cluster.discovery == Discovery::Nowhere => {
-                    Lead::Nowhere(Reason::NoEndpoints)
-                }
-                cluster => Lead::Cluster(ClusterNumber {
-                    number,
-                    service: ServiceId(cluster.service),
-                    lasting: translation.lasting_number(generation, name),
-                }),
-            },
-        },
+    let name = match to {
+        To::Nowhere(status) => {
+            return Lead::Nowhere(answered(status).err().unwrap_or(Reason::Unavailable));
+        }
+        To::Cluster(name) => name,
+    };
+    let Some(number) = by_name.get(name) else {
+        return Lead::Nowhere(Reason::NoCluster);
+    };
+    let cluster = translation.cluster(generation, number);
+    let service = ServiceId(cluster.service);
+    match cluster.discovery {
+        Discovery::Original => Lead::Past(Some(LeftToClient { number, service })),
+        Discovery::Nowhere => Lead::Nowhere(Reason::NoEndpoints),
+        Discovery::Told | Discovery::Names => Lead::Cluster(ClusterNumber {
+            number,
+            service,
+            lasting: translation.lasting_number(generation, name),
+        }),
     }
 }
 

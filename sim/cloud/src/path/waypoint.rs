@@ -17,6 +17,7 @@
 //! [`crate::istio::translate::waypoint`].
 //! Validated by: latencies worked out by hand, and who gets where, in the crate's tests.
 
+use super::attributes::PLAIN;
 use super::edge::Entering;
 use super::route::{Asking, Way};
 use super::{Endpoint, Listener};
@@ -57,14 +58,15 @@ impl Domain<'_> {
     /// any more.
     pub(super) fn find_way_through(&mut self, kind: Entering, service: ServiceId) -> Option<Way> {
         let attributes = self.ways.attributed.get(kind.asked)?.clone();
-        let asking = Asking::at_edge(service, kind.port, attributes);
         let translation = self.translation.as_ref().expect("a mesh translates");
+        let asking =
+            Asking::at_edge(service, kind.port, attributes).made_plain(translation.path_rules());
         let tables = translation.tables(kind.generation);
         let scope = &tables.scopes[kind.scope as usize];
         let passed = *scope.passed(service.0, kind.port)?;
         let by_name = scope.by_name.clone();
         let routes = tables.hosts[passed.host as usize].routes.clone();
-        let way = self.routed_way(kind, &asking, &by_name, asking.find(&routes));
+        let way = self.routed_way(kind, &asking, &by_name, asking.find(&routes, PLAIN));
         Some(match passed.is_http {
             true => way,
             // Connections are not tried again.

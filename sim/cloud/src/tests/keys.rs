@@ -23,6 +23,8 @@ fn with_tokens(pods: u32, timeline: Vec<TimelineEntry>) -> Scenario {
         audiences: Vec::new(),
         keys_uri: Some("http://login.default/keys".into()),
         forwards_token: false,
+        claim_headers: Vec::new(),
+        lists: Vec::new(),
         timeout: None,
         lacks_keys: false,
     };

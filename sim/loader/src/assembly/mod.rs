@@ -385,6 +385,12 @@ impl Assembly {
         self.names
             .resolve(from_namespace, address, &self.cluster.services)
     }
+
+    /// The service that a name stands for there, where it is the name of another service.
+    pub fn stood_for(&self, from_namespace: &str, host: &str) -> Option<&cloud::scenario::Service> {
+        let service = self.names.stood_for(from_namespace, host)?;
+        self.cluster.services.get(service.index())
+    }
 }
 
 /// The first stage that has something, and what it has; everything with a position has one.

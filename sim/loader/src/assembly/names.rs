@@ -131,6 +131,22 @@ impl Names {
         Err(self.not_found(namespace, host))
     }
 
+    /// The service that a name stands for which is the name of another.
+    pub(super) fn stood_for(&self, namespace: &str, host: &str) -> Option<ServiceId> {
+        let host = host.to_ascii_lowercase();
+        let alias = candidates(namespace, &host)
+            .into_iter()
+            .find_map(|candidate| {
+                let (service, namespace) = candidate.split_once('.')?;
+                let key = (namespace.to_owned(), service.to_owned());
+                let alias = self.aliases.get(&key);
+                let is_service = self.services.contains_key(&key);
+                (is_service || alias.is_some()).then_some(alias)
+            });
+        let (service, _) = self.alias(&host, alias??, 0).ok()?;
+        Some(service)
+    }
+
     fn alias(
         &self,
         host: &str,

@@ -76,7 +76,7 @@ static TLS_CONFIG: Shape = Shape::new(
 );
 static NORMALIZATION: Shape = Shape::new(
     "ProxyPathNormalization",
-    &[held(
+    &[Field::modelled(
         "normalization",
         Kind::OneOf(&[
             "DEFAULT",
@@ -207,7 +207,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
             "discoverySelectors",
             Kind::List(&Kind::Map(&LABEL_SELECTOR)),
         ),
-        held("pathNormalization", Kind::Map(&NORMALIZATION)),
+        Field::modelled("pathNormalization", Kind::Map(&NORMALIZATION)),
         Field::modelled("defaultHttpRetryPolicy", Kind::Map(&RETRY)),
         Field::ignored("meshMTLS", Kind::Map(&TLS_CONFIG), CERTIFICATES),
         Field::ignored("tlsDefaults", Kind::Map(&TLS_CONFIG), CERTIFICATES),

@@ -135,7 +135,7 @@ pub(super) static CLIENT_TLS: Shape = Shape::new(
         Field::ignored("caCertificates", Kind::Text, CERTIFICATES),
         Field::ignored("credentialName", Kind::Text, CERTIFICATES),
         held("subjectAltNames", TEXT_LIST),
-        held("sni", Kind::Text),
+        Field::modelled("sni", Kind::Text),
         held("insecureSkipVerify", Kind::Bool),
         Field::ignored("caCrl", Kind::Text, CERTIFICATES),
     ],

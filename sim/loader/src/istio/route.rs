@@ -301,7 +301,8 @@ fn http_match(node: &Node, scope: &mut Scope<'_>) -> HttpMatch {
         let entries = node.get(key).map_or(&[][..], Node::entries).iter();
         entries
             .map(|entry| {
-                let name = if lower {
+                // What stands for a claim of a token keeps its letters.
+                let name = if lower && !entry.key.starts_with('@') {
                     entry.key.to_ascii_lowercase()
                 } else {
                     entry.key.clone()

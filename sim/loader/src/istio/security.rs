@@ -59,8 +59,8 @@ static JWT_HEADER: Shape = Shape::new(
 static CLAIM: Shape = Shape::new(
     "ClaimToHeader",
     &[
-        Field::ignored("header", Kind::Text, TOKENS).required(),
-        Field::ignored("claim", Kind::Text, TOKENS).required(),
+        Field::modelled("header", Kind::Text).required(),
+        Field::modelled("claim", Kind::Text).required(),
     ],
 );
 static JWT_RULE: Shape = Shape::new(
@@ -80,14 +80,10 @@ static JWT_RULE: Shape = Shape::new(
         Field::ignored("fromParams", TEXT_LIST, TOKENS),
         Field::ignored("fromCookies", TEXT_LIST, TOKENS),
         Field::ignored("outputPayloadToHeader", Kind::Text, TOKENS),
-        Field::ignored(
-            "outputClaimToHeaders",
-            Kind::List(&Kind::Map(&CLAIM)),
-            TOKENS,
-        ),
+        Field::modelled("outputClaimToHeaders", Kind::List(&Kind::Map(&CLAIM))),
         Field::modelled("forwardOriginalToken", Kind::Bool),
         Field::approximated("timeout", DURATION_KIND, KEYS),
-        Field::ignored("spaceDelimitedClaims", TEXT_LIST, TOKENS),
+        Field::modelled("spaceDelimitedClaims", TEXT_LIST),
         Field::ignored(
             "presence",
             Kind::OneOf(&["OPTIONAL", "REQUIRED"]),
@@ -283,6 +279,8 @@ pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> Reques
                 audiences: strings(node, "audiences"),
                 keys_uri: string(node, "jwksUri").or_else(|| string(node, "jwks_uri")),
                 forwards_token: flag(node, "forwardOriginalToken").unwrap_or_default(),
+                claim_headers: claim_headers(node),
+                lists: strings(node, "spaceDelimitedClaims"),
                 timeout: duration(node, "timeout"),
                 lacks_keys: false,
             }
@@ -293,6 +291,13 @@ pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> Reques
         target: target(document, scope),
         issuers,
     }
+}
+
+/// Headers that say what claims say.
+fn claim_headers(node: &Node) -> Vec<(String, String)> {
+    let said = node.list("outputClaimToHeaders").iter();
+    said.filter_map(|node| Some((string(node, "header")?, string(node, "claim")?)))
+        .collect()
 }
 
 /// Reads a checked AuthorizationPolicy.

@@ -306,6 +306,16 @@ impl<'a> Names<'a> {
         self.resolve(cluster, from, plain, span, reader)
     }
 
+    /// The service that a name stands for, where it is the name of another service.
+    pub(super) fn stood_for(
+        &self,
+        cluster: ClusterId,
+        namespace: &str,
+        host: &str,
+    ) -> Option<&cloud::scenario::Service> {
+        self.assemblies[cluster.index()].stood_for(namespace, host)
+    }
+
     /// What an address leads to in a cluster, asked in a namespace; nothing is reported.
     pub(super) fn resolve(
         &self,

@@ -127,6 +127,12 @@ fn one(
     };
     let target = asked.target(names, around, reader)?;
     let target = asked.over(client.protocol, target, names, around, reader)?;
+    // Proxies know a service by the names that stand for it too.
+    let host = asked
+        .stood_for(names)
+        .map_or(url.host.to_lowercase(), |service| {
+            format!("{}.{}.svc.cluster.local", service.name, service.namespace)
+        });
     let source = match from {
         Some(source) => source,
         None => default_source(&target, node.span, names, around, reader)?,
@@ -139,7 +145,7 @@ fn one(
         arrivals: arrivals?,
         client,
         attributes: RequestAttributes {
-            host: url.host.to_lowercase(),
+            host,
             path: url.path.to_owned(),
             method: clients::method(node),
             headers: clients::headers(node),
@@ -374,14 +380,15 @@ impl Asked<'_> {
             }
             return target;
         }
-        if let Some(found) = self.outside_host(&host, names, reader) {
+        if let Some(found) = self.host_of_workload(&host, names, reader) {
             return found;
         }
         self.through_proxy(&host, outside, names, around, reader)
     }
 
-    /// A host outside of clusters that a workload asks for: `None` if there is none of its name.
-    fn outside_host(
+    /// A host outside of clusters that a workload asks for, or a service by a name that stands for
+    /// it: `None` if there is none of its name.
+    fn host_of_workload(
         &self,
         host: &str,
         names: &Names<'_>,
@@ -391,10 +398,12 @@ impl Asked<'_> {
             return None;
         };
         let of = names.clusters[cluster.index()];
-        let is_host = |service: &&cloud::scenario::Service| {
+        let is_host = |service: &cloud::scenario::Service| {
             matches!(service.kind, ServiceKind::Host { .. }) && service.name == host
         };
-        of.services.iter().find(is_host)?;
+        if !of.services.iter().any(is_host) {
+            self.stood_for(names)?;
+        }
         let port = self
             .url
             .port
@@ -403,6 +412,16 @@ impl Asked<'_> {
         let whole = format!("{host}{port}");
         let found = names.resolve(*cluster, namespace, &whole, self.span, reader);
         Some(found.map(|(service, port)| Target::Service(*cluster, service, port)))
+    }
+
+    /// The service that the name stands for which a workload asks for, if it is that of another.
+    fn stood_for<'n>(&self, names: &'n Names<'_>) -> Option<&'n cloud::scenario::Service> {
+        let Some(Source::Workload(cluster, workload)) = self.from else {
+            return None;
+        };
+        let of = names.clusters[cluster.index()];
+        let namespace = &of.workloads[workload.index()].namespace;
+        names.stood_for(*cluster, namespace, self.url.host)
     }
 
     /// The same target with the ports that a protocol goes to.

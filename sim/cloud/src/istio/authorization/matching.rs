@@ -75,6 +75,25 @@ pub struct Token {
     pub claims: BTreeMap<String, Vec<String>>,
 }
 
+impl Token {
+    /// The values of a claim, by its name as conditions write it.
+    pub fn values(&self, claim: &str) -> &[String] {
+        fn one(text: &String) -> &[String] {
+            match text.is_empty() {
+                true => &[],
+                false => std::slice::from_ref(text),
+            }
+        }
+        match claim {
+            "iss" => one(&self.issuer),
+            "sub" => one(&self.subject),
+            "azp" => one(&self.presenter),
+            "aud" => &self.audiences,
+            other => self.claims.get(other).map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
 /// What a field that a port cannot answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unusable {
@@ -247,8 +266,8 @@ impl Test {
             }
             Test::Presenter(pattern) => token()?.is_some_and(|it| pattern.matches(&it.presenter)),
             Test::Claim(name, pattern) => {
-                let claim = token()?.and_then(|it| it.claims.get(name));
-                claim.is_some_and(|values| values.iter().any(|it| pattern.matches(it)))
+                let values = token()?.map_or(&[][..], |it| it.values(name));
+                values.iter().any(|it| pattern.matches(it))
             }
             Test::Unreadable => return None,
         })
@@ -285,13 +304,13 @@ fn without_query(path: &str) -> &str {
     &path[..end]
 }
 
-/// `{*}` stands for one segment that is not empty, `{**}` for any number of them.
+/// `{*}` stands for one segment that is not empty, `{**}` for one or more of any kind.
 fn matches_template(path: &str, template: &[String]) -> bool {
     fn all(path: &[&str], template: &[String]) -> bool {
         match template.split_first() {
             None => path.is_empty(),
             Some((first, rest)) if first == "{**}" => {
-                (0..=path.len()).any(|from| all(&path[from..], rest))
+                (1..=path.len()).any(|from| all(&path[from..], rest))
             }
             Some((first, rest)) => path.split_first().is_some_and(|(segment, path)| {
                 let fits = first == segment || (first == "{*}" && !segment.is_empty());
@@ -330,6 +349,12 @@ impl Field {
                 Test::SourceIp(_) | Test::RemoteIp(_) | Test::DestinationIp(_)
             )
         })
+    }
+
+    /// Whether it asks for the name that a client asks for in TLS.
+    pub(super) fn asks_for_names(&self) -> bool {
+        let mut all = self.any.iter().chain(&self.none);
+        all.any(|test| matches!(test, Test::ServerName(_)))
     }
 
     /// The field of a condition; `None` if nobody knows its key.

@@ -80,6 +80,11 @@ pub struct TokenIssuer {
     pub keys_uri: Option<String>,
     /// Whether the token is sent on.
     pub forwards_token: bool,
+    /// Headers that say what claims of a token say, each with the claim's name, dots between the
+    /// names of nested ones.
+    pub claim_headers: Vec<(String, String)>,
+    /// Claims whose texts are lists with blanks between, besides those that always are.
+    pub lists: Vec<String>,
     /// How long fetching the keys may take.
     pub timeout: Option<Duration>,
     /// Whether istiod could not fetch them: no token of the issuer counts.

@@ -39,6 +39,14 @@ impl fmt::Display for ClusterName {
     }
 }
 
+impl ClusterName {
+    /// The name that sidecars ask for in TLS, unless a rule says another.
+    pub fn server_name(&self) -> String {
+        let subset = self.subset.as_deref().unwrap_or_default();
+        format!("outbound_.{}_.{subset}_.{}", self.port, self.host)
+    }
+}
+
 /// How endpoints come to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discovery {
@@ -117,6 +125,8 @@ pub struct Cluster {
     pub panic_percent: Option<u32>,
     /// What the rule says about encryption.
     pub tls: Option<ClientMode>,
+    /// The name that it says to ask for in TLS.
+    pub server_name: Option<String>,
     /// How endpoints' places count.
     pub locality: Option<Setting>,
     /// Whether groups of endpoints are weighted.
@@ -180,6 +190,7 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
             .unwrap_or(world.mesh.connect_timeout),
         spoken: spoken(world, &pool, port.protocol, part.role),
         panic_percent: panic_percent(service, outlier.as_ref()),
+        server_name: policy.common.tls.as_ref().and_then(|tls| tls.sni.clone()),
         tls: policy.common.tls.as_ref().map(|tls| tls.mode),
         is_weighted: locality.as_ref().is_some_and(weighted),
         locality,

@@ -587,6 +587,9 @@ fn directory(world: &World<'_>) -> Directory {
             .entry(service.host.clone())
             .or_default()
             .push(number);
+        if service.is_headless() {
+            directory.headless.insert(number);
+        }
         for address in &service.addresses {
             let by_address = &mut directory.by_address;
             by_address.entry(*address).or_default().push(number);

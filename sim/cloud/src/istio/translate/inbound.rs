@@ -219,28 +219,76 @@ impl Filters {
         actions.any(|it| it.parts.contains(&LimitPart::RemoteAddress))
     }
 
-    /// What a request shows by its token, and whether that is sent on; a bad one is refused with
-    /// a status. Where nobody asks for tokens nobody looks at them.
-    pub fn check<'a>(
-        &self,
-        presented: Option<&'a Presented>,
-    ) -> Result<Option<(&'a Token, bool)>, u16> {
+    /// What a request shows by its token; a bad one is refused with a status. Where nobody asks
+    /// for tokens nobody looks at them.
+    pub fn check(&self, presented: Option<&Presented>) -> Result<Option<Shown>, u16> {
         let Some(presented) = presented.filter(|_| !self.issuers.is_empty()) else {
             return Ok(None);
         };
         let token = &presented.token;
-        let mut issuers = self.issuers.iter();
-        let Some(issuer) = issuers.find(|issuer| issuer.issuer == token.issuer) else {
+        let known = self.issuers.iter();
+        let known = known.filter(|it| it.issuer == token.issuer && !it.lacks_keys);
+        let known: Vec<_> = known.filter(|_| presented.is_valid).collect();
+        if known.is_empty() {
             return Err(UNAUTHORIZED);
+        }
+        // Of several that say something of the issuer one is enough.
+        let is_for = |issuer: &TokenIssuer| {
+            let mut audiences = token.audiences.iter();
+            issuer.audiences.is_empty() || audiences.any(|it| issuer.audiences.contains(it))
         };
-        if !presented.is_valid || issuer.lacks_keys {
-            return Err(UNAUTHORIZED);
+        let issuer = known.into_iter().find(|issuer| is_for(issuer));
+        issuer
+            .map(|issuer| Some(Shown::by(token, issuer)))
+            .ok_or(FORBIDDEN)
+    }
+
+    /// Headers that say what tokens say, and that nobody else may send.
+    pub fn claim_headers(&self) -> impl Iterator<Item = &str> {
+        let issuers = self.issuers.iter();
+        issuers.flat_map(|it| it.claim_headers.iter().map(|(header, _)| header.as_str()))
+    }
+}
+
+/// What a token that counts shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What it says.
+    pub token: Token,
+    /// Whether it is sent on.
+    pub goes_on: bool,
+    /// Headers that say what it says, by names in small letters. Claims of several values have
+    /// none, since they are written so that nobody matches on them.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Claims whose texts are lists with blanks between.
+const LISTS: [&str; 2] = ["permission", "scope"];
+
+impl Shown {
+    fn by(token: &Token, issuer: &TokenIssuer) -> Self {
+        let headers = issuer.claim_headers.iter().filter_map(|(header, claim)| {
+            match token.values(&claim.replace('.', "][")) {
+                [value] => Some((header.to_lowercase(), value.clone())),
+                _ => None,
+            }
+        });
+        let headers = headers.collect();
+        let mut token = token.clone();
+        let lists = LISTS
+            .into_iter()
+            .chain(issuer.lists.iter().map(String::as_str));
+        for list in lists {
+            if let Some(values) = token.claims.get_mut(list) {
+                let apart = values.iter().flat_map(|it| it.split_whitespace());
+                *values = apart.map(str::to_owned).collect();
+            }
         }
-        let is_for_us = |audience| issuer.audiences.contains(audience);
-        if !issuer.audiences.is_empty() && !token.audiences.iter().any(is_for_us) {
-            return Err(FORBIDDEN);
+        Shown {
+            token,
+            goes_on: issuer.forwards_token,
+            headers,
         }
-        Ok(Some((token, issuer.forwards_token)))
     }
 }
 

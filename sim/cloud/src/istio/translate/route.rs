@@ -4,6 +4,7 @@ use super::delegates::Merged;
 use crate::envoy::retry as envoy;
 use crate::facts;
 use crate::istio::authentication::selects;
+use crate::istio::authorization::Token;
 use crate::istio::config::common::whole;
 use crate::istio::config::{
     FaultInjection, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRoute,
@@ -28,6 +29,21 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// Headers, by names in small letters.
     pub headers: &'a BTreeMap<String, String>,
+    /// What the proxy that routes has found in a token that counts.
+    pub token: Option<&'a Token>,
+}
+
+impl<'a> Request<'a> {
+    /// A header by its name in small letters, or what Envoy has instead of one.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        match name {
+            ":path" => Some(self.path),
+            ":authority" | "host" => Some(self.authority),
+            ":method" => Some(self.method),
+            ":scheme" => Some(self.scheme),
+            name => self.headers.get(name).map(String::as_str),
+        }
+    }
 }
 
 /// A test of a text.
@@ -88,19 +104,22 @@ pub struct Conditions {
     scheme: Option<Text>,
     method: Option<Text>,
     authority: Option<Text>,
-    headers: Vec<(String, Text)>,
-    without_headers: Vec<(String, Text)>,
+    headers: Vec<(Subject, Text)>,
+    without_headers: Vec<(Subject, Text)>,
+    /// Whether a header that must not be so counts as empty if it is not there.
+    takes_missing_as_empty: bool,
     query: Vec<(String, Text)>,
 }
 
 impl Conditions {
-    fn of(said: &HttpMatch) -> Self {
-        let list = |values: &BTreeMap<String, ValueMatch>| {
+    fn of(said: &HttpMatch, version: Version) -> Self {
+        let subjects = |values: &BTreeMap<String, ValueMatch>| {
             let values = values.iter();
             values
-                .map(|(name, value)| (name.clone(), Text::of_value(value)))
+                .map(|(name, value)| (Subject::named(name), Text::of_value(value)))
                 .collect()
         };
+        let query = said.query.iter();
         let path = said.uri.as_ref().map(|uri| match uri {
             UriMatch::Text(text) => Text::of(text),
             UriMatch::Below(path) => Text::Below(path.clone()),
@@ -115,9 +134,12 @@ impl Conditions {
             scheme: said.scheme.as_ref().map(Text::of),
             method: said.method.as_ref().map(Text::of),
             authority: said.authority.as_ref().map(Text::of),
-            headers: list(&said.headers),
-            without_headers: list(&said.without_headers),
-            query: list(&said.query),
+            headers: subjects(&said.headers),
+            without_headers: subjects(&said.without_headers),
+            takes_missing_as_empty: version.takes_missing_headers_as_empty(),
+            query: query
+                .map(|(name, value)| (name.clone(), Text::of_value(value)))
+                .collect(),
         }
     }
 
@@ -154,6 +176,18 @@ impl Conditions {
             && self.query.is_empty()
     }
 
+    /// Whether a request has nothing that passes a test.
+    fn is_without(&self, request: &Request<'_>, of: &Subject, test: &Text) -> bool {
+        match of {
+            Subject::Header(name) if !matches!(test, Text::Present) => {
+                let value = request.header(name);
+                let missing = self.takes_missing_as_empty.then_some("");
+                value.or(missing).is_some_and(|value| !test.matches(value))
+            }
+            _ => !of.passes(request, test),
+        }
+    }
+
     /// Whether a request matches.
     pub fn matches(&self, request: &Request<'_>) -> bool {
         let (path, query) = request.path.split_once('?').unwrap_or((request.path, ""));
@@ -163,10 +197,6 @@ impl Conditions {
             } else {
                 test.matches(path)
             }
-        };
-        let header = |name: &String, test: &Text| {
-            let value = request.headers.get(name);
-            value.is_some_and(|value| test.matches(value))
         };
         let parameter = |name: &String, test: &Text| {
             let mut pairs = query
@@ -180,12 +210,57 @@ impl Conditions {
             && is(&self.scheme, request.scheme)
             && is(&self.method, request.method)
             && is(&self.authority, request.authority)
-            && self.headers.iter().all(|(name, test)| header(name, test))
-            && !self
+            && self
+                .headers
+                .iter()
+                .all(|(of, test)| of.passes(request, test))
+            && self
                 .without_headers
                 .iter()
-                .any(|(name, test)| header(name, test))
+                .all(|(of, test)| self.is_without(request, of, test))
             && self.query.iter().all(|(name, test)| parameter(name, test))
+    }
+}
+
+/// What a test is about.
+#[derive(Clone, Debug)]
+enum Subject {
+    /// A header, by its name in small letters.
+    Header(String),
+    /// A claim of a token, by its name as conditions of policies write it.
+    Claim(String),
+}
+
+/// What stands for a claim in place of a header's name, before the name of the claim.
+const CLAIMS: &str = "@request.auth.claims";
+
+impl Subject {
+    /// What a name of a header stands for: `@request.auth.claims.a.b` and
+    /// `@request.auth.claims[a][b]` for the claim `b` in `a`.
+    fn named(name: &str) -> Self {
+        let claim = || {
+            let (start, rest) = name.split_at_checked(CLAIMS.len())?;
+            if !start.eq_ignore_ascii_case(CLAIMS) {
+                return None;
+            }
+            let dotted = rest.strip_prefix('.').map(|path| path.replace('.', "]["));
+            let bracketed = || rest.strip_prefix('[')?.strip_suffix(']').map(str::to_owned);
+            dotted.or_else(bracketed).filter(|path| !path.is_empty())
+        };
+        claim().map_or_else(|| Subject::Header(name.to_lowercase()), Subject::Claim)
+    }
+
+    fn passes(&self, request: &Request<'_>, test: &Text) -> bool {
+        match self {
+            Subject::Header(name) => {
+                let value = request.header(name);
+                value.is_some_and(|value| test.matches(value))
+            }
+            Subject::Claim(name) => {
+                let values = request.token.map_or(&[][..], |token| token.values(name));
+                values.iter().any(|value| test.matches(value))
+            }
+        }
     }
 }
 
@@ -468,7 +543,7 @@ fn route(http: &HttpRoute, said: &HttpMatch, port: u16, lookup: &mut impl Lookup
     let mirrors = http.mirrors.iter().filter(|it| it.share.millionths() > 0);
     Route {
         name,
-        conditions: Conditions::of(said),
+        conditions: Conditions::of(said, lookup.version()),
         action,
         timeout: http.timeout.filter(|timeout| !timeout.is_zero()),
         limits: StreamLimits::default(),

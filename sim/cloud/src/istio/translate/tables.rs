@@ -375,6 +375,16 @@ impl RouteTable {
         if let Some(host) = known.iter().find_map(|&service| of_service(service)) {
             return Some(host);
         }
+        // Below a headless service each of its pods may have a name.
+        let mut above = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
+        let of_pods = above.find_map(|above| {
+            let known = directory.services(namespace, above).iter();
+            let mut headless = known.filter(|&service| directory.headless.contains(service));
+            headless.find_map(|&service| of_service(service))
+        });
+        if of_pods.is_some() {
+            return of_pods;
+        }
         let others = self.others.iter();
         let others = others.map(|(host, number)| (host.as_str(), *number));
         // ServiceEntries may name hosts by a wildcard, which stand together in the directory.
@@ -405,6 +415,8 @@ pub struct Directory {
     pub by_host: BTreeMap<String, Vec<u32>>,
     /// By address.
     pub by_address: BTreeMap<IpAddr, Vec<u32>>,
+    /// Those of Kubernetes whose names lead to their pods.
+    pub headless: BTreeSet<u32>,
     /// Domain of the cluster's names.
     pub domain: String,
 }

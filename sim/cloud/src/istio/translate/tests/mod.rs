@@ -170,6 +170,7 @@ fn get<'a>(
         authority,
         path,
         headers,
+        token: None,
     }
 }
 
