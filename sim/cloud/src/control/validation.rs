@@ -40,7 +40,7 @@ impl Domain<'_> {
 fn is_checked_elsewhere(object: &Object) -> bool {
     match object {
         Object::VirtualService(service) => service.is_of_gateway_api,
-        Object::Gateway(gateway) => gateway.is_of_gateway_api,
+        Object::Gateway(gateway) => gateway.is_of_gateway_api(),
         Object::WaypointUse(_) => true,
         _ => false,
     }

@@ -35,6 +35,19 @@ facts! {
     /// First release whose Gateways may name a second certificate at a listener, or none.
     ISTIO_SEVERAL_CERTIFICATES_FROM_MINOR: u32 = 27, "", "istio.gateway-api.several-certificates-from-minor", "istiod", "all",
         Source, "istio/istio release-1.26 and release-1.27 pilot/pkg/config/kube/gateway/conversion.go (buildTLS); releasenotes/notes/36181-gateway-rsa-ecdsa.yaml";
+    /// First release that reads ListenerSets; XListenerSets no longer.
+    ISTIO_LISTENER_SET_FROM_MINOR: u32 = 30, "", "istio.gateway-api.listener-set-from-minor", "istiod", "all",
+        Source, "istio/istio release-1.29 and release-1.30 pilot/pkg/config/kube/gateway/controller.go";
+    /// First release that reads XListenerSets where `PILOT_ENABLE_ALPHA_GATEWAY_API` says so.
+    ISTIO_X_LISTENER_SET_FROM_MINOR: u32 = 27, "", "istio.gateway-api.x-listener-set-from-minor", "istiod", "all",
+        Source, "istio/istio release-1.26 and release-1.27 pilot/pkg/config/kube/gateway/controller.go";
+    /// First release whose Gateways choose namespaces of ListenerSets by labels: before, nobody's may
+    /// attach where they say so.
+    ISTIO_LISTENER_SET_SELECTOR_FROM_MINOR: u32 = 29, "", "istio.gateway-api.listener-set-selector-from-minor", "istiod", "all",
+        Source, "istio/istio 90b77e376d1 (namespaceAcceptedByAllowListeners), on release-1.29 and later";
+    /// First release that leaves out listeners which contradict others of their Gateway.
+    ISTIO_LISTENERS_SETTLED_FROM_MINOR: u32 = 31, "", "istio.gateway-api.listeners-settled-from-minor", "istiod", "all",
+        Source, "istio/istio 1.30.3 and 1.31.0-rc.0 pilot/pkg/config/kube/gateway/controller.go (GatewayListenerConflictCollection); releasenotes/notes/listenerset-conflict-resolution.yaml";
     /// First release whose TLSRoutes take no more names than their listener; 1.26 has no fix.
     ISTIO_TLS_ROUTE_NARROWED_FROM_MINOR: u32 = 27, "", "istio.gateway-api.tls-route-narrowed-from-minor", "istiod", "all",
         Source, "istio/istio 40e67a4847 (constrainTLSRoutesToListenerHost), on release-1.27 and later";

@@ -87,6 +87,16 @@ impl Version {
         }
     }
 
+    /// Whether Gateways choose namespaces by labels whose ListenerSets may attach.
+    pub fn selects_listener_sets(self) -> bool {
+        self.minor >= facts::ISTIO_LISTENER_SET_SELECTOR_FROM_MINOR.value
+    }
+
+    /// Whether of listeners that contradict one another istiod takes the first alone.
+    pub fn settles_listeners(self) -> bool {
+        self.minor >= facts::ISTIO_LISTENERS_SETTLED_FROM_MINOR.value
+    }
+
     /// Whether TLSRoutes act on connections that a listener decrypts.
     pub fn routes_what_gateways_decrypt(self) -> bool {
         self.minor >= facts::ISTIO_TLS_ROUTE_FROM_MINOR.value

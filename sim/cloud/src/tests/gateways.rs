@@ -38,7 +38,7 @@ fn gateway(servers: Vec<Server>) -> Object {
     Object::from(Gateway {
         identity: identity("edge"),
         selector: [("app".to_owned(), "edge".to_owned())].into(),
-        is_of_gateway_api: false,
+        only_in: None,
         servers,
     })
 }

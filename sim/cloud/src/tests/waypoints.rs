@@ -334,7 +334,7 @@ fn entered(is_for_gateways: bool, mut objects: Vec<Object>) -> Scenario {
     objects.push(Object::from(Gateway {
         identity: identity("edge"),
         selector: [("app".to_owned(), "edge".to_owned())].into(),
-        is_of_gateway_api: false,
+        only_in: None,
         servers: vec![Server {
             name: None,
             port: 80,

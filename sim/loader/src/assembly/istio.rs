@@ -128,7 +128,7 @@ fn emptied(object: &Object) -> Option<Object> {
                 ..(**service).clone()
             }))
         }
-        Object::Gateway(gateway) if gateway.is_of_gateway_api => Some(Object::from(Gateway {
+        Object::Gateway(gateway) if gateway.is_of_gateway_api() => Some(Object::from(Gateway {
             servers: Vec::new(),
             ..(**gateway).clone()
         })),

@@ -31,7 +31,7 @@ fn check_servers(written: &[Written], diagnostics: &mut Diagnostics) {
     let mut by_selector: BTreeMap<&Labels, Vec<(&Gateway, &Written)>> = BTreeMap::new();
     for it in written {
         if let Object::Gateway(gateway) = &it.object
-            && !gateway.is_of_gateway_api
+            && !gateway.is_of_gateway_api()
         {
             let same = by_selector.entry(&gateway.selector).or_default();
             same.push((gateway, it));

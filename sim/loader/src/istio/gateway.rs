@@ -117,7 +117,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Gateway {
     Gateway {
         identity: identity(document),
         selector: labels(spec, "selector"),
-        is_of_gateway_api: false,
+        only_in: None,
         servers,
     }
 }

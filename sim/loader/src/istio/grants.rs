@@ -13,6 +13,8 @@ use crate::tree::Node;
 
 /// The group of the Gateway API, of which those are that refer.
 pub(super) const API: &str = "gateway.networking.k8s.io";
+/// The group of what is not final of it.
+pub(super) const EXPERIMENTAL: &str = "gateway.networking.x-k8s.io";
 
 /// All ReferenceGrants of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +102,11 @@ impl Grants {
 fn read(document: &Document) -> Vec<Grant> {
     let spec = document.spec();
     let own = &document.metadata.namespace;
-    let from = spec.list("from").iter().filter(|node| group(node) == API);
+    let is_meant = |from: &&Node| match string(from, "kind").as_deref() {
+        Some("XListenerSet") => group(from) == EXPERIMENTAL,
+        _ => group(from) == API,
+    };
+    let from = spec.list("from").iter().filter(is_meant);
     let pairs = from.flat_map(|from| spec.list("to").iter().map(move |to| (from, to)));
     let grants = pairs.map(|(from, to)| {
         let name = string(to, "name");

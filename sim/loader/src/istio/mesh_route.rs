@@ -45,14 +45,15 @@ pub struct MeshRoute {
     rules: Vec<Rule>,
 }
 
-/// What a route belongs to: a Service or ServiceEntry, whose clients take it, or a Gateway.
+/// What a route belongs to: a Service or ServiceEntry, whose clients take it, or something with
+/// listeners.
 #[derive(Clone, Debug)]
 struct Parent {
     kind: ParentKind,
     namespace: String,
     name: String,
     port: Option<u16>,
-    /// The only listener of a Gateway.
+    /// The only listener of a Gateway or ListenerSet.
     listener: Option<String>,
     span: Span,
 }

@@ -19,6 +19,8 @@ pub(crate) mod gateway;
 pub(crate) mod grants;
 pub(crate) mod installation;
 pub(crate) mod limits;
+mod listener_sets;
+mod listeners;
 pub(crate) mod mesh;
 pub(crate) mod mesh_route;
 pub(crate) mod objects;

@@ -1,11 +1,14 @@
 //! All of Istio's objects among a set of documents.
 
 use super::annotations::{self, PodNotes};
-use super::api_gateway::{self, ApiGateway, Namespaces, Owner, Served};
+use super::api_gateway::{self, ApiGateway, Served};
 use super::forms::Scope;
 use super::grants::Grants;
 use super::installation::{self, Component};
+use super::listener_sets::{self, ListenerSet};
+use super::listeners::{Namespaces, Owner};
 use super::mesh_route::{self, ConnectionRoute, Known, MeshRoute};
+use super::parents::ParentKind;
 use super::reads::Reads;
 use super::{
     by_hand, destination_rule, gateway, limits, mesh, proxy, security, service_entry, sidecar,
@@ -66,6 +69,8 @@ pub struct IstioObjects {
     pub(crate) grants: Grants,
     /// What istiod reads of the Gateway API.
     pub(crate) reads: Reads,
+    /// ListenerSets, until all are there.
+    sets: Vec<ListenerSet>,
     /// Routes of the Gateway API, until all are there and those for one host are put together.
     routes: Vec<MeshRoute>,
     /// Those of connections, until all are there.
@@ -139,16 +144,14 @@ impl IstioObjects {
             }
             "Gateway" => {
                 if self.served.has(namespace, name) {
-                    let owner = Owner {
-                        kind: "Gateway",
-                        reads: self.reads,
-                        grants: &self.grants,
-                    };
+                    let owner = self.owner(ParentKind::Gateway);
                     let gateway = api_gateway::read(document, owner, scope);
                     self.gateways.push(gateway);
                 }
                 return;
             }
+            "ListenerSet" => return self.add_set(ParentKind::ListenerSet, document, scope),
+            "XListenerSet" => return self.add_set(ParentKind::XListenerSet, document, scope),
             "IstioOperator" => return self.install(document, scope),
             "IstioConfigMap" => return self.configure(document, scope),
             _ => return,
@@ -160,6 +163,22 @@ impl IstioObjects {
         });
     }
 
+    fn owner(&self, kind: ParentKind) -> Owner<'_> {
+        Owner {
+            kind,
+            reads: self.reads,
+            grants: &self.grants,
+        }
+    }
+
+    fn add_set(&mut self, kind: ParentKind, document: &Document, scope: &mut Scope<'_>) {
+        let span = document.metadata.span;
+        if self.reads.listener_sets(kind, span, scope) {
+            let set = listener_sets::read(document, self.owner(kind), scope);
+            self.sets.extend(set);
+        }
+    }
+
     /// Takes Gateways and routes of the Gateway API for Istio's own objects, once all are there.
     pub(crate) fn attach_routes(
         &mut self,
@@ -168,9 +187,18 @@ impl IstioObjects {
         diagnostics: &mut Diagnostics,
     ) {
         let routes = std::mem::take(&mut self.routes);
+        let sets = listener_sets::place(
+            &mut self.gateways,
+            std::mem::take(&mut self.sets),
+            namespaces,
+            self.reads,
+            diagnostics,
+        );
+        let owners = self.gateways.iter().map(|gateway| &gateway.own);
+        let owners = owners.chain(sets.iter().map(|set| &set.own));
         let known = Known::of(
             services,
-            (&self.gateways, &self.grants),
+            (owners.collect(), &self.grants),
             namespaces,
             self.reads,
         );
@@ -182,7 +210,9 @@ impl IstioObjects {
         }
         mesh_route::report_idle(&known, &busy, diagnostics);
         for gateway in &self.gateways {
-            let written = gateway.written(namespaces, services, diagnostics);
+            let sets = sets.iter().filter(|set| set.is_of(gateway));
+            let sets = sets.map(|set| &set.own);
+            let written = gateway.written(sets, namespaces, services, diagnostics);
             self.written.extend(written);
         }
         self.written.extend(attached);

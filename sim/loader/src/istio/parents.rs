@@ -6,7 +6,7 @@
 //! Validated by: `tests/istio_routes.rs`.
 
 use super::forms::string;
-use super::grants::API;
+use super::grants::{API, EXPERIMENTAL};
 use crate::tree::Node;
 
 /// A kind of parent.
@@ -18,10 +18,14 @@ pub(crate) enum ParentKind {
     ServiceEntry,
     /// Its listeners take the route.
     Gateway,
+    /// Likewise.
+    ListenerSet,
+    /// Likewise: what came before it.
+    XListenerSet,
 }
 
 /// Groups and kinds; one without a name is that of Services.
-const KINDS: [(&str, &str, ParentKind); 3] = [
+const KINDS: [(&str, &str, ParentKind); 5] = [
     ("", "Service", ParentKind::Service),
     (
         "networking.istio.io",
@@ -29,6 +33,8 @@ const KINDS: [(&str, &str, ParentKind); 3] = [
         ParentKind::ServiceEntry,
     ),
     (API, "Gateway", ParentKind::Gateway),
+    (API, "ListenerSet", ParentKind::ListenerSet),
+    (EXPERIMENTAL, "XListenerSet", ParentKind::XListenerSet),
 ];
 
 impl ParentKind {
@@ -39,6 +45,18 @@ impl ParentKind {
         let mut kinds = KINDS.iter();
         let found = kinds.find(|(of, name, _)| (*of, *name) == (group.as_str(), kind.as_str()));
         found.map(|(.., kind)| *kind)
+    }
+
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        let mut kinds = KINDS.iter();
+        let found = kinds.find(|(.., kind)| *kind == self);
+        found.expect("every kind stands there").1
+    }
+
+    /// Whether its listeners take routes, and not its clients.
+    pub(super) fn has_listeners(self) -> bool {
+        !matches!(self, ParentKind::Service | ParentKind::ServiceEntry)
     }
 }
 
@@ -58,7 +76,9 @@ pub(super) fn unknown(reference: &Node) -> (String, String) {
     let known = KINDS.iter().find(|(_, name, _)| *name == kind);
     let help = match known {
         Some((group, ..)) => format!("a {kind} has `group: \"{group}\"`"),
-        None => "a route belongs to a Gateway, a Service or a ServiceEntry".to_owned(),
+        None => {
+            "a route belongs to a Gateway, a ListenerSet, a Service or a ServiceEntry".to_owned()
+        }
     };
     (message, help)
 }

@@ -1,13 +1,15 @@
 //! What istiod reads of the Gateway API, by its release and its environment.
 //!
 //! Models: TLSRoutes and listeners for TLS since 1.30, TCPRoutes and listeners for TCP since 1.31,
-//! and before where `PILOT_ENABLE_ALPHA_GATEWAY_API` says so.
+//! and before where `PILOT_ENABLE_ALPHA_GATEWAY_API` says so; ListenerSets since 1.30, and from 1.27
+//! until then XListenerSets where it says so.
 //! Sources: istio/istio release-1.25 to release-1.31 pilot/pkg/config/kube/gateway/controller.go
 //! and conversion.go (listenerProtocolToIstio), pkg/config/schema/collections/extras.go.
-//! Validated by: `tests/istio_connections.rs`.
+//! Validated by: `tests/istio_connections.rs` and `tests/istio_listener_sets.rs`.
 
 use super::by_hand;
 use super::forms::Scope;
+use super::parents::ParentKind;
 use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::source::Span;
@@ -61,6 +63,34 @@ impl Reads {
         let is_read = self.listeners(protocol);
         if !is_read {
             self.report(&format!("reads no {kind}s"), since, span, scope);
+        }
+        is_read
+    }
+
+    /// Whether it reads ListenerSets of a kind; says so if it does not.
+    pub(super) fn listener_sets(self, kind: ParentKind, span: Span, scope: &mut Scope<'_>) -> bool {
+        let final_from = facts::ISTIO_LISTENER_SET_FROM_MINOR.value;
+        let first_from = facts::ISTIO_X_LISTENER_SET_FROM_MINOR.value;
+        let minor = self.version.minor();
+        let is_read = match kind {
+            ParentKind::XListenerSet => self.is_alpha && (first_from..final_from).contains(&minor),
+            _ => minor >= final_from,
+        };
+        if !is_read {
+            let help = match kind {
+                ParentKind::XListenerSet if (first_from..final_from).contains(&minor) => {
+                    format!("set {ALPHA}: \"true\" under `values.pilot.env` of an IstioOperator")
+                }
+                ParentKind::XListenerSet => {
+                    format!("use Istio 1.{final_from} or later, and write a ListenerSet")
+                }
+                _ => format!("use Istio 1.{final_from} or later"),
+            };
+            let message = format!("istiod 1.{minor} reads no {}s", kind.name());
+            let found = scope
+                .diagnostics
+                .report(Code::NotReadByRelease, span, message);
+            found.help(help);
         }
         is_read
     }

@@ -399,7 +399,7 @@ impl<'a> Known<'a> {
         written: &Written,
         diagnostics: &mut Diagnostics,
     ) {
-        if gateway.is_of_gateway_api {
+        if gateway.is_of_gateway_api() {
             return; // istiod makes what serves it, or an address names it.
         }
         let pods = self.pods(&gateway.selector, None);

@@ -1,7 +1,7 @@
 //! Which kinds there are, under which `apiVersion`, and what becomes of them.
 
 use super::{
-    autoscaler, budget, connection_routes, gateway, ingress, kube_proxy, namespace, node,
+    autoscaler, budget, connection_routes, gateway, ingress, kube_proxy, listener, namespace, node,
     node_pool, service, workload,
 };
 use crate::diagnostic::{Code, Diagnostics};
@@ -74,6 +74,11 @@ pub static KNOWN: &[KnownKind] = &[
         &kube_proxy::KUBE_PROXY_CONFIGURATION,
     )
     .of_a_program(),
+    namespaced(
+        "ListenerSet",
+        &["gateway.networking.k8s.io/v1"],
+        &listener::LISTENER_SET,
+    ),
     namespaced("Namespace", &["v1"], &namespace::NAMESPACE).of_the_cluster(),
     namespaced("Node", &["v1"], &node::NODE).of_the_cluster(),
     namespaced("NodePool", &["karpenter.sh/v1"], &node_pool::NODE_POOL)
@@ -110,6 +115,11 @@ pub static KNOWN: &[KnownKind] = &[
             "gateway.networking.k8s.io/v1alpha2",
         ],
         &connection_routes::TLS_ROUTE,
+    ),
+    namespaced(
+        "XListenerSet",
+        &["gateway.networking.x-k8s.io/v1alpha1"],
+        &listener::X_LISTENER_SET,
     ),
     namespaced(
         "AuthorizationPolicy",

@@ -10,11 +10,18 @@ pub struct Gateway {
     pub identity: Identity,
     /// Labels of the pods that are its proxies.
     pub selector: Labels,
-    /// Whether only pods of its own namespace are: so with what istiod makes of Gateways of the
-    /// Gateway API.
-    pub is_of_gateway_api: bool,
+    /// The only namespace whose pods are: so with what istiod makes of Gateways of the Gateway API,
+    /// and of ListenerSets that belong to these.
+    pub only_in: Option<String>,
     /// What they listen for.
     pub servers: Vec<Server>,
+}
+
+impl Gateway {
+    /// Whether istiod makes it of something of the Gateway API.
+    pub fn is_of_gateway_api(&self) -> bool {
+        self.only_in.is_some()
+    }
 }
 
 /// What a proxy at the edge listens for.

@@ -48,7 +48,8 @@ pub(super) fn edges(compiler: &mut Compiler, world: &World<'_>, proxy: &Proxy) -
 
 /// Whether a proxy stands where a gateway looks for it.
 fn is_near(gateway: &Gateway, proxy: &Proxy) -> bool {
-    !gateway.is_of_gateway_api || gateway.identity.namespace == proxy.namespace
+    let only = gateway.only_in.as_ref();
+    only.is_none_or(|namespace| *namespace == proxy.namespace)
 }
 
 /// The name of a Gateway as routes bind to it.

@@ -4,8 +4,8 @@
 use super::head::{Head, report_missing};
 use super::{ANSWERED, Backend, LEFT_OUT, MeshRoute, NO_COPIES, Parent};
 use crate::diagnostic::{Code, Diagnostics};
-use crate::istio::api_gateway::{ApiGateway, Attaching, Denied, Listener, Namespaces};
 use crate::istio::grants::Grants;
+use crate::istio::listeners::{Attaching, Denied, Listener, Listeners, Namespaces};
 use crate::istio::objects::Written;
 use crate::istio::parents::ParentKind;
 use crate::istio::reads::Reads;
@@ -20,19 +20,20 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What routes may refer to.
-pub(crate) struct Known<'a> {
+pub(in crate::istio) struct Known<'a> {
     services: BTreeSet<(&'a str, &'a str)>,
     pub(super) domain: &'a str,
-    pub(super) gateways: &'a [ApiGateway],
+    /// Those of Gateways and ListenerSets.
+    pub(super) owners: Vec<&'a Listeners>,
     pub(super) grants: &'a Grants,
     namespaces: &'a Namespaces,
     pub(super) reads: Reads,
 }
 
 impl<'a> Known<'a> {
-    pub(crate) fn of(
+    pub(in crate::istio) fn of(
         services: &'a [Service],
-        (gateways, grants): (&'a [ApiGateway], &'a Grants),
+        (owners, grants): (Vec<&'a Listeners>, &'a Grants),
         namespaces: &'a Namespaces,
         reads: Reads,
     ) -> Known<'a> {
@@ -43,7 +44,7 @@ impl<'a> Known<'a> {
         Known {
             services: names.collect(),
             domain: facts::MESH_TRUST_DOMAIN.value,
-            gateways,
+            owners,
             grants,
             namespaces,
             reads,
@@ -64,7 +65,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Listeners that have routes, by the positions of their Gateway and their own.
+/// Listeners that have routes, by the positions of who has them and their own.
 pub(in crate::istio) type Busy = BTreeSet<(usize, usize)>;
 
 /// What shares a VirtualService: the namespace of routes of the mesh or the Gateway of Istio, the
@@ -100,7 +101,7 @@ pub(in crate::istio) fn merge(
     for route in &routes {
         let mut count = 0;
         for parent in &route.head.parents {
-            let is_at_gateway = parent.kind == ParentKind::Gateway;
+            let is_at_gateway = parent.kind.has_listeners();
             let port = parent.port.filter(|_| !is_at_gateway);
             let http = match route.is_refused(is_at_gateway, known) {
                 true => Vec::new(),
@@ -141,7 +142,7 @@ pub(in crate::istio) fn merge(
 }
 
 /// Where requests take a route because of a parent: a gateway or the mesh, and a host. Marks
-/// listeners that have routes, by the positions of their Gateway and their own.
+/// listeners that have routes, by the positions of who has them and their own.
 fn places(
     route: &MeshRoute,
     parent: &Parent,
@@ -150,15 +151,15 @@ fn places(
     busy: &mut Busy,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(GatewayName, String)> {
-    if parent.kind != ParentKind::Gateway {
+    if !parent.kind.has_listeners() {
         let hosts = hosts(parent, entries, known, diagnostics).into_iter();
         return hosts.map(|host| (GatewayName::Mesh, host)).collect();
     }
     let head = &route.head;
     let mut places = Vec::new();
-    for (gateway, listener) in listeners(head, parent, known, busy, diagnostics) {
-        let name = gateway.generated(listener);
-        let hosts = gateway.hosts_at(listener, &head.hostnames);
+    for (owner, listener) in listeners(head, parent, known, busy, diagnostics) {
+        let name = owner.generated(listener);
+        let hosts = owner.hosts_at(listener, &head.hostnames);
         places.extend(hosts.into_iter().map(|host| (name.clone(), host)));
     }
     places
@@ -171,13 +172,27 @@ pub(super) fn listeners<'a>(
     known: &Known<'a>,
     busy: &mut Busy,
     diagnostics: &mut Diagnostics,
-) -> Vec<(&'a ApiGateway, &'a Listener)> {
-    let mut gateways = known.gateways.iter().enumerate();
-    let found = gateways.find(|(_, it)| {
-        (&it.metadata.namespace, &it.metadata.name) == (&parent.namespace, &parent.name)
+) -> Vec<(&'a Listeners, &'a Listener)> {
+    let Parent {
+        kind,
+        namespace,
+        name,
+        ..
+    } = parent;
+    let mut owners = known.owners.iter().copied().enumerate();
+    let found = owners.find(|(_, it)| {
+        let identity = &it.identity;
+        (it.kind, &identity.namespace, &identity.name) == (*kind, namespace, name)
     });
-    let Some((number, gateway)) = found else {
-        return Vec::new(); // Its document has problems of its own.
+    let Some((number, owner)) = found else {
+        // The document of a Gateway has problems of its own.
+        if *kind != ParentKind::Gateway {
+            let message = format!("nobody listens for a {} `{namespace}/{name}`", kind.name());
+            diagnostics
+                .report(Code::GatewayNotFound, parent.span, message)
+                .help("give its `namespace`, if that is another, and let it belong to a Gateway");
+        }
+        return Vec::new();
     };
     let attaching = Attaching {
         namespace: &head.identity.namespace,
@@ -186,7 +201,7 @@ pub(super) fn listeners<'a>(
         listener: parent.listener.as_deref(),
         port: parent.port,
     };
-    let taken = match gateway.attach(&attaching, known.namespaces) {
+    let taken = match owner.attach(&attaching, known.namespaces) {
         Ok(taken) => taken,
         Err(denied) => {
             report_denied(denied, &head.identity.namespace, parent, diagnostics);
@@ -196,22 +211,26 @@ pub(super) fn listeners<'a>(
     busy.extend(taken.iter().map(|&position| (number, position)));
     let taken = taken.into_iter();
     taken
-        .map(|position| (gateway, &gateway.listeners()[position]))
+        .map(|position| (owner, &owner.all()[position]))
         .collect()
 }
 
 fn report_denied(denied: Denied, namespace: &str, parent: &Parent, diagnostics: &mut Diagnostics) {
+    let kind = match parent.kind {
+        ParentKind::Gateway => "gateway",
+        kind => kind.name(),
+    };
     let (message, help) = match denied {
         Denied::NoneFits => (
             format!(
-                "no listener of the gateway `{}` takes this route",
+                "no listener of the {kind} `{}` takes this route",
                 parent.name
             ),
             "compare `sectionName`, `port` and host names with those of its listeners",
         ),
         Denied::Namespace => (
             format!(
-                "the gateway `{}` takes no routes of the namespace `{namespace}`",
+                "the {kind} `{}` takes no routes of the namespace `{namespace}`",
                 parent.name
             ),
             "set `allowedRoutes: {namespaces: {from: All}}` on its listener: without it, its own namespace alone may attach",
@@ -224,12 +243,12 @@ fn report_denied(denied: Denied, namespace: &str, parent: &Parent, diagnostics: 
 
 /// Reports listeners that no route attaches to.
 pub(in crate::istio) fn report_idle(known: &Known<'_>, busy: &Busy, diagnostics: &mut Diagnostics) {
-    for (number, gateway) in known.gateways.iter().enumerate() {
-        for (position, listener) in gateway.listeners().iter().enumerate() {
+    for (number, owner) in known.owners.iter().enumerate() {
+        for (position, listener) in owner.all().iter().enumerate() {
             if !busy.contains(&(number, position)) {
                 let message = format!(
                     "no route attaches to the listener `{}` of `{}`",
-                    listener.name, gateway.metadata.name
+                    listener.name, owner.identity.name
                 );
                 diagnostics.report(Code::GatewayWithoutRoutes, listener.span, message);
             }

@@ -16,7 +16,6 @@ use crate::document::Document;
 use crate::istio::api_gateway::Served;
 use crate::istio::forms::Scope;
 use crate::istio::objects::Written;
-use crate::istio::parents::ParentKind;
 use crate::istio::reads::Reads;
 use crate::tree::Node;
 use cloud::istio::config::{
@@ -124,9 +123,9 @@ impl ConnectionRoute {
         self.check(known, diagnostics);
         let parents = self.head.parents.iter();
         let places: Vec<Place<'_>> = parents
-            .flat_map(|parent| match parent.kind {
-                ParentKind::Gateway => self.at_gateway(parent, known, busy, diagnostics),
-                _ => self.in_mesh(parent, entries, known, diagnostics),
+            .flat_map(|parent| match parent.kind.has_listeners() {
+                true => self.at_gateway(parent, known, busy, diagnostics),
+                false => self.in_mesh(parent, entries, known, diagnostics),
             })
             .collect();
         let services = places.iter().zip(0_u32..);

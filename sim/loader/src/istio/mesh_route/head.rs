@@ -4,11 +4,11 @@
 use super::{Backend, Known, Parent, parent};
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
-use crate::istio::api_gateway::{GENERATED, Served};
+use crate::istio::api_gateway::Served;
 use crate::istio::forms::{Scope, identity, strings};
 use crate::istio::grants::Reference;
+use crate::istio::listeners::GENERATED;
 use crate::istio::objects::Written;
-use crate::istio::parents::ParentKind;
 use crate::source::Span;
 use crate::tree::Node;
 use cloud::istio::config::{ExportTo, GatewayName, Identity, Object, VirtualService};
@@ -53,10 +53,10 @@ impl Head {
         self.kind == "GRPCRoute"
     }
 
-    /// Whether it belongs to a Gateway, among others.
+    /// Whether it belongs to listeners of Gateways, among others.
     pub(super) fn is_at_gateway(&self) -> bool {
         let mut parents = self.parents.iter();
-        parents.any(|parent| parent.kind == ParentKind::Gateway)
+        parents.any(|parent| parent.kind.has_listeners())
     }
 
     /// A VirtualService without routes that stands for it at a place; `which` tells it from others.

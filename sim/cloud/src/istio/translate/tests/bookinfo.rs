@@ -162,7 +162,7 @@ fn a_gateway_takes_the_pages_of_bookinfo_and_nothing_else() {
     mesh.objects.gateways.push(Gateway {
         identity: identity("default", "bookinfo-gateway", 0),
         selector: labels("istio=ingressgateway"),
-        is_of_gateway_api: false,
+        only_in: None,
         servers: vec![Server {
             name: None,
             port: 8080,

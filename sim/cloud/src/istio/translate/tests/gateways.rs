@@ -30,7 +30,7 @@ fn mesh(servers: Vec<Server>) -> Mesh {
     mesh.objects.gateways = vec![Gateway {
         identity: identity("edge", "front", 0),
         selector: labels("istio=ingress"),
-        is_of_gateway_api: false,
+        only_in: None,
         servers,
     }];
     mesh
@@ -97,21 +97,20 @@ fn hosts_of_server_and_route_have_to_meet() {
 }
 
 #[test]
-fn a_gateway_of_the_gateway_api_has_its_proxies_in_its_own_namespace() {
+fn a_gateway_of_the_gateway_api_has_its_proxies_in_one_namespace() {
     let mut mesh = mesh(vec![server(80, Protocol::Http, &["*"])]);
     mesh.objects.virtual_services = vec![bound(("shop", "a", 1), &["x.com"], vec![to_web()])];
-    mesh.objects.gateways[0].is_of_gateway_api = true;
-    let of = |namespace: &str| {
-        let told = mesh.told_as(&proxy(namespace, "istio=ingress"), Role::Gateway);
-        told.scope().edge(80, None).is_some()
+    let mut served = |only: Option<&str>| {
+        mesh.objects.gateways[0].only_in = only.map(str::to_owned);
+        ["edge", "shop"].map(|namespace| {
+            let told = mesh.told_as(&proxy(namespace, "istio=ingress"), Role::Gateway);
+            told.scope().edge(80, None).is_some()
+        })
     };
-    assert!(of("edge") && !of("shop"));
-    mesh.objects.gateways[0].is_of_gateway_api = false;
-    let of = |namespace: &str| {
-        let told = mesh.told_as(&proxy(namespace, "istio=ingress"), Role::Gateway);
-        told.scope().edge(80, None).is_some()
-    };
-    assert!(of("edge") && of("shop"));
+    assert_eq!(served(Some("edge")), [true, false]);
+    // That of a ListenerSet is not its own.
+    assert_eq!(served(Some("shop")), [false, true]);
+    assert_eq!(served(None), [true, true]);
 }
 
 #[test]
