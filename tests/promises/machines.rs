@@ -1,7 +1,7 @@
 //! Machines of sites, from what is written of them to what their mesh knows.
 
 use crate::cli::{hybridsim, inspect};
-use crate::support::record;
+use crate::support::{load, record};
 
 /// The lines of a table about a client's sidecar that hold a text, without what is padding.
 fn of_client(scenario: &str, part: &str, at: &str, text: &str) -> Vec<String> {
@@ -92,4 +92,29 @@ fn machines_are_asked_at_the_ports_of_their_entries() {
         text.replace(&format!("ports: [{port}], "), "")
     });
     assert_eq!(succeeded(&open), [20, 20, 20]);
+}
+
+#[test]
+fn serviceentries_of_one_host_bring_each_its_ports_and_machines() {
+    let text = include_str!("../data/fields/shared-host.yaml");
+    let succeeded = |text: &str| -> Vec<u64> {
+        let record = record(text);
+        record.traffic.iter().map(|it| it.succeeded).collect()
+    };
+    // Each machine listens at the port of its own entry alone, so that nobody asks the other one.
+    assert_eq!(succeeded(text), [20, 20]);
+    // What finds its endpoints in another way, is for others or has other labels brings no port.
+    let written =
+        "  location: MESH_INTERNAL\n  resolution: STATIC\n  endpoints: [{address: 10.20.0.21}]";
+    let by_name = (written, &*written.replace("STATIC", "DNS"));
+    let shown = (written, &*format!("  exportTo: [.]\n{written}"));
+    let labelled = ("{name: write}", "{name: write, labels: {team: a}}");
+    for (old, new) in [by_name, shown, labelled] {
+        assert!(text.contains(old));
+        let told = load("shared-host.yaml", &text.replace(old, new)).diagnostics;
+        let codes: Vec<&str> = told.iter().map(|it| it.code.id()).collect();
+        for code in ["HS0161", "HS0204"] {
+            assert!(codes.contains(&code), "{codes:?}: {new}");
+        }
+    }
 }

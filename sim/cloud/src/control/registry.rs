@@ -39,6 +39,24 @@ struct Entry {
     namespace: String,
     /// What an object says of it; nothing is said of a pod, whose own labels count.
     said: Option<Endpoint>,
+    /// The ports of its service that it has: those of the ServiceEntry that leads to it. All for
+    /// a Service of Kubernetes.
+    ports: Option<Vec<u16>>,
+}
+
+impl Entry {
+    fn of_ports(self, entry: &ServiceEntry) -> Entry {
+        let ports = entry.ports.iter().map(|port| port.number);
+        Entry {
+            ports: Some(ports.collect()),
+            ..self
+        }
+    }
+
+    fn has(&self, port: &ServicePort) -> bool {
+        let ports = self.ports.as_ref();
+        ports.is_none_or(|ports| ports.contains(&port.port))
+    }
 }
 
 impl Registry {
@@ -79,7 +97,7 @@ impl Domain<'_> {
     pub(crate) fn port_of_entry(&self, pod: u32, service: ServiceId, port: &ServicePort) -> u16 {
         let entries = self.endpoint_log.newest(service).entries.iter();
         let entries = entries.map(|&entry| &self.registry.entries[entry as usize]);
-        let mut ours = entries.filter(|entry| entry.pod == pod);
+        let mut ours = entries.filter(|entry| entry.pod == pod && entry.has(port));
         let said = ours.find_map(|entry| own_port(entry.said.as_ref()?, port));
         said.unwrap_or(port.target_port)
     }
@@ -160,10 +178,12 @@ impl Domain<'_> {
         let translation = self.translation.as_ref().expect("a mesh translates");
         let objects = translation.objects(translation.newest());
         let of_host = objects.service_entries.iter();
-        let of_host = of_host.filter(|entry| names(entry, host));
-        of_host
-            .flat_map(|entry| self.entries_of_service_entry(entry, host))
-            .collect()
+        let of_host = of_host.filter(|entry| entry.names(&host.name, &host.namespace));
+        let found = of_host.flat_map(|entry| {
+            let found = self.entries_of_service_entry(entry, host).into_iter();
+            found.map(|it| it.of_ports(entry))
+        });
+        found.collect()
     }
 
     fn entries_of_service_entry(&self, entry: &ServiceEntry, host: &Service) -> Vec<Entry> {
@@ -204,6 +224,7 @@ impl Domain<'_> {
             pod,
             namespace: namespace.to_owned(),
             said: Some(said),
+            ports: None,
         }));
         found
     }
@@ -227,6 +248,7 @@ impl Domain<'_> {
                 pod,
                 namespace: namespace.to_owned(),
                 said: None,
+                ports: None,
             })
             .collect()
     }
@@ -238,6 +260,7 @@ impl Domain<'_> {
             pod,
             namespace: namespace.to_owned(),
             said: Some(said.clone()),
+            ports: None,
         };
         machines.into_iter().map(entry).collect()
     }
@@ -294,10 +317,14 @@ impl Domain<'_> {
         let entries = set.entries.iter();
         let entries = entries.map(|&entry| {
             let entry = &self.registry.entries[entry as usize];
-            match &entry.said {
+            let mut endpoint = match &entry.said {
                 None => self.pod_as_endpoint(entry.pod, described),
                 Some(said) => self.entry_as_endpoint(entry, said, described),
+            };
+            for (port, target) in described.ports.iter().zip(&mut endpoint.targets) {
+                *target = target.filter(|_| entry.has(port));
             }
+            endpoint
         });
         sliced.chain(entries).collect()
     }
@@ -358,11 +385,4 @@ impl Domain<'_> {
         let machines = self.topology.cluster(cluster).machines_of(workload)?;
         Some((u32::from(machines.address) + number).into())
     }
-}
-
-/// Whether a ServiceEntry is about a host of its namespace.
-pub(crate) fn names(entry: &ServiceEntry, host: &Service) -> bool {
-    let mut hosts = entry.hosts.iter();
-    entry.identity.namespace == host.namespace
-        && hosts.any(|it| it.eq_ignore_ascii_case(&host.name))
 }

@@ -11,7 +11,6 @@
 //! services of other clusters, gateways between networks.
 //! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
 
-use super::registry;
 use crate::envoy::paths::PathRules;
 use crate::facts;
 use crate::istio::ambient;
@@ -588,8 +587,9 @@ fn world<'a>(
 /// What is written about whom the clients of a service prefer.
 fn words(istio: &Istio, service: &scenario::Service) -> Words {
     if let ServiceKind::Host { .. } = service.kind {
-        let entry = entry_of(&istio.objects, service);
-        return entry.map_or_else(Words::default, |entry| words_of_entry(istio, entry));
+        let entries = entries_of(&istio.objects, service);
+        let oldest = entries.first();
+        return oldest.map_or_else(Words::default, |entry| words_of_entry(istio, entry));
     }
     let name = (service.namespace.clone(), service.name.clone());
     Words {
@@ -618,14 +618,13 @@ fn word_of_namespace(istio: &Istio, name: &str) -> Option<Word> {
         .distribution
 }
 
-/// The ServiceEntry that describes a host: the oldest.
-fn entry_of<'a>(
+/// The ServiceEntries that describe a host, the oldest first.
+fn entries_of<'a>(
     objects: &'a Configuration,
     described: &scenario::Service,
-) -> Option<&'a ServiceEntry> {
-    let entries = objects.service_entries.iter();
-    let entries = entries.filter(|entry| registry::names(entry, described));
-    entries.min_by_key(|entry| entry.identity.created)
+) -> Vec<&'a ServiceEntry> {
+    let host = (described.name.as_str(), described.namespace.as_str());
+    ServiceEntry::of_host(objects.service_entries.iter(), host)
 }
 
 /// A service of a cluster as istiod knows it. Where nothing says its address, it is one that no
@@ -683,18 +682,20 @@ fn absent(service: &Service) -> Service {
     }
 }
 
-/// A host as the oldest ServiceEntry that names it describes it.
+/// A host as the ServiceEntries that name it describe it: of the oldest is what is not about ports.
 fn host_of_entries(
     istio: &Istio,
     described: &scenario::Service,
     service: &Service,
     objects: &Configuration,
 ) -> Service {
-    let Some(entry) = entry_of(objects, described) else {
+    let entries = entries_of(objects, described);
+    let Some(&entry) = entries.first() else {
         return absent(service);
     };
     let ports = service.ports.iter().map(|port| {
-        let said = entry.ports.iter().find(|said| said.number == port.number);
+        let mut said = entries.iter().flat_map(|entry| &entry.ports);
+        let said = said.find(|said| said.number == port.number);
         said.map_or_else(
             || port.clone(),
             |said| ServicePort {

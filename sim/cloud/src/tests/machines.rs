@@ -97,6 +97,7 @@ fn meshed(mut scenario: Scenario, joined: Option<bool>, objects: Vec<Object>) ->
 fn service_entry(endpoints: Vec<Endpoint>, selector: Option<Labels>) -> Object {
     Object::from(ServiceEntry {
         identity: identity("vm"),
+        labels: Labels::new(),
         hosts: vec![HOST.into()],
         addresses: Vec::new(),
         ports: vec![EntryPort {

@@ -51,7 +51,8 @@ fn spec(written: &Written) -> Option<&Node> {
     written.root.get("spec")
 }
 
-/// A host that two ServiceEntries of a namespace name.
+/// A host that two ServiceEntries of a namespace name, unless each has its own ports and proxies
+/// get those of both.
 fn check_hosts<'a>(
     entry: &'a ServiceEntry,
     written: &Written,
@@ -64,10 +65,23 @@ fn check_hosts<'a>(
         let Some(other) = hosts.insert(key, entry) else {
             continue;
         };
-        let message = format!(
-            "`{}` and `{}` both name `{host}`",
-            other.identity.name, entry.identity.name
-        );
+        let mut pair = [other, entry];
+        pair.sort_by_key(|it| it.identity.age_order());
+        let [older, younger] = pair;
+        let mut ports = older.ports.iter();
+        let shared = ports.find(|port| younger.ports.iter().any(|it| it.number == port.number));
+        let names = (&older.identity.name, &younger.identity.name);
+        let message = match shared {
+            _ if !older.takes_in(younger) => format!(
+                "`{}` and `{}` both name `{host}` and differ: ports of `{}` alone count",
+                names.0, names.1, names.0
+            ),
+            Some(port) => format!(
+                "`{}` and `{}` both name `{host}` with port {}",
+                names.0, names.1, port.number
+            ),
+            None => continue,
+        };
         diagnostics
             .report(Code::EntryHostTwice, node.span, message)
             .help("put their endpoints into one ServiceEntry");

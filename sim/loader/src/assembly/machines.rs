@@ -71,17 +71,8 @@ pub(super) fn add(view: &mut View, frame: &Frame) {
 /// All hosts that a ServiceEntry of any stage names, and those of machines that none does.
 pub(super) fn hosts(frame: &Frame, stages: &[Objects]) -> Hosts {
     let mut hosts = Hosts::new();
-    let written = stages.iter().flat_map(|stage| &stage.istio.written);
-    for written in written.filter(|_| frame.mesh.is_some()) {
-        let Object::ServiceEntry(entry) = &written.object else {
-            continue;
-        };
-        for host in &entry.hosts {
-            let host = host.to_lowercase();
-            let namespace = entry.identity.namespace.clone();
-            let known = hosts.entry((namespace, host.clone()));
-            known.or_insert_with(|| view(frame, &host, ports(entry), written.span));
-        }
+    for stage in stages.iter().filter(|_| frame.mesh.is_some()) {
+        add_entries(&mut hosts, frame, stage);
     }
     let named: BTreeSet<String> = hosts.keys().map(|(_, host)| host.clone()).collect();
     for machines in &frame.machines {
@@ -103,15 +94,41 @@ pub(super) fn hosts(frame: &Frame, stages: &[Objects]) -> Hosts {
     hosts
 }
 
-fn ports(entry: &ServiceEntry) -> Vec<ServicePort> {
-    let ports = entry.ports.iter().map(|port| ServicePort {
-        name: Some(port.name.clone()),
-        port: port.number,
-        target_port: port.target,
-        node_port: None,
-        transport: Transport::Tcp,
+/// Hosts that the ServiceEntries of a stage name, each with the ports of all that count for it.
+fn add_entries(hosts: &mut Hosts, frame: &Frame, stage: &Objects) {
+    let written = stage.istio.written.iter();
+    let entries = written.filter_map(|written| match &written.object {
+        Object::ServiceEntry(entry) => Some((entry.as_ref(), written.span)),
+        _ => None,
     });
-    ports.collect()
+    for (entry, span) in entries.clone() {
+        let namespace = &entry.identity.namespace;
+        for host in &entry.hosts {
+            let host = host.to_lowercase();
+            let known = hosts.entry((namespace.clone(), host.clone()));
+            let known = known.or_insert_with(|| view(frame, &host, Vec::new(), span));
+            let all = entries.clone().map(|(entry, _)| entry);
+            for counts in ServiceEntry::of_host(all, (&host, namespace)) {
+                add_ports(&mut known.ports, counts);
+            }
+        }
+    }
+}
+
+/// Adds the ports of a ServiceEntry that are not there yet.
+fn add_ports(ports: &mut Vec<ServicePort>, entry: &ServiceEntry) {
+    for port in &entry.ports {
+        if ports.iter().any(|it| it.port == port.number) {
+            continue;
+        }
+        ports.push(ServicePort {
+            name: Some(port.name.clone()),
+            port: port.number,
+            target_port: port.target,
+            node_port: None,
+            transport: Transport::Tcp,
+        });
+    }
 }
 
 /// A host, with the machines that name servers answer with.

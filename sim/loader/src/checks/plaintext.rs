@@ -7,11 +7,13 @@ use super::Whole;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::scenario::names::short;
 use crate::source::Span;
+use cloud::facts;
 use cloud::istio::authentication::{Policies, ServerMode};
 use cloud::istio::config::Istio;
 use cloud::istio::jwks;
 use cloud::scenario::{
-    Cluster, ClusterId, Service, ServiceId, TrafficSource, TrafficTarget, WorkloadId, WorkloadKind,
+    Cluster, ClusterId, NameForm, Service, ServiceId, TrafficSource, TrafficTarget, WorkloadId,
+    WorkloadKind,
 };
 
 pub(super) fn check(whole: &Whole<'_>, diagnostics: &mut Diagnostics) {
@@ -35,9 +37,9 @@ fn check_keys(cluster: &Cluster, istio: &Istio, diagnostics: &mut Diagnostics) {
             .filter_map(|it| it.keys_uri.as_deref());
         for (uri, (host, number)) in sources.filter_map(|uri| Some((uri, jwks::address(uri)?))) {
             let is_it = |service: &Service| {
-                let short = format!("{}.{}", service.name, service.namespace);
-                let rest = host.strip_prefix(short.as_str());
-                rest.is_some_and(|rest| ["", ".svc", ".svc.cluster.local"].contains(&rest))
+                let domain = facts::CLUSTER_DOMAIN.value;
+                let mut forms = [NameForm::Namespaced, NameForm::Svc, NameForm::Full].iter();
+                forms.any(|form| form.write(&service.name, &service.namespace, "", domain) == host)
             };
             let Some(position) = cluster.services.iter().position(is_it) else {
                 continue;

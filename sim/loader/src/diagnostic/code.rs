@@ -159,7 +159,7 @@ codes! {
     EntryUnselected = "HS0160", Warning, "Nobody selects a WorkloadEntry",
         "A WorkloadEntry describes a machine, and tells nobody of it: a ServiceEntry with a `workloadSelector`, or a Service with a `selector`, of the same namespace has to select its labels. Until then nobody asks the machine.";
     EntryHostTwice = "HS0161", Warning, "Two ServiceEntries of a namespace name one host",
-        "istiod takes both: the older one says what the ports carry and how endpoints are found, and clients get the endpoints of both. Make it one ServiceEntry.";
+        "Of a port that both have the older one says what it carries, and clients get the endpoints of both. Ports of the younger one come in addition where its `resolution`, `exportTo`, `workloadSelector` and labels are those of the older one, else proxies do not know them. Make it one ServiceEntry.";
     HostUnknown = "HS0162", Warning, "An application asks for a host that no name server knows",
         "A ServiceEntry makes a host known to sidecars, not to name servers: an application looks the name up before its sidecar sees a connection, and fails. Name servers know the `host` of machines; with `ISTIO_META_DNS_CAPTURE` the sidecar answers by itself. In the same way machines without a proxy know no Service by its name, unless it has a load balancer or node ports.";
     MachineNotFound = "HS0163", Warning, "An endpoint leads to no machine, or into no network",

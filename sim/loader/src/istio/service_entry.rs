@@ -182,6 +182,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> ServiceEntry {
     };
     let entry = ServiceEntry {
         identity: identity(document),
+        labels: document.metadata.labels.clone(),
         hosts: strings(spec, "hosts"),
         addresses: strings(spec, "addresses"),
         ports: ports(spec, scope),

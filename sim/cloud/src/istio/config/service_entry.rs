@@ -11,6 +11,8 @@ use crate::kubernetes::probe::Probe;
 pub struct ServiceEntry {
     /// How it is called.
     pub identity: Identity,
+    /// Its own labels.
+    pub labels: Labels,
     /// Hosts, with or without wildcard.
     pub hosts: Vec<String>,
     /// Addresses or ranges of them.
@@ -31,6 +33,38 @@ pub struct ServiceEntry {
     pub export_to: ExportTo,
     /// Which of its endpoints clients should rather go to.
     pub distribution: Option<Word>,
+}
+
+impl ServiceEntry {
+    /// Whether it is about a host of a namespace.
+    pub fn names(&self, host: &str, namespace: &str) -> bool {
+        let mut hosts = self.hosts.iter();
+        self.identity.namespace == namespace && hosts.any(|it| it.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether proxies get the ports of a younger one for the same host beside its own.
+    ///
+    /// Source: istio/istio 86c9f01f pilot/pkg/model/sidecar.go (canMergeServices).
+    pub fn takes_in(&self, younger: &ServiceEntry) -> bool {
+        self.resolution == younger.resolution
+            && self.labels == younger.labels
+            && self.selector == younger.selector
+            && self.export_to == younger.export_to
+    }
+
+    /// Those that say together what proxies know of a host: the oldest, which counts where they
+    /// contradict, and those whose ports come in addition, by age.
+    pub fn of_host<'a>(
+        all: impl Iterator<Item = &'a ServiceEntry>,
+        (host, namespace): (&str, &str),
+    ) -> Vec<&'a ServiceEntry> {
+        let mut found: Vec<&ServiceEntry> = all.filter(|it| it.names(host, namespace)).collect();
+        found.sort_by_key(|it| it.identity.age_order());
+        if let Some(&oldest) = found.first() {
+            found.retain(|it| oldest.takes_in(it));
+        }
+        found
+    }
 }
 
 /// A port of a ServiceEntry.
