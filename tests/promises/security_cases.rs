@@ -394,6 +394,33 @@ fn conditions_ask_for_whatever_is_known() {
     ]);
 }
 
+#[test]
+fn gateways_keep_out_by_the_name_that_is_asked_for_in_tls() {
+    let edge = [
+        object(
+            "networking/Gateway",
+            "edge",
+            "{selector: {istio: ingressgateway}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE, credentialName: web}, hosts: [\"*.web.com\"]}]}",
+        ),
+        object(
+            "networking/VirtualService",
+            "web",
+            "{hosts: [\"*.web.com\"], gateways: [edge], http: [{route: [{destination: {host: web, port: {number: 80}}}]}]}",
+        ),
+        object(
+            POLICY,
+            "istio-system/edge",
+            "{action: DENY, selector: {matchLabels: {istio: ingressgateway}}, rules: [{when: [{key: connection.sni, values: [deny.web.com]}]}]}",
+        ),
+    ];
+    let people = || Ask::new("people", "istio-ingressgateway.istio-system:443");
+    World::new(edge.concat() + &served("web", "http:80")).check(&[
+        (people().host("deny.web.com"), "403"),
+        (people().host("deny.web.com:443"), "403"),
+        (people().host("www.web.com"), "web"),
+    ]);
+}
+
 fn with(issuer: &str, subject: &str, claims: &[(&str, &str)]) -> Presented {
     token(issuer, subject, claims)
 }

@@ -28,6 +28,7 @@ use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode,
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::InboundTable;
+use crate::istio::translate::tables::without_port;
 use crate::record::Reason;
 use crate::scenario::{ServiceId, WorkloadId};
 use crate::slab::Key;
@@ -204,7 +205,7 @@ impl Domain<'_> {
         let asked = self.asked_by(request);
         let is_counted = table.filters.asks_for_addresses();
         let is_named = table.guard.asks_for_names();
-        let server_name = is_named.then(|| self.server_name(request)).flatten();
+        let server_name = is_named.then(|| self.server_name(request, asked)).flatten();
         let (addresses, standing) = match is_counted || table.guard.asks_for_addresses() {
             false if server_name.is_none() => (Addresses::UNASKED, 0),
             asks => {
@@ -239,17 +240,21 @@ impl Domain<'_> {
         number
     }
 
-    /// The name that the client asked for in TLS: from outside the host, from a sidecar the name of
-    /// its cluster unless a rule says another.
-    fn server_name(&self, request: &RequestArrival) -> Option<String> {
+    /// The name that the client asked for in TLS: an application or a user the host, a sidecar the
+    /// name of its cluster unless a rule says another.
+    fn server_name(&self, request: &RequestArrival, asked: Asked) -> Option<String> {
         let endpoint = request.endpoint;
         let is_encrypted = match endpoint.listener {
             Listener::Edge(_, takes) => takes != Takes::Anything,
             _ => endpoint.secured,
         };
-        let call = &self.calls[self.call_behind(request).filter(|_| is_encrypted)?];
-        let Owner::Passage(key) = call.owner else {
+        if !is_encrypted {
             return None;
+        }
+        let owner = self.call_behind(request).map(|key| self.calls[key].owner);
+        let Some(Owner::Passage(key)) = owner else {
+            let attributes = self.ways.attributed.get(asked)?;
+            return Some(without_port(&attributes.said.authority).to_owned());
         };
         let passage = self.passages.get(key)?;
         let number = match passage.lead? {
