@@ -175,17 +175,23 @@ struct SpreadTable<'a> {
 
 /// LeastAllocated: the mean share of CPU and memory that stays free with the pod.
 fn least_allocated(class: &Class, state: &NodeState) -> u64 {
-    let free_share = |used: u64, capacity: u64| {
-        (capacity > 0).then(|| capacity.saturating_sub(used) * SCORE_MAX / capacity)
+    // Machines may have so many bytes that a hundred times as many are no u64.
+    let free_share = |[others, own]: [u64; 2], capacity: u64| {
+        let free = u128::from(capacity).saturating_sub(u128::from(others) + u128::from(own));
+        let share = (free * u128::from(SCORE_MAX)).checked_div(u128::from(capacity));
+        share.map(|share| share as u64)
     };
     let Resources {
         cpu_milli,
         memory_bytes,
     } = state.node.allocatable;
     let shares = [
-        free_share(state.counted.cpu_milli + class.counted.cpu_milli, cpu_milli),
         free_share(
-            state.counted.memory_bytes + class.counted.memory_bytes,
+            [state.counted.cpu_milli, class.counted.cpu_milli],
+            cpu_milli,
+        ),
+        free_share(
+            [state.counted.memory_bytes, class.counted.memory_bytes],
             memory_bytes,
         ),
     ];

@@ -754,3 +754,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_machine_may_have_as_much_memory_as_can_be_written() {
+    let mut nodes = three_zones();
+    nodes[1].allocatable.memory_bytes = u64::MAX;
+    let cluster = cluster(nodes, vec![workload("a", resources(1000, 8 * GIB))]);
+    assert_eq!(nodes_of(&cluster, &[0]), [1]);
+}
