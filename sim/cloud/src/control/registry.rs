@@ -13,7 +13,7 @@
 //! Sources: istio/istio pilot/pkg/serviceregistry/serviceentry/{controller,conversion}.go.
 //! Validated by: who is asked, and how, in the crate's tests.
 
-use super::translation::pod_address;
+use super::standing::pod_address;
 use crate::domain::{Clock, Domain};
 use crate::istio::authentication::selects;
 use crate::istio::config::{Endpoint, Labels, Resolution, ServiceEntry};

@@ -4,41 +4,33 @@
 //! them. Each is translated by [`crate::istio::translate`] as far as proxies ask for it; what
 //! equal proxies are told is translated once. A proxy acts on the generation that it was told.
 //!
-//! A service exists from when it is written; a host outside of the cluster is a service while a
-//! ServiceEntry names it.
-//!
-//! Approximated: the ports of a host are those that its ServiceEntries have at first. Leaves out:
-//! services of other clusters, gateways between networks.
+//! Leaves out: services of other clusters, gateways between networks.
 //! Validated by: what requests meet whose sidecars were told of rules, in the crate's tests.
 
+use super::known_services::{absent, described, host_of_entries, words};
 use crate::envoy::paths::PathRules;
 use crate::facts;
 use crate::istio::ambient;
 use crate::istio::config::{
-    Audience, Configuration, Created, DestinationRule, ExportTo, ExternalAuthorization, Istio,
-    Labels, LimitDomain, Location, Object, PathNormalization, ProviderKind, Resolution,
-    ServiceEntry, ServiceSettings,
+    Configuration, Created, DestinationRule, ExternalAuthorization, Istio, Labels, LimitDomain,
+    Object, PathNormalization, ProviderKind,
 };
-use crate::istio::distribution::{Word, Words};
 use crate::istio::host;
-use crate::istio::locality::{Distribution, Locality, with_place};
+use crate::istio::locality::Distribution;
 use crate::istio::network::Gateways;
 use crate::istio::protocol::Protocol;
 use crate::istio::push::{Changed, Kind, Role};
-use crate::istio::range;
 use crate::istio::translate::cluster::{Cluster, ClusterName};
 use crate::istio::translate::inbound::{self, InboundTable, Named};
 use crate::istio::translate::patches::Patches;
 use crate::istio::translate::place::Assignment;
-use crate::istio::translate::registry::{Endpoint, Health, Proxy, Service, ServicePort, World};
+use crate::istio::translate::registry::{Endpoint, Proxy, Service, World};
 use crate::istio::translate::waypoint::{self, Through};
 use crate::istio::translate::{Compiler, Tables, View};
 use crate::istio::version::Version;
-use crate::scenario::{self, ServiceId, ServiceKind, TrafficDistribution, Transport};
+use crate::scenario::{self, ServiceId, ServiceKind};
 use engine::Time;
-use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// Everything that istiod translates.
@@ -581,235 +573,5 @@ fn world<'a>(
         domain: facts::CLUSTER_DOMAIN.value,
         gateways,
         version: istio.version,
-    }
-}
-
-/// What is written about whom the clients of a service prefer.
-fn words(istio: &Istio, service: &scenario::Service) -> Words {
-    if let ServiceKind::Host { .. } = service.kind {
-        let entries = entries_of(&istio.objects, service);
-        let oldest = entries.first();
-        return oldest.map_or_else(Words::default, |entry| words_of_entry(istio, entry));
-    }
-    let name = (service.namespace.clone(), service.name.clone());
-    Words {
-        field: service.distribution.map(|said| match said {
-            TrafficDistribution::Close => Word::Close,
-            TrafficDistribution::SameZone => Word::SameZone,
-            TrafficDistribution::SameNode => Word::SameNode,
-        }),
-        service: istio.services.get(&name).and_then(|said| said.distribution),
-        namespace: word_of_namespace(istio, &service.namespace),
-    }
-}
-
-fn words_of_entry(istio: &Istio, entry: &ServiceEntry) -> Words {
-    Words {
-        field: None,
-        service: entry.distribution,
-        namespace: word_of_namespace(istio, &entry.identity.namespace),
-    }
-}
-
-fn word_of_namespace(istio: &Istio, name: &str) -> Option<Word> {
-    let mut namespaces = istio.namespaces.iter();
-    namespaces
-        .find(|namespace| namespace.name == name)?
-        .distribution
-}
-
-/// The ServiceEntries that describe a host, the oldest first.
-fn entries_of<'a>(
-    objects: &'a Configuration,
-    described: &scenario::Service,
-) -> Vec<&'a ServiceEntry> {
-    let host = (described.name.as_str(), described.namespace.as_str());
-    ServiceEntry::of_host(objects.service_entries.iter(), host)
-}
-
-/// A service of a cluster as istiod knows it. Where nothing says its address, it is one that no
-/// other has: what it is decides nothing.
-fn described(service: &scenario::Service, number: u32, said: ServiceSettings) -> Service {
-    let given = service.given.cluster_ip;
-    let address = given.unwrap_or_else(|| nth_of(facts::SERVICE_RANGE.value, number));
-    let has_address = !service.kind.is_headless();
-    let ports = service.ports.iter().map(|port| ServicePort {
-        number: port.port,
-        name: port.name.clone().unwrap_or_default(),
-        protocol: match port.transport {
-            Transport::Udp => Protocol::Udp,
-            _ => said.protocol(port.port, port.name.as_deref()),
-        },
-    });
-    Service {
-        host: match service.kind {
-            ServiceKind::Host { .. } => service.name.to_lowercase(),
-            _ => host::service(
-                &service.name,
-                &service.namespace,
-                facts::CLUSTER_DOMAIN.value,
-            ),
-        },
-        namespace: service.namespace.clone(),
-        created: Created::At(Time::ZERO),
-        addresses: has_address
-            .then_some(IpAddr::V4(address))
-            .into_iter()
-            .collect(),
-        ranges: Vec::new(),
-        ports: ports.collect(),
-        resolution: match service.kind {
-            ServiceKind::Headless | ServiceKind::Host { .. } => Resolution::None,
-            _ => Resolution::Static,
-        },
-        location: Location::Internal,
-        export_to: said.export_to,
-        distribution: Distribution::Any,
-        publishes_unready: service.publish_not_ready,
-        is_of_entry: matches!(service.kind, ServiceKind::Host { .. }),
-    }
-}
-
-/// A service that does not exist: it keeps its number, and nobody knows it by name or is told of
-/// it.
-fn absent(service: &Service) -> Service {
-    Service {
-        host: String::new(),
-        addresses: Vec::new(),
-        ports: Vec::new(),
-        export_to: ExportTo::Only(vec![Audience::Nobody]),
-        ..service.clone()
-    }
-}
-
-/// A host as the ServiceEntries that name it describe it: of the oldest is what is not about ports.
-fn host_of_entries(
-    istio: &Istio,
-    described: &scenario::Service,
-    service: &Service,
-    objects: &Configuration,
-) -> Service {
-    let entries = entries_of(objects, described);
-    let Some(&entry) = entries.first() else {
-        return absent(service);
-    };
-    let ports = service.ports.iter().map(|port| {
-        let mut said = entries.iter().flat_map(|entry| &entry.ports);
-        let said = said.find(|said| said.number == port.number);
-        said.map_or_else(
-            || port.clone(),
-            |said| ServicePort {
-                number: said.number,
-                name: said.name.clone(),
-                protocol: said.protocol,
-            },
-        )
-    });
-    let (addresses, ranges) = range::split(&entry.addresses);
-    Service {
-        created: entry.identity.created,
-        addresses,
-        ranges,
-        ports: ports.collect(),
-        resolution: entry.resolution,
-        location: entry.location,
-        export_to: entry.export_to.clone(),
-        distribution: words_of_entry(istio, entry).for_envoys(istio.version),
-        ..service.clone()
-    }
-}
-
-/// The address by which proxies know a pod, which no other has: what it is decides nothing but
-/// places on rings.
-pub(crate) fn pod_address(pod: u32) -> Ipv4Addr {
-    nth_of(facts::POD_RANGE_LARGE.value, pod)
-}
-
-/// An address of a range, after the network's own.
-fn nth_of(range: &str, number: u32) -> Ipv4Addr {
-    let range: Ipv4Net = range
-        .parse()
-        .expect("facts hold ranges as they are written");
-    Ipv4Addr::from(u32::from(range.network()) + 1 + number)
-}
-
-/// Where a pod stands, and what it is called.
-pub(crate) struct Standing<'a> {
-    /// Its cluster.
-    pub(crate) cluster: &'a scenario::Cluster,
-    /// Its node.
-    pub(crate) node: Option<u32>,
-    /// Its zone.
-    pub(crate) zone: u32,
-    /// Its namespace.
-    pub(crate) namespace: &'a str,
-    /// Its own labels.
-    pub(crate) labels: &'a Labels,
-    /// Its site, if it is a machine of one.
-    pub(crate) site: Option<&'a scenario::Site>,
-}
-
-impl Standing<'_> {
-    fn locality(&self) -> Locality {
-        if let Some(site) = self.site {
-            let parts = site.region.split_once('/');
-            return Locality {
-                region: parts.map_or(site.region.as_str(), |it| it.1).to_owned(),
-                ..Locality::parse("")
-            };
-        }
-        let node = self.node.map(|node| &self.cluster.nodes[node as usize]);
-        let said = |label: &str| node.and_then(|node| node.labels.get(label)).cloned();
-        let region = said("topology.kubernetes.io/region");
-        let zone = said("topology.kubernetes.io/zone");
-        Locality {
-            region: region.unwrap_or_else(|| self.cluster.region_label().to_owned()),
-            zone: zone.unwrap_or_else(|| self.cluster.zones[self.zone as usize].clone()),
-            subzone: said("topology.istio.io/subzone").unwrap_or_default(),
-        }
-    }
-
-    fn labels(&self, locality: &Locality) -> Labels {
-        let node = self
-            .node
-            .map(|node| &self.cluster.nodes[node as usize].name);
-        let node = node.map_or("", String::as_str);
-        with_place(self.labels, locality, &self.cluster.name, "", node)
-    }
-
-    /// The pod's proxy as it asks.
-    pub(crate) fn proxy(&self) -> Proxy {
-        let locality = self.locality();
-        Proxy {
-            namespace: self.namespace.to_owned(),
-            labels: self.labels(&locality),
-            locality,
-            cluster: 0,
-            network: None,
-        }
-    }
-
-    /// The pod as an endpoint of a service.
-    pub(crate) fn endpoint(
-        &self,
-        (pod, address): (u32, Ipv4Addr),
-        service: &scenario::Service,
-        has_sidecar: bool,
-    ) -> Endpoint {
-        let locality = self.locality();
-        let targets = service.ports.iter().map(|port| Some(port.target_port));
-        Endpoint {
-            workload: pod,
-            address: IpAddr::V4(address),
-            targets: targets.collect(),
-            labels: self.labels(&locality),
-            locality,
-            cluster: 0,
-            network: None,
-            namespace: self.namespace.to_owned(),
-            weight: 1,
-            health: Health::Ready,
-            has_sidecar,
-        }
     }
 }

@@ -16,7 +16,8 @@
 use super::attributes::{Asked, Attributed, Attributes, PLAIN};
 use super::edge::Entering;
 use super::{Origin, Outcome, Plan};
-use crate::control::translation::{Standing, Translation};
+use crate::control::standing::Standing;
+use crate::control::translation::Translation;
 use crate::domain::Domain;
 use crate::envoy::flags::Flag;
 use crate::envoy::hash;

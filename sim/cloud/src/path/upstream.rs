@@ -21,7 +21,7 @@ mod zones;
 use super::call::Stage;
 use super::encryption::Session;
 use super::{Endpoint, Owner};
-use crate::control::translation::pod_address;
+use crate::control::standing::pod_address;
 use crate::domain::{Clock, Domain};
 use crate::envoy::breaker::Breakers;
 use crate::envoy::hosts::{Health, Host, Hosts, Localities, Settings};
