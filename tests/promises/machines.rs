@@ -69,13 +69,15 @@ fn hosts_are_asked_through_the_waypoint_of_their_entry_by_the_addresses_that_the
     meets_its_expectations("tests/data/waypoint-hosts/scenario.yaml");
 }
 
+/// How many requests of each source succeed.
+fn succeeded(text: &str) -> Vec<u64> {
+    let record = record(text);
+    record.traffic.iter().map(|it| it.succeeded).collect()
+}
+
 #[test]
 fn machines_are_asked_at_the_ports_of_their_entries() {
     let text = include_str!("../data/fields/machine-ports.yaml");
-    let succeeded = |text: &str| -> Vec<u64> {
-        let record = record(text);
-        record.traffic.iter().map(|it| it.succeeded).collect()
-    };
     assert_eq!(succeeded(text), [20, 20, 20]);
     // Nobody listens where nothing says another port than the client's.
     let plain = text
@@ -97,10 +99,6 @@ fn machines_are_asked_at_the_ports_of_their_entries() {
 #[test]
 fn serviceentries_of_one_host_bring_each_its_ports_and_machines() {
     let text = include_str!("../data/fields/shared-host.yaml");
-    let succeeded = |text: &str| -> Vec<u64> {
-        let record = record(text);
-        record.traffic.iter().map(|it| it.succeeded).collect()
-    };
     // Each machine listens at the port of its own entry alone, so that nobody asks the other one.
     assert_eq!(succeeded(text), [20, 20]);
     // What finds its endpoints in another way, is for others or has other labels brings no port.

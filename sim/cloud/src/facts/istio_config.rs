@@ -23,9 +23,6 @@ facts! {
     /// `PILOT_ENABLE_ALPHA_GATEWAY_API`; TLSRoutes act where a listener ends TLS since then as well.
     ISTIO_TLS_ROUTE_FROM_MINOR: u32 = 30, "", "istio.gateway-api.tls-route-from-minor", "istiod", "all",
         Source, "istio/istio release-1.29 and release-1.30 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio), conditions.go; releasenotes/notes/55728.yaml, tls-protocol-gateway-no-alpha-gate.yaml";
-    /// First release in which `withoutHeaders` takes a header that is not there as empty.
-    ISTIO_MISSING_HEADER_EMPTY_FROM_MINOR: u32 = 22, "", "istio.route.missing-header-empty-from-minor", "istiod", "all",
-        Source, "istio/istio b552bd382c, on release-1.22 and later; releasenotes/notes/49537.yaml";
     /// First release that reads TCPRoutes, and takes listeners for TCP, likewise.
     ISTIO_TCP_ROUTE_FROM_MINOR: u32 = 31, "", "istio.gateway-api.tcp-route-from-minor", "istiod", "all",
         Source, "istio/istio release-1.30 and release-1.31 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio)";
@@ -51,6 +48,9 @@ facts! {
     /// First release whose TLSRoutes take no more names than their listener; 1.26 has no fix.
     ISTIO_TLS_ROUTE_NARROWED_FROM_MINOR: u32 = 27, "", "istio.gateway-api.tls-route-narrowed-from-minor", "istiod", "all",
         Source, "istio/istio 40e67a4847 (constrainTLSRoutesToListenerHost), on release-1.27 and later";
+    /// First release in which `withoutHeaders` takes a header that is not there as empty.
+    ISTIO_MISSING_HEADER_EMPTY_FROM_MINOR: u32 = 22, "", "istio.route.missing-header-empty-from-minor", "istiod", "all",
+        Source, "istio/istio b552bd382c, on release-1.22 and later; releasenotes/notes/49537.yaml";
     /// First release whose waypoints route connections that are not HTTP.
     ISTIO_WAYPOINT_CONNECTIONS_FROM_MINOR: u32 = 26, "", "istio.waypoint.connections-from-minor", "istiod", "all",
         Source, "istio/istio release-1.26 pilot/pkg/networking/core/listener_waypoint.go (getWaypointTCPRoutes)";

@@ -118,6 +118,8 @@ pub struct Guard {
     policies: Vec<ReadyPolicy>,
     /// Ranges of addresses that they ask for.
     ranges: Vec<Test>,
+    /// Whether they ask for the name in TLS.
+    asks_for_names: bool,
 }
 
 /// What a provider says.
@@ -184,9 +186,13 @@ impl Guard {
 
     fn with(policies: Vec<ReadyPolicy>) -> Self {
         let rules = policies.iter().flat_map(|policy| &policy.rules);
-        let fields = rules.flat_map(|rule| rule.who.iter().chain(&rule.what).flatten());
-        let ranges = fields.flat_map(Field::ranges).cloned().collect();
-        Guard { policies, ranges }
+        let mut fields = rules.flat_map(|rule| rule.who.iter().chain(&rule.what).flatten());
+        let ranges = fields.clone().flat_map(Field::ranges).cloned();
+        Guard {
+            ranges: ranges.collect(),
+            asks_for_names: fields.any(Field::asks_for_names),
+            policies,
+        }
     }
 
     /// Whether it matters where a request comes from, or to which pod it goes.
@@ -196,9 +202,7 @@ impl Guard {
 
     /// Whether it matters which name a client asks for in TLS.
     pub fn asks_for_names(&self) -> bool {
-        let rules = self.policies.iter().flat_map(|policy| &policy.rules);
-        let mut fields = rules.flat_map(|rule| rule.who.iter().chain(&rule.what).flatten());
-        fields.any(Field::asks_for_names)
+        self.asks_for_names
     }
 
     /// Which of the ranges that it asks for hold these: who is held by the same is let in alike.

@@ -312,8 +312,7 @@ impl Domain<'_> {
             return building.checkpoint(asked);
         };
         let translation = self.translation.as_ref().expect("a mesh translates");
-        let path = &mut attributes.said.path;
-        *path = translation.path_rules().apply(path);
+        attributes.make_plain(translation.path_rules());
         let limited = (&attributes, addresses.remote);
         self.limit(table, FilterPlace::First, limited, &mut building);
         // Browsers send no tokens before they know that they may.

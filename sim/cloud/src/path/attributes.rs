@@ -8,6 +8,7 @@
 //! the user.
 //! Validated by: requests that meet routes and policies behind changes, in the crate's tests.
 
+use crate::envoy::paths::PathRules;
 use crate::istio::authorization::{self, Token};
 use crate::istio::config::{HeaderTest, LimitPart};
 use crate::istio::translate::rewrite::Changing;
@@ -50,6 +51,11 @@ impl Attributes {
             headers: &self.said.headers,
             token,
         }
+    }
+
+    /// A proxy makes its path plain.
+    pub(super) fn make_plain(&mut self, rules: PathRules) {
+        self.said.path = rules.apply(&self.said.path);
     }
 
     /// Whether a browser asks whether it may ask.

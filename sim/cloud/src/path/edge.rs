@@ -88,24 +88,27 @@ impl Domain<'_> {
         sidecar.map_or(Role::Sidecar, |sidecar| sidecar.role)
     }
 
+    /// What a pod's proxy was told.
+    fn scope_told(&mut self, pod: u32) -> &Scope {
+        let (generation, view) = self.told(pod);
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        &translation.tables(generation).scopes[view.scope as usize]
+    }
+
     /// The port of a gateway's servers that a connection comes to, if one has it.
     fn edge_port(&mut self, endpoint: Endpoint) -> Option<u16> {
-        let (generation, view) = self.told(endpoint.pod);
         let cluster = self.cluster.expect("endpoints stand in clusters");
         let service = &self.topology.cluster(cluster).services[endpoint.service.index()];
         let port = service.ports.get(endpoint.port as usize)?;
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        let scope = &translation.tables(generation).scopes[view.scope as usize];
         let mut candidates = [port.port, port.target_port].into_iter();
+        let scope = self.scope_told(endpoint.pod);
         candidates.find(|port| scope.edges.iter().any(|edge| edge.port == *port))
     }
 
     /// What a gateway takes at the port of an endpoint, if anything.
     pub(super) fn taken_at_edge(&mut self, endpoint: Endpoint) -> Option<Takes> {
         let port = self.edge_port(endpoint)?;
-        let (generation, view) = self.told(endpoint.pod);
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        let scope = &translation.tables(generation).scopes[view.scope as usize];
+        let scope = self.scope_told(endpoint.pod);
         let edge = scope.edge(port, None).filter(|edge| !edge.is_plain());
         Some(match edge.and_then(|edge| edge.tls) {
             None | Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough) => {
@@ -121,11 +124,11 @@ impl Domain<'_> {
         let Some(port) = self.edge_port(endpoint) else {
             return false;
         };
-        let (generation, view) = self.told(endpoint.pod);
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        let scope = &translation.tables(generation).scopes[view.scope as usize];
         let attributes = self.ways.attributed.get(asked);
-        let edge = attributes.and_then(|it| scope.edge_for(port, &it.said.authority));
+        let Some(authority) = attributes.map(|it| it.said.authority.clone()) else {
+            return false;
+        };
+        let edge = self.scope_told(endpoint.pod).edge_for(port, &authority);
         edge.is_some_and(Edge::carries_requests)
     }
 

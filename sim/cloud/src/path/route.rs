@@ -456,8 +456,7 @@ impl Asking {
 
     /// The same with a path that a proxy has made plain.
     pub(super) fn made_plain(mut self, rules: PathRules) -> Self {
-        let path = &mut self.attributes.said.path;
-        *path = rules.apply(path);
+        self.attributes.make_plain(rules);
         self
     }
 

@@ -38,6 +38,7 @@ const CLASS: &str = "istio";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// Labels that begin so are istiod's own.
 const OF_THE_API: &str = "gateway.networking.k8s.io/";
+
 /// Gateways that istiod serves, by namespace and name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served(BTreeSet<(String, String)>);
@@ -159,9 +160,9 @@ impl ApiGateway {
         admitted.is_some_and(|it| it.admits(namespace, own, namespaces))
     }
 
-    /// Opens the ports of a ListenerSet.
-    pub(super) fn open(&mut self, set: &Listeners) {
-        self.ports.extend(set.ports());
+    /// Opens ports of ListenerSets, which have names and numbers.
+    pub(super) fn open(&mut self, ports: Vec<(String, u16)>) {
+        self.ports.extend(ports);
     }
 
     /// Whether istiod makes its Deployment and Service: without addresses, or with one of a load

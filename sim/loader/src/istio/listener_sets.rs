@@ -83,8 +83,8 @@ pub(super) fn place(
     });
     for gateway in gateways {
         let own = sets.iter().filter(|set| set.is_of(gateway));
-        let own: Vec<Listeners> = own.map(|set| set.own.clone()).collect();
-        own.iter().for_each(|set| gateway.open(set));
+        let ports: Vec<_> = own.flat_map(|set| set.own.ports()).collect();
+        gateway.open(ports);
         if reads.version.settles_listeners() {
             let of_it = sets.iter_mut().filter(|set| set.is_of(gateway));
             let of_it: Vec<_> = of_it.map(|set| &mut set.own).collect();

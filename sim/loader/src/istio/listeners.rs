@@ -11,7 +11,7 @@
 //! Validated by: `tests/istio_gateways.rs` and `tests/istio_listener_sets.rs`.
 
 use super::forms::{Scope, identity, string};
-use super::grants::{Grants, Reference};
+use super::grants::{API, Grants, Reference};
 use super::objects::Written;
 use super::parents::ParentKind;
 use super::reads::Reads;
@@ -160,7 +160,7 @@ fn listener(
     let kinds = allowed.map_or(&[][..], |node| node.list("kinds"));
     let own_kinds = kinds.iter().filter(|node| {
         let group = string(node, "group");
-        group.is_none_or(|group| group == "gateway.networking.k8s.io")
+        group.is_none_or(|group| group == API)
     });
     let is_known = reads.listeners(protocol);
     if !is_known {
