@@ -28,6 +28,7 @@ mod mutations;
 mod network;
 mod nftables;
 mod outages;
+mod peer_cases;
 mod policies;
 mod pools;
 mod proxy_config;
