@@ -4,13 +4,15 @@
 //! A row passes if the estimate lies within 4.65 standard errors of the exact value **and** the
 //! standard error is at most half a percent of it, so that the test has the power to fail
 //! (300 tests at a family-wise level of one in a thousand); twice that for two quantiles that one
-//! request in a thousand exceeds. The long form asks for a fifth of a percent: `cargo test --release --test promises closed_forms -- --ignored`; the table that it
+//! request in a thousand exceeds. How long requests wait goes along with how much there was to do:
+//! where that is known, it is a control (`stats::controlled_interval`). The long form asks for a fifth of a percent: `cargo test --release --test promises closed_forms -- --ignored`; the table that it
 //! writes stands in `reports/closed-forms.md`.
 
 use crate::models::{MODELS, Model, NOT_SIMULATED, Quantity, Row};
 use cloud::record::Record;
 use cloud::{Options, Topology, compile};
 use engine::Duration;
+use hdrhistogram::Histogram;
 use rayon::prelude::*;
 use stats::Estimate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,16 +117,17 @@ fn findings(factor: f64) -> Vec<Finding> {
         .flat_map_iter(|(model, topology)| {
             let records = records(model, topology, factor);
             let exact = &exact;
-            let finding = move |row: &Row| finding(row, &records, exact[row.id]);
+            let finding = move |row: &Row| finding(row, &records, model.load, exact[row.id]);
             model.rows.iter().map(finding).collect::<Vec<_>>()
         })
         .collect()
 }
 
-fn finding(row: &Row, records: &[Record], exact: f64) -> Finding {
+fn finding(row: &Row, records: &[Record], load: Option<f64>, exact: f64) -> Finding {
     let exact = exact * row.scale;
-    let estimate = row.quantity.estimate(records);
-    let degrees = f64::from(estimate.samples - 1);
+    let load = load.filter(|_| row.quantity.goes_along_with_load());
+    let estimate = row.quantity.estimate(records, load);
+    let degrees = f64::from(estimate.samples - 1) - f64::from(u8::from(load.is_some()));
     let quantile = stats::student_t_quantile(degrees, 0.975);
     Finding {
         id: row.id,
@@ -140,26 +143,46 @@ fn finding(row: &Row, records: &[Record], exact: f64) -> Finding {
 }
 
 impl Quantity {
-    /// The estimate over replications, with its 95 % interval.
-    fn estimate(&self, records: &[Record]) -> Estimate {
-        match self {
+    /// Whether it grows with what there is to do, without being a measure of just that.
+    fn goes_along_with_load(&self) -> bool {
+        use Quantity::{
+            InSystem, LatencyMean, LatencyQuantile, SojournMean, SojournVariance, WaitMean,
+            WaitQuantile, Waited,
+        };
+        matches!(
+            self,
+            LatencyMean
+                | LatencyQuantile(_)
+                | WaitMean
+                | WaitQuantile(_)
+                | SojournMean
+                | SojournVariance
+                | InSystem
+                | Waited
+        )
+    }
+
+    /// The estimate over replications, with its 95 % interval; by the mean number of busy workers
+    /// that is expected, if that is known.
+    fn estimate(&self, records: &[Record], load: Option<f64>) -> Estimate {
+        let values = match *self {
             Quantity::LatencyQuantile(p) => {
-                let histograms: Vec<_> = records.iter().map(|r| &r.traffic[0].latency).collect();
-                stats::quantile_interval(&histograms, *p, 0.95, 1e-9)
-                    .expect("something was recorded")
+                sections(records.iter().map(|it| &it.traffic[0].latency), p)
             }
             Quantity::WaitQuantile(p) => {
-                let histograms: Vec<_> = records
+                let waits = records
                     .iter()
-                    .filter_map(|r| r.workloads[0].wait.as_ref())
-                    .collect();
-                stats::quantile_interval(&histograms, *p, 0.95, 1e-9)
-                    .expect("something was recorded")
+                    .filter_map(|it| it.workloads[0].wait.as_ref());
+                sections(waits, p)
             }
-            _ => {
-                let values: Vec<f64> = records.iter().map(|record| self.of(record)).collect();
-                stats::mean_interval(&values, 0.95)
+            _ => records.iter().map(|record| self.of(record)).collect(),
+        };
+        match load {
+            Some(load) => {
+                let busy: Vec<f64> = records.iter().map(busy).collect();
+                stats::controlled_interval(&values, &busy, load, 0.95)
             }
+            None => stats::mean_interval(&values, 0.95),
         }
     }
 
@@ -181,7 +204,7 @@ impl Quantity {
             Quantity::InSystem => workload(0).in_system_ns as f64 / 1e9 / seconds,
             Quantity::Waited => workload(0).waited as f64 / workload(0).started as f64,
             Quantity::Rejected => workload(0).rejected as f64 / workload(0).arrived as f64,
-            Quantity::Idle => 1.0 - workload(0).busy_ns as f64 / 1e9 / seconds,
+            Quantity::Idle => 1.0 - busy(record),
             Quantity::Throughput => traffic.succeeded as f64 / seconds,
             Quantity::Arrivals(index) => workload(index).arrived as f64 / seconds,
             Quantity::ArrivalsPerRequest(index) => {
@@ -203,6 +226,26 @@ impl Quantity {
             }
         }
     }
+}
+
+/// How many workers of the first workload were busy, on average.
+fn busy(record: &Record) -> f64 {
+    let seconds = record.until.since(record.from).as_secs_f64();
+    record.workloads[0].busy_ns as f64 / 1e9 / seconds
+}
+
+/// The quantile `p` of each replication, moved by what all of them are off the quantile of all
+/// requests together: that of a short run is biased.
+fn sections<'a>(histograms: impl Iterator<Item = &'a Histogram<u64>>, p: f64) -> Vec<f64> {
+    let histograms: Vec<&Histogram<u64>> = histograms.collect();
+    let quantile = |it: &Histogram<u64>| {
+        let nanos = stats::histogram_quantile(it, p).expect("something was recorded");
+        nanos as f64 / 1e9
+    };
+    let each: Vec<f64> = histograms.iter().map(|it| quantile(it)).collect();
+    let together = quantile(&stats::pool(&histograms).expect("something was recorded"));
+    let mean = each.iter().sum::<f64>() / each.len() as f64;
+    each.iter().map(|it| it - mean + together).collect()
 }
 
 fn table(findings: &[Finding], error_max: f64) -> String {

@@ -90,10 +90,20 @@ pub struct Model {
     pub replications: u32,
     /// Width of a step of the time series, where one is measured.
     pub step_s: Option<f64>,
+    /// How many workers of the first workload are busy on average, where requests wait for that.
+    pub load: Option<f64>,
     pub rows: &'static [Row],
 }
 
 impl Model {
+    /// The same, where requests wait for a first workload with so many busy workers on average.
+    const fn under(self, load: f64) -> Model {
+        Model {
+            load: Some(load),
+            ..self
+        }
+    }
+
     /// How often it is run, to know `factor` times as much: where a certain moment is measured,
     /// only that tells more.
     pub fn replications(&self, factor: f64) -> u32 {
@@ -142,11 +152,14 @@ const fn steady(
         warm_up_s: 2_000.0,
         replications: 20,
         step_s: None,
+        load: None,
         rows,
     }
 }
 
-/// A thousand servers: one replication holds many independent ones, so that few are enough.
+/// A thousand servers: one replication holds many independent ones, so that few are enough. Their
+/// load is no control: it would show that they are not infinitely many, and that requests which the
+/// end cuts off are left out.
 const fn many_servers(
     name: &'static str,
     workloads: &'static str,
@@ -188,23 +201,25 @@ pub static MODELS: &[Model] = &[
             row("MM1c-Tq0.5", LatencyQuantile(0.5)),
             row("MM1c-Wq0.99", WaitQuantile(0.99)),
         ],
-    ),
+    )
+    .under(0.5),
     steady(
         "mm1-08",
         ONE,
         RATE_08,
-        1.8e6,
+        1.4e6,
         &[
             row("MM1a-Tq0.5", LatencyQuantile(0.5)),
             row("MM1a-Tq0.99", LatencyQuantile(0.99)),
             row("MM1a-Wq0.99", WaitQuantile(0.99)),
         ],
-    ),
+    )
+    .under(0.8),
     steady(
         "mm1-09",
         ONE,
         RATE_09,
-        6e6,
+        4.5e6,
         &[
             row("MM1b-L", InSystem),
             row("MM1b-W", LatencyMean),
@@ -213,7 +228,8 @@ pub static MODELS: &[Model] = &[
             row("MM1b-Tq0.99", LatencyQuantile(0.99)),
             rare("MM1b-Tq0.999", LatencyQuantile(0.999)),
         ],
-    ),
+    )
+    .under(0.9),
     // Several servers.
     steady(
         "mm10",
@@ -226,24 +242,26 @@ pub static MODELS: &[Model] = &[
             row("MMc10-Wq0.99", WaitQuantile(0.99)),
             row("MMc10-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(8.0),
     steady(
         "mm2",
         "a: {workers: 2, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1.6/s}",
-        8.5e5,
+        6e5,
         &[
             row("MMc2-C", Waited),
             row("MMc2-Wq", WaitMean),
             row("MMc2-Wq0.95", WaitQuantile(0.95)),
             row("MMc2-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(1.6),
     steady(
         "mm100",
         "a: {workers: 100, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 90/s}",
-        1.3e5,
+        7.5e4,
         &[
             row("MMc100-C", Waited),
             row("MMc100-Wq", WaitMean),
@@ -252,7 +270,8 @@ pub static MODELS: &[Model] = &[
             row("MMc100-T0.95", LatencyQuantile(0.95)),
             row("MMc100-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(90.0),
     steady(
         "mm4",
         "a: {workers: 4, serviceTime: {exponential: 1s}}",
@@ -263,7 +282,8 @@ pub static MODELS: &[Model] = &[
             row("MMc4-T0.95", LatencyQuantile(0.95)),
             row("MMc4-Wq0.99", WaitQuantile(0.99)),
         ],
-    ),
+    )
+    .under(3.6),
     // Bounded queues.
     steady(
         "erlang-b",
@@ -298,7 +318,7 @@ pub static MODELS: &[Model] = &[
         "md1",
         "a: {workers: 1, serviceTime: 1s}",
         RATE_08,
-        8e5,
+        6.5e5,
         &[
             row("MG1-D-Wq", WaitMean),
             row("MG1-D-W", LatencyMean),
@@ -307,55 +327,62 @@ pub static MODELS: &[Model] = &[
             row("MD1-Wq0.95", WaitQuantile(0.95)),
             row("MD1-Wq0.99", WaitQuantile(0.99)),
         ],
-    ),
+    )
+    .under(0.8),
     steady(
         "me21",
         "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 0.7071067811865476}}}",
         RATE_08,
-        MEDIUM,
+        2.2e5,
         &[row("MG1-E2-Wq", WaitMean), row("MG1-E2-W", LatencyMean)],
-    ),
+    )
+    .under(0.8),
     steady(
         "mgamma1",
         "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 2}}}",
         RATE_08,
-        6e5,
+        3.3e5,
         &[row("MG1-G4-Wq", WaitMean), row("MG1-G4-W", LatencyMean)],
-    ),
+    )
+    .under(0.8),
     steady(
         "mh21",
         "a: {workers: 1, serviceTime: {hyperexponential: {mean: 1s, cv: 2}}}",
         RATE_08,
-        4.5e6,
+        3.8e6,
         &[
             row("MG1-H2-W", LatencyMean),
             row("MH21-Wq0.95", WaitQuantile(0.95)),
             row("MH21-Wq0.99", WaitQuantile(0.99)),
             rare("MH21-Wq0.999", WaitQuantile(0.999)),
         ],
-    ),
+    )
+    .under(0.8),
     steady(
         "two-point",
         "a: {workers: 1, serviceTime: {empirical: [{value: 500ms, weight: 9}, \
         {value: 5500ms, weight: 1}]}}",
         RATE_08,
-        3e5,
+        1.6e5,
         &[row("MG1-Bi-W", LatencyMean)],
-    ),
+    )
+    .under(0.8),
     steady(
         "mlognormal1",
         "a: {workers: 1, serviceTime: {lognormal: {mean: 1s, cv: 2}}}",
         RATE_08,
         3e6,
         &[row("MG1-LN-Wq", WaitMean)],
-    ),
+    )
+    .under(0.8),
     steady(
         "mweibull1",
         "a: {workers: 1, serviceTime: {weibull: {shape: 0.5, scale: 500ms}}}",
         RATE_08,
-        1.2e6,
+        5.5e5,
         &[row("MG1-WB-Wq", WaitMean)],
-    ),
+    )
+    .under(0.8),
     // Other arrivals.
     steady(
         "dm1",
@@ -368,7 +395,8 @@ pub static MODELS: &[Model] = &[
             row("DM1-W", LatencyMean),
             row("DM1-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(0.8),
     steady(
         "h2m1",
         ONE,
@@ -379,23 +407,26 @@ pub static MODELS: &[Model] = &[
             row("H2M1-W", LatencyMean),
             row("H2M1-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(0.8),
     steady(
         "mmpp1",
         ONE,
         "to: \"a:80\", arrivals: {modulated: {rates: [1.5/s, 0.1/s], \
         sojourns: [10s, 10s]}}",
-        9e5,
+        6.5e5,
         &[row("MMPP1-W", LatencyMean), row("MMPP1-P0", Idle)],
-    ),
+    )
+    .under(0.8),
     steady(
         "mmpp2",
         ONE,
         "to: \"a:80\", arrivals: {modulated: {rates: [2/s, 0.4/s], \
         sojourns: [12500ms, 50s]}}",
-        2e6,
+        1.3e6,
         &[row("MMPP2-W", LatencyMean), row("MMPP2-P0", Idle)],
-    ),
+    )
+    .under(0.72),
     steady(
         "gg1a",
         "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 0.7071067811865476}}}",
@@ -422,52 +453,58 @@ pub static MODELS: &[Model] = &[
             row("RR2-W", LatencyMean),
             row("RR2-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(1.6),
     steady(
         "rr3",
         "a: {replicas: 3, workers: 1, balance: round-robin, \
         serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 2.4/s}",
-        1.5e5,
+        6e4,
         &[row("RR3-Wq", WaitMean)],
-    ),
+    )
+    .under(2.4),
     steady(
         "rr10",
         "a: {replicas: 10, workers: 1, balance: round-robin, \
         serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 8/s}",
-        6e4,
+        4.2e4,
         &[
             row("RR10-sigma", Waited),
             row("RR10-Wq", WaitMean),
             row("RR10-W", LatencyMean),
             row("RR10-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(8.0),
     steady(
         "jsq2-10",
         "a: {replicas: 2, workers: 1, balance: shortest-queue, \
         serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1/s}",
-        5e4,
+        1.5e4,
         &[row("JSQ2-1.0", LatencyMean)],
-    ),
+    )
+    .under(1.0),
     steady(
         "jsq2-16",
         "a: {replicas: 2, workers: 1, balance: shortest-queue, \
         serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1.6/s}",
-        1.2e5,
+        7.5e4,
         &[row("JSQ2-1.6", LatencyMean)],
-    ),
+    )
+    .under(1.6),
     steady(
         "jsq2-18",
         "a: {replicas: 2, workers: 1, balance: shortest-queue, \
         serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1.8/s}",
-        4e5,
+        3.2e5,
         &[row("JSQ2-1.8", LatencyMean)],
-    ),
+    )
+    .under(1.8),
     many_servers(
         "po2-07",
         "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 2}}, \
@@ -492,9 +529,10 @@ pub static MODELS: &[Model] = &[
             "a: {replicas: 5000, workers: 1, balance: {least-request: {choices: 2}}, \
              serviceTime: {exponential: 1s}}",
             "to: \"a:80\", arrivals: {poisson: 4950/s}",
-            2_400.0,
+            1_600.0,
             &[row("PO2-0.99", LatencyMean)],
         )
+        .under(4950.0)
     },
     many_servers(
         "po3-07",
@@ -538,14 +576,16 @@ pub static MODELS: &[Model] = &[
             row("PS-0.5-W", LatencyMean),
             row("PS-0.5-Var", SojournVariance),
         ],
-    ),
+    )
+    .under(0.5),
     steady(
         "ps-08",
         "a: {cpu: 1, serviceTime: {exponential: 1s}}",
         RATE_08,
-        3.4e6,
+        2.7e6,
         &[row("PS-0.8-Var", SojournVariance)],
-    ),
+    )
+    .under(0.8),
     // Networks.
     steady(
         "tandem",
@@ -558,7 +598,8 @@ pub static MODELS: &[Model] = &[
             row("JT-W", LatencyMean),
             row("JT-T0.99", LatencyQuantile(0.99)),
         ],
-    ),
+    )
+    .under(0.7),
     steady(
         "feedback",
         "a: {workers: 1, errorRate: 30%, serviceTime: {exponential: 1s}}",
@@ -646,6 +687,7 @@ pub static MODELS: &[Model] = &[
         warm_up_s: 0.0,
         replications: 1_200,
         step_s: Some(0.02),
+        load: None,
         rows: &[row("MTINF-0", BusyInStep(2_400))],
     },
     Model {
@@ -657,6 +699,7 @@ pub static MODELS: &[Model] = &[
         warm_up_s: 0.0,
         replications: 900,
         step_s: Some(0.02),
+        load: None,
         rows: &[row("MTDINF-6", BusyInStep(1_500))],
     },
     Model {
@@ -668,6 +711,7 @@ pub static MODELS: &[Model] = &[
         warm_up_s: 0.0,
         replications: 200,
         step_s: Some(1.0),
+        load: None,
         rows: &[row("NHPP-count", Sent)],
     },
     // Retries.

@@ -6,6 +6,7 @@
 //!
 //! - [`mean_interval`], [`ratio_interval`], [`share_interval`], [`paired_difference`]:
 //!   one number (or two) per replication.
+//! - [`controlled_interval`]: the same beside a number whose mean is known.
 //! - [`quantile_interval`]: one histogram per replication.
 //! - [`mser5`] on [`average_series`]: how much of a run's start to discard.
 //! - [`SequentialRule`], [`enough_replications`], [`replications_needed`]: when to stop.
@@ -16,6 +17,7 @@
 //! All mathematics goes through `libm`, so that results are the same bits on every platform.
 
 pub mod closed_forms;
+mod control;
 mod distribution;
 mod estimate;
 pub mod fit;
@@ -30,6 +32,7 @@ mod special;
 mod two_sample;
 mod warm_up;
 
+pub use control::controlled_interval;
 pub use distribution::{
     beta_quantile, binomial_cdf, chi_square_quantile, gamma_cdf, gamma_quantile, kolmogorov_cdf,
     kolmogorov_quantile, normal_cdf, normal_quantile, poisson_probability, poisson_tail,
