@@ -249,6 +249,58 @@ spec: {{type: ExternalName, externalName: web.default.svc.cluster.local{ports}}}
 }
 
 #[test]
+fn routes_lead_to_what_names_stand_for() {
+    // route.go (GetDestinationCluster)
+    let alias = |name: &str, target: &str, ports: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{type: ExternalName, externalName: {target}{ports}}}
+---
+"
+        )
+    };
+    let mut world = World::new(
+        [
+            workload("client", "", ""),
+            served("web", "http:80"),
+            served("legacy", "http:81"),
+            alias("standing", "legacy.default.svc.cluster.local", ", ports: [{name: http, port: 81}]"),
+            alias("bare", "legacy.default.svc.cluster.local", ""),
+            alias("twice", "standing.default.svc.cluster.local", ", ports: [{name: http, port: 81}]"),
+            alias("nowhere", "gone.default.svc.cluster.local", ""),
+            object(SERVICE, "web", "{hosts: [web], http: [
+              {match: [{uri: {prefix: /only-port}}], route: [{destination: {host: standing}}]},
+              {match: [{uri: {prefix: /port}}], route: [{destination: {host: bare, port: {number: 81}}}]},
+              {match: [{uri: {prefix: /twice}}], route: [{destination: {host: twice}}]},
+              {match: [{uri: {prefix: /nowhere}}], route: [{destination: {host: nowhere}}]},
+              {route: [{destination: {host: web}}]}]}"),
+        ]
+        .concat(),
+    );
+    world.check(&[
+        (asked(), "web"),
+        (asked().path("/only-port"), "legacy"),
+        (asked().path("/port"), "legacy"),
+        (asked().path("/twice"), "503 NC"),
+        (asked().path("/nowhere"), "503 NC"),
+    ]);
+    // Before 1.21 only who opts in.
+    world.istio = "version: \"1.20\", injectedNamespaces: [default]".to_owned();
+    world.check(&[(asked().path("/only-port"), "503 NC")]);
+    world.manifests += "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: installed, namespace: istio-system}
+spec: {values: {pilot: {env: {ENABLE_EXTERNAL_NAME_ALIAS: \"true\"}}}}
+---
+";
+    world.check(&[(asked().path("/only-port"), "legacy")]);
+}
+
+#[test]
 fn hosts_are_told_apart_with_and_without_ports() {
     let edge = "{selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [\"*.example.com\"]}]}";
     let route = "{hosts: [\"*.example.com\"], gateways: [edge], http: [{route: [{destination: {host: web, port: {number: 80}}}]}]}";

@@ -26,6 +26,9 @@ facts! {
     /// First release that reads TCPRoutes, and takes listeners for TCP, likewise.
     ISTIO_TCP_ROUTE_FROM_MINOR: u32 = 31, "", "istio.gateway-api.tcp-route-from-minor", "istiod", "all",
         Source, "istio/istio release-1.30 and release-1.31 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio)";
+    /// First release that takes Services of type ExternalName for other names of what they stand for.
+    ISTIO_EXTERNAL_NAME_ALIAS_FROM_MINOR: u32 = 21, "", "istio.external-name-alias-from-minor", "istiod", "all",
+        Documentation, "istio.io, upgrade notes of 1.20 and 1.21 (ExternalName support changes)";
     /// First release that takes names without a dot in routes of the Gateway API as they are written.
     ISTIO_GATEWAY_API_HOSTS_AS_WRITTEN_FROM_MINOR: u32 = 19, "", "istio.gateway-api.hosts-as-written-from-minor", "istiod", "all",
         Source, "istio/istio release-1.18 and release-1.19 pilot/pkg/model/virtualservice.go (resolveVirtualServiceShortnames); since release-1.30 virtualservice_controller.go (mergeVirtualServices)";

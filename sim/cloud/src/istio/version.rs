@@ -62,6 +62,11 @@ impl Version {
         self.minor >= 19
     }
 
+    /// Whether routes to a Service that is another name lead on to what it stands for.
+    pub fn leads_through_aliases(self) -> bool {
+        self.minor >= facts::ISTIO_EXTERNAL_NAME_ALIAS_FROM_MINOR.value
+    }
+
     /// Whether names without a dot in routes of the Gateway API stand for themselves, and not for
     /// Services.
     pub fn takes_gateway_api_hosts_as_written(self) -> bool {

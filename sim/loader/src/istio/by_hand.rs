@@ -93,7 +93,7 @@ static EXTENSION_SPEC: Shape = Shape::new(
 istio_kind!(TRAFFIC_EXTENSION, "TrafficExtension", EXTENSION_SPEC);
 
 /// Which variables of istiod act.
-const ENVIRONMENT: &str = "`ENABLE_NATIVE_SIDECARS` acts, other variables do not";
+const ENVIRONMENT: &str = "`ENABLE_NATIVE_SIDECARS`, `ENABLE_EXTERNAL_NAME_ALIAS` and `PILOT_ENABLE_ALPHA_GATEWAY_API` act, other variables do not";
 
 static AMOUNTS: Shape = Shape::new(
     "ProxyAmounts",

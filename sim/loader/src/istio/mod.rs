@@ -8,6 +8,7 @@
 //! Sources: istio/api b8f8791 (July 2026); istio/istio 86c9f01 pkg/config/validation.
 //! Validated by: the samples of istio/istio, read whole, and the bad examples of the tests.
 
+mod aliases;
 pub(crate) mod annotations;
 pub(crate) mod api_gateway;
 pub(crate) mod by_hand;

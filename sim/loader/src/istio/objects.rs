@@ -1,5 +1,6 @@
 //! All of Istio's objects among a set of documents.
 
+use super::aliases::Aliases;
 use super::annotations::{self, PodNotes};
 use super::api_gateway::{self, ApiGateway, Served};
 use super::forms::Scope;
@@ -216,6 +217,18 @@ impl IstioObjects {
             self.written.extend(written);
         }
         self.written.extend(attached);
+        let aliases = self.aliases(services);
+        aliases.lead(&mut self.written);
+    }
+
+    /// The Services of type ExternalName through which istiod leads routes on.
+    pub(super) fn aliases<'a>(&self, services: &'a [Service]) -> Aliases<'a> {
+        let said = self.istiod_environment.get("ENABLE_EXTERNAL_NAME_ALIAS");
+        let usual = self.reads.version.leads_through_aliases();
+        match said.map_or(usual, |said| said == "true") {
+            true => Aliases::of(services),
+            false => Aliases::default(),
+        }
     }
 
     fn install(&mut self, document: &Document, scope: &mut Scope<'_>) {

@@ -3,11 +3,13 @@
 //!
 //! Left out: hosts and subsets that only another cluster has.
 
+use super::aliases::Aliases;
 use super::forms::string;
 use super::installation::Component;
 use super::objects::Written;
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::kubernetes::Objects;
+use crate::kubernetes::service::Addressing;
 use crate::shape::nearest;
 use crate::source::Span;
 use crate::tree::Node;
@@ -26,6 +28,8 @@ struct Known<'a> {
     objects: &'a Objects,
     /// Full names of services and hosts of ServiceEntries.
     hosts: Vec<String>,
+    /// Services that stand for others.
+    aliases: Aliases<'a>,
     rules: Vec<(&'a DestinationRule, String)>,
     peer_authentications: Vec<PeerAuthentication>,
     root_namespace: &'a str,
@@ -91,7 +95,10 @@ fn full(text: &str, namespace: &str) -> String {
 
 impl<'a> Known<'a> {
     fn of(objects: &'a Objects) -> Known<'a> {
-        let services = objects.services.iter().map(|service| {
+        let services = objects.services.iter();
+        let services =
+            services.filter(|service| !matches!(service.addressing, Addressing::ExternalName(_)));
+        let services = services.map(|service| {
             let metadata = &service.metadata;
             host::service(
                 &metadata.name,
@@ -119,6 +126,7 @@ impl<'a> Known<'a> {
         Known {
             objects,
             hosts: services.chain(entries.flatten()).collect(),
+            aliases: objects.istio.aliases(&objects.services),
             rules: rules.collect(),
             peer_authentications: policies.collect(),
             root_namespace: mesh.map_or(facts::MESH_ROOT_NAMESPACE.value, |mesh| {
@@ -201,9 +209,15 @@ impl<'a> Known<'a> {
         let Some(written) = string(node, "host") else {
             return;
         };
-        let wanted = full(&written, namespace);
+        let written_for = self.aliases.target(&written, namespace);
+        let wanted = full(written_for.unwrap_or(&written), namespace);
         if self.has_services() && !self.has_host(&wanted) {
-            let message = format!("there is no host `{wanted}`: requests get 503 (NC)");
+            let message = match written_for {
+                Some(_) => format!(
+                    "`{written}` stands for `{wanted}`, and there is no such host: requests get 503 (NC)"
+                ),
+                None => format!("there is no host `{wanted}`: requests get 503 (NC)"),
+            };
             let known = self.hosts.iter().map(String::as_str);
             let found = diagnostics.report(Code::IstioHostNotFound, node.span, message);
             match nearest(&wanted, known) {
