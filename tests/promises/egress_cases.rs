@@ -199,6 +199,36 @@ fn egress_gateways_pass_on() {
 }
 
 #[test]
+fn servers_of_a_port_are_told_apart_by_the_name_asked_for_in_tls() {
+    // gateway.go (getSNIHostsForServer): the hosts of a server are names in TLS, whoever ends it.
+    let servers = "{selector: {istio: egressgateway}, servers: [
+      {port: {number: 443, name: https-first, protocol: HTTPS}, hosts: [www.company.com], tls: {mode: SIMPLE, credentialName: company}},
+      {port: {number: 443, name: https-second, protocol: HTTPS}, hosts: [edition.cnn.com], tls: {mode: ISTIO_MUTUAL}}]}";
+    let world = |tls: &str| {
+        let rule = format!(
+            "{{host: istio-egressgateway.istio-system.svc.cluster.local, trafficPolicy: {{portLevelSettings: [{{port: {{number: 443}}, tls: {{{tls}}}}}]}}}}"
+        );
+        outside(&[
+            object(ENTRY, "cnn", KNOWN),
+            object(GATEWAY, "egress", servers),
+            object(RULE, "egress", &rule),
+            object(RULE, "begins", "{host: edition.cnn.com, trafficPolicy: {portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]}}"),
+            through("http", ("port: 80", "port: 443"), (443, ""), 443),
+        ].concat())
+    };
+    let cases = [
+        ("mode: ISTIO_MUTUAL, sni: edition.cnn.com", "cnn"),
+        // The name of the sidecar's cluster is no server's.
+        ("mode: ISTIO_MUTUAL", "503 URX,UF"),
+        // Mutual TLS, of which the client has no certificate.
+        ("mode: SIMPLE, sni: edition.cnn.com", "503 URX,UF"),
+    ];
+    for (tls, expected) in cases {
+        assert_eq!(world(tls).outcome(&plain()), expected, "{tls}");
+    }
+}
+
+#[test]
 fn egress_gateways_pass_on_hosts_below_a_name() {
     // wildcard-egress-hosts: to one host that serves them all.
     let entry = "{hosts: [edition.cnn.com], ports: [{number: 443, name: https, protocol: HTTPS}], resolution: DNS}";

@@ -366,6 +366,15 @@ fn the_narrowest_name_of_a_port_takes_a_connection() {
         &[both, narrow, rest],
         &[("443 www.x.com /", "a"), ("443 api.x.com /", "c")],
     );
+    let of_mesh = server(443, "HTTPS", "in.x.com", "mode: ISTIO_MUTUAL");
+    let inner = gateway("default/an-older", &[of_mesh]);
+    let outer = gateway(EDGE, &[server(443, "HTTPS", "x.com", ENDS_TLS)]);
+    let all = routes("default/all", "*", "edge", &http("/", "a"));
+    check(
+        "users have no certificate of the mesh",
+        &[inner, outer, all],
+        &[("443 in.x.com /", "refused"), ("443 x.com /", "a")],
+    );
 }
 
 #[test]

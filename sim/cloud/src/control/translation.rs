@@ -11,6 +11,7 @@ use super::known_services::{absent, described, host_of_entries, words};
 use crate::envoy::paths::PathRules;
 use crate::facts;
 use crate::istio::ambient;
+use crate::istio::authentication::ClientMode;
 use crate::istio::config::{
     Configuration, Created, DestinationRule, ExternalAuthorization, Istio, Labels, LimitDomain,
     Object, PathNormalization, ProviderKind,
@@ -488,6 +489,15 @@ impl Translation {
     /// A cluster of a generation.
     pub(crate) fn cluster(&self, generation: u32, cluster: u32) -> &Cluster {
         &self.tables(generation).clusters[cluster as usize]
+    }
+
+    /// The name that a proxy asks for in TLS which was told this of a cluster; nothing where it is
+    /// that of the host which is asked.
+    pub(crate) fn server_name(&self, generation: u32, told: &Cluster) -> Option<String> {
+        let name = &self.tables(generation).names[told.name as usize];
+        let of_mesh = !matches!(told.tls, Some(ClientMode::Simple | ClientMode::Mutual));
+        let of_cluster = of_mesh.then(|| name.server_name());
+        told.server_name.clone().or(of_cluster)
     }
 
     /// A cluster as a proxy with these patches is told of it.

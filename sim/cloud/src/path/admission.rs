@@ -15,7 +15,7 @@
 use super::attributes::{Asked, Attributes};
 use super::checkpoint::{Checkpoint, LocalBucket, OPEN, Standing, Step};
 use super::edge::Takes;
-use super::route::{Lead, answered};
+use super::route::answered;
 use super::service::RequestArrival;
 use super::{Endpoint, Listener, Owner};
 use crate::control::taken_in::{TableNumber, Taker};
@@ -28,7 +28,6 @@ use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode,
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::InboundTable;
-use crate::istio::translate::tables::without_port;
 use crate::record::Reason;
 use crate::scenario::{ServiceId, WorkloadId};
 use crate::slab::Key;
@@ -253,20 +252,9 @@ impl Domain<'_> {
         }
         let owner = self.call_behind(request).map(|key| self.calls[key].owner);
         let Some(Owner::Passage(key)) = owner else {
-            let attributes = self.ways.attributed.get(asked)?;
-            return Some(without_port(&attributes.said.authority).to_owned());
+            return self.host_asked(asked);
         };
-        let passage = self.passages.get(key)?;
-        let number = match passage.lead? {
-            Lead::Cluster(cluster) => cluster.number,
-            Lead::Past(cluster) => cluster?.number,
-            Lead::Nowhere(_) => return None,
-        };
-        let generation = self.ways.at(passage.way).generation;
-        let translation = self.translation.as_ref().expect("a mesh translates");
-        let cluster = translation.cluster(generation, number);
-        let name = &translation.tables(generation).names[cluster.name as usize];
-        Some(cluster.server_name.clone().unwrap_or(name.server_name()))
+        self.name_of_lead(key)
     }
 
     /// The steps that requests of one kind have to pass, in the order of Envoy's filters.

@@ -9,7 +9,8 @@
 //!
 //! Approximated: clients from outside speak what a port takes, and their own work on handshakes
 //! takes no time; what is passed on by name is sent on request by request; a server counts for
-//! the port of the gateway's service, or of its pod, that has its number.
+//! the port of the gateway's service, or of its pod, that has its number; of the servers of a port
+//! whose name is asked for in TLS takes a connection, and whose host is asked for each request.
 //! Leaves out: certificates of gateways and of their clients, which are always good; connections
 //! to a gateway of another network.
 //! Sources: istio/istio pilot/pkg/networking/core/gateway.go, pilot/pkg/model/gateway.go;
@@ -59,6 +60,8 @@ pub(crate) enum Takes {
     Tls,
     /// Mutual TLS with the mesh's certificates.
     Mesh,
+    /// TLS, but not for the name that was asked for.
+    Nothing,
 }
 
 impl Takes {
@@ -70,7 +73,7 @@ impl Takes {
             (Takes::Anything, Some(Sent::OtherTls)) => Meeting::ApplicationTls,
             (Takes::Tls, None | Some(Sent::OtherTls)) => Meeting::Mutual,
             (Takes::Mesh, Some(Sent::IstioMutual)) => Meeting::Mutual,
-            (_, Some(Sent::Plaintext)) => Meeting::Reset,
+            (_, Some(Sent::Plaintext)) | (Takes::Nothing, None) => Meeting::Reset,
             _ => Meeting::HandshakeFails,
         }
     }
@@ -105,12 +108,23 @@ impl Domain<'_> {
         candidates.find(|port| scope.edges.iter().any(|edge| edge.port == *port))
     }
 
-    /// What a gateway takes at the port of an endpoint, if anything.
-    pub(super) fn taken_at_edge(&mut self, endpoint: Endpoint) -> Option<Takes> {
+    /// What a gateway takes at the port of an endpoint, if anything, from who asks for this name
+    /// should it be encrypted; from who asks for an unknown one, what its first server takes.
+    pub(super) fn taken_at_edge(
+        &mut self,
+        endpoint: Endpoint,
+        name: Option<&str>,
+    ) -> Option<Takes> {
         let port = self.edge_port(endpoint)?;
         let scope = self.scope_told(endpoint.pod);
-        let edge = scope.edge(port, None).filter(|edge| !edge.is_plain());
-        Some(match edge.and_then(|edge| edge.tls) {
+        let edge = match name {
+            Some(name) => scope.edge_for(port, name),
+            None => scope.edge(port, None),
+        };
+        let Some(edge) = edge else {
+            return Some(Takes::Nothing);
+        };
+        Some(match edge.tls.filter(|_| !edge.is_plain()) {
             None | Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough) => {
                 Takes::Anything
             }

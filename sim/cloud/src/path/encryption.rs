@@ -19,8 +19,9 @@
 //! context); istio/ztunnel src/tls/certificate.rs; [`crate::facts`].
 //! Validated by: latencies computed by hand in the crate's tests.
 
+use super::attributes::Asked;
 use super::call::Stage;
-use super::link::Packet;
+use super::link::{Address, Packet};
 use super::route::{Lead, LeftToClient};
 use super::service::Fate;
 use super::sidecar::Job;
@@ -28,6 +29,8 @@ use super::upstream::Line;
 use super::{CallRef, Endpoint, Identity, Listener, Owner, ztunnel};
 use crate::domain::{Clock, Domain};
 use crate::istio::authentication::{Outcome, Sent};
+use crate::istio::translate::tables::without_port;
+use crate::scenario::ServiceId;
 use crate::slab::Key;
 use engine::Time;
 
@@ -120,6 +123,68 @@ impl Domain<'_> {
         });
         self.translation = Some(translation);
         sent.filter(|sent| *sent != Sent::Plaintext)
+    }
+
+    /// The name that a new connection asks for should it be encrypted: applications and users the
+    /// host, sidecars with mutual TLS of the mesh the name of their cluster, unless a rule says
+    /// another. Nobody knows what applications ask inside of a sidecar's plaintext, or a sidecar with
+    /// other TLS before it has been asked itself, nor who asks from another cluster.
+    pub(super) fn name_asked(
+        &mut self,
+        (from, address): (CallRef, Address),
+        service: ServiceId,
+    ) -> Option<String> {
+        let opener = self.calls.get(from.call);
+        let asked = match (opener.filter(|_| from.partition == self.id), address) {
+            (None, Address::Pod(..)) => return None,
+            (None, Address::Client(traffic, _)) => {
+                self.unpassed(None, service, (Some(traffic), None))
+            }
+            (Some(call), _) => match call.owner {
+                Owner::Line(line) => return self.name_of_upstream(line),
+                Owner::Passage(passage) => {
+                    if self.sent_past(passage).is_some() {
+                        return self.name_of_lead(passage);
+                    }
+                    self.ways.at(self.passages.get(passage)?.way).asked
+                }
+                Owner::User(_) | Owner::Task(_) => {
+                    let (plan, of) = (call.plan, (call.traffic, call.origin));
+                    self.unpassed(Some(plan), service, of)
+                }
+            },
+        };
+        self.host_asked(asked)
+    }
+
+    /// The host that is asked.
+    pub(super) fn host_asked(&self, asked: Asked) -> Option<String> {
+        let attributes = self.ways.attributed.get(asked)?;
+        Some(without_port(&attributes.said.authority).to_owned())
+    }
+
+    /// The name by which a sidecar asks in TLS for the cluster that a passage leads to.
+    pub(super) fn name_of_lead(&self, passage: Key) -> Option<String> {
+        let passage = self.passages.get(passage)?;
+        let number = match passage.lead? {
+            Lead::Cluster(cluster) => cluster.number,
+            Lead::Past(cluster) => cluster?.number,
+            Lead::Nowhere(_) => return None,
+        };
+        let way = self.ways.at(passage.way);
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        let cluster = translation.cluster(way.generation, number);
+        let name = translation.server_name(way.generation, cluster);
+        name.or_else(|| self.host_asked(way.asked))
+    }
+
+    /// The same, for the cluster of a connection of its own, whatever it will be asked.
+    fn name_of_upstream(&mut self, line: Line) -> Option<String> {
+        self.spoken(line).filter(|sent| *sent != Sent::Plaintext)?;
+        let sidecar = self.pods[line.slot.pod as usize].sidecar.as_ref()?;
+        let (generation, cluster) = sidecar.upstream_told(line.slot.upstream)?;
+        let translation = self.translation.as_ref().expect("a mesh translates");
+        translation.server_name(generation, cluster)
     }
 
     /// A sidecar wishes to encrypt.

@@ -118,7 +118,7 @@ impl Domain<'_> {
                     self.send_back(from, endpoint, denied, trip, context);
                 }
                 Fate::Served => {
-                    let answer = match self.listener_at(endpoint) {
+                    let answer = match self.listener_at(endpoint, Some((from, address))) {
                         Some(Listener::Application) if !self.hears(from, endpoint) => {
                             Packet::Refused { to: from }
                         }

@@ -12,7 +12,7 @@
 
 use super::call::Stage;
 use super::checkpoint::LocalBucket;
-use super::link::Goal;
+use super::link::{Address, Goal};
 use super::tunnel::Letter;
 use super::upstream::application::Application;
 use super::upstream::{Slot, Upstream};
@@ -23,6 +23,7 @@ use crate::control::taken_in::TableNumber;
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::rate_limit::RateLimit;
 use crate::istio::drain;
+use crate::istio::translate::cluster::Cluster;
 use crate::istio::translate::inbound::InboundTable;
 use crate::istio::translate::patches::Patches;
 use crate::istio::translate::tables;
@@ -164,6 +165,11 @@ impl SidecarState {
         self.upstreams.get_mut(number as usize)
     }
 
+    /// What it was told of a cluster, and with which generation.
+    pub(super) fn upstream_told(&self, number: u32) -> Option<(u32, &Cluster)> {
+        self.upstreams.get(number as usize)?.told()
+    }
+
     /// The pod that a connection is for.
     pub(super) fn pod_of(&self, slot: Slot) -> Option<u32> {
         self.upstreams.get(slot.upstream as usize)?.pod_of(slot)
@@ -286,12 +292,17 @@ impl Domain<'_> {
         }
     }
 
-    /// Who takes a new connection that others open to a pod; nobody where a gateway has no server
-    /// for it.
-    pub(super) fn listener_at(&mut self, endpoint: Endpoint) -> Option<Listener> {
+    /// Who takes a new connection that others open to a pod, which may ask for a name in TLS;
+    /// nobody where a gateway has no server for it.
+    pub(super) fn listener_at(
+        &mut self,
+        endpoint: Endpoint,
+        opener: Option<(CallRef, Address)>,
+    ) -> Option<Listener> {
         let pod = endpoint.pod;
         if self.is_gateway(pod) {
-            let takes = self.taken_at_edge(endpoint)?;
+            let name = opener.and_then(|opener| self.name_asked(opener, endpoint.service));
+            let takes = self.taken_at_edge(endpoint, name.as_deref())?;
             let thread = self.thread_for_connection(pod);
             return thread.map(|thread| Listener::Edge(thread, takes));
         }

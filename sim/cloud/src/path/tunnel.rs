@@ -306,7 +306,7 @@ impl Domain<'_> {
             Fate::Dropped => self.go_unanswered(letter, context),
             Fate::Refused => self.send_letter(letter.answered(Step::Refused), context),
             Fate::Served => {
-                let answer = match self.listener_at(endpoint) {
+                let answer = match self.listener_at(endpoint, None) {
                     None => letter.answered(Step::Refused),
                     Some(listener) => Letter {
                         endpoint: Endpoint {

@@ -238,6 +238,11 @@ impl Upstream {
         self.tell_threads(0..priorities, draw, now);
     }
 
+    /// What the sidecar was told of it, and with which generation.
+    pub(super) fn told(&self) -> Option<(u32, &Cluster)> {
+        self.from.map(|(generation, ..)| (generation, &self.told))
+    }
+
     /// The pod that a connection is for.
     pub(super) fn pod_of(&self, slot: Slot) -> Option<u32> {
         self.hosts.get(slot.host as usize).map(|host| host.pod)
