@@ -60,8 +60,8 @@ const KNOWN: &str = "{hosts: [edition.cnn.com], ports: [{number: 80, name: http-
 
 #[test]
 fn hosts_outside_are_known_or_not() {
-    // The gateway's own service has a port 80, where requests say whom they mean: 502.
-    outside("").check(&[(plain(), "503"), (encrypted(), "reset")]);
+    // The gateway's own service has a port 80, where requests say whom they mean.
+    outside("").check(&[(plain(), "502"), (encrypted(), "reset")]);
     outside(&object(ENTRY, "cnn", KNOWN)).check(&[(plain(), "cnn"), (encrypted(), "cnn")]);
 }
 

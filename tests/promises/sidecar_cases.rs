@@ -145,9 +145,9 @@ fn without_an_address_an_entry_takes_what_its_port_cannot_tell_apart() {
         entry("b.example", 443, "HTTPS", ""),
     ];
     for (manifests, port, blocked, passed) in [
-        // Requests say whom they mean: 502.
-        (&known[0], 80, "Unavailable", "a"),
-        (&known[1], 81, "Unavailable", "a"),
+        // Requests say whom they mean.
+        (&known[0], 80, "Blocked", "a"),
+        (&known[1], 81, "Blocked", "a"),
         // Nothing else does.
         (&known[2], 82, "b", "b"),
         // The name that a client of TLS asks for does, and here there is none.
@@ -165,7 +165,7 @@ fn without_an_address_an_entry_takes_what_its_port_cannot_tell_apart() {
 #[test]
 fn with_an_address_an_entry_takes_its_own() {
     for (protocol, blocked) in [
-        ("HTTP", "Unavailable"),
+        ("HTTP", "Blocked"),
         ("", "Reset"),
         ("TCP", "Reset"),
         ("TLS", "Reset"),
@@ -307,7 +307,7 @@ fn egress_listeners_stand_where_they_say() {
         (
             "port: {number: 80, protocol: HTTP, name: p}",
             "web",
-            "Unavailable",
+            "Blocked",
         ),
         ("port: {number: 80, protocol: TCP, name: p}", "web", "Reset"),
         (

@@ -52,11 +52,13 @@ pub enum Reason {
     RateLimited,
     /// The request's token did not count (HTTP 401).
     Unauthenticated,
+    /// The mesh lets nobody ask for hosts that it does not know (HTTP 502).
+    Blocked,
 }
 
 impl Reason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Timeout,
         Reason::Refused,
         Reason::ConnectTimeout,
@@ -74,6 +76,7 @@ impl Reason {
         Reason::Forbidden,
         Reason::RateLimited,
         Reason::Unauthenticated,
+        Reason::Blocked,
     ];
 
     /// The status that a proxy answers with for it, or passes on.
@@ -83,6 +86,7 @@ impl Reason {
             Reason::Forbidden => 403,
             Reason::RateLimited => 429,
             Reason::Unauthenticated => 401,
+            Reason::Blocked => 502,
             Reason::ServerError | Reason::DependencyFailed => 500,
             Reason::Timeout | Reason::GatewayTimeout => 504,
             Reason::Refused
@@ -117,6 +121,7 @@ impl Reason {
             Reason::Forbidden => "403",
             Reason::RateLimited => "RL",
             Reason::Unauthenticated => "401",
+            Reason::Blocked => "502",
         }
     }
 
@@ -140,6 +145,7 @@ impl Reason {
             Reason::Forbidden => "refused by a policy",
             Reason::RateLimited => "refused by a rate limit",
             Reason::Unauthenticated => "token not accepted",
+            Reason::Blocked => "host unknown to a mesh that lets nobody out",
         }
     }
 }

@@ -548,7 +548,7 @@ impl Asking {
             return way(self.forward(translation, generation, &by_name, &choices));
         }
         let Some(host) = scope.host(&tables.directory, listener, self.authority()) else {
-            return way(unknown(scope, Reason::Unavailable));
+            return way(unknown(scope, Reason::Blocked));
         };
         let routes = tables.hosts[host as usize].routes.clone();
         let by_name = scope.by_name.clone();

@@ -426,7 +426,7 @@ fn what_nobody_knows_is_passed_on_or_blocked() {
     let passed = run("http", OutboundMode::AllowAny);
     assert_eq!(passed.traffic[0].succeeded, 10);
     let blocked = run("http", OutboundMode::RegistryOnly);
-    assert_eq!(failed(&blocked, Reason::Unavailable), 10);
+    assert_eq!(failed(&blocked, Reason::Blocked), 10);
     // Where the first bytes decide, a service has routes of its own, for whatever name.
     let own = run("web", OutboundMode::RegistryOnly);
     assert_eq!(own.traffic[0].succeeded, 10);

@@ -275,7 +275,7 @@ fn seen(outcome: Outcome, stage: Stage) -> Option<retry::Outcome> {
         Reason::NoEndpoints | Reason::NameUnresolved => return None,
         Reason::NoCluster | Reason::Injected if stage.endpoint().is_none() => return None,
         Reason::NoCluster | Reason::Injected => retry::Outcome::Status(503),
-        Reason::Forbidden | Reason::RateLimited | Reason::Unauthenticated => {
+        Reason::Forbidden | Reason::RateLimited | Reason::Unauthenticated | Reason::Blocked => {
             retry::Outcome::Status(reason.status())
         }
         Reason::Overflow if unsent => retry::Outcome::Cut(Cut::Overflow, Sent::Nothing),
