@@ -131,6 +131,9 @@ const CHOICES: [&str; 6] = [
     "MESH_EXTERNAL",
 ];
 
+/// How selectors compare labels.
+const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
+
 /// The document without a field, and with others in its place.
 fn changes(document: &Json, steps: &[Step]) -> Vec<Json> {
     let (last, way) = steps.split_last().expect("a leaf is somewhere");
@@ -159,6 +162,9 @@ fn changes(document: &Json, steps: &[Step]) -> Vec<Json> {
             with(json!(format!("1{text}")));
             if text.chars().all(|it| it.is_ascii_uppercase() || it == '_') {
                 CHOICES.iter().for_each(|choice| with(json!(choice)));
+            }
+            if OPERATORS.contains(&text.as_str()) {
+                OPERATORS.iter().for_each(|other| with(json!(other)));
             }
         }
         _ => {}

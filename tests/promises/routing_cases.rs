@@ -249,6 +249,53 @@ spec: {{type: ExternalName, externalName: web.default.svc.cluster.local{ports}}}
 }
 
 #[test]
+fn namespaces_that_nobody_looks_at_are_outside() {
+    // pkg/kube/namespace/filter.go
+    let labelled = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: default, labels: {mesh: joined}}
+---
+";
+    let answer =
+        "{hosts: [web.default.svc.cluster.local], http: [{directResponse: {status: 200}}]}";
+    let check = |minor: u32, said: &str, expected: [&str; 2]| {
+        let installation = format!(
+            "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {{name: installed, namespace: istio-system}}
+spec: {{meshConfig: {{{said}}}}}
+---
+"
+        );
+        let mut world = World::new(
+            [
+                installation,
+                labelled.to_owned(),
+                workload("client", "", ""),
+                served("web", "http:80"),
+                served("other/far", "http:80"),
+                object(SERVICE, "other/web", answer),
+            ]
+            .concat(),
+        );
+        world.istio = format!("version: \"1.{minor}\", injectedNamespaces: [default]");
+        let far = Ask::new("client", "far.other:80");
+        world.check(&[(asked(), expected[0]), (far, expected[1])]);
+    };
+    let only = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}";
+    let by_label = "discoverySelectors: [{matchLabels: {mesh: joined}}]";
+    let by_name = "discoverySelectors: [{matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [default]}]}]";
+    check(30, only, ["answer", "far"]);
+    check(30, by_label, ["web", "far"]);
+    check(30, &format!("{by_label}, {only}"), ["web", "502"]);
+    check(30, &format!("{by_name}, {only}"), ["web", "502"]);
+    // Objects were read everywhere.
+    check(21, &format!("{by_label}, {only}"), ["answer", "502"]);
+}
+
+#[test]
 fn routes_lead_to_what_names_stand_for() {
     // route.go (GetDestinationCluster)
     let alias = |name: &str, target: &str, ports: &str| {

@@ -99,7 +99,11 @@ impl Domain<'_> {
             generation,
             ..
         } = istiod;
+        let translation = self.translation.as_ref();
         view.catch_up(&self.endpoint_log, knows, |publication| {
+            if !translation.is_none_or(|it| it.looks_at(publication.service)) {
+                return;
+            }
             let changed = Changed {
                 kind: Kind::Endpoints,
                 namespace: 0,

@@ -139,10 +139,13 @@ impl Translation {
     /// What istiod makes of a cluster.
     pub(crate) fn new(cluster: &scenario::Cluster) -> Self {
         let minor = cluster.mesh.as_ref().map(|mesh| mesh.istio_minor);
-        let istio = Istio {
+        let mut istio = Istio {
             version: minor.map_or(Version::default(), Version::new),
             ..cluster.istio.clone().unwrap_or_default()
         };
+        let mut objects = std::mem::take(&mut istio.objects);
+        objects.retain(|namespace| istio.reads_objects_of(namespace));
+        istio.objects = objects;
         let services = (0..).zip(&cluster.services);
         let services = services.map(|(number, service)| {
             let name = (service.namespace.clone(), service.name.clone());
@@ -185,7 +188,8 @@ impl Translation {
             .last()
             .expect("there is a first generation");
         let mut all = newest.objects.clone();
-        for object in objects {
+        let read = |it: &&Object| self.istio.reads_objects_of(&it.identity().namespace);
+        for object in objects.iter().filter(read) {
             all.write(object.clone(), now);
             let generation = self.generations.len() as u32;
             self.news.push(News::of(object, generation));
@@ -197,8 +201,12 @@ impl Translation {
     pub(crate) fn exist(&mut self, services: &[ServiceId], now: Time) {
         self.later.retain(|service| !services.contains(service));
         for service in services {
+            let is_looked_at = self.looks_at(*service);
             let known = &mut self.services[service.index()];
             known.created = Created::At(now);
+            if !is_looked_at {
+                continue;
+            }
             self.news.push(News {
                 kind: Kind::Service,
                 namespace: known.namespace.clone(),
@@ -212,6 +220,12 @@ impl Translation {
         self.begin(objects, now);
     }
 
+    /// Whether istiod looks at a service.
+    pub(crate) fn looks_at(&self, service: ServiceId) -> bool {
+        self.istio
+            .looks_at(&self.described[service.index()].namespace)
+    }
+
     fn begin(&mut self, objects: Configuration, written: Time) {
         let all = (0..).map(ServiceId).zip(&self.services);
         let listed = all.map(|(number, service)| {
@@ -220,7 +234,7 @@ impl Translation {
                 ServiceKind::Host { .. } => {
                     host_of_entries(&self.istio, described, service, &objects)
                 }
-                _ if self.later.contains(&number) => absent(service),
+                _ if self.later.contains(&number) || !self.looks_at(number) => absent(service),
                 _ => service.clone(),
             }
         });

@@ -163,6 +163,26 @@ pub enum Result {
     Connected,
 }
 
+impl Result {
+    /// What a detector hears where only these statuses are errors: of another that the host
+    /// succeeded, of one that is no server's a server error. Without any it hears what there is.
+    ///
+    /// Source: envoyproxy/envoy test/common/router (RouterOutlierDetectionProcessTest) of
+    /// `error_matcher`.
+    pub fn by(self, errors: &[u16]) -> Result {
+        match self {
+            Result::Status(status) if !errors.is_empty() => {
+                let is_error = errors.contains(&status);
+                Result::Status(match is_error {
+                    true => status.max(500),
+                    false => 200,
+                })
+            }
+            other => other,
+        }
+    }
+}
+
 /// Which detector found a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {

@@ -26,6 +26,9 @@ facts! {
     /// First release that reads TCPRoutes, and takes listeners for TCP, likewise.
     ISTIO_TCP_ROUTE_FROM_MINOR: u32 = 31, "", "istio.gateway-api.tcp-route-from-minor", "istiod", "all",
         Source, "istio/istio release-1.30 and release-1.31 pilot/pkg/config/kube/gateway/controller.go, conversion.go (listenerProtocolToIstio)";
+    /// First release that reads Istio's objects only in namespaces which `discoverySelectors` choose.
+    ISTIO_SCOPED_OBJECTS_FROM_MINOR: u32 = 22, "", "istio.scoped-objects-from-minor", "istiod", "all",
+        Source, "istio/istio 86c9f01 releasenotes/notes/enable-enhanced-scope.yaml, 51399.yaml (ENABLE_ENHANCED_RESOURCE_SCOPING; profiles for 1.20 and 1.21 turn it off)";
     /// First release that takes Services of type ExternalName for other names of what they stand for.
     ISTIO_EXTERNAL_NAME_ALIAS_FROM_MINOR: u32 = 21, "", "istio.external-name-alias-from-minor", "istiod", "all",
         Documentation, "istio.io, upgrade notes of 1.20 and 1.21 (ExternalName support changes)";

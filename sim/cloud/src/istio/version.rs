@@ -62,6 +62,11 @@ impl Version {
         self.minor >= 19
     }
 
+    /// Whether istiod reads its own objects only in namespaces that it looks at.
+    pub fn scopes_objects(self) -> bool {
+        self.minor >= facts::ISTIO_SCOPED_OBJECTS_FROM_MINOR.value
+    }
+
     /// Whether routes to a Service that is another name lead on to what it stands for.
     pub fn leads_through_aliases(self) -> bool {
         self.minor >= facts::ISTIO_EXTERNAL_NAME_ALIAS_FROM_MINOR.value

@@ -203,7 +203,7 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         Field::ignored("ca", Kind::Opaque, PLACES),
         Field::modelled("extensionProviders", Kind::List(&Kind::Map(&PROVIDER))),
         held("defaultProviders", Kind::Map(&DEFAULT_PROVIDERS)),
-        held(
+        Field::modelled(
             "discoverySelectors",
             Kind::List(&Kind::Map(&LABEL_SELECTOR)),
         ),

@@ -116,7 +116,7 @@ pub(super) static OUTLIER_DETECTION: Shape = Shape::new(
         Field::modelled("baseEjectionTime", DURATION_KIND),
         Field::modelled("maxEjectionPercent", Kind::Integer(0, 100)),
         Field::modelled("minHealthPercent", Kind::Integer(0, 100)),
-        held(
+        Field::modelled(
             "outlierDetectionHttpErrorCodes",
             Kind::List(&Kind::Integer(100, 599)),
         ),

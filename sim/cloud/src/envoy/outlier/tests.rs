@@ -54,6 +54,24 @@ fn lenient() -> Settings {
     }
 }
 
+#[test]
+fn what_is_an_error_may_be_said() {
+    let heard = |status, errors: &[u16]| Result::Status(status).by(errors);
+    assert_eq!(heard(503, &[]), Result::Status(503));
+    assert_eq!(heard(300, &[]), Result::Status(300));
+    // Of RouterOutlierDetectionProcessTest: no match, a match, and both of a server's error.
+    assert_eq!(heard(300, &[429]), Result::Status(200));
+    assert_eq!(heard(300, &[429, 300]), Result::Status(500));
+    assert_eq!(heard(503, &[503]), Result::Status(503));
+    assert_eq!(heard(503, &[429]), Result::Status(200));
+    assert_eq!(Result::TimedOut.by(&[429]), Result::TimedOut);
+    let mut trace = Trace::of(lenient(), 4);
+    for status in [429; 5] {
+        trace.tell(0, Result::Status(status).by(&[429]), 0.0);
+    }
+    assert_eq!(trace.take(), [Ejected(0, ServerErrors)]);
+}
+
 use Cause::{FailureShare as Share, GatewayErrors, LocalFailures, ServerErrors};
 use Happening::{Ejected, Observed, Overflowed, Returned};
 

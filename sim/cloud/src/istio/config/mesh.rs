@@ -131,6 +131,16 @@ pub struct NamespaceSelector {
     pub requirements: Vec<LabelRequirement>,
 }
 
+impl NamespaceSelector {
+    /// Whether a namespace with these labels is one of those.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        let mut equal = self.labels.iter();
+        let mut required = self.requirements.iter();
+        equal.all(|(key, value)| labels.get(key) == Some(value))
+            && required.all(|requirement| requirement.holds(labels))
+    }
+}
+
 /// Which Ingresses become routes of which gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressSettings {

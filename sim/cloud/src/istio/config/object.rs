@@ -1,8 +1,8 @@
 //! All objects of a cluster that istiod reads, and changes of them.
 
 use super::{
-    AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, Identity, LimitDomain, MeshConfig,
-    MeshNetworks, Namespace, PeerAuthentication, ProxyConfig, ProxyResources,
+    AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, Identity, Labels, LimitDomain,
+    MeshConfig, MeshNetworks, Namespace, PeerAuthentication, ProxyConfig, ProxyResources,
     RequestAuthentication, ServiceEntry, ServiceSettings, Sidecar, Telemetry, VirtualService,
     WaypointUse, WorkloadEntry, WorkloadGroup,
 };
@@ -49,6 +49,31 @@ impl Default for Istio {
             limits: Vec::new(),
             objects: Configuration::default(),
         }
+    }
+}
+
+/// The label by which Kubernetes tells namespaces apart.
+const NAME: &str = "kubernetes.io/metadata.name";
+
+impl Istio {
+    /// Whether it looks at a namespace: all, or those that a selector chooses.
+    ///
+    /// Approximated: ztunnels are told of pods of all namespaces.
+    /// Source: istio/istio 86c9f01 pkg/kube/namespace/filter.go.
+    pub fn looks_at(&self, namespace: &str) -> bool {
+        let selectors = &self.mesh.discovery_selectors;
+        if selectors.is_empty() {
+            return true;
+        }
+        let known = self.namespaces.iter().find(|it| it.name == namespace);
+        let mut labels = known.map_or_else(Labels::new, |it| it.labels.clone());
+        labels.insert(NAME.to_owned(), namespace.to_owned());
+        selectors.iter().any(|selector| selector.selects(&labels))
+    }
+
+    /// Whether it reads objects of a namespace: before 1.22 it did of all.
+    pub fn reads_objects_of(&self, namespace: &str) -> bool {
+        !self.version.scopes_objects() || self.looks_at(namespace)
     }
 }
 
@@ -119,6 +144,11 @@ macro_rules! kinds {
                         Err(position) => self.$field.insert(position, *object),
                     },)*
                 }
+            }
+
+            /// Keeps the objects of these namespaces.
+            pub fn retain(&mut self, keeps: impl Fn(&str) -> bool) {
+                $(self.$field.retain(|it| keeps(&it.identity.namespace));)*
             }
 
             /// Adds or replaces an object that is written during the run: a new one exists since

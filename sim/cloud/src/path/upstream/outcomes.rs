@@ -209,6 +209,8 @@ impl Domain<'_> {
         let Some(place) = place.filter(|_| known.outlier.is_some()) else {
             return;
         };
+        let said = known.told.outlier.as_ref();
+        let result = said.map_or(result, |said| result.by(&said.error_codes));
         let sidecar = self.pods[slot.pod as usize].sidecar.as_ref();
         let starts = sidecar.map_or(0, |sidecar| sidecar.starts);
         self.judge(
