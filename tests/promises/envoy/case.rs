@@ -12,27 +12,12 @@ use cloud::facts;
 use engine::{Duration, Time};
 use serde_json::Value;
 
-/// Fields of a result that say what was tried rather than what came out.
-const TRIED: [&str; 14] = [
-    "clients",
-    "healthy",
-    "healthy_p0",
-    "healthy_p1",
-    "hosts",
-    "lb",
-    "mirror_backend_delay_ms",
-    "pct",
-    "previous_hosts",
-    "retry_on",
-    "update_merge_window",
-    "h2_fails_at_s",
-    "h3_fails_at_s",
-    "weights",
-];
-
-/// Fields of a configuration that are understood.
-const UNDERSTOOD: [&str; 54] = [
+/// Fields of a configuration that are understood. A result that has one of them tells which value
+/// of it was tried.
+const UNDERSTOOD: [&str; 71] = [
     "abort_pct",
+    "abort_status",
+    "active_request_bias",
     "aggression",
     "backend",
     "backend_delay_ms",
@@ -43,16 +28,29 @@ const UNDERSTOOD: [&str; 54] = [
     "base_ms",
     "choice_count",
     "concurrency",
+    "degraded",
+    "degraded_p0",
+    "degraded_p1",
+    "degraded_p2",
     "delay_ms",
     "delay_pct",
     "hash_on",
     "health_check_interval_s",
+    "healthy",
+    "healthy_p0",
+    "healthy_p1",
+    "healthy_p2",
+    "healthy_per_locality",
     "host_selection_retry_max_attempts",
     "hosts",
     "hosts_p0",
     "hosts_p1",
+    "hosts_p2",
+    "hosts_per_locality",
     "http2_upstream",
     "lb",
+    "locality_weights",
+    "max_concurrent_streams",
     "max_connections",
     "max_ms",
     "max_pending_requests",
@@ -60,6 +58,7 @@ const UNDERSTOOD: [&str; 54] = [
     "max_requests_per_connection",
     "max_retries",
     "min_weight_percent",
+    "mirror_backend_delay_ms",
     "mirror_backend_status",
     "note",
     "num_retries",
@@ -69,24 +68,43 @@ const UNDERSTOOD: [&str; 54] = [
     "p_fail",
     "panic_threshold",
     "panic_threshold_zero",
+    "pct",
     "per_try_timeout_ms",
     "previous_hosts",
     "refusing",
+    "retriable_status_codes",
     "retries",
     "retry_budget",
     "retry_on",
     "route",
+    "selection_method",
+    "status",
     "thresholds",
     "timeout_ms",
     "unhealthy_threshold",
     "update_merge_window",
     "weights",
     "window_s",
-    "pct",
-    "status",
-    "mirror_backend_delay_ms",
-    "healthy",
+    "workers",
 ];
+
+/// Fields whose value is a list; elsewhere a list tells what was tried one after the other.
+const LISTS: [&str; 6] = [
+    "backend_delay_ms",
+    "healthy_per_locality",
+    "hosts_per_locality",
+    "locality_weights",
+    "retriable_status_codes",
+    "weights",
+];
+
+/// Priorities that a recording may tell of.
+const PRIORITIES: usize = 3;
+
+/// Whether a result tells by this field what was tried: its `status` is what came out.
+fn is_tried(field: &str) -> bool {
+    field == "clients" || field != "status" && UNDERSTOOD.contains(&field)
+}
 
 /// One result of a recording, with what it was made with.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +116,7 @@ pub struct Case<'a> {
 impl Case<'_> {
     /// A field of what was tried: of the result, the load or the configuration.
     pub fn tried(&self, field: &str) -> Option<&Value> {
-        let of_result = TRIED.contains(&field).then(|| &self.result[field]);
+        let of_result = is_tried(field).then(|| &self.result[field]);
         let places = [
             of_result,
             Some(&self.recording["load"][field]),
@@ -107,7 +125,7 @@ impl Case<'_> {
         places
             .into_iter()
             .flatten()
-            .find(|value| !value.is_null() && !value.is_array() || field_is_list(field, value))
+            .find(|value| !value.is_null() && (!value.is_array() || LISTS.contains(&field)))
     }
 
     fn number(&self, field: &str) -> Option<f64> {
@@ -124,11 +142,21 @@ impl Case<'_> {
         self.tried(field).and_then(Value::as_str)
     }
 
+    fn list(&self, field: &str) -> Option<&Vec<Value>> {
+        self.tried(field).and_then(Value::as_array)
+    }
+
+    fn counts(&self, field: &str) -> Option<Vec<u32>> {
+        let count = |value: &Value| value.as_u64().unwrap_or(0) as u32;
+        Some(self.list(field)?.iter().map(count).collect())
+    }
+
     /// What was tried; repetitions have it in common.
     pub fn parameters(&self) -> String {
-        let tried = TRIED.iter().filter(|field| !field.ends_with("_fails_at_s"));
+        let told = self.result.as_object().into_iter().flatten();
+        let tried = told.filter(|(field, _)| is_tried(field));
         tried
-            .map(|field| format!("{field}={:?} ", self.result[*field]))
+            .map(|(field, value)| format!("{field}={value} "))
             .collect()
     }
 
@@ -154,9 +182,9 @@ impl Case<'_> {
     /// Half of the time that hosts' delays do not explain, for machines that were busy.
     fn overhead(&self) -> Duration {
         let shares = self.result["shares"].as_object();
-        let delays = &self.recording["config"]["backend_delay_ms"];
+        let delays = self.tried("backend_delay_ms");
         let mean = self.result["latency_ms"]["mean"].as_f64();
-        let (Some(shares), false, Some(mean)) = (shares, delays.is_null(), mean) else {
+        let (Some(shares), Some(delays), Some(mean)) = (shares, delays, mean) else {
             return OVERHEAD;
         };
         let delay = |index| delays.get(index).unwrap_or(delays).as_f64().unwrap_or(0.0);
@@ -188,7 +216,10 @@ impl Case<'_> {
                 .map_or(Duration::ZERO, |outlier| self.sweep_phase(outlier.interval)),
             upstreams: self.upstreams()?,
             settings,
-            workers: self.count("concurrency").unwrap_or(1),
+            workers: self
+                .count("concurrency")
+                .or(self.count("workers"))
+                .unwrap_or(1),
             inside: self.overhead(),
             outside: self.overhead(),
             connect: CONNECT,
@@ -231,11 +262,17 @@ impl Case<'_> {
             "ROUND_ROBIN" => Policy::RoundRobin,
             "RANDOM" => Policy::Random,
             "LEAST_REQUEST" => Policy::LeastRequest {
-                selection: Selection::Choices(
-                    self.count("choice_count")
-                        .unwrap_or(facts::ENVOY_LEAST_REQUEST_CHOICES.value),
-                ),
-                bias: facts::ENVOY_LEAST_REQUEST_BIAS.value,
+                selection: match self.word("selection_method").unwrap_or("N_CHOICES") {
+                    "FULL_SCAN" => Selection::FullScan,
+                    "N_CHOICES" => Selection::Choices(
+                        self.count("choice_count")
+                            .unwrap_or(facts::ENVOY_LEAST_REQUEST_CHOICES.value),
+                    ),
+                    other => return Err(format!("a selection by {other}")),
+                },
+                bias: self
+                    .number("active_request_bias")
+                    .unwrap_or(facts::ENVOY_LEAST_REQUEST_BIAS.value),
             },
             "RING_HASH" => Policy::RingHash(ring::Size {
                 min: option("minimum_ring_size").unwrap_or(facts::ENVOY_RING_MIN.value),
@@ -267,24 +304,25 @@ impl Case<'_> {
                     .map_or(facts::ENVOY_SLOW_START_MIN.value, |percent| percent / 100.0),
                 ..SlowStart::over(window)
             }),
-            localities: Localities::Ignored,
+            localities: match self.counts("locality_weights") {
+                Some(weights) => Localities::Weighted(vec![weights]),
+                None => Localities::Ignored,
+            },
             ..Settings::of(policy)
         })
     }
 
     /// How many hosts there are, as far as the recording tells.
     fn hosts(&self) -> u32 {
-        let config = &self.recording["config"];
-        let listed = ["weights", "backend_delay_ms"]
-            .iter()
-            .filter_map(|field| config[*field].as_array());
+        let listed = ["weights", "backend_delay_ms"].iter();
+        let listed = listed.filter_map(|field| self.list(field));
         let listed = listed.map(|list| list.len() as u32).max();
         let named = self.result["hosts_in_config_order"]
             .as_array()
             .map(|list| list.len() as u32);
-        let spilled = self
-            .count("hosts_p0")
-            .map(|first| first + self.count("hosts_p1").unwrap_or(0));
+        let spilled = self.sizes().map(|sizes| sizes.iter().sum());
+        let by_locality = self.counts("hosts_per_locality");
+        let by_locality = by_locality.map(|counts| counts.iter().sum());
         let seen = ["shares", "upstream", "upstream_requests"]
             .iter()
             .filter_map(|field| self.result[*field].as_object());
@@ -301,6 +339,7 @@ impl Case<'_> {
         self.count("hosts")
             .or(named)
             .or(spilled)
+            .or(by_locality)
             .or(listed)
             .or(seen)
             .or(told.max())
@@ -342,25 +381,50 @@ impl Case<'_> {
             .collect())
     }
 
+    /// How many hosts each priority has, if there are several.
+    fn sizes(&self) -> Option<[u32; PRIORITIES]> {
+        self.count("hosts_p0")?;
+        Some([0, 1, 2].map(|priority| self.count(&format!("hosts_p{priority}")).unwrap_or(0)))
+    }
+
+    /// A priority or a locality, and a place in it.
+    fn place(sizes: &[u32], index: u32) -> (usize, u32) {
+        let mut place = index;
+        for (part, &size) in sizes.iter().enumerate() {
+            if place < size {
+                return (part, place);
+            }
+            place -= size;
+        }
+        (0, index)
+    }
+
     fn host(&self, index: u32) -> Host {
-        let weights = self.recording["config"]["weights"].as_array();
         // A short list goes round.
+        let weights = self.list("weights");
         let weight = weights.and_then(|weights| weights[index as usize % weights.len()].as_u64());
-        let first = self.count("hosts_p0").unwrap_or(u32::MAX);
-        let priority = u32::from(index >= first);
-        let healthy = match priority {
-            0 => self.count("healthy_p0").or(self.count("healthy")),
-            _ => self.count("healthy_p1").map(|healthy| healthy + first),
+        let (priority, mut place) = Case::place(&self.sizes().unwrap_or_default(), index);
+        let of = |what: &str| {
+            let whole = (priority == 0).then(|| self.count(what)).flatten();
+            whole.or(self.count(&format!("{what}_p{priority}")))
         };
+        let (mut healthy, degraded) = (of("healthy"), of("degraded").unwrap_or(0));
+        let mut locality = 0;
+        if let Some(sizes) = self.counts("hosts_per_locality") {
+            (locality, place) = Case::place(&sizes, index);
+            let counts = self.counts("healthy_per_locality");
+            healthy = healthy.or(counts.and_then(|counts| counts.get(locality).copied()));
+        }
         let joins = self.tried("window_s").is_some() && index + 1 == self.hosts();
+        let healthy = if joins { Some(0) } else { healthy };
         Host {
             weight: weight.unwrap_or(1) as u32,
-            priority,
-            locality: 0,
-            health: if healthy.is_some_and(|healthy| index >= healthy) || joins {
-                Health::Unhealthy
-            } else {
-                Health::Healthy
+            priority: priority as u32,
+            locality: locality as u32,
+            health: match healthy {
+                Some(healthy) if place >= healthy + degraded => Health::Unhealthy,
+                Some(healthy) if place >= healthy => Health::Degraded,
+                Some(_) | None => Health::Healthy,
             },
             healthy_since: Time::ZERO,
         }
@@ -374,9 +438,9 @@ impl Case<'_> {
     }
 
     fn delay(&self, index: u32) -> Duration {
-        let delay = &self.recording["config"]["backend_delay_ms"];
-        let each = delay.get(index as usize).unwrap_or(delay);
-        milliseconds(each.as_f64().unwrap_or(0.0))
+        let delay = self.tried("backend_delay_ms");
+        let each = delay.map(|delay| delay.get(index as usize).unwrap_or(delay));
+        milliseconds(each.and_then(Value::as_f64).unwrap_or(0.0))
     }
 
     /// When bad hosts are bad: until they recover, or as the question says.
@@ -458,6 +522,10 @@ impl Case<'_> {
             pool::Settings::http1()
         };
         pool::Settings {
+            streams_max: match self.count("max_concurrent_streams") {
+                Some(streams) if http2 => streams,
+                Some(_) | None => settings.streams_max,
+            },
             requests_max: self
                 .count("max_requests_per_connection")
                 .filter(|&max| max > 0),
@@ -503,11 +571,6 @@ const CONNECT: Duration = Duration::from_micros(200);
 const OVERHEAD: Duration = Duration::from_micros(800);
 /// How late timers fire there.
 const LATE: Duration = Duration::from_millis(2);
-
-/// Some fields hold lists.
-fn field_is_list(field: &str, value: &Value) -> bool {
-    field == "weights" && value.is_array()
-}
 
 fn milliseconds(number: f64) -> Duration {
     Duration::from_secs_f64(number / 1000.0)

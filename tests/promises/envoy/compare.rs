@@ -118,7 +118,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn field(&mut self, field: &str, value: &Value) {
-        let tried = self.case.tried(field) == Some(value);
+        let tried = self.case.tried(field) == Some(value) || field.ends_with("_fails_at_s");
         let known = if field.starts_with("latency") {
             "latency"
         } else {
@@ -137,8 +137,9 @@ impl<'a> Comparison<'a> {
             "attempts" => self.attempts(entries),
             "first_picks" => self.first_picks(value.as_str().unwrap_or_default()),
             "lb_healthy_panic" => self.panic(value),
-            "share_p0" => self.share_of(field, value, |log| share_of_hosts(log, |host| host == 0)),
-            "share_p1" => {}
+            "share_p0" => self.share_of_priority(field, value, 0),
+            "share_p1" => self.share_of_priority(field, value, 1),
+            "share_p2" => self.share_of_priority(field, value, 2),
             "no_host" => self.range(field, value, 0.0, |log| count_of_flag(log, "UH") as f64),
             "share_503" => self.share_of(field, value, |log| {
                 share_of_finals(log, |flags| flags.contains("FI"))
@@ -195,9 +196,24 @@ impl<'a> Comparison<'a> {
         self.share(what, value.as_f64().unwrap_or(f64::NAN), &ours, tolerance);
     }
 
+    /// The share of the picks that went to a priority.
+    fn share_of_priority(&mut self, what: &str, value: &Value, priority: u32) {
+        let setup = self.setup;
+        self.share_of(what, value, |log| {
+            let of_priority = |host: u32| setup.upstreams[host as usize].host.priority == priority;
+            let found = log.picks.iter().filter(|&&(_, host)| of_priority(host));
+            found.count() as f64 / log.picks.len().max(1) as f64
+        });
+    }
+
     /// A figure against the range of the replications.
     fn range(&mut self, what: &str, value: &Value, slack: f64, ours: impl Fn(&Log) -> f64) {
         let ours: Vec<f64> = self.logs.iter().map(ours).collect();
+        self.within(what, value, slack, &ours);
+    }
+
+    /// A figure against the range of ours.
+    fn within(&mut self, what: &str, value: &Value, slack: f64, ours: &[f64]) {
         let recorded = value.as_f64().unwrap_or(f64::NAN);
         let low = ours.iter().copied().fold(f64::INFINITY, f64::min);
         let high = ours.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -292,13 +308,12 @@ impl<'a> Comparison<'a> {
                     found as f64 / log.finals.len().max(1) as f64
                 })
                 .collect();
-            let tolerance = self.tolerance.status.max(self.slack_of_flags(total));
-            self.share(
-                &format!("flags {sought}"),
-                value.as_f64().unwrap_or(0.0) / total,
-                &ours,
-                tolerance,
-            );
+            let what = format!("flags {sought}");
+            let recorded = value.as_f64().unwrap_or(0.0) / total;
+            match self.slack_of_flags(total) {
+                Some(slack) => self.within(&what, &Value::from(recorded), slack, &ours),
+                None => self.share(&what, recorded, &ours, self.tolerance.status),
+            }
         }
         let known: Vec<String> = entries
             .keys()
@@ -327,15 +342,10 @@ impl<'a> Comparison<'a> {
 
     /// Flags are told of all requests together: with the cold round of bursts, which may differ
     /// by one, or with failures whose number depends on phases.
-    fn slack_of_flags(&self, total: f64) -> f64 {
-        if self.setup.outlier.is_some() {
-            return 0.002;
-        }
-        if self.case.result["rounds"].is_array() {
-            1.0 / total
-        } else {
-            0.0
-        }
+    fn slack_of_flags(&self, total: f64) -> Option<f64> {
+        let bursts = self.case.result["rounds"].is_array();
+        let outlier = self.setup.outlier.is_some().then_some(0.002);
+        outlier.or(bursts.then_some(1.0 / total))
     }
 
     fn attempts(&mut self, entries: Option<&Map<String, Value>>) {
@@ -637,16 +647,6 @@ fn count_of_flag(log: &Log, flag: &str) -> usize {
         .iter()
         .filter(|last| last.flags.to_string() == flag)
         .count()
-}
-
-/// The share of picks in priorities that are wanted; of four hosts each, as recorded.
-fn share_of_hosts(log: &Log, wanted: impl Fn(u32) -> bool) -> f64 {
-    let found = log
-        .picks
-        .iter()
-        .filter(|(_, host)| wanted(host / 4))
-        .count();
-    found as f64 / log.picks.len().max(1) as f64
 }
 
 /// Failures up to the first two seconds without any.

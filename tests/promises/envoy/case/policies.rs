@@ -77,6 +77,12 @@ impl Case<'_> {
                 "enforcing_consecutive_gateway_failure" => {
                     settings.gateway_errors.enforcement = enforcement
                 }
+                "enforcing_consecutive_local_origin_failure" => {
+                    settings.local_failures.enforcement = enforcement
+                }
+                // A split tells connections apart; their rates are compared like answers'.
+                "enforcing_local_origin_success_rate"
+                | "enforcing_failure_percentage_local_origin" => {}
                 "enforcing_success_rate" => settings.success_rate.enforcement = enforcement,
                 "enforcing_failure_percentage" => settings.failure_share.enforcement = enforcement,
                 "success_rate_minimum_hosts" => settings.success_rate.hosts_min = count,
@@ -101,9 +107,21 @@ impl Case<'_> {
         }
     }
 
+    /// A field of the route's retry policy, in Envoy's words.
+    fn of_policy(&self, field: &str) -> Option<&Value> {
+        let told = &self.recording["config"]["route"]["retry_policy"][field];
+        (!told.is_null()).then_some(told)
+    }
+
+    /// A count of the retry policy, in Envoy's words or plainly.
+    fn count_of_policy(&self, field: &str) -> Option<u32> {
+        let told = self.of_policy(field).and_then(Value::as_u64);
+        told.map(|told| told as u32).or(self.count(field))
+    }
+
     pub(super) fn retry(&self) -> Result<Option<RetryPolicy>, String> {
-        let nested = &self.recording["config"]["route"]["retry_policy"];
-        let on = nested["retry_on"].as_str().or(self.word("retry_on"));
+        let on = self.of_policy("retry_on").and_then(Value::as_str);
+        let on = on.or(self.word("retry_on"));
         let Some(on) = on.filter(|on| !on.is_empty()).or(self.implied_retry()) else {
             return Ok(None);
         };
@@ -114,23 +132,39 @@ impl Case<'_> {
             return Err(format!("retries on {unknown}"));
         }
         let base = RetryPolicy::on(RetryOn::listed(on));
-        let retries = nested["num_retries"].as_u64().map(|retries| retries as u32);
+        let paused = |field: &str| {
+            self.of_policy("retry_back_off")
+                .map(|it| duration(&it[field]))
+        };
         let first = self.number("base_ms").map(milliseconds);
+        let first = first.or(paused("base_interval").transpose()?);
         let factor = u64::from(facts::ENVOY_RETRY_MAX_FACTOR.value);
         let max = self.number("max_ms").map(milliseconds);
+        let max = max.or(paused("max_interval").and_then(Result::ok));
+        let time = self
+            .of_policy("per_try_timeout")
+            .map(duration)
+            .transpose()?;
+        let codes = self.of_policy("retriable_status_codes");
+        let codes = codes.or(self.tried("retriable_status_codes"));
+        let codes = codes.and_then(Value::as_array).into_iter().flatten();
         Ok(Some(RetryPolicy {
-            retries: retries
-                .or(self.count("num_retries"))
+            retries: self
+                .count_of_policy("num_retries")
                 .or(self.retries_asked())
                 .unwrap_or(base.retries),
+            status_codes: codes
+                .filter_map(|code| code.as_u64().map(|code| code as u16))
+                .collect(),
             base: first.unwrap_or(base.base),
             max: max.unwrap_or(first.unwrap_or(base.base).saturating_mul(factor)),
-            previous_hosts: self.tried("previous_hosts") == Some(&Value::Bool(true)),
+            previous_hosts: self.tried("previous_hosts") == Some(&Value::Bool(true))
+                || self.of_policy("retry_host_predicate").is_some(),
             // Recordings with the predicate were made as Istio sets it.
             host_selections: self
-                .count("host_selection_retry_max_attempts")
+                .count_of_policy("host_selection_retry_max_attempts")
                 .unwrap_or(facts::ISTIO_HOST_SELECTIONS.value),
-            per_try_timeout: self.number("per_try_timeout_ms").map(milliseconds),
+            per_try_timeout: self.number("per_try_timeout_ms").map(milliseconds).or(time),
             ..base
         }))
     }
@@ -153,7 +187,10 @@ impl Case<'_> {
         let delay = share("delay_pct").zip(self.number("delay_ms").map(milliseconds));
         Faults {
             delay: delay.filter(|(share, _)| *share > Millionths(0)),
-            abort: share("abort_pct").map(|share| (share, 503)),
+            abort: share("abort_pct").map(|share| {
+                let status = self.count("abort_status").unwrap_or(503);
+                (share, status as u16)
+            }),
         }
     }
 

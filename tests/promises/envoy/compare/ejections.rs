@@ -1,7 +1,7 @@
 //! Ejections and returns, and the failures around them.
 
 use super::Comparison;
-use crate::envoy::setup::Log;
+use crate::envoy::setup::{Load, Log};
 use cloud::envoy::outlier::{Cause, Happening};
 use engine::Time;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use serde_json::Value;
 impl Comparison<'_> {
     /// Ejections and returns: what, in this order, and when.
     pub(super) fn events(&mut self, value: &Value) {
+        let end = self.load_ends().as_secs_f64();
         let recorded: Vec<(String, f64)> = value
             .as_array()
             .into_iter()
@@ -22,8 +23,12 @@ impl Comparison<'_> {
                 };
                 (kind, event["t"].as_f64().unwrap_or(f64::NAN))
             })
+            .filter(|&(_, at)| at < end)
             .collect();
-        let ours: Vec<Vec<(String, f64)>> = self.logs.iter().map(events_of).collect();
+        let mut ours: Vec<Vec<(String, f64)>> = self.logs.iter().map(events_of).collect();
+        for events in &mut ours {
+            events.retain(|&(_, at)| at < end);
+        }
         let kinds = |events: &[(String, f64)]| -> Vec<String> {
             events.iter().map(|(kind, _)| kind.clone()).collect()
         };
@@ -62,64 +67,72 @@ impl Comparison<'_> {
         }
     }
 
+    /// When the load is over; some time later it is no longer watched what happens.
+    fn load_ends(&self) -> Time {
+        match self.setup.load {
+            Load::Closed { until, .. } | Load::Open { until, .. } => until,
+            Load::Bursts { .. } => Time::from_nanos(u64::MAX),
+        }
+    }
+
     pub(super) fn outlier_stat(&mut self, short: &str, value: &Value) {
-        let count = |wanted: fn(&Happening) -> bool| {
-            move |log: &Log| {
-                log.happenings
-                    .iter()
-                    .filter(|(_, happening)| wanted(happening))
-                    .count() as f64
-            }
-        };
         let slack = if value.as_f64().unwrap_or(0.0) > 50.0 {
             2.0
         } else {
             0.0
         };
-        match short {
-            "ejections_active" => self.range(short, value, 0.0, |log| {
-                let count = |wanted: fn(&Happening) -> bool| {
-                    log.happenings
-                        .iter()
-                        .filter(|(_, happening)| wanted(happening))
-                        .count()
-                };
-                count(|happening| matches!(happening, Happening::Ejected(..))) as f64
-                    - count(|happening| matches!(happening, Happening::Returned(_))) as f64
+        let (slack, worth): (f64, fn(&Happening) -> f64) = match short {
+            "ejections_active" => (0.0, |happening| match happening {
+                Happening::Ejected(..) => 1.0,
+                Happening::Returned(_) => -1.0,
+                Happening::Observed(..) | Happening::Overflowed(..) => 0.0,
             }),
-            "ejections_enforced_total" | "ejections_total" => {
-                self.range(
-                    short,
-                    value,
-                    slack,
-                    count(|happening| matches!(happening, Happening::Ejected(..))),
-                );
+            "ejections_enforced_total" => (slack, |happening| {
+                f64::from(u8::from(matches!(happening, Happening::Ejected(..))))
+            }),
+            // The older total counts two kinds, enforced or not.
+            "ejections_total" => (slack, |happening| match happening {
+                Happening::Ejected(_, Cause::ServerErrors | Cause::SuccessRate)
+                | Happening::Observed(_, Cause::ServerErrors | Cause::SuccessRate) => 1.0,
+                _ => 0.0,
+            }),
+            "ejections_detected_consecutive_5xx" => {
+                (slack, |happening| found(happening, Cause::ServerErrors))
             }
-            "ejections_detected_consecutive_5xx" => self.range(
-                short,
-                value,
-                slack,
-                count(|happening| {
-                    matches!(
-                        happening,
-                        Happening::Ejected(_, Cause::ServerErrors)
-                            | Happening::Observed(_, Cause::ServerErrors)
-                            | Happening::Overflowed(_, Cause::ServerErrors)
-                    )
-                }),
-            ),
-            "ejections_overflow" => {
-                self.range(
-                    short,
-                    value,
-                    slack + 1.0,
-                    count(|happening| matches!(happening, Happening::Overflowed(..))),
-                );
+            "ejections_detected_consecutive_gateway_failure" => {
+                (slack, |happening| found(happening, Cause::GatewayErrors))
             }
-            // The others say the same of other detectors, or under older names.
-            _ => {}
-        }
+            "ejections_detected_consecutive_local_origin_failure" => {
+                (slack, |happening| found(happening, Cause::LocalFailures))
+            }
+            "ejections_overflow" => (slack + 1.0, |happening| {
+                f64::from(u8::from(matches!(happening, Happening::Overflowed(..))))
+            }),
+            // The others say the same under older names, or are not enforced.
+            _ => return,
+        };
+        // Nobody tells how long after the load statistics were read.
+        let ends = [self.load_ends(), Time::from_nanos(u64::MAX)];
+        let ours = self.logs.iter().flat_map(|log| {
+            ends.map(|end| {
+                let watched = log.happenings.iter().filter(|&&(at, _)| at < end);
+                watched.map(|(_, happening)| worth(happening)).sum()
+            })
+        });
+        let ours: Vec<f64> = ours.collect();
+        self.within(short, value, slack, &ours);
     }
+}
+
+/// One if a detector found a host, whatever became of it.
+fn found(happening: &Happening, sought: Cause) -> f64 {
+    let by = match happening {
+        Happening::Ejected(_, cause)
+        | Happening::Observed(_, cause)
+        | Happening::Overflowed(_, cause) => Some(*cause),
+        Happening::Returned(_) => None,
+    };
+    f64::from(u8::from(by == Some(sought)))
 }
 
 /// What the detector did, in the words of Envoy's log.

@@ -2,7 +2,7 @@
 
 use super::Comparison;
 use cloud::envoy::hash;
-use cloud::envoy::hosts::{Host, Hosts, Policy};
+use cloud::envoy::hosts::{Health, Host, Hosts, Policy};
 use cloud::envoy::maglev::Table;
 use cloud::envoy::ring::Ring;
 use cloud::envoy::weights;
@@ -23,17 +23,29 @@ impl Comparison<'_> {
         });
     }
 
-    /// Points or slots by host.
+    /// The hosts, compiled.
+    fn compiled(&self) -> Hosts {
+        let upstreams = &self.setup.upstreams;
+        let hosts: Vec<Host> = upstreams.iter().map(|upstream| upstream.host).collect();
+        Hosts::compile(&self.setup.settings, &hosts, |host| {
+            upstreams[host as usize].key.as_str()
+        })
+    }
+
+    /// Points or slots by host: of those that are healthy, or of all in panic.
     fn entries(&self) -> Vec<usize> {
         let upstreams = &self.setup.upstreams;
+        let panic = self.compiled().loads()[0].panic;
+        let counts = |host: &Host| panic || host.health == Health::Healthy;
         let weights: Vec<(u32, u32)> = upstreams
             .iter()
             .zip(0..)
+            .filter(|(upstream, _)| counts(&upstream.host))
             .map(|(upstream, host)| (host, upstream.host.weight))
             .collect();
         let parts = weights::normalise(&weights, 1.0);
         let key = |host: u32| upstreams[host as usize].key.as_str();
-        let hosts = 0..upstreams.len() as u32;
+        let hosts = weights.iter().map(|&(host, _)| host);
         match self.setup.settings.policy {
             Policy::RingHash(size) => {
                 let ring = Ring::new(&parts, size, key);
@@ -49,9 +61,8 @@ impl Comparison<'_> {
 
     pub(super) fn keys(&mut self, entries: Option<&Map<String, Value>>) {
         let upstreams = &self.setup.upstreams;
-        let hosts: Vec<Host> = upstreams.iter().map(|upstream| upstream.host).collect();
         let key = |host: u32| upstreams[host as usize].key.as_str();
-        let compiled = Hosts::compile(&self.setup.settings, &hosts, key);
+        let compiled = self.compiled();
         for (sought, value) in entries.into_iter().flatten() {
             let ours = compiled.place(0, hash::of(sought)).map(key);
             self.expect(sought, value.as_str() == ours, || {
