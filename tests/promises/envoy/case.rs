@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// Fields of a configuration that are understood. A result that has one of them tells which value
 /// of it was tried.
-const UNDERSTOOD: [&str; 71] = [
+const UNDERSTOOD: [&str; 73] = [
     "abort_pct",
     "abort_status",
     "active_request_bias",
@@ -49,6 +49,7 @@ const UNDERSTOOD: [&str; 71] = [
     "hosts_per_locality",
     "http2_upstream",
     "lb",
+    "local_ratelimit",
     "locality_weights",
     "max_concurrent_streams",
     "max_connections",
@@ -71,6 +72,7 @@ const UNDERSTOOD: [&str; 71] = [
     "pct",
     "per_try_timeout_ms",
     "previous_hosts",
+    "previous_priorities",
     "refusing",
     "retriable_status_codes",
     "retries",
@@ -231,6 +233,7 @@ impl Case<'_> {
             retry: self.retry()?,
             timeout: self.number("timeout_ms").map(milliseconds),
             faults: self.faults(),
+            rate_limit: self.rate_limit()?,
             mirror: self.mirror(),
             checks: self.checks(),
             load,
@@ -355,6 +358,7 @@ impl Case<'_> {
         };
         let badness = match kind {
             "refuse" => Badness::Refuses,
+            "reset" | "close" => Badness::Cuts,
             status => Badness::Status(status.parse().map_err(|_| format!("hosts that {status}"))?),
         };
         let always = match (self.number("backend_status"), self.word("backend")) {

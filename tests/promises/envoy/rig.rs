@@ -7,7 +7,8 @@ use cloud::envoy::flags::{Flag, Flags};
 use cloud::envoy::hosts::{Health, Host, Hosts};
 use cloud::envoy::merge::{Change, Delivery, MergeWindow};
 use cloud::envoy::outlier::{self, Happening, OutlierDetector};
-use cloud::envoy::pool::{Action, End, Pool};
+use cloud::envoy::pool::{Action, End, Ends, Pool};
+use cloud::envoy::rate_limit::RateLimit;
 use cloud::envoy::retry::{Cut, Outcome, Retries, Sent, Verdict};
 use cloud::envoy::worker::{Ask, Worker};
 use engine::{
@@ -88,6 +89,7 @@ struct Rig {
     /// By worker and host.
     pools: Vec<Pool>,
     breakers: Breakers,
+    rate_limit: Option<RateLimit>,
     detector: Option<OutlierDetector>,
     windows: Vec<MergeWindow>,
     /// What the main thread knows: health by checks, and who is out.
@@ -118,6 +120,7 @@ impl Rig {
         Rig {
             pools: vec![Pool::new(setup.pool); workers.len() * count],
             breakers: Breakers::new(setup.thresholds),
+            rate_limit: setup.rate_limit,
             detector: setup
                 .outlier
                 .map(|settings| OutlierDetector::new(settings, count as u32)),
@@ -231,6 +234,11 @@ impl Rig {
             self.log.count("aborts_injected");
             return self.finish(request, status, Some(Flag::FaultInjected), context);
         }
+        let now = context.now();
+        let limit = self.rate_limit.as_mut();
+        if limit.is_some_and(|limit| !limit.passes(now)) {
+            return self.finish(request, 429, Some(Flag::RateLimited), context);
+        }
         if let Some(timeout) = self.setup.timeout {
             context.after(timeout, Event::Timeout { request });
         }
@@ -242,11 +250,20 @@ impl Rig {
         let known = &mut self.requests[request as usize];
         let policy = self.setup.retry.as_ref();
         let choosy = policy.filter(|policy| policy.previous_hosts && known.attempts > 0);
+        let retries = known.retries;
+        let elsewhere = policy.filter(|policy| retries.leaves_priorities(policy));
+        let loads = elsewhere.filter(|_| known.attempts > 0).and_then(|_| {
+            let mut tried = vec![false; self.windows.len()];
+            for (host, upstream) in self.setup.upstreams.iter().enumerate() {
+                tried[upstream.host.priority as usize] |= retries.has_tried(host as u32);
+            }
+            self.hosts.loads_without(&tried)
+        });
         let ask = Ask {
             picks: 1 + choosy.map_or(0, |policy| policy.host_selections),
+            loads: loads.as_deref(),
             ..Ask::plain(context.now())
         };
-        let retries = known.retries;
         let active = &self.active;
         let worker = &mut self.workers[known.worker as usize];
         let picked = worker.pick(
@@ -264,10 +281,6 @@ impl Rig {
         let pool = known.worker * self.setup.upstreams.len() as u32 + host;
         known.at = Some((pool, None));
         self.log.picks.push((context.now(), host));
-        let attempt = known.attempts;
-        if let Some(time) = policy.and_then(|policy| policy.per_try_timeout) {
-            context.after(time, Event::TryTimeout { request, attempt });
-        }
         self.act_on(pool, context, |pool, breakers, act| {
             pool.ask(request, breakers, act)
         });
@@ -334,6 +347,12 @@ impl Rig {
             self.log.gaps.push((known.retries.made(), gap));
         }
         let attempt = known.attempts;
+        // The time of one attempt does not run while it waits for a connection.
+        let policy = self.setup.retry.as_ref();
+        if let Some(time) = policy.and_then(|policy| policy.per_try_timeout) {
+            context.after(time, Event::TryTimeout { request, attempt });
+        }
+        self.tell(host as u32, outlier::Result::Connected, context);
         let delay = self.setup.upstreams[host].delay + self.about(self.setup.inside);
         context.after(delay, Event::Answer { request, attempt });
     }
@@ -368,6 +387,7 @@ impl Rig {
         let now = context.now();
         let bad = match upstream.badness(now) {
             Some(Badness::Status(status)) => Some(status),
+            Some(Badness::Cuts) => return self.cut_off(request, (pool, connection), context),
             Some(Badness::Refuses) | None => None,
         };
         let fails = self.draw().chance(failing);
@@ -377,6 +397,22 @@ impl Rig {
         });
         self.tell(host as u32, outlier::Result::Status(status), context);
         self.decide(request, Outcome::Status(status), context);
+    }
+
+    /// A host cuts a request off.
+    fn cut_off(
+        &mut self,
+        request: u32,
+        (pool, connection): (u32, u32),
+        context: &mut Context<'_, Self>,
+    ) {
+        let host = pool % self.setup.upstreams.len() as u32;
+        let now = context.now();
+        self.act_on(pool, context, |pool, breakers, act| {
+            pool.ended(connection, (End::Cut, now), breakers, act);
+        });
+        self.tell(host, outlier::Result::Reset, context);
+        self.decide(request, Outcome::Cut(Cut::Remote, Sent::Begun), context);
     }
 
     fn decide(&mut self, request: u32, outcome: Outcome, context: &mut Context<'_, Self>) {
@@ -418,6 +454,9 @@ impl Rig {
             Outcome::Grpc(_) => (200, None),
             Outcome::Cut(Cut::Overflow, _) => (503, Some(Flag::Overflow)),
             Outcome::Cut(Cut::ConnectFailure, _) => (503, Some(Flag::ConnectFailure)),
+            Outcome::Cut(Cut::Remote, _) if self.setup.pool.cut == Ends::Connection => {
+                (503, Some(Flag::ConnectionTermination))
+            }
             Outcome::Cut(Cut::RefusedStream | Cut::Remote, _) => (503, Some(Flag::RemoteReset)),
             Outcome::Cut(Cut::Local, _) => (504, Some(Flag::RequestTimeout)),
         };
@@ -450,16 +489,16 @@ impl Rig {
             return;
         };
         let host = pool % self.setup.upstreams.len() as u32;
-        match connection {
-            None => drop(self.pools[pool as usize].cancel(request, &mut self.breakers)),
-            Some(connection) => {
-                self.active[host as usize] -= 1;
-                let now = context.now();
-                self.act_on(pool, context, |pool, breakers, act| {
-                    pool.ended(connection, (End::Cut, now), breakers, act);
-                });
-            }
-        }
+        let Some(connection) = connection else {
+            // A request that waits for a connection has no host yet that could be to blame.
+            self.pools[pool as usize].cancel(request, &mut self.breakers);
+            return;
+        };
+        self.active[host as usize] -= 1;
+        let now = context.now();
+        self.act_on(pool, context, |pool, breakers, act| {
+            pool.ended(connection, (End::Cut, now), breakers, act);
+        });
         self.tell(host, outlier::Result::TimedOut, context);
     }
 

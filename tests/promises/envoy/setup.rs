@@ -6,6 +6,7 @@ use cloud::envoy::hosts::{Health, Host, Settings};
 use cloud::envoy::injection::{Faults, Millionths};
 use cloud::envoy::outlier::{self, Happening};
 use cloud::envoy::pool;
+use cloud::envoy::rate_limit::RateLimit;
 use cloud::envoy::retry::RetryPolicy;
 use engine::{Duration, Time};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub enum Badness {
     Status(u16),
     /// It refuses connections.
     Refuses,
+    /// It takes requests and cuts them off: their connection, or with HTTP/2 their stream.
+    Cuts,
 }
 
 /// One host behind the proxy.
@@ -86,6 +89,7 @@ pub struct Setup {
     pub retry: Option<RetryPolicy>,
     pub timeout: Option<Duration>,
     pub faults: Faults,
+    pub rate_limit: Option<RateLimit>,
     pub mirror: Millionths,
     /// What health checks find, and when.
     pub checks: Vec<(Time, u32, Health)>,

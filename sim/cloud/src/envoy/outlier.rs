@@ -157,9 +157,9 @@ pub enum Result {
     ConnectFailed,
     /// The host did not answer in time.
     TimedOut,
-    /// The stream was cut before an answer.
+    /// The stream was cut before an answer; Envoy does not tell this from a failed connection.
     Reset,
-    /// A connection was made.
+    /// A request has got a connection, be it new or not.
     Connected,
 }
 
@@ -273,6 +273,11 @@ impl OutlierDetector {
         self.monitors[host as usize].out.is_some()
     }
 
+    /// Whether failures of the connection are told apart, so that connections count.
+    pub fn splits(&self) -> bool {
+        self.settings.split
+    }
+
     /// How many are out.
     pub fn out(&self) -> u32 {
         self.out
@@ -310,15 +315,13 @@ impl OutlierDetector {
                 self.count_local(host, true, now, draw, &mut report);
                 None
             }
-            (true, Result::ConnectFailed | Result::TimedOut) => {
+            (true, Result::ConnectFailed | Result::TimedOut | Result::Reset) => {
                 self.count_local(host, false, now, draw, &mut report);
                 None
             }
-            (true, Result::Reset) => Some(503),
             (false, Result::Connected) => None,
-            (false, Result::ConnectFailed) => Some(503),
+            (false, Result::ConnectFailed | Result::Reset) => Some(503),
             (false, Result::TimedOut) => Some(504),
-            (false, Result::Reset) => Some(500),
         };
         if let Some(status) = status {
             self.count_status(host, status, now, draw, &mut report);

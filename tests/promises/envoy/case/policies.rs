@@ -4,9 +4,10 @@ use super::{Case, duration, milliseconds};
 use cloud::envoy::breaker::{Budget, Thresholds};
 use cloud::envoy::injection::{Faults, Millionths};
 use cloud::envoy::outlier::{self, Cap, Enforcement};
+use cloud::envoy::rate_limit::RateLimit;
 use cloud::envoy::retry::{RetryOn, RetryPolicy};
 use cloud::facts;
-use engine::Duration;
+use engine::{Duration, Time};
 use serde_json::Value;
 
 impl Case<'_> {
@@ -164,6 +165,7 @@ impl Case<'_> {
             host_selections: self
                 .count_of_policy("host_selection_retry_max_attempts")
                 .unwrap_or(facts::ISTIO_HOST_SELECTIONS.value),
+            previous_priorities: self.count("previous_priorities"),
             per_try_timeout: self.number("per_try_timeout_ms").map(milliseconds).or(time),
             ..base
         }))
@@ -192,6 +194,22 @@ impl Case<'_> {
                 (share, status as u16)
             }),
         }
+    }
+
+    pub(super) fn rate_limit(&self) -> Result<Option<RateLimit>, String> {
+        let Some(told) = self.tried("local_ratelimit") else {
+            return Ok(None);
+        };
+        let bucket = &told["token_bucket"];
+        let count = |field: &str| bucket[field].as_u64().map(|count| count as u32);
+        let max = count("max_tokens").ok_or("a bucket without tokens")?;
+        let fill = count("tokens_per_fill").unwrap_or(1);
+        let interval = duration(&bucket["fill_interval"])?;
+        let steady = self.minor() >= facts::ENVOY_STEADY_LIMIT_FROM_MINOR.value;
+        Ok(Some(match steady {
+            true => RateLimit::steady(max, fill, interval),
+            false => RateLimit::timed(max, fill, interval, Time::ZERO),
+        }))
     }
 
     pub(super) fn mirror(&self) -> Millionths {

@@ -144,6 +144,36 @@ fn failed_connections_count_as_answers_unless_split() {
 }
 
 #[test]
+fn a_stream_that_is_cut_counts_as_a_failed_connection() {
+    let settings = Settings {
+        gateway_errors: Detector {
+            threshold: 3,
+            enforcement: Enforcement::Enforced,
+        },
+        ..lenient()
+    };
+    let mut trace = Trace::of(settings, 5);
+    for _ in 0..3 {
+        trace.tell(0, Result::Reset, 1.0);
+    }
+    assert_eq!(trace.take(), [Ejected(0, GatewayErrors)]);
+    let split = Settings {
+        split: true,
+        ..lenient()
+    };
+    let mut trace = Trace::of(split, 5);
+    for _ in 0..20 {
+        trace.tell(0, Result::Connected, 1.0);
+        trace.tell(0, Result::Reset, 1.0);
+    }
+    assert_eq!(trace.take(), [], "each request got its connection");
+    for _ in 0..4 {
+        trace.tell(0, Result::Reset, 1.0);
+    }
+    assert_eq!(trace.take(), [Ejected(0, LocalFailures)]);
+}
+
+#[test]
 fn the_cap_depends_on_the_version() {
     let ejected = |cap, percent_max, hosts: u32| -> u32 {
         let settings = Settings {

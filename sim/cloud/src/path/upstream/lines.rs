@@ -98,6 +98,7 @@ impl Domain<'_> {
                 let key = self.calls.key_of(request).expect("a request that waits");
                 if let Owner::Passage(passage) = self.calls[key].owner {
                     self.passages[passage].line = Some(line);
+                    self.tell_connected(slot, context);
                 }
                 self.send_request(key, endpoint, context);
             }

@@ -200,6 +200,15 @@ impl Domain<'_> {
         self.tell_result(slot, result, context);
     }
 
+    /// A request has got a connection: only detectors that tell connections apart care.
+    pub(super) fn tell_connected(&mut self, slot: Slot, context: &mut Clock<'_, Self>) {
+        let known = self.upstream(slot.pod, slot.upstream);
+        let detector = known.and_then(|known| known.outlier.as_ref());
+        if detector.is_some_and(OutlierDetector::splits) {
+            self.tell_result(slot, outlier::Result::Connected, context);
+        }
+    }
+
     fn tell_result(&mut self, slot: Slot, result: outlier::Result, context: &mut Clock<'_, Self>) {
         let now = context.now();
         let Some(known) = self.upstream(slot.pod, slot.upstream) else {
@@ -251,10 +260,12 @@ impl Domain<'_> {
             return;
         };
         let slot = self.passages[key].slot;
-        if self.calls[call].stage != Stage::Paused {
+        let stage = self.calls[call].stage;
+        if stage != Stage::Paused {
             self.abandon(call, context);
             self.meter_attempt(call, Err(Reason::Timeout), context);
-            if let Some(slot) = slot {
+            // A request that waits for a connection has no host yet that could be to blame.
+            if let Some(slot) = slot.filter(|_| stage != Stage::Queued) {
                 self.tell_result(slot, outlier::Result::TimedOut, context);
             }
         }
