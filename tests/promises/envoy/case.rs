@@ -231,7 +231,7 @@ impl Case<'_> {
             outlier,
             merge_window: self.merge_window()?,
             retry: self.retry()?,
-            timeout: self.number("timeout_ms").map(milliseconds),
+            timeout: self.timeout()?,
             faults: self.faults(),
             rate_limit: self.rate_limit()?,
             mirror: self.mirror(),
@@ -359,6 +359,7 @@ impl Case<'_> {
         let badness = match kind {
             "refuse" => Badness::Refuses,
             "reset" | "close" => Badness::Cuts,
+            "hang" | "timeout" => Badness::Silent,
             status => Badness::Status(status.parse().map_err(|_| format!("hosts that {status}"))?),
         };
         let always = match (self.number("backend_status"), self.word("backend")) {

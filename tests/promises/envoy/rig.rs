@@ -373,23 +373,25 @@ impl Rig {
     }
 
     fn answer(&mut self, request: u32, attempt: u32, context: &mut Context<'_, Self>) {
-        let known = &mut self.requests[request as usize];
+        let known = &self.requests[request as usize];
         if known.done || known.attempts != attempt {
             return;
         }
-        let Some((pool, Some(connection))) = known.at.take() else {
+        let Some((pool, Some(connection))) = known.at else {
             return;
         };
         let host = pool as usize % self.setup.upstreams.len();
-        self.active[host] -= 1;
         let upstream = &self.setup.upstreams[host];
         let failing = upstream.failing;
         let now = context.now();
         let bad = match upstream.badness(now) {
             Some(Badness::Status(status)) => Some(status),
             Some(Badness::Cuts) => return self.cut_off(request, (pool, connection), context),
+            Some(Badness::Silent) => return,
             Some(Badness::Refuses) | None => None,
         };
+        self.requests[request as usize].at = None;
+        self.active[host] -= 1;
         let fails = self.draw().chance(failing);
         let status = bad.unwrap_or(if fails { 500 } else { 200 });
         self.act_on(pool, context, |pool, breakers, act| {
@@ -407,6 +409,8 @@ impl Rig {
         context: &mut Context<'_, Self>,
     ) {
         let host = pool % self.setup.upstreams.len() as u32;
+        self.requests[request as usize].at = None;
+        self.active[host as usize] -= 1;
         let now = context.now();
         self.act_on(pool, context, |pool, breakers, act| {
             pool.ended(connection, (End::Cut, now), breakers, act);

@@ -20,6 +20,8 @@ pub enum Badness {
     Refuses,
     /// It takes requests and cuts them off: their connection, or with HTTP/2 their stream.
     Cuts,
+    /// It takes requests and never answers.
+    Silent,
 }
 
 /// One host behind the proxy.

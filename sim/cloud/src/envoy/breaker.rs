@@ -119,20 +119,22 @@ impl Breakers {
         }
     }
 
-    /// How many retries may be under way.
-    pub fn retries_max(&self) -> u32 {
+    /// How many retries may be under way, while so many more requests count than are active.
+    fn retries_max(&self, more: u32) -> u32 {
         match self.budget {
             None => self.retries.max,
             Some(budget) => {
-                let active = f64::from(self.requests.used()) + f64::from(self.pending.used());
+                let requests = [self.requests.used(), self.pending.used(), more];
+                let active: f64 = requests.map(f64::from).iter().sum();
                 ((budget.percent / 100.0 * active) as u32).max(budget.min)
             }
         }
     }
 
-    /// Takes a retry if there is one left.
-    pub fn try_take_retry(&mut self) -> bool {
-        let left = self.retries.used() < self.retries_max();
+    /// Takes a retry if there is one left. The request that it is for counts for the budget if it
+    /// was `answered`: Envoy decides before the stream of the answer ends.
+    pub fn try_take_retry(&mut self, answered: bool) -> bool {
+        let left = self.retries.used() < self.retries_max(u32::from(answered));
         if left {
             self.retries.take();
         }
@@ -160,10 +162,10 @@ mod tests {
             retries: 2,
             ..Thresholds::default()
         });
-        let taken: Vec<bool> = (0..3).map(|_| breakers.try_take_retry()).collect();
+        let taken: Vec<bool> = (0..3).map(|_| breakers.try_take_retry(false)).collect();
         assert_eq!(taken, [true, true, false]);
         breakers.give_retry();
-        assert!(breakers.try_take_retry());
+        assert!(breakers.try_take_retry(false));
     }
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
         let mut maxima = Vec::new();
         for _ in 0..30 {
             breakers.requests.take();
-            maxima.push(breakers.retries_max());
+            maxima.push(breakers.retries_max(0));
         }
         // A fifth, and never below three; what waits counts too.
         assert_eq!(
@@ -184,6 +186,20 @@ mod tests {
             [3, 3, 4, 6]
         );
         (0..5).for_each(|_| breakers.pending.take());
-        assert_eq!(breakers.retries_max(), 7);
+        assert_eq!(breakers.retries_max(0), 7);
+    }
+
+    #[test]
+    fn what_was_answered_counts_for_its_own_retry() {
+        let taken = |percent, answered| {
+            let budget = Some(Budget { percent, min: 0 });
+            let thresholds = Thresholds {
+                budget,
+                ..Thresholds::default()
+            };
+            Breakers::new(thresholds).try_take_retry(answered)
+        };
+        assert_eq!([taken(100.0, true), taken(60.0, true)], [true, false]);
+        assert!(!taken(100.0, false));
     }
 }

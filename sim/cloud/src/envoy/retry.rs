@@ -293,7 +293,8 @@ impl Retries {
         self.release(breakers);
         let verdict = self.decide_unlimited(policy, outcome, draw);
         if matches!(verdict, Verdict::After(_)) {
-            if !breakers.try_take_retry() {
+            let answered = !matches!(outcome, Outcome::Cut(..));
+            if !breakers.try_take_retry(answered) {
                 return Verdict::Overflow;
             }
             self.holds = true;

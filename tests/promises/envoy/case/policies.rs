@@ -12,7 +12,7 @@ use serde_json::Value;
 
 impl Case<'_> {
     pub(super) fn thresholds(&self) -> Thresholds {
-        let nested = &self.recording["config"]["thresholds"];
+        let nested = self.tried("thresholds").unwrap_or(&Value::Null);
         let limit = |name: &str| {
             nested[name]
                 .as_u64()
@@ -20,9 +20,8 @@ impl Case<'_> {
                 .or(self.count(name))
         };
         let default = Thresholds::default();
-        let budget = [nested, &self.recording["config"]]
-            .into_iter()
-            .find_map(|place| place["retry_budget"].as_object());
+        let budget = nested["retry_budget"].as_object();
+        let budget = budget.or(self.tried("retry_budget").and_then(Value::as_object));
         Thresholds {
             connections: limit("max_connections").unwrap_or(default.connections),
             pending: limit("max_pending_requests").unwrap_or(default.pending),
@@ -110,8 +109,17 @@ impl Case<'_> {
 
     /// A field of the route's retry policy, in Envoy's words.
     fn of_policy(&self, field: &str) -> Option<&Value> {
-        let told = &self.recording["config"]["route"]["retry_policy"][field];
+        let told = &self.tried("route")?["retry_policy"][field];
         (!told.is_null()).then_some(told)
+    }
+
+    /// The route's timeout, plainly or in Envoy's words; none is zero there.
+    pub(super) fn timeout(&self) -> Result<Option<Duration>, String> {
+        let plain = self.number("timeout_ms").map(milliseconds);
+        let told = self.tried("route").map(|route| &route["timeout"]);
+        let told = told.filter(|told| !told.is_null()).map(duration);
+        let timeout = plain.or(told.transpose()?);
+        Ok(timeout.filter(|timeout| !timeout.is_zero()))
     }
 
     /// A count of the retry policy, in Envoy's words or plainly.
