@@ -118,15 +118,25 @@ impl Domain<'_> {
         call.attempt = call.attempt.wrapping_add(1);
         call.passage = None;
         call.started = context.now();
-        let attempt = call.attempt;
         let plan = &self.plans[call.plan as usize];
-        if let Some(timeout) = plan.timeout {
-            let class = context.timer_class(timeout);
-            context.arm(class, Event::TimedOut { attempt, call: key });
+        // At a pool of a sidecar the time of an attempt begins once it has a connection.
+        let is_pooled = call.owner.is_sidecar() && matches!(plan.target, Target::Backend(_));
+        if !is_pooled {
+            self.await_end(key, context);
         }
         match self.topology.scenario.network {
             NetworkModel::Ideal => self.attempt_at_no_distance(key, context),
             NetworkModel::Modelled => self.open(key, context),
+        }
+    }
+
+    /// The time of an attempt begins.
+    pub(super) fn await_end(&self, key: Key, context: &mut Clock<'_, Self>) {
+        let call = &self.calls[key];
+        if let Some(timeout) = self.plans[call.plan as usize].timeout {
+            let attempt = call.attempt;
+            let class = context.timer_class(timeout);
+            context.arm(class, Event::TimedOut { attempt, call: key });
         }
     }
 

@@ -277,6 +277,25 @@ fn attempts_have_a_time_of_their_own_and_are_made_again() {
 }
 
 #[test]
+fn the_time_of_an_attempt_begins_with_its_connection() {
+    // The second waits some 10 ms for the only connection, and then takes 20 ms itself.
+    let mut http = route(weights(&[("v2", 100)]));
+    http.retries = Some(Retries {
+        attempts: 3,
+        per_try_timeout: Some(Duration::from_millis(25)),
+        retry_on: Some(RetryOn::of("5xx")),
+        remote_localities: None,
+        ignore_previous_hosts: None,
+        backoff: None,
+    });
+    let objects = vec![rule(small_pool()), routes(vec![http])];
+    let record = run_without_jitter(&versions(objects, 2));
+    assert_eq!(record.traffic[0].succeeded, 2);
+    assert!(record.traffic[0].latency.max() > 30_000_000);
+    assert_eq!(shares(&record), [0, 2], "nothing is tried again");
+}
+
+#[test]
 fn faults_are_injected_before_a_request_is_sent() {
     let abort = FaultAbort {
         with: AbortStatus::Http(500),

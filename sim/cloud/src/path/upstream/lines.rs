@@ -99,6 +99,7 @@ impl Domain<'_> {
                 if let Owner::Passage(passage) = self.calls[key].owner {
                     self.passages[passage].line = Some(line);
                     self.tell_connected(slot, context);
+                    self.await_end(key, context);
                 }
                 self.send_request(key, endpoint, context);
             }
