@@ -5,8 +5,11 @@
 //! standard error is at most half a percent of it, so that the test has the power to fail
 //! (300 tests at a family-wise level of one in a thousand); twice that for two quantiles that one
 //! request in a thousand exceeds. How long requests wait goes along with how much there was to do:
-//! where that is known, it is a control (`stats::controlled_interval`). The long form asks for a fifth of a percent: `cargo test --release --test promises closed_forms -- --ignored`; the table that it
-//! writes stands in `reports/closed-forms.md`.
+//! where that is known, it is a control (`stats::controlled_interval`).
+//!
+//! The long form asks for a fifth of a percent:
+//! `cargo test --release --test promises closed_forms -- --ignored`; the table that it writes stands
+//! in `reports/closed-forms.md`.
 
 use crate::models::{MODELS, Model, NOT_SIMULATED, Quantity, Row};
 use cloud::record::Record;
@@ -165,25 +168,25 @@ impl Quantity {
     /// The estimate over replications, with its 95 % interval; by the mean number of busy workers
     /// that is expected, if that is known.
     fn estimate(&self, records: &[Record], load: Option<f64>) -> Estimate {
-        let values = match *self {
+        let (values, plain) = match *self {
             Quantity::LatencyQuantile(p) => {
                 sections(records.iter().map(|it| &it.traffic[0].latency), p)
             }
             Quantity::WaitQuantile(p) => {
-                let waits = records
-                    .iter()
-                    .filter_map(|it| it.workloads[0].wait.as_ref());
-                sections(waits, p)
+                let waits = records.iter();
+                sections(waits.filter_map(|it| it.workloads[0].wait.as_ref()), p)
             }
-            _ => records.iter().map(|record| self.of(record)).collect(),
+            _ => {
+                let values: Vec<f64> = records.iter().map(|record| self.of(record)).collect();
+                let plain = stats::mean_interval(&values, 0.95);
+                (values, plain)
+            }
         };
-        match load {
-            Some(load) => {
-                let busy: Vec<f64> = records.iter().map(busy).collect();
-                stats::controlled_interval(&values, &busy, load, 0.95)
-            }
-            None => stats::mean_interval(&values, 0.95),
-        }
+        let Some(load) = load else {
+            return plain;
+        };
+        let busy: Vec<f64> = records.iter().map(busy).collect();
+        stats::controlled_interval(&values, &busy, load, 0.95)
     }
 
     /// The value of one replication.
@@ -235,17 +238,20 @@ fn busy(record: &Record) -> f64 {
 }
 
 /// The quantile `p` of each replication, moved by what all of them are off the quantile of all
-/// requests together: that of a short run is biased.
-fn sections<'a>(histograms: impl Iterator<Item = &'a Histogram<u64>>, p: f64) -> Vec<f64> {
+/// requests together, as that of a short run is biased; and the latter, with its interval.
+fn sections<'a>(
+    histograms: impl Iterator<Item = &'a Histogram<u64>>,
+    p: f64,
+) -> (Vec<f64>, Estimate) {
     let histograms: Vec<&Histogram<u64>> = histograms.collect();
-    let quantile = |it: &Histogram<u64>| {
-        let nanos = stats::histogram_quantile(it, p).expect("something was recorded");
-        nanos as f64 / 1e9
-    };
-    let each: Vec<f64> = histograms.iter().map(|it| quantile(it)).collect();
-    let together = quantile(&stats::pool(&histograms).expect("something was recorded"));
-    let mean = each.iter().sum::<f64>() / each.len() as f64;
-    each.iter().map(|it| it - mean + together).collect()
+    let together = stats::quantile_interval(&histograms, p, 0.95, 1e-9)
+        .filter(|it| it.half_width().is_some())
+        .expect("enough was recorded for an interval");
+    let quantile =
+        |it: &&Histogram<u64>| stats::histogram_quantile(it, p).unwrap_or(0) as f64 / 1e9;
+    let each: Vec<f64> = histograms.iter().map(quantile).collect();
+    let moved = together.value - each.iter().sum::<f64>() / each.len() as f64;
+    (each.iter().map(|it| it + moved).collect(), together)
 }
 
 fn table(findings: &[Finding], error_max: f64) -> String {

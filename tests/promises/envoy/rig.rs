@@ -252,13 +252,9 @@ impl Rig {
         let choosy = policy.filter(|policy| policy.previous_hosts && known.attempts > 0);
         let retries = known.retries;
         let elsewhere = policy.filter(|policy| retries.leaves_priorities(policy));
-        let loads = elsewhere.filter(|_| known.attempts > 0).and_then(|_| {
-            let mut tried = vec![false; self.windows.len()];
-            for (host, upstream) in self.setup.upstreams.iter().enumerate() {
-                tried[upstream.host.priority as usize] |= retries.has_tried(host as u32);
-            }
-            self.hosts.loads_without(&tried)
-        });
+        let elsewhere = elsewhere.filter(|_| known.attempts > 0);
+        let has_tried = |host| retries.has_tried(host);
+        let loads = elsewhere.and_then(|_| self.hosts.loads_without(has_tried));
         let ask = Ask {
             picks: 1 + choosy.map_or(0, |policy| policy.host_selections),
             loads: loads.as_deref(),

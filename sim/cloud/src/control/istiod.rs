@@ -101,7 +101,7 @@ impl Domain<'_> {
         } = istiod;
         let translation = self.translation.as_ref();
         view.catch_up(&self.endpoint_log, knows, |publication| {
-            if !translation.is_none_or(|it| it.looks_at(publication.service)) {
+            if translation.is_some_and(|it| !it.looks_at(publication.service)) {
                 return;
             }
             let changed = Changed {

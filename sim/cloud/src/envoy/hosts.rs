@@ -278,9 +278,14 @@ impl Hosts {
         &self.loads
     }
 
-    /// The split for a retry after these priorities were tried, if anybody is available.
-    pub fn loads_without(&self, tried: &[bool]) -> Option<Vec<Load>> {
-        priority::split_without(&self.censuses, self.settings.overprovisioning, tried)
+    /// The split for a retry that leaves out the priorities of hosts which were tried, if anybody is
+    /// available.
+    pub fn loads_without(&self, has_tried: impl Fn(u32) -> bool) -> Option<Vec<Load>> {
+        let mut tried = vec![false; self.censuses.len()];
+        for (number, host) in (0..).zip(&self.hosts) {
+            tried[host.priority as usize] |= has_tried(number);
+        }
+        priority::split_without(&self.censuses, self.settings.overprovisioning, &tried)
     }
 
     /// The host of a key by ring or table, if it goes to this priority.

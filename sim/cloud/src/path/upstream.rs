@@ -308,13 +308,8 @@ impl Upstream {
         let at = |host: u32| order[host as usize];
         let again = policy.filter(|_| retries.made() > 0);
         let elsewhere = again.filter(|policy| retries.leaves_priorities(policy));
-        let loads = elsewhere.and_then(|_| {
-            let mut tried = vec![false; self.windows.len()];
-            for (member, &host) in self.members.iter().zip(order) {
-                tried[member.priority as usize] |= retries.has_tried(host);
-            }
-            self.compiled.loads_without(&tried)
-        });
+        let has_tried = |host| retries.has_tried(at(host));
+        let loads = elsewhere.and_then(|_| self.compiled.loads_without(has_tried));
         let wary = again.filter(|policy| policy.previous_hosts);
         let ask = Ask {
             hash,
@@ -327,7 +322,7 @@ impl Upstream {
             ask,
             draw,
             |host| hosts[at(host) as usize].active(),
-            |host| retries.has_tried(at(host)),
+            has_tried,
         );
         chosen.map(at)
     }

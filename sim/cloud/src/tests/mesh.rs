@@ -253,18 +253,21 @@ fn a_request_has_the_time_of_its_route() {
     assert_eq!(shares(&late), [0, 1], "the pod knows nothing of it");
 }
 
+/// Three more attempts after an error, each of which may take so long.
+fn three_retries(milliseconds: u64) -> Retries {
+    Retries {
+        attempts: 3,
+        per_try_timeout: Some(Duration::from_millis(milliseconds)),
+        retry_on: Some(RetryOn::of("5xx")),
+        remote_localities: None,
+        ignore_previous_hosts: None,
+        backoff: None,
+    }
+}
+
 #[test]
 fn attempts_have_a_time_of_their_own_and_are_made_again() {
-    let objects = to_second(|http| {
-        http.retries = Some(Retries {
-            attempts: 3,
-            per_try_timeout: Some(Duration::from_millis(10)),
-            retry_on: Some(RetryOn::of("5xx")),
-            remote_localities: None,
-            ignore_previous_hosts: None,
-            backoff: None,
-        });
-    });
+    let objects = to_second(|http| http.retries = Some(three_retries(10)));
     let record = run_without_jitter(&versions(objects, 1));
     assert_eq!(failed(&record, Reason::GatewayTimeout), 1);
     let calls = record.calls.iter();
@@ -280,14 +283,7 @@ fn attempts_have_a_time_of_their_own_and_are_made_again() {
 fn the_time_of_an_attempt_begins_with_its_connection() {
     // The second waits some 10 ms for the only connection, and then takes 20 ms itself.
     let mut http = route(weights(&[("v2", 100)]));
-    http.retries = Some(Retries {
-        attempts: 3,
-        per_try_timeout: Some(Duration::from_millis(25)),
-        retry_on: Some(RetryOn::of("5xx")),
-        remote_localities: None,
-        ignore_previous_hosts: None,
-        backoff: None,
-    });
+    http.retries = Some(three_retries(25));
     let objects = vec![rule(small_pool()), routes(vec![http])];
     let record = run_without_jitter(&versions(objects, 2));
     assert_eq!(record.traffic[0].succeeded, 2);

@@ -12,6 +12,7 @@
 //! Validated by: who answers, in `routing_cases` of the tests of promises.
 
 use super::objects::Written;
+use super::references::full;
 use crate::kubernetes::service::{Addressing, Service};
 use cloud::facts;
 use cloud::istio::config::{Destination, HttpAction, Object, Target, VirtualService};
@@ -46,8 +47,7 @@ impl<'a> Aliases<'a> {
     }
 
     fn find(&self, written: &str, namespace: &str) -> Option<(&'a str, Option<u16>)> {
-        let full = host::complete(written, namespace, facts::MESH_TRUST_DOMAIN.value);
-        self.0.get(&full).copied()
+        self.0.get(&full(written, namespace)).copied()
     }
 
     /// Leads routes to what the names stand for.

@@ -89,7 +89,8 @@ fn destinations(spec: &Node) -> impl Iterator<Item = &Node> {
     })
 }
 
-fn full(text: &str, namespace: &str) -> String {
+/// A host as it is called everywhere, written in a namespace.
+pub(super) fn full(text: &str, namespace: &str) -> String {
     host::complete(text, namespace, facts::MESH_TRUST_DOMAIN.value)
 }
 

@@ -8,6 +8,7 @@ use super::{
     TcpKeepalive,
 };
 use crate::facts;
+use crate::istio::authentication::selects;
 use crate::istio::locality::{LocalitySetting, ZoneAwareSetting};
 use crate::scenario::LabelRequirement;
 use engine::Duration;
@@ -134,10 +135,8 @@ pub struct NamespaceSelector {
 impl NamespaceSelector {
     /// Whether a namespace with these labels is one of those.
     pub fn selects(&self, labels: &Labels) -> bool {
-        let mut equal = self.labels.iter();
         let mut required = self.requirements.iter();
-        equal.all(|(key, value)| labels.get(key) == Some(value))
-            && required.all(|requirement| requirement.holds(labels))
+        selects(&self.labels, labels) && required.all(|requirement| requirement.holds(labels))
     }
 }
 
