@@ -32,15 +32,15 @@ fn bookinfo_is_read_whole() {
     let (objects, ledger) = read(&[
         (
             "bookinfo.yaml",
-            include_str!("../../../scenarios/bookinfo/bookinfo.yaml"),
+            include_str!("../../../../scenarios/bookinfo/bookinfo.yaml"),
         ),
         (
             "bookinfo-ingress.yaml",
-            include_str!("../../../scenarios/bookinfo/bookinfo-ingress.yaml"),
+            include_str!("../../../../scenarios/bookinfo/bookinfo-ingress.yaml"),
         ),
         (
             "bookinfo-gateway.yaml",
-            include_str!("../../../scenarios/bookinfo/gateway-api/bookinfo-gateway.yaml"),
+            include_str!("../../../../scenarios/bookinfo/gateway-api/bookinfo-gateway.yaml"),
         ),
     ]);
     let names: Vec<_> = objects
@@ -76,23 +76,23 @@ fn bookinfo_is_read_whole() {
 fn the_routes_of_bookinfo_are_read_whole() {
     read(&[(
         "a",
-        include_str!("../../../scenarios/bookinfo/gateway-api/route-all-v1.yaml"),
+        include_str!("../../../../scenarios/bookinfo/gateway-api/route-all-v1.yaml"),
     )]);
     read(&[(
         "a",
-        include_str!("../../../scenarios/bookinfo/gateway-api/route-reviews-50-v3.yaml"),
+        include_str!("../../../../scenarios/bookinfo/gateway-api/route-reviews-50-v3.yaml"),
     )]);
     read(&[(
         "a",
-        include_str!("../../../scenarios/bookinfo/gateway-api/route-reviews-90-10.yaml"),
+        include_str!("../../../../scenarios/bookinfo/gateway-api/route-reviews-90-10.yaml"),
     )]);
     read(&[(
         "a",
-        include_str!("../../../scenarios/bookinfo/gateway-api/route-reviews-v1.yaml"),
+        include_str!("../../../../scenarios/bookinfo/gateway-api/route-reviews-v1.yaml"),
     )]);
     read(&[(
         "a",
-        include_str!("../../../scenarios/bookinfo/gateway-api/route-reviews-v3.yaml"),
+        include_str!("../../../../scenarios/bookinfo/gateway-api/route-reviews-v3.yaml"),
     )]);
 }
 
@@ -100,7 +100,7 @@ fn the_routes_of_bookinfo_are_read_whole() {
 fn helloworld_is_read_whole() {
     let (objects, _) = read(&[(
         "helloworld.yaml",
-        include_str!("../../../scenarios/helloworld/helloworld.yaml"),
+        include_str!("../../../../scenarios/helloworld/helloworld.yaml"),
     )]);
     assert_eq!(objects.workloads.len(), 2);
     assert_eq!(
@@ -111,7 +111,7 @@ fn helloworld_is_read_whole() {
 
 #[test]
 fn what_kubectl_prints_is_read_whole() {
-    let (objects, ledger) = read(&[("cluster.yaml", include_str!("data/cluster.yaml"))]);
+    let (objects, ledger) = read(&[("cluster.yaml", include_str!("../data/cluster.yaml"))]);
     assert_eq!(ledger.counts()[Standing::Unknown as usize], 0);
     let web = &objects.workloads[1];
     assert_eq!((web.metadata.name.as_str(), web.replicas), ("web", 3));

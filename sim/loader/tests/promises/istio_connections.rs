@@ -1,16 +1,14 @@
 //! TCPRoutes and TLSRoutes become what istiod makes of them.
 
-mod collected;
-
+use crate::collected::{gateways, routes};
 use cloud::istio::config::{GatewayName, WeightedDestination};
 use cloud::istio::version::Version;
-use collected::{gateways, routes};
 use hybridsim_loader::kubernetes::Objects;
 use hybridsim_loader::{Code, Diagnostic};
 
 /// What a cluster with a mesh of this release holds, and what is told of it.
 fn read_in(minor: u32, text: &str) -> (Objects, Vec<Diagnostic>) {
-    collected::read(Version::new(minor), text)
+    crate::collected::read(Version::new(minor), text)
 }
 
 /// The listener, the host and the names of each VirtualService, sorted.

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-const TABLE: &str = include_str!("data/fields.txt");
+const TABLE: &str = include_str!("../data/fields.txt");
 
 /// A kind that is read, by a line such as `Gateway networking.istio.io/v1`.
 fn known(line: &str) -> Option<&'static KnownKind> {

@@ -1,20 +1,18 @@
 //! Gateways of the Gateway API that istiod serves become what it makes of them.
 
-mod collected;
-
+use crate::collected::{gateways, routes};
 use cloud::istio::config::{
     Gateway, GatewayName, HostNamespace, HttpAction, ServerHost, ServerTlsMode, Target,
 };
 use cloud::istio::version::Version;
 use cloud::scenario::{Autoscaler, Cluster, Metric, Service, ServiceKind, Workload};
-use collected::{gateways, routes};
 use hybridsim_loader::diagnostic::Diagnostics;
 use hybridsim_loader::kubernetes::Objects;
 use hybridsim_loader::{Code, Diagnostic, File, Ledger, Nothing, document, load};
 
 /// What a cluster with a mesh holds, and what is told of it.
 fn read(text: &str) -> (Objects, Vec<Diagnostic>) {
-    collected::read(Version::default(), text)
+    crate::collected::read(Version::default(), text)
 }
 
 /// The name of a Gateway of Istio and a host, for each VirtualService, sorted.
@@ -651,7 +649,7 @@ fn shown(minor: u32, tls: &str, grants: &str) -> (bool, Vec<Code>) {
     let text = gateway("edge", &listener)
         + &route("HTTPRoute", "web", "front", "parentRefs: [{name: edge}]")
         + grants;
-    let (objects, problems) = collected::read(Version::new(minor), &text);
+    let (objects, problems) = crate::collected::read(Version::new(minor), &text);
     assert_eq!(routes(&objects).len(), 1, "a route attaches all the same");
     let told = problems.iter().map(|found| found.code);
     let told = told.filter(|code| [Code::NotGranted, Code::IstioWarns].contains(code));

@@ -55,16 +55,16 @@ fn read(texts: &[String]) {
 
 /// Texts that use most of what is read.
 const SEEDS: &[&str] = &[
-    include_str!("../../../scenarios/bookinfo/bookinfo.yaml"),
-    include_str!("../../../scenarios/bookinfo/bookinfo-ingress.yaml"),
-    include_str!("../../../scenarios/bookinfo/gateway-api/bookinfo-gateway.yaml"),
-    include_str!("../../../scenarios/bookinfo/gateway-api/route-reviews-90-10.yaml"),
-    include_str!("data/cluster.yaml"),
-    include_str!("../../../scenarios/queue.yaml"),
-    include_str!("../../../scenarios/tandem.yaml"),
-    include_str!("../../../scenarios/closed.yaml"),
-    include_str!("../../../scenarios/region-loss.yaml"),
-    include_str!("../../../scenarios/slow-dependency.yaml"),
+    include_str!("../../../../scenarios/bookinfo/bookinfo.yaml"),
+    include_str!("../../../../scenarios/bookinfo/bookinfo-ingress.yaml"),
+    include_str!("../../../../scenarios/bookinfo/gateway-api/bookinfo-gateway.yaml"),
+    include_str!("../../../../scenarios/bookinfo/gateway-api/route-reviews-90-10.yaml"),
+    include_str!("../data/cluster.yaml"),
+    include_str!("../../../../scenarios/queue.yaml"),
+    include_str!("../../../../scenarios/tandem.yaml"),
+    include_str!("../../../../scenarios/closed.yaml"),
+    include_str!("../../../../scenarios/region-loss.yaml"),
+    include_str!("../../../../scenarios/slow-dependency.yaml"),
 ];
 
 /// Pieces that are likely to hurt.

@@ -1,17 +1,15 @@
 //! ListenerSets become listeners of the Gateways that they belong to, as istiod does it.
 
-mod collected;
-
+use crate::collected::{gateways, routes};
 use cloud::istio::config::{GatewayName, HostNamespace};
 use cloud::istio::version::Version;
-use collected::{gateways, routes};
 use hybridsim_loader::kubernetes::Objects;
 use hybridsim_loader::{Code, Diagnostic, File, Nothing, load};
 use std::collections::BTreeSet;
 
 /// What a cluster with a mesh of this release holds, and what is told of it.
 fn read_in(minor: u32, text: &str) -> (Objects, Vec<Diagnostic>) {
-    collected::read(Version::new(minor), text)
+    crate::collected::read(Version::new(minor), text)
 }
 
 fn codes(problems: &[Diagnostic]) -> Vec<Code> {
