@@ -395,3 +395,109 @@ fn a_host_of_tls_is_taken_once_at_a_port() {
         &[("443 x.com /", "a")],
     );
 }
+
+/// An Ingress `name` of the namespace `default` that istiod serves.
+fn ingress(name: &str, spec: &str) -> String {
+    format!(
+        "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: {name}, annotations: {{kubernetes.io/ingress.class: istio}}}}
+spec: {{{spec}}}
+---
+"
+    )
+}
+
+/// A rule for a host, of paths with their types and services.
+fn rule(host: &str, paths: &[(&str, &str, &str)]) -> String {
+    let paths = paths.iter().map(|(path, path_type, to)| {
+        format!(
+            "{{path: {path}, pathType: {path_type}, backend: {{service: {{name: {to}, port: {{name: http}}}}}}}}"
+        )
+    });
+    let paths = paths.collect::<Vec<_>>().join(", ");
+    format!("{{host: \"{host}\", http: {{paths: [{paths}]}}}}")
+}
+
+#[test]
+fn ingresses_are_routes_at_the_gateway() {
+    // pilot/pkg/config/kube/ingress; elements of paths as in TranslateRouteMatch.
+    let paths = [
+        ("/", "Prefix", "a"),
+        ("/shop/", "Prefix", "b"),
+        ("/shop/a", "Exact", "a"),
+        ("/any/*", "ImplementationSpecific", "b"),
+        ("/one", "ImplementationSpecific", "b"),
+    ];
+    let spec = format!("rules: [{}]", rule("x.com", &paths));
+    check(
+        "paths and their types",
+        &[ingress("edge", &spec)],
+        &[
+            ("80 x.com /", "a"),
+            ("80 x.com /shop", "b"),
+            ("80 x.com /shop/b", "b"),
+            ("80 x.com /shops", "a"),
+            ("80 x.com /shop/a", "a"),
+            ("80 x.com /any/thing", "b"),
+            ("80 x.com /one", "b"),
+            ("80 x.com /one/more", "a"),
+            ("80 y.com /", "404"),
+            ("443 x.com /", "refused"),
+        ],
+    );
+    let wide = format!(
+        "defaultBackend: {{service: {{name: a, port: {{number: 80}}}}}}, rules: [{}]",
+        rule("*.x.com", &[("/shop", "Prefix", "a")])
+    );
+    check(
+        "wide hosts take names of any length, and nobody the default backend",
+        &[ingress("edge", &wide)],
+        &[
+            ("80 a.x.com /shop", "a"),
+            ("80 a.b.x.com /shop", "a"),
+            ("80 a.x.com /", "404"),
+            ("80 y.com /", "404"),
+        ],
+    );
+    let of = |to: &str, tls: &str| {
+        let rule = rule("x.com", &[(&format!("/{to}"), "Prefix", to)]);
+        format!("{tls}rules: [{rule}]")
+    };
+    let tls = "tls: [{hosts: [x.com], secretName: x}], ";
+    check(
+        "of two for one host the gateway of the first has the routes of both",
+        &[
+            ingress("alpha", &of("a", tls)),
+            ingress("beta", &of("b", "")),
+        ],
+        &[
+            ("80 x.com /a", "a"),
+            ("80 x.com /b", "b"),
+            ("443 x.com /b", "b"),
+        ],
+    );
+    check(
+        "and the servers of the second have none",
+        &[
+            ingress("alpha", &of("a", "")),
+            ingress("beta", &of("b", tls)),
+        ],
+        &[
+            ("80 x.com /b", "b"),
+            ("443 x.com /a", "404"),
+            ("443 x.com /b", "404"),
+        ],
+    );
+    let own = routes("default/own", "x.com", "default/edge", &http("/a", "b"));
+    check(
+        "beside a Gateway of Istio's own",
+        &[
+            gateway(EDGE, &[server(80, "HTTP", "*", "")]),
+            own,
+            ingress("alpha", &of("a", "")),
+        ],
+        &[("80 x.com /a", "a")],
+    );
+}

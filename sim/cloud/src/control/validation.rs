@@ -2,7 +2,7 @@
 //!
 //! Models: a webhook that fails closed, as it does once an istiod has shown that it refuses a bad
 //! object: without istiod nothing of Istio can be written, and what was refused is not tried
-//! again. Objects of the Gateway API and labels are not asked about. What is stored goes over istiod's watch.
+//! again. Objects of the Gateway API, Ingresses and labels are not asked about. What is stored goes over istiod's watch.
 //! Sources: [`crate::istio::webhook`].
 //! Validated by: the table of outages, in the crate's tests.
 
@@ -35,12 +35,12 @@ impl Domain<'_> {
     }
 }
 
-/// Whether an object stands for one that is checked without istiod: one of the Gateway API, or a
-/// label of a service.
+/// Whether an object stands for one that is checked without istiod: one of the Gateway API, an
+/// Ingress, or a label of a service.
 fn is_checked_elsewhere(object: &Object) -> bool {
     match object {
-        Object::VirtualService(service) => service.is_of_gateway_api,
-        Object::Gateway(gateway) => gateway.is_of_gateway_api(),
+        Object::VirtualService(service) => service.is_made(),
+        Object::Gateway(gateway) => gateway.is_made(),
         Object::WaypointUse(_) => true,
         _ => false,
     }

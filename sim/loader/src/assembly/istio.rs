@@ -92,8 +92,8 @@ fn configuration(stage: &Objects, uses: &[WaypointUse]) -> Configuration {
 }
 
 /// The objects that one stage has and the stage before it has not, or has with other contents.
-/// What istiod made of a route or a Gateway is taken back where the changed one asks for it no
-/// longer.
+/// What istiod made of a route, a Gateway or an Ingress is taken back where the changed one asks
+/// for it no longer.
 pub(super) fn changes(
     (before, used_before): (&Objects, &[WaypointUse]),
     (after, used_after): (&Objects, &[WaypointUse]),
@@ -117,18 +117,18 @@ pub(super) fn changes(
     (!changed.is_empty()).then_some(Change::Istio(changed))
 }
 
-/// What istiod made of an object of the Gateway API, with nothing in it: without hosts nobody asks
+/// What istiod made of an object of the Gateway API or of an Ingress, with nothing in it: without hosts nobody asks
 /// a VirtualService or delegates to it, and without servers a Gateway takes nothing.
 fn emptied(object: &Object) -> Option<Object> {
     match object {
-        Object::VirtualService(service) if service.is_of_gateway_api => {
+        Object::VirtualService(service) if service.is_made() => {
             Some(Object::from(VirtualService {
                 hosts: Vec::new(),
                 http: Vec::new(),
                 ..(**service).clone()
             }))
         }
-        Object::Gateway(gateway) if gateway.is_of_gateway_api() => Some(Object::from(Gateway {
+        Object::Gateway(gateway) if gateway.is_made() => Some(Object::from(Gateway {
             servers: Vec::new(),
             ..(**gateway).clone()
         })),

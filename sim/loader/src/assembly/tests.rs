@@ -8,6 +8,7 @@ use crate::kubernetes::kube_proxy::Overrides;
 use crate::ledger::Ledger;
 use crate::source::File;
 use cloud::istio::config::Object;
+use cloud::istio::version::Version;
 use cloud::scenario::{PathMatch, WorkloadKind};
 use engine::Distribution;
 use engine::Duration;
@@ -44,7 +45,9 @@ fn assembled_in(mesh: Option<MeshFrame>, texts: &[&str]) -> Assembled {
             .collect();
         current = crate::kubernetes::apply(&current, &own);
         // What is described twice within one file is told, not applied.
-        let objects = Objects::collect(
+        let release = mesh.as_ref().map(|mesh| Version::new(mesh.istio_minor));
+        let objects = Objects::collect_in(
+            release,
             if file == 0 { own } else { current.clone() },
             &mut diagnostics,
         );

@@ -106,7 +106,7 @@ codes! {
     UnsupportedValue = "HS0115", Note, "A value is valid but treated like another",
         "The simulation does not tell this value from the one named in the message.";
     IngressClassNotFound = "HS0116", Warning, "An ingress names a class that no manifest defines",
-        "A proxy of this class is assumed to run in the cluster all the same. Add the IngressClass to be told about typing errors.";
+        "A proxy of this class is assumed to run in the cluster all the same; add the IngressClass to be told about typing errors. Only istiod does not serve the class of its own without it: nobody does.";
     NamespaceNotFound = "HS0117", Note, "A namespace is used but not defined",
         "Manifests usually contain their namespaces. It is assumed to exist.";
     NodeNotFound = "HS0118", Warning, "A pod is bound to a node that does not exist",
@@ -209,6 +209,8 @@ codes! {
         "MERGE adds to lists, and what istiod has written stays in front: of several thresholds of a cluster Envoy takes the first for a priority, so that those of a patch are never looked at. Since Istio 1.31 MERGE_AND_REPLACE_LIST puts them in place of istiod's, and whatever they do not say is then as in Envoy: 1024 connections, pending requests and requests, and 3 retries.";
     KeysOutOfReach = "HS0188", Warning, "istiod cannot fetch keys of tokens",
         "istiod itself fetches the keys that `jwksUri` names, and is no part of the mesh: it asks in plaintext, and a port that takes mutual TLS only closes that connection. Proxies are then told of a key that nobody has, and answer every request with a token of this issuer with 401. `jwks` in its place, a PeerAuthentication that says PERMISSIVE for that port, or PILOT_JWT_ENABLE_REMOTE_JWKS, by which proxies fetch keys (not simulated), help.";
+    IngressLeftOut = "HS0189", Warning, "istiod leaves out an Ingress or a part of it",
+        "Of an Ingress istiod takes rules with paths to ports of Services, by number or by a name that the Service has, and TLS with a Secret. Default backends, other backends and rules without paths it passes over, which it only logs: requests for them get 404, and nobody listens for such TLS. With `ingressControllerMode: \"OFF\"` it serves no Ingress at all.";
     ServerLeftOut = "HS0197", Warning, "A server of a gateway never listens",
         "Of Gateways that choose the same proxies the oldest decides what a port carries. Beside servers for plain HTTP istiod lets others for HTTP in, beside a plain TCP server none, and it takes no host of TLS, or that redirects to HTTPS, twice at a port. The whole server is left out, with all its hosts; istiod only logs that.";
     ListenersConflict = "HS0198", Warning, "A listener contradicts another one of its Gateway",
@@ -251,7 +253,7 @@ codes! {
     BadTrace = "HS0217", Error, "A trace cannot be read",
         "A trace is a CSV file whose first column holds the seconds at which requests start, ascending. One header line is allowed.";
     HostNotServed = "HS0218", Error, "Nobody serves a host",
-        "Traffic to a host needs an Ingress or an HTTPRoute that takes it, or a name under `dns:`. A service inside of a cluster is named by its own name.";
+        "Traffic to a host needs an Ingress or an HTTPRoute that takes it, a VirtualService at a gateway that users can reach, or a name under `dns:`. A service inside of a cluster is named by its own name.";
     NotReachable = "HS0219", Error, "A service cannot be reached from outside",
         "Users outside of a cluster reach LoadBalancer and NodePort services, and whatever an Ingress or Gateway leads to. A ClusterIP service is reached from pods.";
     IdealNetwork = "HS0220", Error, "The ideal network has no such thing",

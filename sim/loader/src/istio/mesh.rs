@@ -160,13 +160,13 @@ pub(super) static MESH_CONFIG: Shape = Shape::new(
         held("hboneIdleTimeout", DURATION_KIND),
         Field::ignored("protocolDetectionTimeout", DURATION_KIND, CLIENTS_FIRST),
         held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
-        held("ingressClass", Kind::Text),
-        held("ingressService", Kind::Text),
-        held(
+        Field::modelled("ingressClass", Kind::Text),
+        Field::modelled("ingressService", Kind::Text),
+        Field::modelled(
             "ingressControllerMode",
             Kind::OneOf(&["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]),
         ),
-        held("ingressSelector", Kind::Text),
+        Field::modelled("ingressSelector", Kind::Text),
         held("enableTracing", Kind::Bool),
         held("accessLogFile", Kind::Text),
         Field::ignored("accessLogFormat", Kind::Text, LOGS),

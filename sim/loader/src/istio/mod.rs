@@ -1,8 +1,8 @@
 //! Istio's objects: what each kind looks like, and what is kept of it.
 //!
 //! Models: all kinds of networking.istio.io, security.istio.io and telemetry.istio.io in every
-//! version that is served, MeshConfig in its ConfigMap or an IstioOperator, and what istiod's
-//! webhook accepts and refuses.
+//! version that is served, MeshConfig in its ConfigMap or an IstioOperator, Ingresses that istiod
+//! serves, and what its webhook accepts and refuses.
 //! Leaves out: what EnvoyFilter and WasmPlugin do to Envoy's configuration by hand, but for
 //! limits of rates.
 //! Sources: istio/api b8f8791 (July 2026); istio/istio 86c9f01 pkg/config/validation.
@@ -18,6 +18,7 @@ pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod gateway;
 pub(crate) mod grants;
+pub(crate) mod ingress;
 pub(crate) mod installation;
 pub(crate) mod limits;
 mod listener_sets;

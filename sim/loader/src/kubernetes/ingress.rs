@@ -1,6 +1,7 @@
 //! Ingress and IngressClass.
 //!
-//! Models: rules by host and path, default backends, the class.
+//! Models: rules by host and path, default backends, the class. What istiod serves is read by
+//! `crate::istio::ingress`.
 //! Leaves out: TLS, annotations of single controllers, backends that are no services.
 //! Sources: k8s.io/api networking/v1 types.go (1.36); kubernetes.io, Ingress.
 
@@ -8,10 +9,14 @@ use super::metadata::{API_VERSION, KIND, METADATA, Metadata, STATUS, text};
 use super::workload::kind;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
-use crate::shape::{Field, Kind, PORT, Shape};
+use crate::shape::{Field, Kind, PORT, Shape, TEXT_LIST};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::value::IntegerOrText;
+
+/// The class of an Ingress before there were classes.
+pub(crate) const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+const ENCRYPTION: &str = "at istiod's gateways names of TLS tell servers apart; else encryption between users and proxies costs nothing, and certificates are taken to be valid";
 
 static BACKEND_PORT: Shape = Shape::choice(
     "ServiceBackendPort",
@@ -34,7 +39,7 @@ static BACKEND: Shape = Shape::new(
         Field::approximated(
             "resource",
             Kind::Opaque,
-            "answered with 500: only services answer requests",
+            "answered with 500, or left out by istiod: only services answer requests",
         ),
     ],
 );
@@ -45,7 +50,7 @@ static PATH: Shape = Shape::new(
         Field::approximated(
             "pathType",
             Kind::OneOf(&["Exact", "Prefix", "ImplementationSpecific"]),
-            "ImplementationSpecific counts as Prefix",
+            "ImplementationSpecific counts as Prefix, but for istiod",
         )
         .required(),
         Field::modelled("backend", Kind::Map(&BACKEND)).required(),
@@ -66,17 +71,20 @@ static RULE: Shape = Shape::new(
         Field::modelled("http", Kind::Map(&HTTP)),
     ],
 );
+static TLS: Shape = Shape::new(
+    "IngressTLS",
+    &[
+        Field::approximated("hosts", TEXT_LIST, ENCRYPTION),
+        Field::approximated("secretName", Kind::Text, ENCRYPTION),
+    ],
+);
 static INGRESS_SPEC: Shape = Shape::new(
     "IngressSpec",
     &[
         Field::modelled("ingressClassName", Kind::Text),
         Field::modelled("defaultBackend", Kind::Map(&BACKEND)),
         Field::modelled("rules", Kind::List(&Kind::Map(&RULE))),
-        Field::ignored(
-            "tls",
-            Kind::Opaque,
-            "encryption between users and proxies costs nothing in this release",
-        ),
+        Field::approximated("tls", Kind::List(&Kind::Map(&TLS)), ENCRYPTION),
     ],
 );
 kind!(INGRESS, "Ingress", INGRESS_SPEC);
@@ -87,7 +95,7 @@ static CLASS_SPEC: Shape = Shape::new(
         Field::approximated(
             "controller",
             Kind::Text,
-            "every controller is the same proxy",
+            "istiod takes what names it; every other controller is the same proxy",
         ),
         Field::ignored("parameters", Kind::Opaque, "they belong to the controller"),
     ],
@@ -99,6 +107,8 @@ kind!(INGRESS_CLASS, "IngressClass", CLASS_SPEC);
 pub struct IngressClass {
     /// How it is called.
     pub metadata: Metadata,
+    /// Who serves it.
+    pub controller: String,
     /// Whether ingresses without a class belong to it.
     pub is_default: bool,
 }
@@ -112,6 +122,7 @@ impl IngressClass {
             .get("ingressclass.kubernetes.io/is-default-class");
         IngressClass {
             metadata: document.metadata.clone(),
+            controller: text(document.spec(), "controller"),
             is_default: marked.is_some_and(|value| value == "true"),
         }
     }
@@ -151,11 +162,7 @@ impl Ingress {
         let spec = document.root.get("spec");
         let of = |key: &str| spec.and_then(|spec| spec.get(key));
         let class = of("ingressClassName");
-        let annotation = document
-            .metadata
-            .annotations
-            .get("kubernetes.io/ingress.class")
-            .cloned();
+        let annotation = document.metadata.annotations.get(CLASS_ANNOTATION).cloned();
         let rules = of("rules")
             .map_or(&[][..], Node::items)
             .iter()
@@ -200,14 +207,20 @@ fn rule_routes(rule: &Node, diagnostics: &mut Diagnostics) -> Vec<IngressRoute> 
         .collect()
 }
 
+/// A path that says what it stands for is absolute.
+pub(crate) fn check_absolute(node: &Node, path_type: &str, diagnostics: &mut Diagnostics) {
+    let is_absolute = node.str().is_none_or(|path| path.starts_with('/'));
+    if path_type != "ImplementationSpecific" && !is_absolute {
+        diagnostics.report(Code::WrongValue, node.span, "the path must begin with `/`");
+    }
+}
+
 /// The path of a rule. Some controllers take patterns where the type leaves it to them; what
 /// stands before the pattern counts.
 fn path_text(node: &Node, path_type: &str, diagnostics: &mut Diagnostics) -> Option<String> {
     let path = node.str().filter(|path| !path.is_empty())?;
     if path_type != "ImplementationSpecific" {
-        if !path.starts_with('/') {
-            diagnostics.report(Code::WrongValue, node.span, "the path must begin with `/`");
-        }
+        check_absolute(node, path_type, diagnostics);
         return Some(path.to_owned());
     }
     let plain = path

@@ -14,9 +14,11 @@ use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
 use crate::istio::api_gateway::{Served, namespaces};
 use crate::istio::grants::Grants;
+use crate::istio::ingress;
 use crate::istio::objects::IstioObjects;
 use crate::istio::reads::Reads;
 use crate::tree;
+use cloud::istio::config::IngressSettings;
 use cloud::istio::version::Version;
 use cloud::scenario::WorkloadKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,6 +102,7 @@ impl Objects {
             }
             objects.add(document, diagnostics);
         }
+        objects.add_ingresses(mesh.is_some(), &documents, diagnostics);
         let used = documents.iter().map(|it| it.metadata.namespace.as_str());
         let namespaces = namespaces(&objects.namespaces, used.filter(|name| !name.is_empty()));
         objects
@@ -133,7 +136,6 @@ impl Objects {
             "EndpointSlice" => self.slices.extend(Slice::read(document)),
             "Endpoints" => self.slices.extend(Slice::read_endpoints(document)),
             "IngressClass" => self.ingress_classes.push(IngressClass::read(document)),
-            "Ingress" => self.ingresses.push(Ingress::read(document, diagnostics)),
             // What istiod serves was read with what is said to Istio.
             "Gateway" if !self.istio.served.has(namespace, name) => {
                 self.gateways.push(Gateway::read(document, diagnostics));
@@ -155,6 +157,30 @@ impl Objects {
             "KubeProxyConfiguration" => self.set_kube_proxy(document, diagnostics),
             _ => {}
         }
+    }
+
+    /// Adds Ingresses, once the mesh and all classes and services are known: istiod serves some.
+    fn add_ingresses(
+        &mut self,
+        has_mesh: bool,
+        documents: &[&Document],
+        diagnostics: &mut Diagnostics,
+    ) {
+        let documents = documents.iter();
+        let mut ingresses: Vec<&Document> = documents
+            .filter(|document| document.kind.shape.name == "Ingress")
+            .copied()
+            .collect();
+        if has_mesh {
+            let usual = IngressSettings::default();
+            let mesh = self.istio.mesh.as_ref();
+            let settings = mesh.map_or(&usual, |mesh| &mesh.ingress);
+            let known = (settings, self.services.as_slice());
+            let made = ingress::take(&mut ingresses, &self.ingress_classes, known, diagnostics);
+            self.istio.written.extend(made);
+        }
+        let read = ingresses.iter().map(|it| Ingress::read(it, diagnostics));
+        self.ingresses.extend(read);
     }
 
     /// All kube-proxies of a cluster read one configuration.

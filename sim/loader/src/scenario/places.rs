@@ -9,9 +9,11 @@ use crate::source::Span;
 use crate::tree::Node;
 use crate::value::DURATION;
 use cloud::facts;
+use cloud::istio::authentication::selects;
+use cloud::istio::config::GatewayName;
 use cloud::scenario::{
-    ClusterId, DnsPolicy, GlobalAnswer, GlobalName, HealthCheck, LinkOverride, Place, ServiceId,
-    ServiceKind, UserNetwork, UserNetworkId,
+    Cluster, ClusterId, DnsPolicy, GlobalAnswer, GlobalName, HealthCheck, LinkOverride, Place,
+    ServiceId, ServiceKind, UserNetwork, UserNetworkId, WorkloadId,
 };
 use ipnet::Ipv4Net;
 use serde_json::json;
@@ -329,11 +331,8 @@ pub(super) fn reachable(
     reader: &mut Reader<'_>,
 ) -> bool {
     let service = &names.clusters[cluster.index()].services[service.index()];
-    let open = matches!(
-        service.kind,
-        ServiceKind::LoadBalancer | ServiceKind::NodePort
-    );
-    if !open {
+    let is_open = is_open(&service.kind);
+    if !is_open {
         let message = format!(
             "service `{}` cannot be reached from outside of its cluster",
             service.name
@@ -343,7 +342,7 @@ pub(super) fn reachable(
             .report(Code::NotReachable, span, message)
             .help("make it `type: LoadBalancer`, ask a host that an Ingress or Gateway serves, or send the traffic `from:` a workload");
     }
-    open
+    is_open
 }
 
 /// The entry of every cluster that serves a host.
@@ -375,6 +374,38 @@ pub(super) fn serving(cluster: ClusterId, host: &str, names: &Names<'_>) -> Opti
             })
         })
         .map(|proxy| proxy.service)
+}
+
+/// The service in front of a gateway of Istio's at which some VirtualService has routes for a host.
+pub(super) fn at_gateway_of_istio(of: &Cluster, host: &str) -> Option<ServiceId> {
+    of.mesh.as_ref()?;
+    let objects = &of.istio.as_ref()?.objects;
+    let services = objects.virtual_services.iter();
+    let speaking = services.filter(|it| !it.hosts.is_empty() && takes_host(&it.hosts, host));
+    let mut names = speaking.flat_map(|it| &it.gateways);
+    names.find_map(|name| {
+        let GatewayName::Object { namespace, name } = name else {
+            return None;
+        };
+        let mut gateways = objects.gateways.iter();
+        let gateway =
+            gateways.find(|it| (&it.identity.namespace, &it.identity.name) == (namespace, name))?;
+        let is_its = |workload: &WorkloadId| {
+            let workload = &of.workloads[workload.index()];
+            let only_in = gateway.only_in.as_ref();
+            selects(&gateway.selector, &workload.template.placement.labels)
+                && only_in.is_none_or(|namespace| *namespace == workload.namespace)
+        };
+        let mut services = of.services.iter();
+        let position = services
+            .position(|service| is_open(&service.kind) && service.backends.iter().any(is_its))?;
+        Some(ServiceId::from(position))
+    })
+}
+
+/// Whether users can reach a service of this kind.
+fn is_open(kind: &ServiceKind) -> bool {
+    matches!(kind, ServiceKind::LoadBalancer | ServiceKind::NodePort)
 }
 
 /// Whether a route with these hosts takes a host.

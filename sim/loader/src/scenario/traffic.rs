@@ -530,20 +530,19 @@ impl Asked<'_> {
         serving.retain(|answer| clusters.contains(&answer.cluster));
         match serving[..] {
             [] => {
-                self.nobody(host, names, around, reader);
-                None
+                let gateways = clusters.iter().filter_map(|&cluster| {
+                    let of = names.clusters[cluster.index()];
+                    Some((cluster, places::at_gateway_of_istio(of, host)?))
+                });
+                match gateways.collect::<Vec<_>>()[..] {
+                    [only] => self.behind(only, names, reader),
+                    _ => {
+                        self.nobody(host, names, around, reader);
+                        None
+                    }
+                }
             }
-            [only] => {
-                let service = &names.clusters[only.cluster.index()].services[only.service.index()];
-                let port = self
-                    .url
-                    .port
-                    .map_or(String::new(), |port| format!(":{port}"));
-                let whole = format!("{}.{}{port}", service.name, service.namespace);
-                let (service, port) =
-                    names.resolve(only.cluster, "default", &whole, self.span, reader)?;
-                Some(Target::Service(only.cluster, service, port))
-            }
+            [only] => self.behind((only.cluster, only.service), names, reader),
             _ if outside => {
                 reader.assume(format!(
                     "`{host}` is served by {} clusters and nothing under `dns` says which one answers: the nearest healthy one was assumed.",
@@ -555,6 +554,21 @@ impl Asked<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A service, at the port that is asked for.
+    fn behind(
+        &self,
+        (cluster, service): (ClusterId, ServiceId),
+        names: &Names<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Option<Target> {
+        let service = &names.clusters[cluster.index()].services[service.index()];
+        let port = self.url.port;
+        let port = port.map_or(String::new(), |port| format!(":{port}"));
+        let whole = format!("{}.{}{port}", service.name, service.namespace);
+        let (service, port) = names.resolve(cluster, "default", &whole, self.span, reader)?;
+        Some(Target::Service(cluster, service, port))
     }
 
     fn nobody(

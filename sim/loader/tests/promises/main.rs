@@ -5,6 +5,7 @@ mod fields;
 mod istio;
 mod istio_connections;
 mod istio_gateways;
+mod istio_ingresses;
 mod istio_listener_sets;
 mod istio_pods;
 mod istio_routes;

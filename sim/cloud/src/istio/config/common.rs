@@ -19,6 +19,11 @@ impl Identity {
     pub fn age_order(&self) -> impl Ord + use<> {
         (self.created, format!("{}.{}", self.name, self.namespace))
     }
+
+    /// Whether it is the name of something that istiod makes of an Ingress.
+    pub(super) fn is_of_ingress(&self) -> bool {
+        self.name.contains(super::OF_INGRESSES)
+    }
 }
 
 /// When an object was created.

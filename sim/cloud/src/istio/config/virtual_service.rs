@@ -26,6 +26,13 @@ pub struct VirtualService {
     pub is_of_gateway_api: bool,
 }
 
+impl VirtualService {
+    /// Whether istiod makes it of something that is not Istio's own.
+    pub fn is_made(&self) -> bool {
+        self.is_of_gateway_api || self.identity.is_of_ingress()
+    }
+}
+
 /// What a request must be to take a route: all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpMatch {
