@@ -6,8 +6,10 @@
 
 use crate::support::{Manifests, Mesh, faultless};
 use cloud::record::Reason;
+use cloud::scenario::TrafficTarget;
 use cloud::{Options, compile, simulate};
 use engine::Seed;
+use loader::Code;
 
 /// A request to the ingress gateway, as `port host path`, and what comes of it: who answers it, or
 /// `404`, `refused`, `reset` or `redirect`.
@@ -500,4 +502,39 @@ fn ingresses_are_routes_at_the_gateway() {
         ],
         &[("80 x.com /a", "a")],
     );
+}
+
+#[test]
+fn users_ask_a_gateway_by_the_hosts_of_its_routes() {
+    let spec = "  users: [{name: people, region: local}]
+  traffic:
+    - {name: people, from: people, to: \"http://shop.x.com/a\", arrivals: {constant: 10/s}, timeout: 1s}
+  run: {duration: 1s, analysis: terminating, replications: 1}
+";
+    let mesh = Mesh {
+        istio: "version: \"1.30\", injectedNamespaces: [default, other]",
+        ..Mesh::default()
+    };
+    let paths = rule("*.x.com", &[("/a", "Prefix", "a")]);
+    let edge = ingress("edge", &format!("rules: [{paths}]"));
+    let scenario = faultless(mesh.load(spec, &Manifests(services() + &edge)));
+    let traffic = &scenario.traffic[0];
+    let TrafficTarget::Service {
+        cluster,
+        service,
+        port,
+    } = traffic.target
+    else {
+        panic!("{:?}", traffic.target);
+    };
+    let asked = &scenario.clusters[cluster.index()].services[service.index()];
+    assert_eq!(asked.name, "istio-ingressgateway");
+    assert_eq!(asked.ports[port as usize].port, 80);
+    assert_eq!(traffic.attributes.host, "shop.x.com");
+    let record = simulate(&compile(&scenario), Seed::default(), &Options::default());
+    assert_eq!(record.traffic[0].failures.iter().sum::<u64>(), 0);
+    let elsewhere = spec.replace("shop.x.com", "y.com");
+    let loaded = mesh.load(&elsewhere, &Manifests(services() + &edge));
+    let mut told = loaded.diagnostics.iter();
+    assert!(told.any(|it| it.code == Code::HostNotServed));
 }
