@@ -278,6 +278,71 @@ fn tokens_are_checked_where_somebody_asks_for_them() {
 }
 
 #[test]
+fn tokens_are_found_where_their_rule_looks() {
+    let bare = token("testing@secure.istio.io", "");
+    let in_header = |header: &str| format!("{bare}, headers: {{{header}}}");
+    let of_header = "      fromHeaders: [{name: X-Token, prefix: \"JWT \"}]";
+    let of_parameter = "      fromParams: [t]";
+    let of_cookie = "      fromCookies: [session]";
+    for (options, path, more, refused) in [
+        ("", "/", bare.clone(), None),
+        ("", "/?access_token={token}", bare.clone(), None),
+        (
+            "",
+            "/",
+            in_header("x-token: \"JWT {token}\""),
+            Some(Reason::Forbidden),
+        ),
+        (of_header, "/", in_header("x-token: \"JWT {token}\""), None),
+        (of_header, "/", bare.clone(), Some(Reason::Forbidden)),
+        (
+            of_header,
+            "/",
+            ", headers: {x-token: JWT abc}".to_owned(),
+            Some(Reason::Unauthenticated),
+        ),
+        (of_parameter, "/?t={token}", bare.clone(), None),
+        (
+            of_parameter,
+            "/?access_token={token}",
+            bare.clone(),
+            Some(Reason::Forbidden),
+        ),
+        (
+            of_cookie,
+            "/",
+            in_header("cookie: \"a=b; session={token}\""),
+            None,
+        ),
+        (of_cookie, "/", bare.clone(), Some(Reason::Forbidden)),
+    ] {
+        let record = run((path, &more), "", &tokens("web", options, true));
+        let case = format!("{options} {path} {more}");
+        let expected = if refused.is_some() { 0 } else { 200 };
+        assert_eq!(record.traffic[0].succeeded, expected, "{case}");
+        if let Some(reason) = refused {
+            assert_eq!(failed(&record, reason), 200, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_token_goes_on_in_the_header_in_which_it_stands() {
+    let carried = token("testing@secure.istio.io", "") + ", headers: {x-token: \"{token}\"}";
+    let from = "      fromHeaders: [{name: x-token}]";
+    let forwards = format!("{from}\n      forwardOriginalToken: true");
+    for (options, call, succeeded) in [
+        (forwards.as_str(), ", forwardHeaders: [x-token]", 200),
+        (forwards.as_str(), ", forwardHeaders: [authorization]", 0),
+        (from, ", forwardHeaders: [x-token]", 0),
+    ] {
+        let manifests = tokens("web", options, false) + &tokens("api", from, true);
+        let record = run(("/", &carried), call, &manifests);
+        assert_eq!(record.traffic[0].succeeded, succeeded, "{options} {call}");
+    }
+}
+
+#[test]
 fn a_token_goes_on_if_sidecar_and_application_hand_it_on() {
     let forwards = "      forwardOriginalToken: true";
     let handed_on = ", forwardHeaders: [authorization]";

@@ -202,6 +202,9 @@ facts! {
     /// First release that flags requests whose caller has reset the stream.
     ENVOY_REMOTE_RESET_FLAG_FROM_MINOR: u32 = 30, "", "envoy.flags.remote-reset-from-minor", "Envoy", "1.30 and later",
         Source, "envoyproxy/envoy changelogs/1.30.0.yaml; before, onResetStream in source/common/http/conn_manager_impl.cc sets no flag";
+    /// First release that takes tokens which count out of query parameters as well.
+    ENVOY_TOKEN_LEAVES_QUERY_FROM_MINOR: u32 = 31, "", "envoy.tokens.leave-query-from-minor", "Envoy", "1.31 and later",
+        Source, "envoyproxy/envoy changelogs/1.31.0.yaml, jwt_authn_remove_jwt_from_query_params";
     /// Connections that one event may open at most.
     ENVOY_CONNECTS_PER_EVENT: u32 = 3, "", "envoy.pool.connects-per-event", "Envoy", "1.15 and later",
         Source, "envoyproxy/envoy source/common/conn_pool/conn_pool_base.cc, tryCreateNewConnections";

@@ -301,12 +301,17 @@ impl Domain<'_> {
         };
         let translation = self.translation.as_ref().expect("a mesh translates");
         attributes.make_plain(translation.path_rules());
+        let version = translation.version();
         let limited = (&attributes, addresses.remote);
         self.limit(table, FilterPlace::First, limited, &mut building);
         // Browsers send no tokens before they know that they may.
-        let presented = attributes.token.as_ref();
-        let presented = presented.filter(|_| !attributes.is_preflight());
-        let shown = match table.filters.check(presented) {
+        let checked = match attributes.is_preflight() {
+            true => Ok(None),
+            false => table
+                .filters
+                .check(&attributes.said, attributes.token.as_ref()),
+        };
+        let shown = match checked {
             Ok(shown) => shown,
             Err(status) => {
                 let refused = answered(status).err().unwrap_or(Reason::Unauthenticated);
@@ -318,10 +323,9 @@ impl Domain<'_> {
             attributes.said.headers.remove(&header.to_lowercase());
         }
         if let Some(shown) = &shown {
-            attributes
-                .said
-                .headers
-                .extend(shown.headers.iter().cloned());
+            let said = &mut attributes.said;
+            said.headers.extend(shown.headers.iter().cloned());
+            shown.take_out(said, version);
         }
         let of_request = authorization::Asked {
             remote: addresses.remote,
@@ -332,7 +336,8 @@ impl Domain<'_> {
         let limited = (&attributes, addresses.remote);
         self.limit(table, FilterPlace::Last, limited, &mut building);
         if let Some(shown) = shown {
-            attributes.token = attributes.token.filter(|_| shown.goes_on);
+            let said = &attributes.said;
+            attributes.token = attributes.token.filter(|_| said.has_token());
             let routes = matches!(
                 endpoint.listener,
                 Listener::Edge(..) | Listener::Waypoint(_)

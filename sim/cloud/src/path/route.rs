@@ -34,7 +34,7 @@ use crate::istio::translate::tables::{Chain, Outbound, Scope, without_port};
 use crate::istio::translate::{View, tables};
 use crate::memo::Memo;
 use crate::record::Reason;
-use crate::scenario::{Scenario, ServiceId, TrafficId, WorkloadId};
+use crate::scenario::{Scenario, ServiceId, TOKEN, TrafficId, WorkloadId};
 use std::collections::BTreeMap;
 
 /// Requests that take the same way.
@@ -420,15 +420,22 @@ impl Asking {
                 (None, Some((user, _))) => Some(by_user(scenario, user)),
                 (None, None) => None,
             };
-            let hands_on = own.forwarded.iter().any(|name| name == AUTHORIZATION);
             let token = before.as_ref().and_then(|before| before.token.clone());
-            attributes.token = own.token.clone().or(token.filter(|_| hands_on));
             let headers = before.into_iter().flat_map(|before| before.said.headers);
-            let taken_over = headers.filter(|(name, _)| own.forwarded.contains(name));
+            // Who has a token of its own hands on no other.
+            let is_taken_over = |(name, value): &(String, String)| {
+                let is_own = own.token.is_some() && value.contains(TOKEN);
+                own.forwarded.contains(name) && !is_own
+            };
             let said = &mut attributes.said;
             said.path.clone_from(&own.path);
-            said.headers.extend(taken_over);
+            said.headers.extend(headers.filter(is_taken_over));
             said.headers.extend(own.headers.iter().cloned());
+            if own.token.is_some() {
+                said.place_token();
+            }
+            let token = own.token.clone().or(token);
+            attributes.token = token.filter(|_| said.has_token());
             attributes.method.clone_from(&own.method);
         }
         if let Some(traffic) = traffic {
@@ -661,21 +668,22 @@ impl Asking {
     }
 }
 
-/// The header that tokens stand in.
-const AUTHORIZATION: &str = "authorization";
-
 /// What a user asks.
 fn by_user(scenario: &Scenario, user: TrafficId) -> Attributes {
     let user = &scenario.traffic[user.index()].attributes;
+    let mut said = Changing {
+        authority: user.host.clone(),
+        path: user.path.clone(),
+        headers: user.headers.iter().cloned().collect(),
+    };
+    if user.token.is_some() {
+        said.place_token();
+    }
     Attributes {
         token: user.token.clone(),
         shown: None,
         method: user.method.clone(),
-        said: Changing {
-            authority: user.host.clone(),
-            path: user.path.clone(),
-            headers: user.headers.iter().cloned().collect(),
-        },
+        said,
     }
 }
 

@@ -67,9 +67,12 @@ pub struct RequestAttributes {
     pub method: String,
     /// Headers; names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The token in `authorization`.
+    /// The token, which stands where path and headers say [`TOKEN`], or else in `authorization`.
     pub token: Option<Presented>,
 }
+
+/// What path and headers say where a token stands.
+pub const TOKEN: &str = "{token}";
 
 /// A token as a request carries it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +92,7 @@ pub struct CallAttributes {
     pub method: String,
     /// Headers of its own; names in lower case.
     pub headers: Vec<(String, String)>,
-    /// A token of its own.
+    /// A token of its own, as that of a request.
     pub token: Option<Presented>,
     /// Headers that it takes over from the request that it works on; names in lower case.
     pub forwarded: Vec<String>,

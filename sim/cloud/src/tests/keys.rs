@@ -24,6 +24,8 @@ fn with_tokens(pods: u32, timeline: Vec<TimelineEntry>) -> Scenario {
         keys_uri: Some("http://login.default/keys".into()),
         forwards_token: false,
         claim_headers: Vec::new(),
+        payload_header: None,
+        places: Vec::new(),
         lists: Vec::new(),
         timeout: None,
         lacks_keys: false,

@@ -5,16 +5,17 @@ use super::forms::{
     strings,
 };
 use crate::document::Document;
+use crate::kubernetes::metadata::text;
 use crate::shape::{Field, Kind, Shape, TEXT_LIST};
 use crate::tree::Node;
 use cloud::istio::authentication::ServerMode;
 use cloud::istio::authorization::{Action, Condition, Operation, Rule, Source, Values};
 use cloud::istio::config::{
     AuthorizationPolicy, PeerAuthentication, PolicyTarget, RequestAuthentication, TargetReference,
-    TokenIssuer,
+    TokenIssuer, TokenPlace,
 };
 
-const TOKENS: &str = "where tokens stand in a request is not told apart";
+const PAYLOAD: &str = "the header is there, and what it says is not told";
 const KEYS: &str = "istiod fetches keys from services of the cluster; keys elsewhere are there, and none of them change";
 
 pub(super) static TARGET_REFERENCE: Shape = Shape::new(
@@ -52,8 +53,8 @@ istio_kind!(PEER_AUTHENTICATION, "PeerAuthentication", PEER_SPEC);
 static JWT_HEADER: Shape = Shape::new(
     "JWTHeader",
     &[
-        Field::ignored("name", Kind::Text, TOKENS).required(),
-        Field::ignored("prefix", Kind::Text, TOKENS),
+        Field::modelled("name", Kind::Text).required(),
+        Field::modelled("prefix", Kind::Text),
     ],
 );
 static CLAIM: Shape = Shape::new(
@@ -76,10 +77,10 @@ static JWT_RULE: Shape = Shape::new(
             Kind::Text,
             "tokens are valid or not, whatever their key",
         ),
-        Field::ignored("fromHeaders", Kind::List(&Kind::Map(&JWT_HEADER)), TOKENS),
-        Field::ignored("fromParams", TEXT_LIST, TOKENS),
-        Field::ignored("fromCookies", TEXT_LIST, TOKENS),
-        Field::ignored("outputPayloadToHeader", Kind::Text, TOKENS),
+        Field::modelled("fromHeaders", Kind::List(&Kind::Map(&JWT_HEADER))),
+        Field::modelled("fromParams", TEXT_LIST),
+        Field::modelled("fromCookies", TEXT_LIST),
+        Field::approximated("outputPayloadToHeader", Kind::Text, PAYLOAD),
         Field::modelled("outputClaimToHeaders", Kind::List(&Kind::Map(&CLAIM))),
         Field::modelled("forwardOriginalToken", Kind::Bool),
         Field::approximated("timeout", DURATION_KIND, KEYS),
@@ -267,8 +268,10 @@ pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> Reques
     let rules = document.spec().list("jwtRules").iter();
     let issuers = rules
         .map(|node| {
-            if string(node, "issuer").is_none() {
-                scope.refuse(node.span, "the rule names no issuer", "give `issuer`");
+            let keys_uri = string(node, "jwksUri").or_else(|| string(node, "jwks_uri"));
+            if string(node, "issuer").is_none() && keys_uri.is_none() {
+                let help = "give `issuer`, or `jwksUri` for tokens of any";
+                scope.refuse(node.span, "the rule names no issuer", help);
             }
             if string(node, "jwksUri").is_some() && string(node, "jwks").is_some() {
                 let message = "`jwks` and `jwksUri` exclude one another";
@@ -277,9 +280,11 @@ pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> Reques
             TokenIssuer {
                 issuer: string(node, "issuer").unwrap_or_default(),
                 audiences: strings(node, "audiences"),
-                keys_uri: string(node, "jwksUri").or_else(|| string(node, "jwks_uri")),
+                keys_uri,
+                places: places(node, scope),
                 forwards_token: flag(node, "forwardOriginalToken").unwrap_or_default(),
                 claim_headers: claim_headers(node),
+                payload_header: string(node, "outputPayloadToHeader"),
                 lists: strings(node, "spaceDelimitedClaims"),
                 timeout: duration(node, "timeout"),
                 lacks_keys: false,
@@ -291,6 +296,33 @@ pub(super) fn read_request(document: &Document, scope: &mut Scope<'_>) -> Reques
         target: target(document, scope),
         issuers,
     }
+}
+
+/// Where a rule looks for tokens.
+fn places(node: &Node, scope: &mut Scope<'_>) -> Vec<TokenPlace> {
+    let headers = node.list("fromHeaders").iter().map(|node| {
+        let name = text(node, "name").to_lowercase();
+        let prefix = text(node, "prefix");
+        (node, TokenPlace::Header { name, prefix })
+    });
+    let texts = |key| node.list(key).iter().map(|node| (node, node.str()));
+    let named = |(node, text): (_, Option<&str>)| (node, text.unwrap_or_default().to_owned());
+    let parameters = texts("fromParams").map(named);
+    let parameters = parameters.map(|(node, name)| (node, TokenPlace::Parameter(name)));
+    let cookies = texts("fromCookies").map(named);
+    let cookies = cookies.map(|(node, name)| (node, TokenPlace::Cookie(name)));
+    let mut places = Vec::new();
+    for (node, place) in headers.chain(parameters).chain(cookies) {
+        let (TokenPlace::Header { name, .. }
+        | TokenPlace::Parameter(name)
+        | TokenPlace::Cookie(name)) = &place;
+        if name.is_empty() {
+            let help = "name a header, a parameter or a cookie";
+            scope.refuse(node.span, "the place of tokens has no name", help);
+        }
+        places.push(place);
+    }
+    places
 }
 
 /// Headers that say what claims say.

@@ -456,6 +456,7 @@ fn call(
     let client = Client::read(entry, names.ideal, reader);
     let forwarded = entry.list("forwardHeaders").iter().filter_map(Node::str);
     let port = names.for_protocol(at.0, (service, port), client.protocol, to.span, reader)?;
+    let path = forms::text(entry, "path").unwrap_or("/");
     Some(Call {
         service,
         port,
@@ -463,10 +464,10 @@ fn call(
         repeat: forms::count(entry, "repeat").unwrap_or(1),
         request_bytes: client.request_bytes,
         attributes: Arc::new(CallAttributes {
-            path: forms::text(entry, "path").unwrap_or("/").to_owned(),
+            path: path.to_owned(),
             method: clients::method(entry),
             headers: clients::headers(entry),
-            token: clients::token(entry),
+            token: clients::token(entry, path, reader),
             forwarded: forwarded.map(str::to_lowercase).collect(),
         }),
         protocol: client.protocol,

@@ -9,7 +9,7 @@ use crate::tree::Node;
 use crate::value::{DURATION, parse_duration};
 use cloud::facts;
 use cloud::istio::authorization::Token;
-use cloud::scenario::{Presented, Protocol, Retry, Socket, Transport};
+use cloud::scenario::{Presented, Protocol, Retry, Socket, TOKEN as TOKEN_MARK, Transport};
 use engine::Duration;
 use serde_json::json;
 
@@ -66,7 +66,7 @@ pub(super) const HEADERS: Field = Field::modelled("headers", TEXT_MAP).doc(
 );
 
 pub(super) const TOKEN: Field = Field::modelled("token", Kind::Map(&TOKEN_SHAPE))
-    .doc("The token in its header `authorization`, for RequestAuthentications; calls hand on that of the request they work on if `forwardHeaders` names `authorization`.");
+    .doc("Its token, for RequestAuthentications. It stands where headers or the path say `{token}`, as in `x-token: \"{token}\"`, `cookie: \"session={token}\"` or `?access_token={token}`, and else in `authorization` behind `Bearer`; calls hand on that of the request they work on if `forwardHeaders` names a header in which it stands.");
 
 static TOKEN_SHAPE: Shape = Shape::new(
     "Token",
@@ -86,9 +86,37 @@ static TOKEN_SHAPE: Shape = Shape::new(
 .doc("A token (JWT) that requests carry.");
 static CLAIM: Kind = Kind::Either(&[Kind::Text, TEXT_LIST]);
 
-/// The token of a request.
-pub(super) fn token(node: &Node) -> Option<Presented> {
-    let node = node.get("token")?;
+/// The token of a request, whose path is this.
+pub(super) fn token(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Presented> {
+    let said = node.get("token");
+    let headers = node.get("headers").map_or(&[][..], Node::entries).iter();
+    let headers = headers.filter_map(|entry| Some((entry, entry.value.str()?)));
+    let has_it = |text: &str| text.contains(TOKEN_MARK);
+    let mut standing = headers.clone().filter(|(_, value)| has_it(value));
+    let standing = standing.next().map(|(entry, _)| entry.value.span);
+    let stands = standing.or_else(|| has_it(path).then_some(node.span));
+    let mut usual = headers.filter(|(entry, _)| entry.key.eq_ignore_ascii_case("authorization"));
+    match (said, stands) {
+        (None, Some(span)) => {
+            let message = format!("`{TOKEN_MARK}` stands for the token of a request without one");
+            let found = reader.diagnostics.report(Code::MissingField, span, message);
+            found.help("describe it: `token: {issuer: …}`");
+        }
+        (Some(_), None) => {
+            if let Some((entry, _)) = usual.next() {
+                let message = "the token stands in `authorization` in place of this";
+                let found =
+                    reader
+                        .diagnostics
+                        .report(Code::UnsupportedValue, entry.value.span, message);
+                found.help(format!(
+                    "write `Bearer {TOKEN_MARK}`, or `{TOKEN_MARK}` where else it stands"
+                ));
+            }
+        }
+        _ => {}
+    }
+    let node = said?;
     let text = |key: &str| forms::text(node, key).unwrap_or_default().to_owned();
     let texts = |node: &Node| -> Vec<String> {
         let items = node.items().iter().filter_map(Node::str);

@@ -149,7 +149,7 @@ fn one(
             path: url.path.to_owned(),
             method: clients::method(node),
             headers: clients::headers(node),
-            token: clients::token(node),
+            token: clients::token(node, url.path, reader),
         },
         clients: forms::count(node, "clients").unwrap_or_else(|| reader.fact(&facts::CLIENTS)),
     })

@@ -69,6 +69,22 @@ pub struct RequestAuthentication {
     pub issuers: Vec<TokenIssuer>,
 }
 
+/// Where a token may stand in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// In a header.
+    Header {
+        /// Its name, in lower case.
+        name: String,
+        /// What stands before the token.
+        prefix: String,
+    },
+    /// In a query parameter.
+    Parameter(String),
+    /// In a cookie.
+    Cookie(String),
+}
+
 /// Whose tokens count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenIssuer {
@@ -78,15 +94,36 @@ pub struct TokenIssuer {
     pub audiences: Vec<String>,
     /// Where keys are fetched from; in place or found by the issuer otherwise.
     pub keys_uri: Option<String>,
+    /// Where it is looked for; where Envoy does by itself if nothing is said.
+    pub places: Vec<TokenPlace>,
     /// Whether the token is sent on.
     pub forwards_token: bool,
     /// Headers that say what claims of a token say, each with the claim's name, dots between the
     /// names of nested ones.
     pub claim_headers: Vec<(String, String)>,
+    /// Header with all that a token says.
+    pub payload_header: Option<String>,
     /// Claims whose texts are lists with blanks between, besides those that always are.
     pub lists: Vec<String>,
     /// How long fetching the keys may take.
     pub timeout: Option<Duration>,
     /// Whether istiod could not fetch them: no token of the issuer counts.
     pub lacks_keys: bool,
+}
+
+impl TokenIssuer {
+    /// Where its tokens are looked for: where it says, or as RFC 6750 has it.
+    pub fn places(&self) -> impl Iterator<Item = TokenPlace> {
+        let usual = match self.places.is_empty() {
+            true => vec![
+                TokenPlace::Header {
+                    name: "authorization".to_owned(),
+                    prefix: "Bearer ".to_owned(),
+                },
+                TokenPlace::Parameter("access_token".to_owned()),
+            ],
+            false => Vec::new(),
+        };
+        self.places.iter().cloned().chain(usual)
+    }
 }

@@ -18,14 +18,13 @@ use super::scope;
 use crate::envoy::breaker::Thresholds;
 use crate::envoy::pool;
 use crate::istio::authentication::{Policies, ServerMode, selects};
-use crate::istio::authorization::{Guard, Token};
+use crate::istio::authorization::Guard;
 use crate::istio::config::{
     ConnectionPool, Descriptor, FilterPlace, IngressListener, Labels, LimitActions, LimitPart,
     LimitService, LocalLimit, OnBehalf, PolicyTarget, Sidecar, TokenIssuer, TrafficPolicy,
     application_port,
 };
 use crate::istio::protocol::Protocol;
-use crate::scenario::Presented;
 
 /// A port of the workload that a service names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +102,7 @@ pub struct Filters {
     /// What it is told.
     actions: Vec<LimitActions>,
     /// Whose tokens count.
-    issuers: Vec<TokenIssuer>,
+    pub(super) issuers: Vec<TokenIssuer>,
 }
 
 /// What actions tell of a request, from the parts that it has.
@@ -169,6 +168,15 @@ impl Filters {
         }
     }
 
+    /// Tokens of these issuers alone.
+    #[cfg(test)]
+    pub(super) fn with_issuers(issuers: Vec<TokenIssuer>) -> Self {
+        Filters {
+            issuers,
+            ..Filters::default()
+        }
+    }
+
     fn is_empty(&self) -> bool {
         *self == Filters::default()
     }
@@ -218,84 +226,7 @@ impl Filters {
         let mut actions = self.actions.iter().chain(own);
         actions.any(|it| it.parts.contains(&LimitPart::RemoteAddress))
     }
-
-    /// What a request shows by its token; a bad one is refused with a status. Where nobody asks
-    /// for tokens nobody looks at them.
-    pub fn check(&self, presented: Option<&Presented>) -> Result<Option<Shown>, u16> {
-        let Some(presented) = presented.filter(|_| !self.issuers.is_empty()) else {
-            return Ok(None);
-        };
-        let token = &presented.token;
-        let known = self.issuers.iter();
-        let known = known.filter(|it| it.issuer == token.issuer && !it.lacks_keys);
-        let known: Vec<_> = known.filter(|_| presented.is_valid).collect();
-        if known.is_empty() {
-            return Err(UNAUTHORIZED);
-        }
-        // Of several that say something of the issuer one is enough.
-        let is_for = |issuer: &TokenIssuer| {
-            let mut audiences = token.audiences.iter();
-            issuer.audiences.is_empty() || audiences.any(|it| issuer.audiences.contains(it))
-        };
-        let issuer = known.into_iter().find(|issuer| is_for(issuer));
-        issuer
-            .map(|issuer| Some(Shown::by(token, issuer)))
-            .ok_or(FORBIDDEN)
-    }
-
-    /// Headers that say what tokens say, and that nobody else may send.
-    pub fn claim_headers(&self) -> impl Iterator<Item = &str> {
-        let issuers = self.issuers.iter();
-        issuers.flat_map(|it| it.claim_headers.iter().map(|(header, _)| header.as_str()))
-    }
 }
-
-/// What a token that counts shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// What it says.
-    pub token: Token,
-    /// Whether it is sent on.
-    pub goes_on: bool,
-    /// Headers that say what it says, by names in small letters. Claims of several values have
-    /// none, since they are written so that nobody matches on them.
-    pub headers: Vec<(String, String)>,
-}
-
-/// Claims whose texts are lists with blanks between.
-const LISTS: [&str; 2] = ["permission", "scope"];
-
-impl Shown {
-    fn by(token: &Token, issuer: &TokenIssuer) -> Self {
-        let headers = issuer.claim_headers.iter().filter_map(|(header, claim)| {
-            match token.values(&claim.replace('.', "][")) {
-                [value] => Some((header.to_lowercase(), value.clone())),
-                _ => None,
-            }
-        });
-        let headers = headers.collect();
-        let mut token = token.clone();
-        let lists = LISTS
-            .into_iter()
-            .chain(issuer.lists.iter().map(String::as_str));
-        for list in lists {
-            if let Some(values) = token.claims.get_mut(list) {
-                let apart = values.iter().flat_map(|it| it.split_whitespace());
-                *values = apart.map(str::to_owned).collect();
-            }
-        }
-        Shown {
-            token,
-            goes_on: issuer.forwards_token,
-            headers,
-        }
-    }
-}
-
-/// The status of a token that does not count.
-const UNAUTHORIZED: u16 = 401;
-/// The status of one that is for others.
-const FORBIDDEN: u16 = 403;
 
 impl InboundTable {
     /// Ports that take mutual TLS only.

@@ -31,6 +31,7 @@ mod scope;
 pub mod tables;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 pub mod waypoint;
 
 pub use compile::{Compiler, ScopeKey};
