@@ -331,3 +331,32 @@ fn egress_listeners_stand_where_they_say() {
         );
     }
 }
+
+/// Egress listeners with a port trim services to it (pilot/pkg/model/sidecar.go,
+/// serviceMatchingListenerPort), those that routes lead to as well.
+#[test]
+fn egress_listeners_know_services_by_their_port() {
+    let services = [
+        pod("web", "default") + &service("web", "http:80", ""),
+        pod("api", "default") + &service("api", "http:80 http-admin:81", ""),
+    ];
+    let to = |port| {
+        let spec = format!(
+            "{{hosts: [web], http: [{{route: [{{destination: {{host: api, port: {{number: {port}}}}}}}]}}]}}"
+        );
+        services.concat() + &rule("VirtualService", "web", &spec)
+    };
+    let with = |egress: &str| {
+        format!("{ONLY}}}, egress: [{egress}], workloadSelector: {{labels: {{app: client}}")
+    };
+    let of_port = with("{port: {number: 80, protocol: HTTP, name: p}, hosts: ['./*']}");
+    let of_none = with("{hosts: ['./web.default.svc.cluster.local']}");
+    for (egress, port, answer) in [
+        (&of_port, 80, "api"),
+        (&of_port, 81, "NoCluster"),
+        // What a route leads to is known at its port, though nothing lets it in.
+        (&of_none, 81, "api"),
+    ] {
+        all(&to(port), egress, &[("web:80", answer)]);
+    }
+}

@@ -51,6 +51,9 @@ facts! {
     /// First release that leaves out listeners which contradict others of their Gateway.
     ISTIO_LISTENERS_SETTLED_FROM_MINOR: u32 = 31, "", "istio.gateway-api.listeners-settled-from-minor", "istiod", "all",
         Source, "istio/istio 1.30.3 and 1.31.0-rc.0 pilot/pkg/config/kube/gateway/controller.go (GatewayListenerConflictCollection); releasenotes/notes/listenerset-conflict-resolution.yaml";
+    /// First release whose Sidecars leave hosts out of those that they let in.
+    ISTIO_SIDECAR_EXCLUSION_FROM_MINOR: u32 = 31, "", "istio.sidecar.exclusion-from-minor", "istiod", "all",
+        Source, "istio/istio 4c3c712e pilot/pkg/model/sidecar.go, in release-1.31 and not in release-1.30; releasenotes/notes/60139.yaml";
     /// First release whose TLSRoutes take no more names than their listener; 1.26 has no fix.
     ISTIO_TLS_ROUTE_NARROWED_FROM_MINOR: u32 = 27, "", "istio.gateway-api.tls-route-narrowed-from-minor", "istiod", "all",
         Source, "istio/istio 40e67a4847 (constrainTLSRoutesToListenerHost), on release-1.27 and later";

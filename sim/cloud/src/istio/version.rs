@@ -158,6 +158,11 @@ impl Version {
         self.envoy_minor() >= facts::ENVOY_REMOTE_RESET_FLAG_FROM_MINOR.value
     }
 
+    /// Whether Sidecars leave hosts out of those that they let in.
+    pub fn leaves_hosts_out(self) -> bool {
+        self.minor >= facts::ISTIO_SIDECAR_EXCLUSION_FROM_MINOR.value
+    }
+
     /// Whether proxies take tokens out of query parameters too that are not to be sent on.
     pub fn takes_tokens_out_of_queries(self) -> bool {
         self.envoy_minor() >= facts::ENVOY_TOKEN_LEAVES_QUERY_FROM_MINOR.value

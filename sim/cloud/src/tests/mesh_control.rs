@@ -188,6 +188,7 @@ fn a_slow_istiod_takes_as_many_times_longer_for_what_it_sends() {
                 namespace: HostNamespace::Own,
                 host: SHOP.into(),
             }],
+            left_out: Vec::new(),
             capture: CaptureMode::Default,
             bind: None,
         };

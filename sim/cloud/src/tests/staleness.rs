@@ -118,6 +118,7 @@ fn what_does_not_concern_a_proxy_makes_it_no_older() {
             namespace: HostNamespace::Own,
             host: "client.default.svc.cluster.local".into(),
         }],
+        left_out: Vec::new(),
         capture: CaptureMode::Default,
         bind: None,
     };

@@ -102,7 +102,7 @@ impl IstioObjects {
             "ServiceEntry" => service_entry::read(document, scope).into(),
             "WorkloadEntry" => service_entry::read_entry(document, scope).into(),
             "WorkloadGroup" => service_entry::read_group(document, scope).into(),
-            "Sidecar" => sidecar::read(document, scope).into(),
+            "Sidecar" => sidecar::read(document, self.reads.version, scope).into(),
             "PeerAuthentication" => security::read_peer(document, scope).into(),
             "RequestAuthentication" => security::read_request(document, scope).into(),
             "AuthorizationPolicy" => security::read_policy(document, scope).into(),

@@ -4,13 +4,16 @@ use super::forms::{LABELS, Scope, held, identity, istio_kind, labels, protocol, 
 use super::gateway::{SERVER_TLS, server_tls};
 use super::pool::{INBOUND_POOL, connection_pool};
 use super::virtual_service::{DESTINATION, destination};
+use crate::diagnostic::Code;
 use crate::document::Document;
 use crate::shape::{Field, Kind, Shape, TEXT_LIST};
 use crate::tree::Node;
+use cloud::facts;
 use cloud::istio::config::{
     CaptureMode, EgressListener, IngressListener, OutboundMode, OutboundPolicy, ServerHost, Sidecar,
 };
 use cloud::istio::protocol::Protocol;
+use cloud::istio::version::Version;
 use std::collections::BTreeSet;
 
 const ELSEWHERE: &str =
@@ -81,7 +84,7 @@ static SPEC: Shape = Shape::new(
 istio_kind!(SIDECAR, "Sidecar", SPEC);
 
 /// Reads a checked document.
-pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Sidecar {
+pub(super) fn read(document: &Document, version: Version, scope: &mut Scope<'_>) -> Sidecar {
     let spec = document.spec();
     let says = [
         "ingress",
@@ -116,7 +119,7 @@ pub(super) fn read(document: &Document, scope: &mut Scope<'_>) -> Sidecar {
         identity: identity(document),
         selector,
         ingress,
-        egress: egress(spec, scope),
+        egress: egress(spec, version, scope),
         inbound_pool: spec
             .get("inboundConnectionPool")
             .map(|node| connection_pool(node, scope)),
@@ -188,7 +191,40 @@ fn default_endpoint(node: &Node, scope: &mut Scope<'_>) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn egress(spec: &Node, scope: &mut Scope<'_>) -> Vec<EgressListener> {
+/// What stands before hosts that a listener leaves out.
+const LEFT_OUT: char = '~';
+
+/// Hosts that a listener leaves out. Releases that know nothing of that take the mark for a
+/// namespace, which there is none of.
+fn left_out(node: &Node, version: Version, scope: &mut Scope<'_>) -> Vec<ServerHost> {
+    let hosts = node.list("hosts").iter();
+    let marked = hosts.filter_map(|node| Some((node, node.str()?.strip_prefix(LEFT_OUT)?)));
+    let marked: Vec<_> = marked.collect();
+    let is_alone = marked.len() == node.list("hosts").len();
+    if version.leaves_hosts_out() {
+        return marked
+            .iter()
+            .map(|(_, host)| ServerHost::of(host))
+            .collect();
+    }
+    for (node, host) in marked {
+        // `~/*` by itself is how those releases say that nothing is known.
+        if !is_alone || !host.starts_with('/') {
+            let minor = version.minor();
+            let message = format!("istiod 1.{minor} leaves no hosts out of a Sidecar");
+            let since = facts::ISTIO_SIDECAR_EXCLUSION_FROM_MINOR.value;
+            let help =
+                format!("use Istio 1.{since} or later, or name the hosts that are to be known");
+            let found = scope
+                .diagnostics
+                .report(Code::NotReadByRelease, node.span, message);
+            found.help(help);
+        }
+    }
+    Vec::new()
+}
+
+fn egress(spec: &Node, version: Version, scope: &mut Scope<'_>) -> Vec<EgressListener> {
     let nodes = spec.list("egress");
     let mut listeners = Vec::new();
     for (position, node) in nodes.iter().enumerate() {
@@ -225,8 +261,10 @@ fn egress(spec: &Node, scope: &mut Scope<'_>) -> Vec<EgressListener> {
             protocol: port.and_then(|port| protocol(port, "protocol")),
             hosts: strings(node, "hosts")
                 .iter()
+                .filter(|host| !host.starts_with(LEFT_OUT))
                 .map(|host| ServerHost::of(host))
                 .collect(),
+            left_out: left_out(node, version, scope),
             capture: capture(node),
             bind: string(node, "bind"),
         });

@@ -83,10 +83,21 @@ pub struct EgressListener {
     pub protocol: Option<Protocol>,
     /// Hosts that it knows, as `namespace/host`.
     pub hosts: Vec<ServerHost>,
+    /// Hosts that it knows nothing of all the same, as `~namespace/host`.
+    pub left_out: Vec<ServerHost>,
     /// How connections come to it.
     pub capture: CaptureMode,
     /// Address that it binds to.
     pub bind: Option<String>,
+}
+
+impl EgressListener {
+    /// Its own port, which is then the only one that it knows of services; one for HTTP_PROXY is
+    /// asked for all of them.
+    pub fn only_port(&self) -> Option<u16> {
+        let asks_for_all = self.protocol == Some(Protocol::HttpProxy);
+        self.port.filter(|_| !asks_for_all)
+    }
 }
 
 /// How connections come to a listener.

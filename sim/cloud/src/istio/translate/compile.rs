@@ -9,7 +9,7 @@ use super::place;
 use super::registry::{Endpoint, Proxy, Service, World};
 use super::route::{self, Lookup, Route, Router};
 use super::rules::{Rules, policy};
-use super::scope::{self, Twins};
+use super::scope::{self, Led, Ports, Twins};
 use super::tables::{Directory, Index, Scope, Tables, View, Viewer, VirtualHost};
 use super::waypoint;
 use crate::istio::authentication::Sent;
@@ -71,8 +71,8 @@ pub struct Compiler {
     pub(super) virtual_services: Vec<Merged>,
     /// What each VirtualService speaks of.
     pub(super) spoken_of: Vec<Arc<[Spoken]>>,
-    /// For each VirtualService, services of each host that it leads to.
-    leads_to: Vec<Vec<Vec<u32>>>,
+    /// For each VirtualService, what it leads to.
+    leads_to: Vec<Vec<Led>>,
     /// Whether routes of each depend on who asks.
     depends_on_source: Vec<bool>,
     pub(super) rules: Rules,
@@ -167,8 +167,11 @@ impl Compiler {
         };
         let spoken_of = virtual_services.iter();
         let spoken_of = spoken_of.map(|it| it.hosts.iter().map(speak).collect());
-        let leads_to = virtual_services.iter();
-        let leads_to = leads_to.map(|it| scope::hosts_of(it).map(services).collect());
+        let leads_to = virtual_services.iter().map(|it| {
+            let hosts = scope::hosts_of(it).into_iter();
+            let led = hosts.map(|(host, ports)| (services(host), ports));
+            led.collect()
+        });
         let rules = Rules::new(world);
         let depends = virtual_services
             .iter()
@@ -355,10 +358,16 @@ impl Compiler {
             namespace,
             sidecar,
         );
-        let mut known: BTreeSet<u32> = egress.iter().flat_map(|it| &it.services).copied().collect();
+        let mut known: BTreeMap<u32, Ports> = BTreeMap::new();
         for listener in &egress {
-            let indices = &listener.virtual_services;
-            scope::destinations(world, &mut known, indices, namespace, &self.leads_to);
+            let ports = Ports::of(listener.only_port);
+            for &service in &listener.services {
+                let own = known.entry(service).or_insert_with(|| ports.clone());
+                own.join(&ports);
+            }
+        }
+        for listener in &egress {
+            scope::destinations(world, &mut known, listener, namespace, &self.leads_to);
         }
         let said = sidecar.and_then(|sidecar| sidecar.outbound.as_ref());
         let virtual_services = egress.iter().flat_map(|it| &it.virtual_services);
@@ -368,7 +377,7 @@ impl Compiler {
         let mut scope = Scope {
             namespace: namespace.clone(),
             sidecar: key.sidecar,
-            services: known.into_iter().collect(),
+            services: known.keys().copied().collect(),
             clusters: Vec::new(),
             by_name: Index::default(),
             virtual_services: virtual_services.into_iter().collect(),
@@ -388,9 +397,12 @@ impl Compiler {
                 .clusters_of(world, (service, rule), key.role.is_alone())
                 .iter()
             {
-                scope.clusters.push(cluster);
                 let name = self.tables.clusters[cluster as usize].name;
-                scope.by_name.set(name, cluster);
+                let port = self.tables.names[name as usize].port;
+                if known[&service].have(port) {
+                    scope.clusters.push(cluster);
+                    scope.by_name.set(name, cluster);
+                }
             }
         }
         match key.role {

@@ -2,8 +2,14 @@
 //! show its namespace.
 //!
 //! One Sidecar holds for a sidecar: of its namespace the oldest that selects it, else the oldest
-//! for all, else the root namespace's. Each of its egress listeners lets in what its hosts name.
+//! for all, else the root namespace's. Each of its egress listeners lets in what its hosts name and
+//! do not leave out; one with a port of its own knows services by that port alone, and so it does
+//! what routes lead to that are not let in, of which others know the ports that routes name.
 //! Of services with one name the namespace's own counts, else the oldest.
+//!
+//! Sources: istio/istio 86c9f01 pilot/pkg/model/sidecar.go (convertIstioListenerToWrapper,
+//! selectServices, collectImportedServices), pilot/pkg/model/virtualservice.go
+//! (SelectVirtualServices).
 
 use super::delegates::Merged;
 use super::registry::{Service, World};
@@ -13,7 +19,7 @@ use crate::istio::config::{
 };
 use crate::istio::host;
 use crate::istio::protocol::Protocol;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Where listeners stand that applications ask by themselves.
@@ -30,8 +36,42 @@ pub struct Egress {
     pub bind: Option<IpAddr>,
     /// Services, ascending.
     pub services: Vec<u32>,
+    /// The only port of services that it knows, if it does not know all.
+    pub only_port: Option<u16>,
     /// VirtualServices for sidecars, in the order in which they count.
     pub virtual_services: Vec<u32>,
+}
+
+/// Ports of a service that a proxy knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// All.
+    All,
+    /// These.
+    Only(BTreeSet<u16>),
+}
+
+impl Ports {
+    /// The only one, or all if none is.
+    pub fn of(only: Option<u16>) -> Ports {
+        only.map_or(Ports::All, |port| Ports::Only(BTreeSet::from([port])))
+    }
+
+    /// Those of both.
+    pub fn join(&mut self, other: &Ports) {
+        match (&mut *self, other) {
+            (Ports::Only(own), Ports::Only(other)) => own.extend(other),
+            _ => *self = Ports::All,
+        }
+    }
+
+    /// Whether a port is one of them.
+    pub fn have(&self, port: u16) -> bool {
+        match self {
+            Ports::All => true,
+            Ports::Only(ports) => ports.contains(&port),
+        }
+    }
 }
 
 /// The Sidecar that holds for a sidecar.
@@ -115,6 +155,7 @@ pub fn egress(
         port: None,
         protocol: None,
         hosts: vec![ServerHost::of("*/*")],
+        left_out: Vec::new(),
         capture: CaptureMode::Default,
         bind: None,
     };
@@ -154,6 +195,7 @@ pub fn egress(
             protocol: listener.port.and(listener.protocol),
             bind: bound.or(own),
             services,
+            only_port: listener.only_port(),
             virtual_services: virtual_services.collect(),
         }
     };
@@ -183,14 +225,14 @@ pub fn lets_in(
 fn lists(listener: &EgressListener, service: &Service, own: &str) -> bool {
     let mut ports = service.ports.iter();
     let has_port = listener
-        .port
+        .only_port()
         .is_none_or(|port| ports.any(|it| it.number == port));
     let of = (service.host.as_str(), service.namespace.as_str());
     has_port && includes(listener, own, of, host::is_subset)
 }
 
 /// Whether one of the hosts of a listener, as an object of `own` writes it, includes a host of a
-/// namespace.
+/// namespace, and none leaves it out.
 fn includes(
     listener: &EgressListener,
     own: &str,
@@ -198,7 +240,9 @@ fn includes(
     fits: fn(&str, &str) -> bool,
 ) -> bool {
     let mut hosts = listener.hosts.iter();
+    let mut left_out = listener.left_out.iter();
     hosts.any(|entry| names(entry, of, own) && fits(host, &entry.host))
+        && !left_out.any(|entry| names(entry, of, own) && host::is_subset(host, &entry.host))
 }
 
 /// The namespace that a Sidecar means by its own: of one of the root namespace that to which it is
@@ -222,20 +266,22 @@ pub fn seen(virtual_services: &[Merged], gateway: &GatewayName, namespace: &str)
     seen.into_iter().map(|(_, index)| index).collect()
 }
 
-/// Services that routes of these VirtualServices lead to and that no listener has let in: they
-/// are known as well. Of one name the namespace's own is taken, else the first by namespace.
-/// `named` holds the services of each host that a VirtualService leads to.
+/// Services of a host that a VirtualService leads to, and the ports there that it names.
+pub type Led = (Vec<u32>, Ports);
+
+/// Services that routes of a listener's VirtualServices lead to: they are known as well, at the
+/// ports that these name, or at the only one of the listener. Of one name the namespace's own is
+/// taken, else the first by namespace, unless another is known already.
+/// `named` holds what each VirtualService leads to.
 pub fn destinations(
     world: &World<'_>,
-    known: &mut BTreeSet<u32>,
-    indices: &[u32],
+    known: &mut BTreeMap<u32, Ports>,
+    listener: &Egress,
     namespace: &str,
-    named: &[Vec<Vec<u32>>],
+    named: &[Vec<Led>],
 ) {
-    for services in indices.iter().flat_map(|&index| &named[index as usize]) {
-        if services.iter().any(|service| known.contains(service)) {
-            continue;
-        }
+    let indices = listener.virtual_services.iter();
+    for (services, ports) in indices.flat_map(|&index| &named[index as usize]) {
         let visible = services.iter().copied();
         let visible =
             visible.filter(|&it| is_visible(world, &world.services[it as usize], namespace));
@@ -243,29 +289,50 @@ pub fn destinations(
             let service = &world.services[it as usize];
             (service.namespace != namespace, &service.namespace)
         });
-        known.extend(best);
+        let Some(best) = best else {
+            continue;
+        };
+        let ports = match listener.only_port {
+            Some(_) => Ports::of(listener.only_port),
+            None => ports.clone(),
+        };
+        let mut of_service = world.services[best as usize].ports.iter();
+        if !of_service.any(|it| ports.have(it.number)) {
+            continue;
+        }
+        if let Some(own) = known.get_mut(&best) {
+            own.join(&ports);
+        } else if services.iter().all(|it| !known.contains_key(it)) {
+            known.insert(best, ports);
+        }
     }
 }
 
-/// Hosts that a VirtualService leads to.
-pub fn hosts_of(it: &Merged) -> impl Iterator<Item = &str> {
+/// Hosts that a VirtualService leads to, with the ports there that it names: all, where a route
+/// does not say.
+pub fn hosts_of(it: &Merged) -> BTreeMap<&str, Ports> {
     let of_http = it.http.iter().flat_map(|route| {
         let forward = match &route.action {
             HttpAction::Forward(destinations) => destinations.as_slice(),
             _ => &[],
         };
-        let mirrors = route
-            .mirrors
-            .iter()
-            .map(|mirror| mirror.destination.host.as_str());
+        let mirrors = route.mirrors.iter().map(|mirror| &mirror.destination);
         let forward = forward.iter().filter_map(|it| match &it.target {
-            Target::Host(destination) => Some(destination.host.as_str()),
+            Target::Host(destination) => Some(destination),
             Target::Broken { .. } => None,
         });
         forward.chain(mirrors)
     });
     let of_tls = it.tls.iter().flat_map(|route| &route.destinations);
     let of_tcp = it.tcp.iter().flat_map(|route| &route.destinations);
-    let others = of_tls.chain(of_tcp).map(|it| it.destination.host.as_str());
-    of_http.chain(others)
+    let others = of_tls.chain(of_tcp).map(|it| &it.destination);
+    let mut hosts: BTreeMap<&str, Ports> = BTreeMap::new();
+    for destination in of_http.chain(others) {
+        let ports = Ports::of(destination.port);
+        let known = hosts.entry(&destination.host);
+        known
+            .and_modify(|known| known.join(&ports))
+            .or_insert(ports);
+    }
+    hosts
 }

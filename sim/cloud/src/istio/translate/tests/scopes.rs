@@ -20,6 +20,7 @@ fn sidecar(of: (&str, &str, i64), selector: Option<&str>, hosts: &[&str]) -> Sid
             port: None,
             protocol: None,
             hosts: hosts.iter().map(|host| ServerHost::of(host)).collect(),
+            left_out: Vec::new(),
             capture: CaptureMode::Default,
             bind: None,
         }],
@@ -62,6 +63,107 @@ fn a_sidecar_lets_in_what_its_hosts_name() {
         ["db", "mail"]
     );
     assert_eq!(with(&["~/*"]), [""; 0]);
+}
+
+#[test]
+fn a_sidecar_leaves_out_what_it_says() {
+    let with = |hosts: &[&str], left_out: &[&str]| {
+        let mut mesh = mesh();
+        let mut sidecar = sidecar(("shop", "s", 0), None, hosts);
+        let left_out = left_out.iter().map(|host| ServerHost::of(host));
+        sidecar.egress[0].left_out = left_out.collect();
+        mesh.objects.sidecars = vec![sidecar];
+        known(&mesh, "shop", "")
+    };
+    assert_eq!(with(&["*/*"], &["edge/*"]), ["web", "db"]);
+    assert_eq!(with(&["*/*"], &["./*"]), ["mail"]);
+    assert_eq!(
+        with(&["*/*"], &["/web.shop.svc.cluster.local"]),
+        ["db", "mail"]
+    );
+    // A host of another namespace is another.
+    let elsewhere = ["edge/web.shop.svc.cluster.local"];
+    assert_eq!(with(&["*/*"], &elsewhere), ["web", "db", "mail"]);
+    assert_eq!(with(&["./*", "edge/*"], &["/*"]), [""; 0]);
+}
+
+#[test]
+fn a_route_is_let_in_while_one_of_its_hosts_is_not_left_out() {
+    let with = |left_out: &[&str]| {
+        let mut mesh = mesh();
+        let mut sidecar = sidecar(("shop", "s", 0), None, &["*/*"]);
+        let left_out = left_out.iter().map(|host| ServerHost::of(host));
+        sidecar.egress[0].left_out = left_out.collect();
+        mesh.objects.sidecars = vec![sidecar];
+        let route = forward(vec![to("web", None, 0)]);
+        let hosts = ["drop.com", "keep.com"];
+        mesh.objects.virtual_services =
+            vec![virtual_service(("shop", "a", 1), &hosts, vec![route])];
+        let told = mesh.told(&proxy("shop", ""));
+        told.scope().virtual_services.len()
+    };
+    assert_eq!(with(&[]), 1);
+    assert_eq!(with(&["/drop.com"]), 1);
+    assert_eq!(with(&["/drop.com", "shop/keep.com"]), 0);
+    assert_eq!(with(&["/drop.com", "edge/keep.com"]), 1);
+}
+
+/// Clusters that a proxy knows of a service, by their ports.
+fn ports_of(mesh: &Mesh, service: &str) -> Vec<u16> {
+    let told = mesh.told(&proxy("shop", ""));
+    let clusters = told.scope().clusters.iter();
+    let named = clusters.map(|&it| {
+        &told.compiler.tables.names[told.compiler.tables.clusters[it as usize].name as usize]
+    });
+    let own = named.filter(|name| name.host.starts_with(service));
+    own.map(|name| name.port).collect()
+}
+
+#[test]
+fn a_listener_knows_services_by_its_port_and_routes_by_those_that_they_name() {
+    let mut mesh = Mesh::default();
+    mesh.service("web", "shop", "http:80 http:81 http:82");
+    mesh.service("mail", "edge", "http:80 http:81 http:82");
+    let listener = |port, protocol, hosts: &[&str]| {
+        let mut own = sidecar(("shop", "s", 0), None, hosts).egress.remove(0);
+        own.port = port;
+        own.protocol = protocol;
+        own
+    };
+    let mut with = |egress, ports: &[Option<u16>]| {
+        let mut own = sidecar(("shop", "s", 0), None, &[]);
+        own.egress = egress;
+        mesh.objects.sidecars = vec![own];
+        let destinations = ports.iter().map(|&port| HttpDestination {
+            target: Target::Host(Destination {
+                host: "mail.edge.svc.cluster.local".to_owned(),
+                subset: None,
+                port,
+            }),
+            ..to("mail", None, 1)
+        });
+        let route = forward(destinations.collect());
+        mesh.objects.virtual_services = match ports {
+            [] => Vec::new(),
+            _ => vec![virtual_service(("shop", "a", 1), &["web"], vec![route])],
+        };
+        (ports_of(&mesh, "web"), ports_of(&mesh, "mail"))
+    };
+    let own = |port| listener(Some(port), None, &["./*"]);
+    let rest = || listener(None, None, &["./*"]);
+    let all = vec![80, 81, 82];
+    assert_eq!(with(vec![own(80)], &[]), (vec![80], vec![]));
+    assert_eq!(with(vec![own(80), own(82)], &[]), (vec![80, 82], vec![]));
+    assert_eq!(with(vec![own(80), rest()], &[]), (all.clone(), vec![]));
+    let asked = listener(Some(3128), Some(Protocol::HttpProxy), &["./*"]);
+    assert_eq!(with(vec![asked], &[]), (all.clone(), vec![]));
+    // What routes lead to.
+    assert_eq!(with(vec![rest()], &[Some(81)]), (all.clone(), vec![81]));
+    assert_eq!(with(vec![rest()], &[Some(81), Some(82)]).1, [81, 82]);
+    assert_eq!(with(vec![rest()], &[Some(81), None]).1, all);
+    assert_eq!(with(vec![rest()], &[Some(90)]).1, []);
+    assert_eq!(with(vec![own(80)], &[Some(81)]).1, [80]);
+    assert_eq!(with(vec![own(81)], &[None]), (vec![81], vec![81]));
 }
 
 #[test]
