@@ -2,7 +2,7 @@
 //! application have, what becomes of the others, and where the application listens.
 
 use crate::support::{Manifests, Mesh, faultless};
-use cloud::record::{Record, Reporter};
+use cloud::record::{Reason, Record, Reporter};
 use cloud::{Options, compile, simulate};
 use engine::Seed;
 
@@ -35,10 +35,14 @@ spec:
 /// What comes within a second of a hundred requests, of which the last ten are then with the
 /// server, which needs 95 ms for each.
 fn run(protocol: &str, manifests: &str) -> Record {
+    run_to("http://web", protocol, manifests)
+}
+
+fn run_to(to: &str, protocol: &str, manifests: &str) -> Record {
     let spec = format!(
         "  behavior: {{web: {{serviceTime: 95ms, workers: unlimited}}}}
   traffic:
-    - {{name: users, from: browser, to: \"http://web\", protocol: {protocol}, arrivals: {{constant: 100/s}}, timeout: none}}
+    - {{name: users, from: browser, to: \"{to}\", protocol: {protocol}, arrivals: {{constant: 100/s}}, timeout: none}}
   run: {{duration: 1s, analysis: terminating, replications: 1}}
 "
     );
@@ -192,4 +196,62 @@ fn retries_at_an_application_are_limited() {
     };
     assert_eq!(run(""), 0);
     assert!(run(", connectionPool: {http: {maxRetries: 1}}") > 0);
+}
+
+/// A port of the server that carries no HTTP, with this policy for its whole host.
+fn raw(policy: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Service
+metadata: {{name: raw}}
+spec: {{selector: {{app: web}}, ports: [{{name: tcp, port: 5432, targetPort: 8080}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: raw}}
+spec: {{host: raw, trafficPolicy: {{{policy}}}}}
+---
+"
+    )
+}
+
+#[test]
+fn connections_of_tcp_break_when_their_time_is_up() {
+    let broken = |to: &str, policy: &str| {
+        let record = run_to(to, "http1", &raw(policy));
+        let traffic = &record.traffic[0];
+        let resets = traffic.failures[Reason::Reset as usize];
+        assert_eq!(resets, traffic.failures.iter().sum::<u64>(), "{policy}");
+        let too_old = count(&record, Reporter::Source, (503, "DT"));
+        (traffic.succeeded, resets, too_old)
+    };
+    let tcp = "raw:5432";
+    // Ninety requests have their answer within the second, which comes after 95 ms.
+    let usual = broken(tcp, "connectionPool: {tcp: {idleTimeout: 1h}}");
+    assert_eq!((usual.1, usual.2), (0, 0));
+    assert!((89..=91).contains(&usual.0), "{usual:?}");
+    // Nothing comes or goes while the server works.
+    let idle = broken(tcp, "connectionPool: {tcp: {idleTimeout: 50ms}}");
+    assert_eq!((idle.0, idle.2), (0, 0));
+    assert!((93..=96).contains(&idle.1), "{idle:?}");
+    assert_eq!(
+        broken(tcp, "connectionPool: {tcp: {idleTimeout: 0s}}"),
+        usual
+    );
+    // Connections of 300 ms carry three requests, and end with a fourth.
+    let lasting = broken(tcp, "connectionPool: {tcp: {maxConnectionDuration: 300ms}}");
+    assert!((15..=40).contains(&lasting.1), "{lasting:?}");
+    assert_eq!(lasting.1, lasting.2);
+    // Only what is said of the whole host counts, whatever is said of HTTP.
+    let of_port =
+        "portLevelSettings: [{port: {number: 5432}, connectionPool: {tcp: {idleTimeout: 50ms}}}]";
+    assert_eq!(broken(tcp, of_port), usual);
+    let of_http = "connectionPool: {http: {idleTimeout: 50ms, maxRequestsPerConnection: 1}}";
+    assert_eq!(broken(tcp, of_http), usual);
+    // Requests of HTTP are waited for.
+    let http = raw("connectionPool: {tcp: {idleTimeout: 50ms, maxConnectionDuration: 300ms}}");
+    let http = http.replace("name: tcp, port", "name: http, port");
+    let record = run_to("http://raw:5432", "http1", &http);
+    assert_eq!(record.traffic[0].failures.iter().sum::<u64>(), 0);
 }

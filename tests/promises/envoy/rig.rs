@@ -328,7 +328,7 @@ impl Rig {
                     context,
                 );
             }
-            Action::Close(_) => self.log.count("upstream_cx_destroy"),
+            Action::Close(_) | Action::Break { .. } => self.log.count("upstream_cx_destroy"),
         }
     }
 

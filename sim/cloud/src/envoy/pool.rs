@@ -8,9 +8,14 @@
 //! A connection carries one request (HTTP/1.1) or many (HTTP/2), and so many in its life. A
 //! failed connection takes all that wait with it. A stream that is cut ends an HTTP/1.1
 //! connection, and only itself on HTTP/2. A connection without requests is closed after a while;
-//! one that is too old takes no more of them. Timers are the caller's: it looks when the pool says.
+//! one that is too old takes no more of them. One that is only handed on breaks, with whatever is
+//! under way, when nothing has come or gone for a while, or when it is too old. Timers are the
+//! caller's: it looks when the pool says.
 //! Leaves out: connections opened ahead of need; limits that the upstream announces.
-//! Sources: envoyproxy/envoy source/common/conn_pool/conn_pool_base.cc.
+//! Approximated: a connection that is handed on carries what anybody sends, one after the other; of
+//! what it carries only that it is sent, and that it is answered, keep it from being idle.
+//! Sources: envoyproxy/envoy source/common/conn_pool/conn_pool_base.cc,
+//! source/common/tcp_proxy/tcp_proxy.cc (onIdleTimeout, onMaxDownstreamConnectionDuration).
 //! Validated by: the traces below and recorded bursts, limits and counts of connections.
 
 use super::breaker::Breakers;
@@ -31,6 +36,17 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// How old it may become, if that is limited.
     pub lifetime: Option<Duration>,
+    /// What becomes of one whose time is up.
+    pub overdue: Overdue,
+}
+
+/// What becomes of a connection whose time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// It ends once it carries nothing.
+    Drains,
+    /// It breaks, with what it carries, which need not wait for an answer to be idle.
+    Breaks,
 }
 
 /// What ends when a stream is cut.
@@ -51,6 +67,19 @@ impl Settings {
             cut: Ends::Connection,
             idle_timeout: Some(facts::ENVOY_IDLE_TIMEOUT.value),
             lifetime: None,
+            overdue: Overdue::Drains,
+        }
+    }
+
+    /// Connections that are handed on, which may carry nothing for so long and become so old; zero
+    /// is for ever, and an hour without anything is Envoy's own limit.
+    pub fn bytes(idle_timeout: Option<Duration>, lifetime: Option<Duration>) -> Self {
+        let idle = idle_timeout.unwrap_or(facts::ENVOY_TCP_IDLE_TIMEOUT.value);
+        Settings {
+            idle_timeout: Some(idle).filter(|idle| !idle.is_zero()),
+            lifetime,
+            overdue: Overdue::Breaks,
+            ..Settings::http1()
         }
     }
 
@@ -86,6 +115,13 @@ pub enum Action {
     Fail(u32),
     /// This connection is over.
     Close(u32),
+    /// This connection is over, and with it what it carries.
+    Break {
+        /// The connection.
+        connection: u32,
+        /// Whether it was too old, and not idle.
+        is_old: bool,
+    },
 }
 
 /// How a stream ended.
@@ -244,6 +280,11 @@ impl Pool {
         }
     }
 
+    /// Something is sent on a connection.
+    pub fn sent(&mut self, connection: u32, now: Time) {
+        self.connections[connection as usize].idle_since = now;
+    }
+
     /// A stream on a connection has ended.
     ///
     /// # Panics
@@ -291,9 +332,9 @@ impl Pool {
     pub fn look_next(&self, now: Time) -> Option<Time> {
         let known = self.connections.iter().filter(|it| it.takes_requests());
         let ends = known.map(|connection| {
-            let idle_since = match connection.streams {
-                0 => connection.idle_since,
-                _ => now,
+            let idle_since = match (connection.streams, self.settings.overdue) {
+                (0, _) | (_, Overdue::Breaks) => connection.idle_since,
+                (_, Overdue::Drains) => now,
             };
             let idle = self.settings.idle_timeout;
             let idle = idle.map(|it| idle_since.saturating_add(it));
@@ -305,7 +346,7 @@ impl Pool {
     }
 
     /// Closes connections that have been idle for too long, and lets those that are too old take
-    /// no more requests.
+    /// no more requests; or breaks either.
     pub fn look(&mut self, now: Time, breakers: &mut Breakers, mut act: impl FnMut(Action)) {
         let is_over = |since: Time, limit: Option<Duration>| {
             limit.is_some_and(|limit| since.saturating_add(limit) <= now)
@@ -313,21 +354,31 @@ impl Pool {
         let Settings {
             idle_timeout,
             lifetime,
+            overdue,
             ..
         } = self.settings;
         let mut closed = false;
         for index in 0..self.connections.len() as u32 {
             let known = self.connections[index as usize];
-            let is_idle = known.streams == 0;
+            let breaks = overdue == Overdue::Breaks;
+            let may_be_idle = known.streams == 0 || breaks;
             let is_old = is_over(known.opened, lifetime);
-            let ends = is_old || is_idle && is_over(known.idle_since, idle_timeout);
+            let ends = is_old || may_be_idle && is_over(known.idle_since, idle_timeout);
             if !known.takes_requests() || !ends {
                 continue;
             }
             self.ready.retain(|&ready| ready != index);
-            if is_idle {
+            if may_be_idle {
+                self.active -= known.streams;
+                (0..known.streams).for_each(|_| breakers.requests.give());
                 self.discard(index, breakers);
-                act(Action::Close(index));
+                act(match known.streams {
+                    0 => Action::Close(index),
+                    _ => Action::Break {
+                        connection: index,
+                        is_old,
+                    },
+                });
                 closed = true;
             } else {
                 self.connections[index as usize].state = State::Draining;

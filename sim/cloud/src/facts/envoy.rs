@@ -217,4 +217,7 @@ facts! {
     /// How long a connection without requests is kept.
     ENVOY_IDLE_TIMEOUT: Duration = Duration::from_secs(3_600), "s", "envoy.pool.idle-timeout", "Envoy", "all",
         Source, "envoyproxy/envoy source/common/upstream/upstream_impl.cc, idle_timeout";
+    /// How long a connection that is only handed on may carry nothing.
+    ENVOY_TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3_600), "s", "envoy.tcp.idle-timeout", "Envoy", "all",
+        Source, "envoyproxy/envoy source/common/tcp_proxy/tcp_proxy.cc, idle_timeout";
 }

@@ -121,7 +121,7 @@ impl Domain<'_> {
     }
 
     /// What a proxy has under way for a request ends, without an outcome.
-    pub(super) fn drop_call(&mut self, passage: Key, context: &mut Clock<'_, Self>) {
+    pub(in crate::path) fn drop_call(&mut self, passage: Key, context: &mut Clock<'_, Self>) {
         self.leave_application(passage, context);
         if let Some(call) = self.open_call(passage) {
             if self.calls[call].stage != Stage::Paused {

@@ -21,16 +21,14 @@ pub(super) static KEEPALIVE: Shape = Shape::new(
         held("interval", DURATION_KIND),
     ],
 );
-/// What is said of durations of connections.
-const HTTP_ALONE: &str = "holds for connections that carry HTTP; others live as their clients say";
 static TCP: Shape = Shape::new(
     "ConnectionPoolTCP",
     &[
         Field::modelled("maxConnections", COUNT),
         Field::modelled("connectTimeout", DURATION_KIND),
         held("tcpKeepalive", Kind::Map(&KEEPALIVE)),
-        Field::approximated("maxConnectionDuration", DURATION_KIND, HTTP_ALONE),
-        Field::approximated("idleTimeout", DURATION_KIND, HTTP_ALONE),
+        Field::modelled("maxConnectionDuration", DURATION_KIND),
+        Field::modelled("idleTimeout", DURATION_KIND),
     ],
 );
 static HTTP2_KEEPALIVE: Shape = Shape::new(

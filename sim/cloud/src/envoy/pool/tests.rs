@@ -2,7 +2,7 @@
 
 use super::super::breaker::Thresholds;
 use super::*;
-use Action::{Close, Fail, Open, Refuse, Send};
+use Action::{Break, Close, Fail, Open, Refuse, Send};
 use proptest::prelude::*;
 
 struct Trace {
@@ -273,7 +273,7 @@ impl Caller {
                     self.waiting.retain(|&waiting| waiting != request);
                     self.over += 1;
                 }
-                Close(connection) => {
+                Close(connection) | Break { connection, .. } => {
                     let before = self.carried.len();
                     self.carried.retain(|&(_, carrying)| carrying != connection);
                     self.over += before - self.carried.len();
@@ -329,6 +329,49 @@ fn a_connection_that_is_too_old_ends_with_its_requests() {
         trace.look(20.0),
         [Close(1)],
         "at once, where it carries none"
+    );
+}
+
+#[test]
+fn a_connection_that_is_handed_on_breaks_with_what_it_carries() {
+    let idle = Some(Duration::from_secs(5));
+    let mut trace = Trace::of(Settings::bytes(idle, None), Thresholds::default());
+    trace.ask(0);
+    trace.connected(0);
+    trace.pool.sent(0, Time::from_secs_f64(1.0));
+    assert_eq!(trace.look_next(), Some(6.0), "while the answer is awaited");
+    assert_eq!(trace.look(5.0), []);
+    let broken = |is_old| {
+        [Break {
+            connection: 0,
+            is_old,
+        }]
+    };
+    assert_eq!(trace.look(6.0), broken(false));
+    assert_eq!((trace.pool.connections(), trace.pool.active()), (0, 0));
+    assert_eq!(trace.breakers.requests.used(), 0);
+    assert_eq!(trace.ask(1), [Open(0)]);
+    trace.now = Time::from_secs_f64(7.0);
+    trace.connected(0);
+    trace.ended(0, End::Complete);
+    assert_eq!(
+        trace.look(12.0),
+        [Close(0)],
+        "nothing is lost with an idle one"
+    );
+
+    let lasting = Some(Duration::from_secs(3));
+    let mut trace = Trace::of(Settings::bytes(None, lasting), Thresholds::default());
+    trace.ask(0);
+    trace.connected(0);
+    assert_eq!(trace.look(3.0), broken(true));
+    assert_eq!(
+        Settings::bytes(None, None).idle_timeout,
+        Some(Duration::from_secs(3600))
+    );
+    assert_eq!(
+        Settings::bytes(Some(Duration::ZERO), None).idle_timeout,
+        None
     );
 }
 

@@ -12,7 +12,7 @@ use crate::facts;
 use crate::istio::authentication::ClientMode;
 use crate::istio::config::{
     BalancePolicy, ConnectionPool, HashAlgorithm, HashKey, Location, OutlierDetection, Resolution,
-    RetryBudget, Warmup,
+    RetryBudget, TcpPool, Warmup,
 };
 use crate::istio::locality::{self, Said, Setting};
 use crate::istio::protocol::Protocol;
@@ -115,6 +115,9 @@ pub struct Cluster {
     pub limits: Thresholds,
     /// Connections, where the policy says more.
     pub pool: ConnectionPool,
+    /// How long connections live that carry bytes: what the rule says of its host as a whole counts,
+    /// and nothing else.
+    pub handed_on: TcpPool,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
     /// What is spoken.
@@ -161,6 +164,14 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
     let pool = pool
         .or_else(|| world.mesh.connection_pool.clone())
         .unwrap_or_default();
+    let tls = policy.common.tls.as_ref().map(|tls| tls.mode);
+    let spoken = match is_handed_on(port.protocol, tls) {
+        true => Spoken::Bytes,
+        false => spoken(world, &pool, port.protocol, part.role),
+    };
+    let whole = rule.and_then(|rule| rule.policy.as_ref());
+    let whole = whole.and_then(|policy| policy.common.connection_pool.as_ref());
+    let handed_on = whole.filter(|_| spoken == Spoken::Bytes);
     let outlier = policy.common.outlier_detection.clone();
     let outlier = outlier.or_else(|| world.mesh.outlier_detection.clone());
     let load_balancer = policy.common.load_balancer.clone().unwrap_or_default();
@@ -188,10 +199,11 @@ pub fn cluster(world: &World<'_>, part: Part<'_>, name: u32) -> Cluster {
             .tcp
             .connect_timeout
             .unwrap_or(world.mesh.connect_timeout),
-        spoken: spoken(world, &pool, port.protocol, part.role),
+        spoken,
+        handed_on: handed_on.map(|pool| pool.tcp).unwrap_or_default(),
         panic_percent: panic_percent(service, outlier.as_ref()),
         server_name: policy.common.tls.as_ref().and_then(|tls| tls.sni.clone()),
-        tls: policy.common.tls.as_ref().map(|tls| tls.mode),
+        tls,
         is_weighted: locality.as_ref().is_some_and(weighted),
         locality,
         outlier,
@@ -246,7 +258,7 @@ impl Cluster {
     /// What its connections carry: HTTP/1.1 or HTTP/2, or either, in this order, where that
     /// follows the client.
     pub fn connections(&self, version: Version) -> Vec<envoy::pool::Settings> {
-        connections(self.spoken, &self.pool, version)
+        connections(self.spoken, (&self.pool, self.handed_on), version)
     }
 
     /// How many healthy hosts proxies that know their likes need to route by zone, if they do.
@@ -311,10 +323,10 @@ pub fn budget(said: RetryBudget) -> Budget {
 }
 
 /// What connections carry that speak so: HTTP/1.1 or HTTP/2, or either, in this order, where that
-/// follows the client.
+/// follows the client; or bytes, that are handed on.
 pub fn connections(
     spoken: Spoken,
-    pool: &ConnectionPool,
+    (pool, handed_on): (&ConnectionPool, TcpPool),
     version: Version,
 ) -> Vec<envoy::pool::Settings> {
     let first = || limited(pool, envoy::pool::Settings::http1());
@@ -330,7 +342,15 @@ pub fn connections(
         )
     };
     match spoken {
-        Spoken::Http1 | Spoken::Bytes => vec![first()],
+        Spoken::Http1 => vec![first()],
+        Spoken::Bytes => {
+            let TcpPool {
+                idle_timeout,
+                lifetime,
+                ..
+            } = handed_on;
+            vec![envoy::pool::Settings::bytes(idle_timeout, lifetime)]
+        }
         Spoken::Http2 => vec![second()],
         Spoken::OfClient => vec![first(), second()],
     }
@@ -400,6 +420,14 @@ fn balance(policy: Option<&BalancePolicy>, protocol: Protocol) -> (Balance, Opti
     }
 }
 
+/// Whether proxies hand on connections of a port as they come, whatever a policy says of HTTP: not
+/// where they themselves encrypt what routes of requests lead there.
+fn is_handed_on(protocol: Protocol, tls: Option<ClientMode>) -> bool {
+    let encrypts = matches!(tls, Some(ClientMode::Simple | ClientMode::Mutual));
+    let carries_requests = protocol.is_http() || protocol == Protocol::Sniffed;
+    !(carries_requests || protocol.is_tls() && encrypts)
+}
+
 fn spoken(world: &World<'_>, pool: &ConnectionPool, protocol: Protocol, role: Role) -> Spoken {
     let upgrade = pool.http.h2_upgrade;
     let by_mesh = protocol.is_http() && upgrade.is_none() && world.mesh.h2_upgrade;
@@ -409,10 +437,8 @@ fn spoken(world: &World<'_>, pool: &ConnectionPool, protocol: Protocol, role: Ro
         Spoken::Http2
     } else if protocol == Protocol::Sniffed && role != Role::Gateway {
         Spoken::OfClient
-    } else if protocol.is_http() || protocol == Protocol::Sniffed {
-        Spoken::Http1
     } else {
-        Spoken::Bytes
+        Spoken::Http1
     }
 }
 

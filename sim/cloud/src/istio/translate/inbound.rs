@@ -21,10 +21,11 @@ use crate::istio::authentication::{Policies, ServerMode, selects};
 use crate::istio::authorization::Guard;
 use crate::istio::config::{
     ConnectionPool, Descriptor, FilterPlace, IngressListener, Labels, LimitActions, LimitPart,
-    LimitService, LocalLimit, OnBehalf, PolicyTarget, Sidecar, TokenIssuer, TrafficPolicy,
+    LimitService, LocalLimit, OnBehalf, PolicyTarget, Sidecar, TcpPool, TokenIssuer, TrafficPolicy,
     application_port,
 };
 use crate::istio::protocol::Protocol;
+use engine::Duration;
 
 /// A port of the workload that a service names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,11 +327,25 @@ impl Asking<'_> {
         let is_limited = limits != cluster::limits(&ConnectionPool::default(), None);
         let limited = (is_limited && self.rules.is_some()).then(|| Limited {
             limits,
-            connections: cluster::connections(spoken(&said, protocol), &said, self.world.version),
+            connections: cluster::connections(
+                spoken(&said, protocol),
+                (&said, UNTIL_THE_CLIENT_ENDS_IT),
+                self.world.version,
+            ),
         });
         (pool, limited)
     }
 }
+
+/// How long connections to an application live that carry no requests: nothing that a Sidecar or a
+/// rule says ends them.
+const UNTIL_THE_CLIENT_ENDS_IT: TcpPool = TcpPool {
+    connections_max: None,
+    connect_timeout: None,
+    keepalive: None,
+    lifetime: None,
+    idle_timeout: Some(Duration::ZERO),
+};
 
 /// What a sidecar speaks to its application; it never upgrades.
 fn spoken(pool: &ConnectionPool, protocol: Protocol) -> Spoken {

@@ -230,6 +230,7 @@ impl Domain<'_> {
             }
             Action::Fail(_) => unreachable!("connections inside a pod come up at once"),
             Action::Close(_) => {}
+            Action::Break { .. } => unreachable!("no time of theirs is ever up"),
         }
     }
 }

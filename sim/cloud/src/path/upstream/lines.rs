@@ -12,6 +12,7 @@ use super::super::{Call, Endpoint, Identity, Owner};
 use super::{Connection, HostPool, Line, Slot, Upstream};
 use crate::domain::{Clock, Domain, Event};
 use crate::envoy::breaker::Breakers;
+use crate::envoy::flags::Flag;
 use crate::envoy::pool::{Action, End, Ends, Pool};
 use crate::istio::authentication::Sent as Spoken;
 use crate::record::Reason;
@@ -95,6 +96,9 @@ impl Domain<'_> {
                 let known = self.place(slot, number).and_then(|place| *place);
                 let open = known.and_then(|it| Some((it.line(slot, number), it.endpoint?)));
                 let (line, endpoint) = open.expect("a pool sends on what is open");
+                if let Some((thread, _)) = self.host_pool(slot) {
+                    thread.pool.sent(number, context.now());
+                }
                 let key = self.calls.key_of(request).expect("a request that waits");
                 if let Owner::Passage(passage) = self.calls[key].owner {
                     self.passages[passage].line = Some(line);
@@ -110,6 +114,31 @@ impl Domain<'_> {
                     *place = None;
                 }
             }
+            Action::Break {
+                connection: number,
+                is_old,
+            } => {
+                let broken = self.place(slot, number).and_then(Option::take);
+                if let Some(line) = broken.map(|it| it.line(slot, number)) {
+                    self.break_line(line, is_old, context);
+                }
+            }
+        }
+    }
+
+    /// A proxy closes a connection that it only hands on, and so that of who is at its other end.
+    fn break_line(&mut self, line: Line, is_old: bool, context: &mut Clock<'_, Self>) {
+        let passages = self.passages.iter();
+        // What an application has been handed goes by no call.
+        let carried =
+            passages.filter(|(_, passage)| passage.line == Some(line) && passage.call.is_some());
+        let carried: Vec<Key> = carried.map(|(key, _)| key).collect();
+        for passage in carried {
+            if is_old {
+                self.flag(passage, Flag::DurationTimeout);
+            }
+            self.drop_call(passage, context);
+            self.passage_answered(passage, Err(Reason::Reset), 0, context);
         }
     }
 
