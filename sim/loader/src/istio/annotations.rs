@@ -5,7 +5,7 @@
 //! Leaves out: images, volumes, probes' ports and statistics of proxies, injection templates but that of gateways.
 //! Sources: istio/api annotation/annotations.yaml; istio/istio pkg/kube/inject/{inject,validate}.go,
 //! pilot/pkg/serviceregistry/kube/conversion.go.
-//! Validated by: `tests/istio_pods.rs`.
+//! Validated by: `tests/promises/istio_pods.rs`.
 
 use super::forms::Scope;
 use super::proxy::{PROXY_SETTINGS, settings};

@@ -9,7 +9,7 @@
 //! gateway_collection.go, pilot/pkg/config/kube/gatewaycommon/deploymentcontroller.go and
 //! gateway_utils.go, manifests/charts/istio-control/istio-discovery/files/kube-gateway.yaml,
 //! pilot/pkg/model/push_context.go (mergeGateways).
-//! Validated by: `tests/istio_gateways.rs`, and Bookinfo's gateway in `tests/promises`.
+//! Validated by: `tests/promises/istio_gateways.rs`, and Bookinfo's gateway in `tests/promises`.
 
 use super::forms::{Scope, string};
 use super::installation;

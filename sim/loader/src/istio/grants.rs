@@ -5,7 +5,7 @@
 //! a listener names a certificate there; routes of the mesh need none.
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gatewaycommon/references.go,
 //! pilot/pkg/config/kube/gateway/conversion.go (buildDestination, buildTLS).
-//! Validated by: `tests/istio_routes.rs` and `tests/istio_gateways.rs`.
+//! Validated by: `tests/promises/istio_routes.rs` and `tests/promises/istio_gateways.rs`.
 
 use super::forms::string;
 use crate::document::Document;

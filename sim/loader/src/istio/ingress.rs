@@ -7,7 +7,7 @@
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/ingress (ingress.go, gateways.go,
 //! virtualservices.go), pilot/pkg/bootstrap/configcontroller.go,
 //! pilot/pkg/networking/core/route/route.go (TranslateRouteMatch).
-//! Validated by: `tests/istio_ingresses.rs`.
+//! Validated by: `tests/promises/istio_ingresses.rs`.
 
 use super::forms::{identity, string, strings};
 use super::installation;

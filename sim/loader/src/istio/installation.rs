@@ -9,7 +9,8 @@
 //! Sources: istio/istio 86c9f01 manifests/charts/gateways/istio-ingress and istio-egress,
 //! operator/pkg/component/component.go, operator/pkg/render/manifest.go,
 //! operator/pkg/apis/validation/validation.go.
-//! Validated by: `tests/istio_gateways.rs`, and the variant `three` of `mesh/bookinfo-gateway`.
+//! Validated by: `tests/promises/istio_gateways.rs`, and the variant `three` of
+//! `mesh/bookinfo-gateway`.
 
 use super::by_hand::OTHER;
 use super::forms::{Scope, flag, string};

@@ -8,7 +8,7 @@
 //! Sources: istio/istio pilot/pkg/config/kube/gateway/gateway_collection.go
 //! (ListenerSetCollection) of release-1.27 to release-1.31,
 //! pilot/pkg/config/kube/gatewaycommon/listener_conflict_collection.go at 86c9f01.
-//! Validated by: `tests/istio_listener_sets.rs`.
+//! Validated by: `tests/promises/istio_listener_sets.rs`.
 
 use super::api_gateway::ApiGateway;
 use super::forms::{Scope, string};

@@ -8,7 +8,7 @@
 //! name whose listeners have one name.
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gateway/conversion.go and
 //! gateway_collection.go, pilot/pkg/config/kube/gatewaycommon/listener_conflict.go.
-//! Validated by: `tests/istio_gateways.rs` and `tests/istio_listener_sets.rs`.
+//! Validated by: `tests/promises/istio_gateways.rs` and `tests/promises/istio_listener_sets.rs`.
 
 use super::forms::{Scope, identity, string};
 use super::grants::{API, Grants, Reference};

@@ -10,7 +10,7 @@
 //! Sources: istio/istio pilot/pkg/config/kube/gateway/conversion.go and route_collections.go;
 //! kubernetes-sigs/gateway-api v1.6, apis/v1.
 //! Validated by: the routes of Bookinfo for the Gateway API, and cases that follow from the
-//! rules, in `tests/istio_routes.rs`.
+//! rules, in `tests/promises/istio_routes.rs`.
 
 mod attach;
 mod connections;

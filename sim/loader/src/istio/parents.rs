@@ -3,7 +3,7 @@
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gateway/conversion.go
 //! (allowedParentReferences, toInternalParentReference); kubernetes-sigs/gateway-api v1.6, apis/v1
 //! shared_types.go (ParentReference).
-//! Validated by: `tests/istio_routes.rs`.
+//! Validated by: `tests/promises/istio_routes.rs`.
 
 use super::forms::string;
 use super::grants::{API, EXPERIMENTAL};

@@ -5,7 +5,7 @@
 //! until then XListenerSets where it says so.
 //! Sources: istio/istio release-1.25 to release-1.31 pilot/pkg/config/kube/gateway/controller.go
 //! and conversion.go (listenerProtocolToIstio), pkg/config/schema/collections/extras.go.
-//! Validated by: `tests/istio_connections.rs` and `tests/istio_listener_sets.rs`.
+//! Validated by: `tests/promises/istio_connections.rs` and `tests/promises/istio_listener_sets.rs`.
 
 use super::by_hand;
 use super::forms::Scope;

@@ -6,7 +6,7 @@
 //! Sources: istio/istio 86c9f01 pilot/pkg/config/kube/gateway/route_collections.go
 //! (TCPRouteCollection, TLSRouteCollection) and conversion.go (convertTCPRoute, convertTLSRoute,
 //! buildTCPDestination).
-//! Validated by: `tests/istio_connections.rs`.
+//! Validated by: `tests/promises/istio_connections.rs`.
 
 use super::attach::{Busy, Known, hosts, listeners};
 use super::head::{Head, report_missing};
