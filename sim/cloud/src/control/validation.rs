@@ -2,7 +2,8 @@
 //!
 //! Models: a webhook that fails closed, as it does once an istiod has shown that it refuses a bad
 //! object: without istiod nothing of Istio can be written, and what was refused is not tried
-//! again. Objects of the Gateway API, Ingresses and labels are not asked about. What is stored goes over istiod's watch.
+//! again. Objects of the Gateway API, Ingresses and labels are not asked about. What is stored goes
+//! over istiod's watch.
 //! Sources: [`crate::istio::webhook`].
 //! Validated by: the table of outages, in the crate's tests.
 

@@ -49,6 +49,13 @@ pub enum Overdue {
     Breaks,
 }
 
+impl Overdue {
+    /// Whether a connection with so many streams may be idle, and end at once.
+    fn may_end(self, streams: u32) -> bool {
+        streams == 0 || self == Overdue::Breaks
+    }
+}
+
 /// What ends when a stream is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
@@ -319,12 +326,17 @@ impl Pool {
     /// A connection is closed, by the host or by a timer; its streams are cut and `act` is not
     /// told of them.
     pub fn close(&mut self, connection: u32, breakers: &mut Breakers, mut act: impl FnMut(Action)) {
+        self.cut_off(connection, breakers);
+        self.open_some(breakers, &mut act);
+    }
+
+    /// Takes a connection out, with its streams.
+    fn cut_off(&mut self, connection: u32, breakers: &mut Breakers) {
         let streams = self.connections[connection as usize].streams;
         self.active -= streams;
         (0..streams).for_each(|_| breakers.requests.give());
         self.ready.retain(|&ready| ready != connection);
         self.discard(connection, breakers);
-        self.open_some(breakers, &mut act);
     }
 
     /// When a connection may be idle for too long or too old, at the earliest, whatever comes
@@ -332,9 +344,9 @@ impl Pool {
     pub fn look_next(&self, now: Time) -> Option<Time> {
         let known = self.connections.iter().filter(|it| it.takes_requests());
         let ends = known.map(|connection| {
-            let idle_since = match (connection.streams, self.settings.overdue) {
-                (0, _) | (_, Overdue::Breaks) => connection.idle_since,
-                (_, Overdue::Drains) => now,
+            let idle_since = match self.settings.overdue.may_end(connection.streams) {
+                true => connection.idle_since,
+                false => now,
             };
             let idle = self.settings.idle_timeout;
             let idle = idle.map(|it| idle_since.saturating_add(it));
@@ -360,18 +372,14 @@ impl Pool {
         let mut closed = false;
         for index in 0..self.connections.len() as u32 {
             let known = self.connections[index as usize];
-            let breaks = overdue == Overdue::Breaks;
-            let may_be_idle = known.streams == 0 || breaks;
+            let may_end = overdue.may_end(known.streams);
             let is_old = is_over(known.opened, lifetime);
-            let ends = is_old || may_be_idle && is_over(known.idle_since, idle_timeout);
-            if !known.takes_requests() || !ends {
+            let is_up = is_old || may_end && is_over(known.idle_since, idle_timeout);
+            if !known.takes_requests() || !is_up {
                 continue;
             }
-            self.ready.retain(|&ready| ready != index);
-            if may_be_idle {
-                self.active -= known.streams;
-                (0..known.streams).for_each(|_| breakers.requests.give());
-                self.discard(index, breakers);
+            if may_end {
+                self.cut_off(index, breakers);
                 act(match known.streams {
                     0 => Action::Close(index),
                     _ => Action::Break {
@@ -381,6 +389,7 @@ impl Pool {
                 });
                 closed = true;
             } else {
+                self.ready.retain(|&ready| ready != index);
                 self.connections[index as usize].state = State::Draining;
             }
         }

@@ -11,7 +11,7 @@ use super::{Notes, View, WorkloadKey};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::kubernetes::Objects;
 use crate::kubernetes::gateway::prefix;
-use crate::kubernetes::ingress::{Ingress, IngressRoute};
+use crate::kubernetes::ingress::{Ingress, IngressClass, IngressRoute};
 use cloud::scenario::{Balance, PathMatch, RouteMatch};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -24,10 +24,7 @@ pub(super) fn add(
     notes: &mut Notes,
     diagnostics: &mut Diagnostics,
 ) {
-    let default = objects
-        .ingress_classes
-        .iter()
-        .find(|class| class.is_default);
+    let default = IngressClass::default_of(&objects.ingress_classes);
     let default = default.map(|class| class.metadata.name.clone());
     let mut by_class: BTreeMap<Option<String>, Vec<&Ingress>> = BTreeMap::new();
     for ingress in &objects.ingresses {

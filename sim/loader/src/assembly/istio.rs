@@ -117,8 +117,9 @@ pub(super) fn changes(
     (!changed.is_empty()).then_some(Change::Istio(changed))
 }
 
-/// What istiod made of an object of the Gateway API or of an Ingress, with nothing in it: without hosts nobody asks
-/// a VirtualService or delegates to it, and without servers a Gateway takes nothing.
+/// What istiod made of an object of the Gateway API or of an Ingress, with nothing in it: without
+/// hosts nobody asks a VirtualService or delegates to it, and without servers a Gateway takes
+/// nothing.
 fn emptied(object: &Object) -> Option<Object> {
     match object {
         Object::VirtualService(service) if service.is_made() => {

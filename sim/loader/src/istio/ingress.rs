@@ -49,8 +49,7 @@ fn serving(document: &Document, classes: &[IngressClass], settings: &IngressSett
     let annotation = document.metadata.annotations.get(CLASS_ANNOTATION);
     // The API server gives the default class to an Ingress that asks for none.
     let of_field = string(document.spec(), "ingressClassName").or_else(|| {
-        let mut classes = classes.iter();
-        let default = classes.find(|class| class.is_default && annotation.is_none());
+        let default = IngressClass::default_of(classes).filter(|_| annotation.is_none());
         default.map(|class| class.metadata.name.clone())
     });
     let is_it = |class: &&IngressClass| Some(&class.metadata.name) == of_field.as_ref();

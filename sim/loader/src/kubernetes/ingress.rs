@@ -126,6 +126,11 @@ impl IngressClass {
             is_default: marked.is_some_and(|value| value == "true"),
         }
     }
+
+    /// The one that ingresses without a class belong to.
+    pub(crate) fn default_of(classes: &[IngressClass]) -> Option<&IngressClass> {
+        classes.iter().find(|class| class.is_default)
+    }
 }
 
 /// An Ingress.

@@ -362,8 +362,8 @@ impl Compiler {
         for listener in &egress {
             let ports = Ports::of(listener.only_port);
             for &service in &listener.services {
-                let own = known.entry(service).or_insert_with(|| ports.clone());
-                own.join(&ports);
+                let own = known.entry(service).and_modify(|own| own.join(&ports));
+                own.or_insert_with(|| ports.clone());
             }
         }
         for listener in &egress {

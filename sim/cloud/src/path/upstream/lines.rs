@@ -93,12 +93,12 @@ impl Domain<'_> {
                 request,
                 connection: number,
             } => {
-                let known = self.place(slot, number).and_then(|place| *place);
+                let known = self.host_pool(slot).and_then(|(thread, _)| {
+                    thread.pool.sent(number, context.now());
+                    thread.connections[number as usize]
+                });
                 let open = known.and_then(|it| Some((it.line(slot, number), it.endpoint?)));
                 let (line, endpoint) = open.expect("a pool sends on what is open");
-                if let Some((thread, _)) = self.host_pool(slot) {
-                    thread.pool.sent(number, context.now());
-                }
                 let key = self.calls.key_of(request).expect("a request that waits");
                 if let Owner::Passage(passage) = self.calls[key].owner {
                     self.passages[passage].line = Some(line);
