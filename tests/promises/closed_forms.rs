@@ -4,8 +4,12 @@
 //! A row passes if the estimate lies within 4.65 standard errors of the exact value **and** the
 //! standard error is at most half a percent of it, so that the test has the power to fail
 //! (300 tests at a family-wise level of one in a thousand); twice that for two quantiles that one
-//! request in a thousand exceeds. How long requests wait goes along with how much there was to do:
-//! where that is known, it is a control (`stats::controlled_interval`).
+//! request in a thousand exceeds.
+//!
+//! How many requests wait goes along with how much there was to do, how long they wait on average
+//! with how many do, and how long the slowest wait with the average. Each of them whose value is
+//! known is a control for the next (`stats::controlled_interval`), and is held to its own value by a
+//! row of its own or by the law of its arrivals and services: the same power from fewer requests.
 //!
 //! The long form asks for a fifth of a percent:
 //! `cargo test --release --test promises closed_forms -- --ignored`; the table that it writes stands
@@ -119,22 +123,29 @@ fn findings(factor: f64) -> Vec<Finding> {
         .zip(&topologies)
         .flat_map_iter(|(model, topology)| {
             let records = records(model, topology, factor);
+            let known = known(model, &exact);
             let exact = &exact;
-            let finding = move |row: &Row| finding(row, &records, model.load, exact[row.id]);
+            let finding = move |row: &Row| finding(row, &records, &known, exact[row.id]);
             model.rows.iter().map(finding).collect::<Vec<_>>()
         })
         .collect()
 }
 
-fn finding(row: &Row, records: &[Record], load: Option<f64>, exact: f64) -> Finding {
-    let exact = exact * row.scale;
-    let load = load.filter(|_| row.quantity.goes_along_with_load());
-    let estimate = row.quantity.estimate(records, load);
-    let degrees = f64::from(estimate.samples - 1) - f64::from(u8::from(load.is_some()));
+/// What of a model is known exactly and can be a control: its own values and those of its rows.
+fn known(model: &Model, exact: &BTreeMap<String, f64>) -> Vec<(Quantity, f64)> {
+    let rows = model.rows.iter().filter(|row| !row.bound);
+    let rows = rows.map(|row| (row.quantity, exact[row.id] * row.scale));
+    model.known.iter().copied().chain(rows).collect()
+}
+
+fn finding(row: &Row, records: &[Record], known: &[(Quantity, f64)], exact: f64) -> Finding {
+    let estimate = row.quantity.estimate(records, known);
+    let controlled = row.quantity.control(known).is_some();
+    let degrees = f64::from(estimate.samples - 1) - f64::from(u8::from(controlled));
     let quantile = stats::student_t_quantile(degrees, 0.975);
     Finding {
         id: row.id,
-        exact,
+        exact: exact * row.scale,
         estimate: estimate.value,
         error: estimate
             .half_width()
@@ -146,29 +157,44 @@ fn finding(row: &Row, records: &[Record], load: Option<f64>, exact: f64) -> Find
 }
 
 impl Quantity {
-    /// Whether it grows with what there is to do, without being a measure of just that.
-    fn goes_along_with_load(&self) -> bool {
+    /// How far it stands from what causes it: each depth goes along with those before it. None is
+    /// neither a control nor controlled.
+    fn depth(&self) -> Option<u8> {
         use Quantity::{
-            InSystem, LatencyMean, LatencyQuantile, SojournMean, SojournVariance, WaitMean,
+            Busy, InSystem, LatencyMean, LatencyQuantile, SojournMean, SojournVariance, WaitMean,
             WaitQuantile, Waited,
         };
-        matches!(
-            self,
-            LatencyMean
-                | LatencyQuantile(_)
-                | WaitMean
-                | WaitQuantile(_)
-                | SojournMean
-                | SojournVariance
-                | InSystem
-                | Waited
-        )
+        match self {
+            Busy => Some(0),
+            Waited => Some(1),
+            LatencyMean | WaitMean | SojournMean | InSystem => Some(2),
+            LatencyQuantile(p) | WaitQuantile(p) if *p > 0.99 => Some(4),
+            LatencyQuantile(_) | WaitQuantile(_) | SojournVariance => Some(3),
+            _ => None,
+        }
     }
 
-    /// The estimate over replications, with its 95 % interval; by the mean number of busy workers
-    /// that is expected, if that is known.
-    fn estimate(&self, records: &[Record], load: Option<f64>) -> Estimate {
-        let (values, plain) = match *self {
+    /// The deepest quantity that this one goes along with, among those that are known.
+    fn control(&self, known: &[(Quantity, f64)]) -> Option<(Quantity, f64)> {
+        let own = self.depth()?;
+        let before = known.iter().filter_map(|it| Some((it.0.depth()?, *it)));
+        let before = before.filter(|(depth, _)| *depth < own);
+        before.max_by_key(|(depth, _)| *depth).map(|(_, it)| it)
+    }
+
+    /// The estimate over replications, with its 95 % interval; beside its control, if one is known.
+    fn estimate(&self, records: &[Record], known: &[(Quantity, f64)]) -> Estimate {
+        let (values, plain) = self.values(records);
+        let Some((control, expected)) = self.control(known) else {
+            return plain;
+        };
+        let (controls, _) = control.values(records);
+        stats::controlled_interval(&values, &controls, expected, 0.95)
+    }
+
+    /// The value of each replication, and the estimate from all of them, with its 95 % interval.
+    fn values(&self, records: &[Record]) -> (Vec<f64>, Estimate) {
+        match *self {
             Quantity::LatencyQuantile(p) => {
                 sections(records.iter().map(|it| &it.traffic[0].latency), p)
             }
@@ -181,12 +207,7 @@ impl Quantity {
                 let plain = stats::mean_interval(&values, 0.95);
                 (values, plain)
             }
-        };
-        let Some(load) = load else {
-            return plain;
-        };
-        let busy: Vec<f64> = records.iter().map(busy).collect();
-        stats::controlled_interval(&values, &busy, load, 0.95)
+        }
     }
 
     /// The value of one replication.
@@ -207,7 +228,8 @@ impl Quantity {
             Quantity::InSystem => workload(0).in_system_ns as f64 / 1e9 / seconds,
             Quantity::Waited => workload(0).waited as f64 / workload(0).started as f64,
             Quantity::Rejected => workload(0).rejected as f64 / workload(0).arrived as f64,
-            Quantity::Idle => 1.0 - busy(record),
+            Quantity::Busy => workload(0).busy_ns as f64 / 1e9 / seconds,
+            Quantity::Idle => 1.0 - Quantity::Busy.of(record),
             Quantity::Throughput => traffic.succeeded as f64 / seconds,
             Quantity::Arrivals(index) => workload(index).arrived as f64 / seconds,
             Quantity::ArrivalsPerRequest(index) => {
@@ -229,12 +251,6 @@ impl Quantity {
             }
         }
     }
-}
-
-/// How many workers of the first workload were busy, on average.
-fn busy(record: &Record) -> f64 {
-    let seconds = record.until.since(record.from).as_secs_f64();
-    record.workloads[0].busy_ns as f64 / 1e9 / seconds
 }
 
 /// The quantile `p` of each replication, moved by what all of them are off the quantile of all

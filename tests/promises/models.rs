@@ -22,6 +22,8 @@ pub enum Quantity {
     Waited,
     /// Share of requests that the first workload turned away.
     Rejected,
+    /// Mean number of busy workers of the first workload.
+    Busy,
     /// Share of time in which the only worker of the first workload is idle.
     Idle,
     /// Requests answered per second.
@@ -69,6 +71,14 @@ const fn bound(id: &'static str, quantity: Quantity) -> Row {
     }
 }
 
+/// A mean time in the first workload, by how many are in it: none is left out by being cut off.
+const fn by_little(id: &'static str, rate_per_s: f64) -> Row {
+    Row {
+        scale: rate_per_s,
+        ..row(id, InSystem)
+    }
+}
+
 /// One request in a thousand takes longer: to know the time as well as other values, one queue would
 /// take as long as half of all others.
 const fn rare(id: &'static str, quantity: Quantity) -> Row {
@@ -90,18 +100,15 @@ pub struct Model {
     pub replications: u32,
     /// Width of a step of the time series, where one is measured.
     pub step_s: Option<f64>,
-    /// How many workers of the first workload are busy on average, where requests wait for that.
-    pub load: Option<f64>,
+    /// What is known exactly beside the rows, as a control for them.
+    pub known: &'static [(Quantity, f64)],
     pub rows: &'static [Row],
 }
 
 impl Model {
-    /// The same, where requests wait for a first workload with so many busy workers on average.
-    const fn under(self, load: f64) -> Model {
-        Model {
-            load: Some(load),
-            ..self
-        }
+    /// The same, of which these values are known too.
+    const fn knowing(self, known: &'static [(Quantity, f64)]) -> Model {
+        Model { known, ..self }
     }
 
     /// How often it is run, to know `factor` times as much: where a certain moment is measured,
@@ -152,7 +159,7 @@ const fn steady(
         warm_up_s: 2_000.0,
         replications: 20,
         step_s: None,
-        load: None,
+        known: &[],
         rows,
     }
 }
@@ -175,9 +182,9 @@ const fn many_servers(
 }
 
 use Quantity::{
-    Arrivals, ArrivalsPerRequest, Attempts, Availability, BusyInStep, Idle, InSystem, LatencyMean,
-    LatencyQuantile, Rejected, Sent, SojournMean, SojournVariance, Throughput, WaitMean,
-    WaitQuantile, Waited,
+    Arrivals, ArrivalsPerRequest, Attempts, Availability, Busy, BusyInStep, Idle, InSystem,
+    LatencyMean, LatencyQuantile, Rejected, Sent, SojournMean, SojournVariance, Throughput,
+    WaitMean, WaitQuantile, Waited,
 };
 
 const ONE: &str = "a: {workers: 1, serviceTime: {exponential: 1s}}";
@@ -202,24 +209,24 @@ pub static MODELS: &[Model] = &[
             row("MM1c-Wq0.99", WaitQuantile(0.99)),
         ],
     )
-    .under(0.5),
+    .knowing(&[(Busy, 0.5)]),
     steady(
         "mm1-08",
         ONE,
         RATE_08,
-        1.4e6,
+        8e5,
         &[
             row("MM1a-Tq0.5", LatencyQuantile(0.5)),
             row("MM1a-Tq0.99", LatencyQuantile(0.99)),
             row("MM1a-Wq0.99", WaitQuantile(0.99)),
         ],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8), (WaitMean, 4.0)]),
     steady(
         "mm1-09",
         ONE,
         RATE_09,
-        4.5e6,
+        2e6,
         &[
             row("MM1b-L", InSystem),
             row("MM1b-W", LatencyMean),
@@ -229,13 +236,13 @@ pub static MODELS: &[Model] = &[
             rare("MM1b-Tq0.999", LatencyQuantile(0.999)),
         ],
     )
-    .under(0.9),
+    .knowing(&[(Busy, 0.9)]),
     // Several servers.
     steady(
         "mm10",
         "a: {workers: 10, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 8/s}",
-        2e5,
+        1.2e5,
         &[
             row("MMc10-Wq", WaitMean),
             row("MMc10-W", LatencyMean),
@@ -243,12 +250,12 @@ pub static MODELS: &[Model] = &[
             row("MMc10-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(8.0),
+    .knowing(&[(Busy, 8.0)]),
     steady(
         "mm2",
         "a: {workers: 2, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1.6/s}",
-        6e5,
+        2.8e5,
         &[
             row("MMc2-C", Waited),
             row("MMc2-Wq", WaitMean),
@@ -256,12 +263,12 @@ pub static MODELS: &[Model] = &[
             row("MMc2-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(1.6),
+    .knowing(&[(Busy, 1.6)]),
     steady(
         "mm100",
         "a: {workers: 100, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 90/s}",
-        7.5e4,
+        4e4,
         &[
             row("MMc100-C", Waited),
             row("MMc100-Wq", WaitMean),
@@ -271,25 +278,25 @@ pub static MODELS: &[Model] = &[
             row("MMc100-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(90.0),
+    .knowing(&[(Busy, 90.0)]),
     steady(
         "mm4",
         "a: {workers: 4, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 3.6/s}",
-        1.1e6,
+        4.5e5,
         &[
             row("MMc4-C", Waited),
             row("MMc4-T0.95", LatencyQuantile(0.95)),
             row("MMc4-Wq0.99", WaitQuantile(0.99)),
         ],
     )
-    .under(3.6),
+    .knowing(&[(Busy, 3.6), (WaitMean, 1.969_383_160_738_406)]),
     // Bounded queues.
     steady(
         "erlang-b",
         "a: {workers: 20, queue: 0, serviceTime: {lognormal: {mean: 1s, cv: 2}}}",
         "to: \"a:80\", arrivals: {poisson: 25/s}",
-        2e4,
+        6e3,
         &[row("ErlB-20-25.0", Rejected)],
     ),
     steady(
@@ -310,7 +317,7 @@ pub static MODELS: &[Model] = &[
         "mmck",
         "a: {workers: 10, queue: 5, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 12/s}",
-        5e4,
+        1e4,
         &[row("MMcK-loss", Rejected), row("MMcK-X", Throughput)],
     ),
     // Other service times.
@@ -328,7 +335,7 @@ pub static MODELS: &[Model] = &[
             row("MD1-Wq0.99", WaitQuantile(0.99)),
         ],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "me21",
         "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 0.7071067811865476}}}",
@@ -336,7 +343,7 @@ pub static MODELS: &[Model] = &[
         2.2e5,
         &[row("MG1-E2-Wq", WaitMean), row("MG1-E2-W", LatencyMean)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "mgamma1",
         "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 2}}}",
@@ -344,12 +351,12 @@ pub static MODELS: &[Model] = &[
         3.3e5,
         &[row("MG1-G4-Wq", WaitMean), row("MG1-G4-W", LatencyMean)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "mh21",
         "a: {workers: 1, serviceTime: {hyperexponential: {mean: 1s, cv: 2}}}",
         RATE_08,
-        3.8e6,
+        1.5e6,
         &[
             row("MG1-H2-W", LatencyMean),
             row("MH21-Wq0.95", WaitQuantile(0.95)),
@@ -357,7 +364,7 @@ pub static MODELS: &[Model] = &[
             rare("MH21-Wq0.999", WaitQuantile(0.999)),
         ],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "two-point",
         "a: {workers: 1, serviceTime: {empirical: [{value: 500ms, weight: 9}, \
@@ -366,15 +373,15 @@ pub static MODELS: &[Model] = &[
         1.6e5,
         &[row("MG1-Bi-W", LatencyMean)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "mlognormal1",
         "a: {workers: 1, serviceTime: {lognormal: {mean: 1s, cv: 2}}}",
         RATE_08,
-        3e6,
+        2.2e6,
         &[row("MG1-LN-Wq", WaitMean)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "mweibull1",
         "a: {workers: 1, serviceTime: {weibull: {shape: 0.5, scale: 500ms}}}",
@@ -382,7 +389,7 @@ pub static MODELS: &[Model] = &[
         5.5e5,
         &[row("MG1-WB-Wq", WaitMean)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     // Other arrivals.
     steady(
         "dm1",
@@ -396,19 +403,19 @@ pub static MODELS: &[Model] = &[
             row("DM1-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "h2m1",
         ONE,
         "to: \"a:80\", arrivals: {renewal: {hyperexponential: {mean: 1250ms, cv: 2}}}",
-        3e6,
+        1.4e6,
         &[
             row("H2M1-Wq", WaitMean),
             row("H2M1-W", LatencyMean),
             row("H2M1-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "mmpp1",
         ONE,
@@ -417,7 +424,7 @@ pub static MODELS: &[Model] = &[
         6.5e5,
         &[row("MMPP1-W", LatencyMean), row("MMPP1-P0", Idle)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8)]),
     steady(
         "mmpp2",
         ONE,
@@ -426,7 +433,7 @@ pub static MODELS: &[Model] = &[
         1.3e6,
         &[row("MMPP2-W", LatencyMean), row("MMPP2-P0", Idle)],
     )
-    .under(0.72),
+    .knowing(&[(Busy, 0.72)]),
     steady(
         "gg1a",
         "a: {workers: 1, serviceTime: {gamma: {mean: 1s, cv: 0.7071067811865476}}}",
@@ -447,14 +454,14 @@ pub static MODELS: &[Model] = &[
         "a: {replicas: 2, workers: 1, balance: round-robin, \
         serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 1.6/s}",
-        MEDIUM,
+        2e5,
         &[
             row("RR2-sigma", Waited),
             row("RR2-W", LatencyMean),
             row("RR2-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(1.6),
+    .knowing(&[(Busy, 1.6)]),
     steady(
         "rr3",
         "a: {replicas: 3, workers: 1, balance: round-robin, \
@@ -463,7 +470,7 @@ pub static MODELS: &[Model] = &[
         6e4,
         &[row("RR3-Wq", WaitMean)],
     )
-    .under(2.4),
+    .knowing(&[(Busy, 2.4)]),
     steady(
         "rr10",
         "a: {replicas: 10, workers: 1, balance: round-robin, \
@@ -477,7 +484,7 @@ pub static MODELS: &[Model] = &[
             row("RR10-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(8.0),
+    .knowing(&[(Busy, 8.0)]),
     steady(
         "jsq2-10",
         "a: {replicas: 2, workers: 1, balance: shortest-queue, \
@@ -486,7 +493,7 @@ pub static MODELS: &[Model] = &[
         1.5e4,
         &[row("JSQ2-1.0", LatencyMean)],
     )
-    .under(1.0),
+    .knowing(&[(Busy, 1.0)]),
     steady(
         "jsq2-16",
         "a: {replicas: 2, workers: 1, balance: shortest-queue, \
@@ -495,7 +502,7 @@ pub static MODELS: &[Model] = &[
         7.5e4,
         &[row("JSQ2-1.6", LatencyMean)],
     )
-    .under(1.6),
+    .knowing(&[(Busy, 1.6)]),
     steady(
         "jsq2-18",
         "a: {replicas: 2, workers: 1, balance: shortest-queue, \
@@ -504,7 +511,7 @@ pub static MODELS: &[Model] = &[
         3.2e5,
         &[row("JSQ2-1.8", LatencyMean)],
     )
-    .under(1.8),
+    .knowing(&[(Busy, 1.8)]),
     many_servers(
         "po2-07",
         "a: {replicas: 1000, workers: 1, balance: {least-request: {choices: 2}}, \
@@ -529,10 +536,10 @@ pub static MODELS: &[Model] = &[
             "a: {replicas: 5000, workers: 1, balance: {least-request: {choices: 2}}, \
              serviceTime: {exponential: 1s}}",
             "to: \"a:80\", arrivals: {poisson: 4950/s}",
-            1_600.0,
-            &[row("PO2-0.99", LatencyMean)],
+            600.0,
+            &[by_little("PO2-0.99", 4950.0)],
         )
-        .under(4950.0)
+        .knowing(&[(Busy, 4950.0)])
     },
     many_servers(
         "po3-07",
@@ -571,21 +578,21 @@ pub static MODELS: &[Model] = &[
         "ps-05",
         "a: {cpu: 1, serviceTime: {exponential: 1s}}",
         RATE_05,
-        6e5,
+        2.6e5,
         &[
             row("PS-0.5-W", LatencyMean),
             row("PS-0.5-Var", SojournVariance),
         ],
     )
-    .under(0.5),
+    .knowing(&[(Busy, 0.5)]),
     steady(
         "ps-08",
         "a: {cpu: 1, serviceTime: {exponential: 1s}}",
         RATE_08,
-        2.7e6,
+        8e5,
         &[row("PS-0.8-Var", SojournVariance)],
     )
-    .under(0.8),
+    .knowing(&[(Busy, 0.8), (LatencyMean, 5.0)]),
     // Networks.
     steady(
         "tandem",
@@ -593,13 +600,13 @@ pub static MODELS: &[Model] = &[
         calls: [\"b:80\", \"c:80\"]}, b: {workers: 1, serviceTime: {exponential: 666666667ns}}, \
         c: {workers: 1, serviceTime: {exponential: 1111111111ns}}",
         "to: \"a:80\", arrivals: {poisson: 0.7/s}",
-        1.2e6,
+        4.8e5,
         &[
             row("JT-W", LatencyMean),
             row("JT-T0.99", LatencyQuantile(0.99)),
         ],
     )
-    .under(0.7),
+    .knowing(&[(Busy, 0.7)]),
     steady(
         "feedback",
         "a: {workers: 1, errorRate: 30%, serviceTime: {exponential: 1s}}",
@@ -626,7 +633,7 @@ pub static MODELS: &[Model] = &[
         "closed-50",
         "a: {workers: 1, serviceTime: {exponential: 250ms}}",
         "to: \"a:80\", arrivals: {closed: {users: 50, think: {exponential: 10s}}}",
-        1e5,
+        2e4,
         &[row("CL50-R", LatencyMean), bound("CLb-X", Throughput)],
     ),
     steady(
@@ -651,7 +658,7 @@ pub static MODELS: &[Model] = &[
         calls: [{parallel: [\"b:80\", \"b:80\"]}]}, \
         b: {workers: unlimited, serviceTime: {exponential: 1s}}",
         "to: \"a:80\", arrivals: {poisson: 10/s}",
-        2e4,
+        6e3,
         &[
             row("FJ-max2", LatencyMean),
             row("FJ-p99-2", LatencyQuantile(0.99)),
@@ -683,23 +690,23 @@ pub static MODELS: &[Model] = &[
         workloads: "a: {workers: unlimited, serviceTime: {exponential: 500ms}}",
         traffic: "to: \"a:80\", arrivals: {sinusoid: {mean: 100, amplitude: 60, period: 24s}, \
             process: poisson}",
-        duration_s: 96.0,
+        duration_s: 25.0,
         warm_up_s: 0.0,
         replications: 1_200,
         step_s: Some(0.02),
-        load: None,
-        rows: &[row("MTINF-0", BusyInStep(2_400))],
+        known: &[],
+        rows: &[row("MTINF-0", BusyInStep(1_200))],
     },
     Model {
         name: "diurnal-constant",
         workloads: "a: {workers: unlimited, serviceTime: 500ms}",
         traffic: "to: \"a:80\", arrivals: {sinusoid: {mean: 100, amplitude: 60, period: 24s}, \
             process: poisson}",
-        duration_s: 48.0,
+        duration_s: 31.0,
         warm_up_s: 0.0,
         replications: 900,
         step_s: Some(0.02),
-        load: None,
+        known: &[],
         rows: &[row("MTDINF-6", BusyInStep(1_500))],
     },
     Model {
@@ -711,7 +718,7 @@ pub static MODELS: &[Model] = &[
         warm_up_s: 0.0,
         replications: 200,
         step_s: Some(1.0),
-        load: None,
+        known: &[],
         rows: &[row("NHPP-count", Sent)],
     },
     // Retries.
