@@ -2,7 +2,8 @@
 
 mod policies;
 
-use crate::envoy::setup::{Badness, Load, Setup, Upstream};
+use crate::envoy::setup::{Badness, Keys, Load, Setup, Upstream};
+use cloud::envoy::hash;
 use cloud::envoy::hosts::{Health, Host, Localities, Policy, Settings};
 use cloud::envoy::least_request::Selection;
 use cloud::envoy::pool;
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 /// Fields of a configuration that are understood. A result that has one of them tells which value
 /// of it was tried.
-const UNDERSTOOD: [&str; 73] = [
+const UNDERSTOOD: [&str; 77] = [
     "abort_pct",
     "abort_status",
     "active_request_bias",
@@ -26,6 +27,7 @@ const UNDERSTOOD: [&str; 73] = [
     "bad_kind",
     "bad_recovers_at_s",
     "base_ms",
+    "callers_per_locality",
     "choice_count",
     "concurrency",
     "degraded",
@@ -34,6 +36,8 @@ const UNDERSTOOD: [&str; 73] = [
     "degraded_p2",
     "delay_ms",
     "delay_pct",
+    "hash_balance_factor",
+    "hash_key",
     "hash_on",
     "health_check_interval_s",
     "healthy",
@@ -58,6 +62,7 @@ const UNDERSTOOD: [&str; 73] = [
     "max_requests",
     "max_requests_per_connection",
     "max_retries",
+    "min_cluster_size",
     "min_weight_percent",
     "mirror_backend_delay_ms",
     "mirror_backend_status",
@@ -91,8 +96,9 @@ const UNDERSTOOD: [&str; 73] = [
 ];
 
 /// Fields whose value is a list; elsewhere a list tells what was tried one after the other.
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 7] = [
     "backend_delay_ms",
+    "callers_per_locality",
     "healthy_per_locality",
     "hosts_per_locality",
     "locality_weights",
@@ -237,6 +243,7 @@ impl Case<'_> {
             mirror: self.mirror(),
             checks: self.checks(),
             load,
+            keys: self.keys(),
         })
     }
 
@@ -307,10 +314,20 @@ impl Case<'_> {
                     .map_or(facts::ENVOY_SLOW_START_MIN.value, |percent| percent / 100.0),
                 ..SlowStart::over(window)
             }),
-            localities: match self.counts("locality_weights") {
-                Some(weights) => Localities::Weighted(vec![weights]),
-                None => Localities::Ignored,
+            localities: match (
+                self.counts("locality_weights"),
+                self.counts("callers_per_locality"),
+            ) {
+                (Some(weights), _) => Localities::Weighted(vec![weights]),
+                (None, Some(callers)) => Localities::ZoneAware {
+                    callers,
+                    hosts_min: self
+                        .count("min_cluster_size")
+                        .unwrap_or(facts::ENVOY_ZONE_ROUTING_HOSTS_MIN.value),
+                },
+                (None, None) => Localities::Ignored,
             },
+            bounded_load: self.count("hash_balance_factor"),
             ..Settings::of(policy)
         })
     }
@@ -479,8 +496,14 @@ impl Case<'_> {
         let kind = self.word("kind").unwrap_or_default();
         let seconds = self.number("seconds");
         let begin = self.load_begins();
-        if self.result["hosts_in_config_order"].is_array() {
-            return Ok(Load::Bursts { size: 0, rounds: 0 });
+        if let Some(keys) = self.result["key_to_host"].as_object() {
+            // Where nothing is retried, a key's place tells all.
+            let asked = self.result["attempts"].is_object();
+            return Ok(Load::Closed {
+                clients: 1,
+                requests: if asked { keys.len() as u32 } else { 0 },
+                until: Time::from_secs_f64(1_000.0),
+            });
         }
         if kind.starts_with("closed loop") {
             let clients = self.result["clients"]
@@ -517,6 +540,14 @@ impl Case<'_> {
             }
         }
         Err(format!("a load of {kind:?}"))
+    }
+
+    fn keys(&self) -> Keys {
+        match self.word("hash_key") {
+            Some(key) => Keys::Same(hash::of(key)),
+            None if self.result["key_to_host"].is_object() => Keys::Numbered,
+            None => Keys::Absent,
+        }
     }
 
     fn pool(&self) -> pool::Settings {

@@ -119,8 +119,8 @@ fn envoy_did_what_it_was_recorded_doing() {
             wrong.push(format!("{path:?}\n  {}", verdict.wrong.join("\n  ")));
         }
     }
-    assert!(recordings >= 155, "{recordings} recordings");
-    assert!(compared > 11_000, "{compared} figures");
+    assert!(recordings >= 182, "{recordings} recordings");
+    assert!(compared > 15_000, "{compared} figures");
     assert!(
         100 * stray < 2 * compared,
         "{stray} of {compared} figures stray"

@@ -1,9 +1,10 @@
 //! One proxy between clients and hosts, driven by the engine's queue: `cloud::envoy` decides
 //! everything, the rig only lets time pass.
 
-use crate::envoy::setup::{Badness, Final, Load, Log, Setup};
+use crate::envoy::setup::{Badness, Final, Keys, Load, Log, Setup};
 use cloud::envoy::breaker::Breakers;
 use cloud::envoy::flags::{Flag, Flags};
+use cloud::envoy::hash;
 use cloud::envoy::hosts::{Health, Host, Hosts};
 use cloud::envoy::merge::{Change, Delivery, MergeWindow};
 use cloud::envoy::outlier::{self, Happening, OutlierDetector};
@@ -69,6 +70,10 @@ struct Request {
     client: u32,
     round: u32,
     worker: u32,
+    /// The hash of its key.
+    hash: Option<u64>,
+    /// Where the last attempt went.
+    host: Option<u32>,
     /// The pool and, once it is sent, the connection of the attempt.
     at: Option<(u32, Option<u32>)>,
     attempts: u32,
@@ -204,11 +209,18 @@ impl Rig {
             self.log.count("mirrored");
         }
         let request = self.requests.len() as u32;
+        let hash = match self.setup.keys {
+            Keys::Absent => None,
+            Keys::Numbered => Some(hash::of(&format!("key-{request}"))),
+            Keys::Same(hash) => Some(hash),
+        };
         let round = (now.as_nanos() / ROUND.as_nanos()) as u32;
         self.requests.push(Request {
             client,
             round,
             worker: client % self.setup.workers,
+            hash,
+            host: None,
             at: None,
             attempts: 0,
             retries: Retries::default(),
@@ -258,6 +270,7 @@ impl Rig {
         let ask = Ask {
             picks: 1 + choosy.map_or(0, |policy| policy.host_selections),
             loads: loads.as_deref(),
+            hash: known.hash,
             ..Ask::plain(context.now())
         };
         let active = &self.active;
@@ -274,6 +287,7 @@ impl Rig {
         };
         known.attempts += 1;
         known.retries.attempt(host);
+        known.host = Some(host);
         let pool = known.worker * self.setup.upstreams.len() as u32 + host;
         known.at = Some((pool, None));
         self.log.picks.push((context.now(), host));
@@ -516,6 +530,7 @@ impl Rig {
         self.log.finals.push(Final {
             status,
             flags: known.flags,
+            host: known.host,
             attempts: known.attempts,
             round: known.round,
         });

@@ -48,6 +48,17 @@ impl Upstream {
     }
 }
 
+/// What policies by hash tell requests apart by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Keys {
+    /// Nothing.
+    Absent,
+    /// The first request carries `key-0`, the next one `key-1`.
+    Numbered,
+    /// All carry the same, with this hash.
+    Same(u64),
+}
+
 /// How requests come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
@@ -75,6 +86,7 @@ pub struct Setup {
     pub settings: Settings,
     pub workers: u32,
     pub load: Load,
+    pub keys: Keys,
     /// What an exchange with a host takes beyond the host's delay, on average.
     pub inside: Duration,
     /// What lies between client and proxy, on average.
@@ -102,6 +114,8 @@ pub struct Setup {
 pub struct Final {
     pub status: u16,
     pub flags: Flags,
+    /// Where the last attempt went.
+    pub host: Option<u32>,
     pub attempts: u32,
     pub round: u32,
 }

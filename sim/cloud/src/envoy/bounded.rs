@@ -7,7 +7,8 @@
 //! Sources: envoyproxy/envoy
 //! source/extensions/load_balancing_policies/common/thread_aware_lb_impl.cc; Mirrokni and
 //! others, "Consistent hashing with bounded loads" (2016).
-//! Validated by: the tests below; published answers of the generator.
+//! Validated by: the tests below; published answers of the generator; the recordings
+//! `bounded_load_*` in tests/parity/envoy.
 
 use super::weights::Normalised;
 
