@@ -38,6 +38,13 @@ pub(crate) struct TableNumber {
     edition: u32,
 }
 
+impl TableNumber {
+    /// Whether it is of what a sidecar, or a proxy that is alone in its pod, takes in.
+    pub(crate) fn is_of_sidecar(self) -> bool {
+        self.taker == Taker::Sidecar
+    }
+}
+
 /// Which services pods stand behind, from one change of that to the next.
 #[derive(Clone, Debug)]
 struct Edition {

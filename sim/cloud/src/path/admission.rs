@@ -13,6 +13,7 @@
 //! Validated by: who gets in and who does not, in the crate's tests.
 
 use super::attributes::{Asked, Attributes};
+use super::chains::ChainState;
 use super::checkpoint::{Checkpoint, LocalBucket, OPEN, Standing, Step};
 use super::edge::Takes;
 use super::route::answered;
@@ -26,11 +27,11 @@ use crate::istio::authentication::{self, Outcome, Sent, Server, ServerMode};
 use crate::istio::authorization::{self, Addresses, Answer};
 use crate::istio::config::{ExternalAuthorization, FilterPlace, InterceptionMode, LimitPart};
 use crate::istio::host;
-use crate::istio::protocol::Protocol;
 use crate::istio::translate::inbound::InboundTable;
 use crate::record::Reason;
 use crate::scenario::{ServiceId, WorkloadId};
 use crate::slab::Key;
+use engine::Time;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -84,7 +85,11 @@ const FORBIDDEN: u16 = 403;
 
 impl Domain<'_> {
     /// What the proxy of a pod was told to take in, and the number of that.
-    fn inbound_table(&mut self, taker: Taker, pod: u32) -> (TableNumber, Arc<InboundTable>) {
+    pub(super) fn inbound_table(
+        &mut self,
+        taker: Taker,
+        pod: u32,
+    ) -> (TableNumber, Arc<InboundTable>) {
         let sidecar = self.pods[pod as usize].sidecar.as_ref();
         let sidecar = sidecar.expect("a sidecar that takes in");
         let number = self.table_number(taker, pod, (sidecar.generation, sidecar.view));
@@ -94,8 +99,11 @@ impl Domain<'_> {
             return (number, table.clone());
         }
         let table = self.table(number, pod);
+        let settings = self.template(pod).sidecar.as_ref().map(|it| &it.settings);
+        let drain = settings.map_or(facts::MESH_DRAIN.value, |it| it.proxy.drain());
         let sidecar = self.pods[pod as usize].sidecar.as_mut();
-        sidecar.expect("a sidecar that takes in").taken_in = Some((number, table.clone()));
+        let sidecar = sidecar.expect("a sidecar that takes in");
+        sidecar.take_in((number, table.clone()), drain);
         (number, table)
     }
 
@@ -183,13 +191,16 @@ impl Domain<'_> {
     }
 
     /// What a request has to pass at a sidecar.
-    pub(super) fn checkpoint(&mut self, request: &RequestArrival) -> u32 {
+    pub(super) fn checkpoint(&mut self, request: &RequestArrival, now: Time) -> u32 {
         let endpoint = request.endpoint;
         let taker = match endpoint.listener {
             Listener::Waypoint(_) => Taker::Waypoint(endpoint.service),
             _ => Taker::Sidecar,
         };
-        let (number, table) = self.inbound_table(taker, endpoint.pod);
+        let (mut number, mut table) = self.inbound_table(taker, endpoint.pod);
+        if let ChainState::Draining(former) = self.chain_state(endpoint, now) {
+            (number, table) = (former, self.table(former, endpoint.pod));
+        }
         if table.is_open() {
             return OPEN;
         }
@@ -271,10 +282,7 @@ impl Domain<'_> {
         };
         let is_http = match endpoint.listener {
             Listener::Edge(..) => self.reads_at_edge(endpoint, asked),
-            _ => {
-                let protocol = table.find(port).map_or(Protocol::Tcp, |it| it.protocol);
-                protocol.is_http() || protocol == Protocol::Sniffed
-            }
+            _ => table.reads_http(port),
         };
         let attributes = self.ways.attributed.get(asked).cloned();
         let attributes = attributes.filter(|_| is_http);

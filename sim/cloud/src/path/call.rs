@@ -176,6 +176,7 @@ impl Domain<'_> {
             entry: None,
             port: 0,
             secured: false,
+            chains: 0,
             resumes: false,
             tunnel: 0,
         };

@@ -146,6 +146,14 @@ impl Domain<'_> {
         edge.is_some_and(Edge::carries_requests)
     }
 
+    /// Whether a gateway reads requests at a port at all.
+    pub(super) fn reads_at_edge_port(&mut self, endpoint: Endpoint) -> bool {
+        let port = self.edge_port(endpoint);
+        let scope = self.scope_told(endpoint.pod);
+        let mut edges = scope.edges.iter().filter(|edge| Some(edge.port) == port);
+        edges.any(Edge::carries_requests)
+    }
+
     /// The way of a request that comes to a gateway or to a waypoint, by its number among all.
     pub(super) fn way_in_of(&mut self, endpoint: Endpoint, asked: Asked) -> Option<u32> {
         let is_waypoint = matches!(endpoint.listener, Listener::Waypoint(_));

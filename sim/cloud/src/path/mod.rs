@@ -11,6 +11,7 @@ mod answers;
 pub(crate) mod attributes;
 pub(crate) mod call;
 mod callers;
+mod chains;
 pub(crate) mod checkpoint;
 pub(crate) mod choice;
 pub(crate) mod connection;
@@ -310,6 +311,9 @@ pub(crate) struct Endpoint {
     /// The number of the tunnel that carries the connection, among those of the client's ztunnel;
     /// 0 if none does.
     pub(crate) tunnel: u32,
+    /// The number of the filter chains that took the connection, among those that the proxy there
+    /// has had.
+    pub(crate) chains: u32,
 }
 
 impl Plan {

@@ -49,6 +49,8 @@ pub(crate) struct Passage {
     pub(crate) arrived: Time,
     /// Position of the port that it was asked at among the service's.
     port: u32,
+    /// The number of the filter chains that took its connection.
+    chains: u32,
     /// The plan of the call behind it, if that is one of the application beside.
     plan: u32,
     /// Which way it goes, once that is known.
@@ -150,7 +152,7 @@ impl Domain<'_> {
         self.meters.observe(now, Observation::Arrived(station));
         let (plan, checkpoint) = match endpoint.listener {
             Listener::Outbound(_) => (self.calls[request.from.call].plan, OPEN),
-            _ => (u32::MAX, self.checkpoint(&request)),
+            _ => (u32::MAX, self.checkpoint(&request, now)),
         };
         let origin = match endpoint.listener {
             Listener::Edge(..) | Listener::Waypoint(_) => {
@@ -171,6 +173,7 @@ impl Domain<'_> {
             origin,
             arrived: now,
             port: endpoint.port,
+            chains: endpoint.chains,
             plan,
             way: u32::MAX,
             lead: None,
@@ -241,6 +244,7 @@ impl Domain<'_> {
     pub(super) fn entered_at(&self, passage: &Passage) -> Endpoint {
         Endpoint {
             port: passage.port,
+            chains: passage.chains,
             listener: passage.listener,
             ..self.endpoint(passage.pod, passage.service, passage.entry)
         }
@@ -533,7 +537,7 @@ impl Domain<'_> {
             _ => {
                 let latency = outcome.ok().map(|()| context.now().since(passage.arrived));
                 self.note_answer(passage.pod, (to, latency), context.now());
-                let endpoint = self.endpoint(passage.pod, passage.service, passage.entry);
+                let endpoint = self.entered_at(&passage);
                 self.respond(to, endpoint, passage.identity, outcome, bytes, context);
             }
         }

@@ -70,6 +70,7 @@ impl Domain<'_> {
             secured: false,
             resumes: false,
             tunnel: 0,
+            chains: 0,
         }
     }
 
@@ -128,6 +129,8 @@ impl Domain<'_> {
                                 listener,
                                 ..endpoint
                             };
+                            let chains = self.present_chains(endpoint);
+                            let endpoint = Endpoint { chains, ..endpoint };
                             Packet::Connected { to: from, endpoint }
                         }
                     };
@@ -340,7 +343,7 @@ impl Domain<'_> {
                 self.send_back(from, endpoint, broken, identity, context);
             }
             Fate::Served if endpoint.listener != Listener::Application => {
-                if self.closes_on(endpoint) {
+                if self.closes_on(endpoint) && !self.drains_chain(endpoint, context.now()) {
                     let broken = Packet::Reset { to: from };
                     return self.send_back(from, endpoint, broken, identity, context);
                 }
@@ -416,11 +419,12 @@ impl Domain<'_> {
         bytes: u64,
         context: &mut Clock<'_, Self>,
     ) {
+        let lets_go = self.pods[endpoint.pod as usize].lets_go();
         let packet = Packet::Response {
             to,
             outcome,
             bytes,
-            closing: self.pods[endpoint.pod as usize].lets_go(),
+            closing: lets_go || self.ends_with_chain(endpoint, context.now()),
         };
         self.send_back(to, endpoint, packet, identity, context);
     }

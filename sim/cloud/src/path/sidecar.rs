@@ -11,6 +11,7 @@
 //! Validated by: latencies computed by hand, and closed forms of queues, in the crate's tests.
 
 use super::call::Stage;
+use super::chains::FormerChains;
 use super::checkpoint::LocalBucket;
 use super::link::{Address, Goal};
 use super::tunnel::Letter;
@@ -57,6 +58,8 @@ pub(crate) struct SidecarState {
     pub(super) patches: Patches,
     /// What it takes in by that, once it was asked.
     pub(super) taken_in: Option<(TableNumber, Arc<InboundTable>)>,
+    /// What it took in before.
+    pub(super) former_chains: FormerChains,
     /// Its stream to istiod.
     pub(crate) subscription: Subscription,
     /// Whether it has been told anything since it started: before, it does nothing.
@@ -129,6 +132,7 @@ impl SidecarState {
             told: None,
             patches: Patches::default(),
             taken_in: None,
+            former_chains: FormerChains::default(),
             subscription: Subscription::ABSENT,
             is_configured: false,
             is_ready: false,

@@ -3,6 +3,7 @@
 mod ambient;
 mod balancers;
 mod canaries;
+mod chains;
 mod choice;
 mod containers;
 mod control;

@@ -104,7 +104,7 @@ pub(super) static PROXY_SETTINGS: Shape = Shape::new(
         Field::ignored("binaryPath", Kind::Text, PLACES),
         Field::ignored("serviceCluster", Kind::Text, PLACES),
         Field::ignored("tracingServiceName", Kind::Text, STATISTICS),
-        held("drainDuration", DURATION_KIND),
+        Field::modelled("drainDuration", DURATION_KIND),
         Field::ignored("discoveryAddress", Kind::Text, PLACES),
         Field::ignored("discoveryRefreshDelay", DURATION_KIND, PLACES),
         Field::ignored("zipkinAddress", Kind::Text, PLACES),

@@ -271,6 +271,18 @@ impl InboundTable {
         self.others
     }
 
+    /// Whether requests at a port are read.
+    pub fn reads_http(&self, port: u16) -> bool {
+        let protocol = self.find(port).map(|it| it.protocol);
+        protocol.is_some_and(|it| it.is_http() || it == Protocol::Sniffed)
+    }
+
+    /// Whether connections to a port are taken by the same filter chain as in another table.
+    pub fn has_chain_of(&self, other: &InboundTable, port: u16) -> bool {
+        (self.find(port), self.mode(port)) == (other.find(port), other.mode(port))
+            && (&self.guard, &self.filters) == (&other.guard, &other.filters)
+    }
+
     /// Which connections are taken at a port.
     pub fn mode(&self, port: u16) -> ServerMode {
         if let Some(inbound) = self.find(port) {
