@@ -119,7 +119,7 @@ pub(super) fn check_samples(whole: &Whole<'_>, flows: &Flows, diagnostics: &mut 
             };
             // Readings cover all but one interval of a pause.
             let covered = pause.saturating_sub(analysis.scrape_interval).as_secs_f64();
-            let expected = together * least * covered;
+            let expected = (together * least * covered).max(0.0);
             if expected < analysis.sample_min as f64 {
                 let message = format!(
                     "about {expected:.0} of {} answers come in the pause at step {step} of `{}`",
