@@ -215,17 +215,19 @@ impl Domain<'_> {
         }
     }
 
-    /// An agent is told to stop.
+    /// An agent is told to stop: its proxy drains, and closes its listeners when it has.
     fn agent_stops(&mut self, pod: u32, context: &mut Clock<'_, Self>) {
         self.proxy_drains(pod);
         let described = self.template(pod).sidecar.as_ref();
-        let patience = described.expect("a proxy that stops").patience;
+        let described = described.expect("a proxy that stops");
+        let (patience, drain) = (described.patience, described.settings.proxy.drain());
         let state = &mut self.pods[pod as usize];
         let (Some(sidecar), Some(life)) = (state.sidecar.as_mut(), state.life.as_ref()) else {
             return;
         };
         if sidecar.runs && sidecar.exit.is_none() {
             let (exit, next) = Exit::begin(patience, false);
+            sidecar.drained = context.now() + drain;
             sidecar.exit = Some((exit, context.now() + life.time_to_stop()));
             self.agent_waits(pod, next, context);
         }

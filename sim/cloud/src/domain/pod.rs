@@ -82,9 +82,9 @@ impl Pod {
 
     /// Whether it takes new connections: applications that are stopping do not, proxies that
     /// are draining do.
-    pub(crate) fn listens(&self) -> bool {
+    pub(crate) fn listens(&self, now: Time) -> bool {
         match &self.sidecar {
-            Some(sidecar) => sidecar.listens(),
+            Some(sidecar) => sidecar.listens() && now < sidecar.drained,
             None => self.phase == Phase::Running,
         }
     }

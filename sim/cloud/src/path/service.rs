@@ -114,7 +114,7 @@ impl Domain<'_> {
             }
             Goal::Endpoint(endpoint) => match self.fate(endpoint) {
                 // Who is stopping no longer listens; rules that still lead there do not know.
-                Fate::Served if !self.pods[endpoint.pod as usize].listens() => {
+                Fate::Served if !self.pods[endpoint.pod as usize].listens(context.now()) => {
                     let denied = Packet::Refused { to: from };
                     self.send_back(from, endpoint, denied, trip, context);
                 }

@@ -72,6 +72,8 @@ pub(crate) struct SidecarState {
     pub(crate) boots_at: Time,
     /// Whether it asks those who are connected with it to go.
     pub(crate) drains: bool,
+    /// From when on it takes no new connections, as it has drained.
+    pub(crate) drained: Time,
     /// Once it was told to stop: what its agent does, and when its kubelet kills it.
     pub(crate) exit: Option<(drain::Exit, Time)>,
     /// What it can show of itself.
@@ -139,6 +141,7 @@ impl SidecarState {
             started: Time::ZERO,
             boots_at: Time::MAX,
             drains: false,
+            drained: Time::MAX,
             exit: None,
             credentials: Credentials::NONE,
             configured: Time::ZERO,
@@ -215,7 +218,7 @@ impl SidecarState {
         self.subscription.end();
         (self.is_configured, self.is_ready) = (false, false);
         self.credentials = Credentials::NONE;
-        (self.drains, self.exit) = (false, None);
+        (self.drains, self.drained, self.exit) = (false, Time::MAX, None);
         self.runs = false;
         self.starts = self.starts.wrapping_add(1);
         busy_milli

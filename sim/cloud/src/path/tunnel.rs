@@ -401,7 +401,7 @@ impl Domain<'_> {
 
     fn connection_asked(&mut self, letter: Letter, to: CallRef, context: &mut Clock<'_, Self>) {
         let endpoint = letter.endpoint;
-        let listens = self.pods[endpoint.pod as usize].listens();
+        let listens = self.pods[endpoint.pod as usize].listens(context.now());
         match self.fate(endpoint) {
             Fate::Dropped => {}
             Fate::Served if listens => match self.carrier(endpoint.pod) {

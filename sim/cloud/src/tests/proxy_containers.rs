@@ -193,6 +193,32 @@ fn a_proxy_that_drains_asks_its_clients_to_go() {
 }
 
 #[test]
+fn a_proxy_that_has_drained_takes_no_new_connections() {
+    let listens = |way: Way, drain: Option<Duration>, seconds: u64| {
+        let mut scenario = versions(Vec::new(), 1);
+        put(&mut scenario, way);
+        let web = &mut scenario.clusters[0].workloads[1].template;
+        web.termination.pre_stop = Duration::from_secs(100);
+        web.termination.grace = Duration::from_secs(100);
+        let sidecar = web.sidecar.as_mut().unwrap();
+        sidecar.patience = Patience::For(Duration::from_secs(90));
+        sidecar.settings.proxy.drain = drain;
+        scenario.timeline = vec![delete_at(3, WEB)];
+        scenario.run.duration = Duration::from_secs(3 + seconds);
+        at_end(&scenario, 0, |domain: &Domain<'_>| {
+            let mut pods = domain.pods.iter();
+            let pod = pods.find(|pod| pod.workload == WEB).unwrap();
+            pod.listens(Time::ZERO + Duration::from_secs(3 + seconds))
+        })
+    };
+    assert!(listens(Way::Beside, None, 44) && !listens(Way::Beside, None, 46));
+    let short = Some(Duration::from_millis(7_900));
+    assert!(listens(Way::Beside, short, 6) && !listens(Way::Beside, short, 8));
+    // A native one goes on as long as its application.
+    assert!(listens(Way::Native, None, 46));
+}
+
+#[test]
 fn a_gateway_drains_before_it_goes() {
     let mut scenario = super::gateways::entered(0, Vec::new(), 1);
     let gateway = scenario.clusters[0].workloads.iter().position(|workload| {

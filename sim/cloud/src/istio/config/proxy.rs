@@ -157,9 +157,10 @@ impl ProxySettings {
         }
     }
 
-    /// How long Envoy drains a listener.
+    /// How long Envoy drains a listener: whole seconds, as it is told.
     pub fn drain(&self) -> Duration {
-        self.drain.unwrap_or(facts::MESH_DRAIN.value)
+        let drain = self.drain.unwrap_or(facts::MESH_DRAIN.value);
+        Duration::from_secs(drain.as_nanos() / 1_000_000_000)
     }
 }
 
