@@ -7,15 +7,17 @@
 //!
 //! Approximated: a proxy notices with its next connection or request that its chains were
 //! replaced, and counts from when it was told; what comes on a connection that waited longer than
-//! it drains is taken as if on a new one, without the handshake; a connection without HTTP is not cut
-//! off when it has drained, but guarded anew; limits of rates of a former chain count on with
-//! those of the present one.
+//! it drains is taken as if on a new one, without the handshake; limits of rates of a former chain
+//! count on with those of the present one. When the time to drain is over, Envoy cuts off what is
+//! still under way, and connections without HTTP: here requests go on, and such connections are
+//! guarded anew.
 //! Leaves out: chains of what applications send, which policies do not touch; waypoints.
 //! Sources: envoyproxy/envoy source/common/listener_manager/listener_manager_impl.cc
 //! (in-place filter chain updates); istio/istio pkg/envoy/proxy.go, which asks for
 //! `--drain-strategy immediate`; an Envoy 1.40.0 whose listener was changed under open connections:
 //! 200 with `connection: close` where a new connection got 403 or was reset, idle connections
-//! closed when the time to drain was over, those of an equal chain untouched.
+//! closed when the time to drain was over, with what was under way on them, those of an equal chain
+//! untouched.
 //! Validated by: who is let in on old and new connections, in the crate's tests.
 
 use super::sidecar::SidecarState;
