@@ -80,8 +80,8 @@ impl Pod {
         }
     }
 
-    /// Whether it takes new connections: applications that are stopping do not, proxies that
-    /// are draining do.
+    /// Whether it takes new connections: applications that are stopping do not, proxies do
+    /// until they have drained.
     pub(crate) fn listens(&self, now: Time) -> bool {
         match &self.sidecar {
             Some(sidecar) => sidecar.listens() && now < sidecar.drained,

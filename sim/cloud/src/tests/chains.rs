@@ -2,11 +2,12 @@
 
 use super::mesh::{failed, identity, peer_authentication, versions};
 use super::network::run_without_jitter;
+use super::operations::apply;
 use super::*;
 use crate::istio::authentication::ServerMode;
+use crate::istio::authorization::Action;
 use crate::istio::config::*;
 use crate::record::{Reason, Record};
-use crate::scenario::Action;
 
 /// A client without a sidecar asks at these times over one connection; at 2 s sidecars that take
 /// everything are about to be told something else.
@@ -23,14 +24,7 @@ fn run(change: Object, drain: Option<Duration>, arrivals: &[u64]) -> Record {
         idle_timeout: Duration::from_secs(90),
     };
     scenario.run.duration = Duration::from_secs(2 + arrivals.last().expect("some") / 1_000);
-    scenario.timeline = vec![TimelineEntry {
-        at: Time::ZERO + Duration::from_secs(2),
-        label: "a change".into(),
-        action: Action::Apply {
-            cluster: ClusterId(0),
-            changes: vec![Change::Istio(vec![change])],
-        },
-    }];
+    scenario.timeline = vec![apply(2, Change::Istio(vec![change]))];
     run_without_jitter(&scenario)
 }
 
@@ -43,7 +37,7 @@ fn nobody_may() -> Object {
     Object::from(AuthorizationPolicy {
         identity: identity("nobody"),
         target: PolicyTarget::Everybody,
-        action: crate::istio::authorization::Action::Allow,
+        action: Action::Allow,
         provider: None,
         is_dry_run: false,
         rules: Vec::new(),

@@ -119,7 +119,7 @@ pub(super) fn check_samples(whole: &Whole<'_>, flows: &Flows, diagnostics: &mut 
             };
             // Readings cover all but one interval of a pause.
             let covered = pause.saturating_sub(analysis.scrape_interval).as_secs_f64();
-            let expected = (together * least * covered).max(0.0);
+            let expected = together * least * covered;
             if expected < analysis.sample_min as f64 {
                 let message = format!(
                     "about {expected:.0} of {} answers come in the pause at step {step} of `{}`",
@@ -161,7 +161,8 @@ fn shares(canary: &Canary) -> Vec<(usize, Duration, f64)> {
             }
             // How many requests have a header nobody knows.
             CanaryStep::Pause(lasts) if headers.is_empty() => {
-                let copies: f64 = mirrors.iter().map(|(_, share)| share).sum();
+                // A sum of none would be -0, and said so.
+                let copies = mirrors.iter().fold(0.0, |sum, (_, share)| sum + share);
                 let answered = if weight > 0.0 {
                     weight
                 } else {
